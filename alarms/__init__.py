@@ -1,0 +1,1 @@
+"""From findings and limits to alarms, from alarms to tickets."""

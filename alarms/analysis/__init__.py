@@ -1,0 +1,1 @@
+"""Pure numbers that detectors and pages share."""

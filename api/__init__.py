@@ -1,0 +1,1 @@
+"""REST and pages on one FastAPI app."""

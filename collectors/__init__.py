@@ -1,0 +1,1 @@
+"""Collectors bring readings in: one file and one line in `COLLECTORS` for each kind."""

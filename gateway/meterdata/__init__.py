@@ -1,0 +1,1 @@
+"""Makes readings comparable: pure functions."""

@@ -1,0 +1,135 @@
+"""The network that the company described: zones, meters, stations, points. Read-only once loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from gateway.model.quantity import Quantity
+from gateway.model.reading import PointId
+
+
+class ZoneKind(StrEnum):
+    """Level of a node of the balance tree."""
+
+    CITY = "city"
+    DISTRICT = "district"
+    REGULATOR = "regulator"
+    BUILDING = "building"
+
+
+class MeterRole(StrEnum):
+    """Supply meters pass gas into their zone, customer meters out of it."""
+
+    SUPPLY = "supply"
+    CUSTOMER = "customer"
+
+
+class MeterKind(StrEnum):
+    """How a meter is built and read; a corrector's register is at base conditions."""
+
+    IC_CARD = "ic_card"
+    REMOTE = "remote"
+    CORRECTOR = "corrector"
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A node of the balance tree; `parent_id` is empty at the root."""
+
+    zone_id: str
+    parent_id: str
+    kind: ZoneKind
+    name: str
+    pipe_volume_m3: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One meter as the company's file describes it (columns of `meters.csv`)."""
+
+    meter_id: str
+    zone_id: str
+    role: MeterRole
+    kind: MeterKind
+    customer_class: str
+    digits: int
+    decimals: int
+    max_flow_m3h: float
+    temperature_compensated: bool
+    installed_on: date
+    account: str
+    x_m: float | None = None
+    y_m: float | None = None
+
+    @property
+    def register(self) -> Quantity:
+        """The quantity that this meter's register counts."""
+        return Quantity.REGISTER_BASE_M3 if self.kind is MeterKind.CORRECTOR else Quantity.REGISTER_MEASURED_M3
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A station or a regulator: an asset of the network that crews drive to (columns of `stations.csv`)."""
+
+    station_id: str
+    kind: str
+    """station or regulator"""
+    zone_id: str
+    name: str
+    address: str
+    x_m: float
+    y_m: float
+    set_pressure_gauge_kpa: float
+    remote: bool
+    """True: crews have 50 minutes instead of 30"""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A network measuring point with its own alarm limits, in the canonical unit; None = the default."""
+
+    point_id: PointId
+    asset: str
+    quantity: Quantity
+    zone_id: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """All that the company told us about its network."""
+
+    zones: Mapping[str, Zone]
+    meters: Mapping[str, Meter]
+    stations: Mapping[str, Station]
+    points: Mapping[PointId, Point]
+    geojson: str = ""
+    """pipes as a GeoJSON FeatureCollection in local metres; empty if there is none"""
+
+    def children(self, zone_id: str) -> tuple[str, ...]:
+        """Return the zones directly below a zone."""
+        return tuple(zone.zone_id for zone in self.zones.values() if zone.parent_id == zone_id)
+
+    def below(self, zone_id: str) -> Iterator[str]:
+        """Yield a zone and every zone below it."""
+        yield zone_id
+        for child in self.children(zone_id):
+            yield from self.below(child)
+
+    def zone_of(self, asset: str) -> str:
+        """Return the zone of a meter, a station or a zone itself; empty if the asset is unknown."""
+        if asset in self.meters:
+            return self.meters[asset].zone_id
+        if asset in self.stations:
+            return self.stations[asset].zone_id
+        return asset if asset in self.zones else ""
+
+    def name_of(self, asset: str) -> str:
+        """Return what people call an asset; its id where it has no name."""
+        if asset in self.stations:
+            return self.stations[asset].name
+        return self.zones[asset].name if asset in self.zones else asset

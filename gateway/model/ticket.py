@@ -1,0 +1,157 @@
+"""A ticket: an order for a crew, with clocks; and what passes between gasgate and a ticketing system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class TicketClass(StrEnum):
+    """How fast somebody must come."""
+
+    EMERGENCY = "EMERGENCY"
+    URGENT = "URGENT"
+    CHECK = "CHECK"
+
+
+class TicketState(StrEnum):
+    """Last step that the ticketing system reported."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DISPATCHED = "dispatched"
+    DEPARTED = "departed"
+    ARRIVED = "arrived"
+    IN_PROGRESS = "in_progress"
+    SUPPLY_RESTORED = "supply_restored"
+    FIXED = "fixed"
+    LEFT_SITE = "left_site"
+    COMPLETED = "completed"
+    RETURNED = "returned"
+    CANCELLED = "cancelled"
+    RECHECKED = "rechecked"
+    CALLED_BACK = "called_back"
+    REOPENED = "reopened"
+
+
+class DeliveryState(StrEnum):
+    """Where a command of the outbox stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    CONFIRMED = "confirmed"
+    UNKNOWN = "unknown"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One ticket with its clocks; times are UTC, None = has not happened."""
+
+    ticket_no: str
+    dedup_key: str
+    ticket_class: TicketClass
+    type: str
+    asset: str
+    join_group: str
+    scope: str
+    """node of the network within which alarms may join"""
+    state: TicketState
+    raised_at: datetime
+    depart_by: datetime | None
+    arrive_by: datetime | None
+    title: str
+    description: str
+    external_id: str = ""
+    external_url: str = ""
+    external_version: int = 0
+    dispatched_at: datetime | None = None
+    departed_at: datetime | None = None
+    arrived_at: datetime | None = None
+    completed_at: datetime | None = None
+    delivery: DeliveryState = DeliveryState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One message of the outbox: `body` is the `data` part of the CloudEvents envelope."""
+
+    dedup_key: str
+    ticket_no: str
+    command: str
+    """open, update, note, rtn or cancel_request"""
+    command_no: int
+    webhook_id: str
+    ticket_class: TicketClass
+    created_at: datetime
+    body: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which try this is (1 = first) and how long it may take in all, in real seconds."""
+
+    number: int
+    connect_timeout_s: float
+    total_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTicket:
+    """A ticket as the ticketing system knows it."""
+
+    external_id: str
+    url: str
+    state: str
+    dedup_key: str
+    raised_at: str
+    received_at: str
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The ticket is there."""
+
+    ticket: ExternalTicket
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody can say whether it arrived: look it up by key before anything else."""
+
+    reason: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The message itself is at fault; sending it again cannot help."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """Credentials or address are wrong; a person must repair them."""
+
+    reason: str
+
+
+Outcome = Confirmed | Unknown | Refused | Misconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a ticketing system can do for us."""
+
+    create_once: bool
+    lookup: bool
+    push: bool
+    pull: bool
+    update: bool

@@ -1,0 +1,1 @@
+"""Runs things: intake, loader, stream, schedules, clocks."""

@@ -1,0 +1,97 @@
+"""Opens the state database and gives out transactions. SQLite by default; the tables suit PostgreSQL too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.exc import OperationalError
+
+from gateway.errors import TransientError
+from gateway.store import tables
+
+
+class State:
+    """The state database. Safe to use from several threads and, on one machine, from several processes.
+
+    A transaction is short and durable: SQLite runs in WAL mode with `synchronous=FULL`, and a writer takes the
+    one write lock at its beginning (`BEGIN IMMEDIATE`), so that what it reads cannot change before it commits.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open the database at a SQLAlchemy URL and create missing tables."""
+        self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _prepare_sqlite)
+        with self.write() as connection:
+            tables.metadata.create_all(connection)
+
+    @staticmethod
+    def in_folder(folder: Path) -> State:
+        """Open `state.db` in a folder, which is made if it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        return State(f"sqlite:///{folder / 'state.db'}")
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give one write transaction: committed at the end, rolled back on an exception.
+
+        Raises TransientError if the database is locked, full or unreachable.
+        """
+        with self._connection("BEGIN IMMEDIATE") as connection:
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give one consistent view; it blocks no writer. Raises TransientError as `write` does."""
+        with self._connection("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def _connection(self, begin: str) -> Iterator[Connection]:
+        try:
+            with self.engine.connect() as connection:
+                if self.engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql(begin)
+                yield connection
+        except OperationalError as error:
+            raise TransientError(f"state database: {error.orig}") from error
+
+    def cursor(self, name: str) -> int:
+        """Return how far a named reader got, 0 if it never began."""
+        with self.read() as connection:
+            seq = connection.execute(select(tables.cursor.c.seq).where(tables.cursor.c.name == name)).scalar()
+        return int(seq or 0)
+
+    def set_cursor(self, name: str, seq: int) -> None:
+        """Record durably how far a named reader got."""
+        with self.write() as connection:
+            put_cursor(connection, name, seq)
+
+    def close(self) -> None:
+        """Close all connections; may be called twice."""
+        self.engine.dispose()
+
+
+def put_cursor(connection: Connection, name: str, seq: int) -> None:
+    """Record how far a named reader got, inside the caller's transaction."""
+    upsert(connection, tables.cursor, {"name": name}, {"seq": seq})
+
+
+def upsert(connection: Connection, table: Any, key: dict[str, Any], values: dict[str, Any]) -> None:
+    """Update the row with this key, or insert it; nothing that only SQLite knows."""
+    match = [table.c[name] == value for name, value in key.items()]
+    if connection.execute(table.update().where(*match).values(**values)).rowcount == 0:
+        connection.execute(table.insert().values(**key, **values))
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

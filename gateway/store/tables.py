@@ -1,0 +1,269 @@
+"""The tables of the state database. Times are us UTC in BigInteger; JSON columns hold plain dicts."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+_serial = BigInteger().with_variant(Integer, "sqlite")
+
+point = Table(
+    "point",
+    metadata,
+    Column("index", _serial, primary_key=True, autoincrement=False),
+    Column("point_id", String(200), nullable=False, unique=True),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("topic", String(500), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    UniqueConstraint("seq", "ordinal"),
+)
+
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("alarm_id", String(200), primary_key=True),
+    Column("definition", String(60), nullable=False, index=True),
+    Column("asset", String(120), nullable=False, index=True),
+    Column("state", String(2), nullable=False, index=True, comment="derived; for queries only, never read as truth"),
+    Column("priority", Integer, nullable=False),
+    Column("cond", Boolean, nullable=False),
+    Column("occurrence_no", Integer, nullable=False),
+    Column("acked", Boolean, nullable=False),
+    Column("latched", Boolean, nullable=False),
+    Column("shelf", JSON(none_as_null=True)),
+    Column("sbd", JSON, nullable=False),
+    Column("oos", JSON(none_as_null=True)),
+    Column("uncertain", Boolean, nullable=False),
+    Column("announced_no", Integer, nullable=False),
+    Column("silenced_until", BigInteger),
+    Column("source_at", BigInteger),
+    Column("condition_at", BigInteger),
+    Column("raised_at", BigInteger),
+    Column("acked_at", BigInteger),
+    Column("acked_by", String(120), nullable=False),
+    Column("cleared_at", BigInteger),
+    Column("value", Float),
+    Column("definition_rev", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", _serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("alarm_id", String(200), nullable=False, index=True),
+    Column("occurrence_no", Integer, nullable=False),
+    Column("event", String(40), nullable=False),
+    Column("before", JSON, nullable=False),
+    Column("after", JSON, nullable=False),
+    Column("actor", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("hash", String(64), nullable=False, comment="SHA-256 over this row and the hash of the row before"),
+)
+
+ticket = Table(
+    "ticket",
+    metadata,
+    Column("ticket_no", String(40), primary_key=True),
+    Column("dedup_key", String(300), nullable=False, unique=True),
+    Column("ticket_class", String(20), nullable=False),
+    Column("type", String(60), nullable=False),
+    Column("asset", String(120), nullable=False),
+    Column("join_group", String(40), nullable=False),
+    Column("scope", String(120), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("raised_at", BigInteger, nullable=False, index=True),
+    Column("depart_by", BigInteger),
+    Column("arrive_by", BigInteger),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("external_id", String(120), nullable=False, default=""),
+    Column("external_url", Text, nullable=False, default=""),
+    Column("external_version", Integer, nullable=False, default=0),
+    Column("dispatched_at", BigInteger),
+    Column("departed_at", BigInteger),
+    Column("arrived_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("joinable", Boolean, nullable=False, default=True),
+)
+Index(
+    "one_joinable_ticket",
+    ticket.c.join_group,
+    ticket.c.scope,
+    ticket.c.ticket_class,
+    unique=True,
+    sqlite_where=text("joinable = 1"),
+    postgresql_where=text("joinable"),
+)
+
+ticket_alarm = Table(
+    "ticket_alarm",
+    metadata,
+    Column("alarm_id", String(200), primary_key=True),
+    Column("occurrence_no", Integer, primary_key=True),
+    Column("ticket_no", String(40), ForeignKey("ticket.ticket_no"), nullable=False, index=True),
+)
+
+ticket_event = Table(
+    "ticket_event",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("source", String(120), nullable=False),
+    Column("event_id", String(120), nullable=False),
+    Column("ticket_no", String(40), nullable=False, index=True),
+    Column("type", String(30), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("actor", String(120), nullable=False),
+    Column("data", JSON, nullable=False),
+    UniqueConstraint("source", "event_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("ticket_no", String(40), ForeignKey("ticket.ticket_no"), nullable=False),
+    Column("command", String(20), nullable=False),
+    Column("command_no", Integer, nullable=False),
+    Column("sink", String(60), nullable=False),
+    Column("state", String(12), nullable=False, index=True),
+    Column("webhook_id", String(60), nullable=False, unique=True),
+    Column("body", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("created_at", BigInteger, nullable=False),
+    Column("wall_created_at", Float, nullable=False, comment="real seconds since 1970: retries count real time"),
+    Column("next_at", Float, nullable=False, comment="real seconds since 1970"),
+    Column("confirmed_at", BigInteger),
+    Column("wall_confirmed_at", Float),
+    Column("last_error", Text, nullable=False, default=""),
+    UniqueConstraint("ticket_no", "command_no"),
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("kind", String(30), nullable=False),
+    Column("zone", String(120), nullable=False, index=True),
+    Column("meter", String(120)),
+    Column("subject", String(120), nullable=False, index=True),
+    Column("episode_no", Integer, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("detected_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("onset", BigInteger, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("estimate_m3_per_day", Float),
+    Column("evidence", JSON, nullable=False),
+    UniqueConstraint("kind", "subject", "episode_no"),
+)
+
+loss = Table(
+    "loss",
+    metadata,
+    Column("zone", String(120), primary_key=True),
+    Column("gas_day", String(10), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("supply_m3", Float),
+    Column("metered_m3", Float),
+    Column("linepack_m3", Float),
+    Column("loss_m3", Float),
+    Column("loss_rate", Float),
+    Column("sigma", Float),
+    Column("coverage", Float, nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("computed_at", BigInteger, nullable=False),
+)
+
+user = Table(
+    "user",
+    metadata,
+    Column("name", String(120), primary_key=True),
+    Column("password_hash", Text, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("language", String(5), nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", String(20), primary_key=True),
+    Column("name", String(120), nullable=False),
+    Column("owner", String(120), ForeignKey("user.name"), nullable=False),
+    Column("hash", String(64), nullable=False, comment="SHA-256 of the secret half"),
+    Column("role", String(20), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked", Boolean, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("who", String(120), nullable=False),
+    Column("act", String(60), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("detail", JSON, nullable=False),
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("request_id", String(100), primary_key=True),
+    Column("who", String(120), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", JSON, nullable=False),
+    comment="first answer to each request id; the same id again gets it and does nothing",
+)
+
+role_health = Table(
+    "role_health",
+    metadata,
+    Column("role", String(20), primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("at", Float, nullable=False, comment="real seconds since 1970"),
+    Column("ok", Boolean, nullable=False),
+    Column("detail", JSON, nullable=False),
+)
