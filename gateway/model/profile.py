@@ -1,0 +1,179 @@
+"""A device type as data: which quantity stands in which Modbus registers, and in which form.
+
+How a value stands in registers; whoever answers (a simulator) applies it forwards, whoever reads backwards:
+
+1. `raw = (value - offset) / scale`; integers and BCD round to the nearest whole number. `flags` and `valve`
+   (1 open, 0 closed) are plain numbers.
+2. The raw number becomes `2 * width(type)` bytes, most significant byte first, called A, B, C and so on:
+   integers in two's complement, floats as IEEE 754, BCD with two decimal digits a byte and zeros in front.
+   Eight-bit integers stand in the lower byte of their register, sign-extended; `bit` is the one bit `bit`
+   (0 = least significant) of its register, so several points may share that register; `textN` is N bytes of ASCII,
+   filled with zero bytes at the end.
+3. `order` spells the bytes as they follow each other on the wire: `CDAB` sends C first. Empty means ABCD...
+4. Each pair of bytes on the wire is one register, high byte first, from `address` upwards.
+5. A pattern of `missing` (the number read from bytes A, B, C... without a sign) says "no value".
+
+`bool` stands alone in the tables `coil` and `discrete`, where an address is one bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gateway.model.quantity import Quantity
+
+LAST_ADDRESS = 65535
+
+
+class RegisterTable(StrEnum):
+    """The four address spaces of a Modbus device."""
+
+    HOLDING = "holding"
+    INPUT = "input"
+    COIL = "coil"
+    DISCRETE = "discrete"
+
+    @property
+    def of_bits(self) -> bool:
+        """True where an address is one bit instead of a 16-bit register."""
+        return self in (RegisterTable.COIL, RegisterTable.DISCRETE)
+
+    @property
+    def read_function(self) -> int:
+        """Modbus function code that reads this table."""
+        return {"coil": 1, "discrete": 2, "holding": 3, "input": 4}[self.value]
+
+
+_INTEGERS = {f"{sign}int{bits}": max(1, bits // 16) for sign in ("", "u") for bits in (8, 16, 32, 48, 64)}
+_FLOATS = {f"float{bits}": bits // 16 for bits in (16, 32, 64)}
+_BCD = {f"bcd{digits}": -(-digits // 4) for digits in range(2, 17, 2)}
+_TEXTS = {f"text{length}": length // 2 for length in range(2, 65, 2)}
+
+TYPE_WIDTHS: Mapping[str, int] = {"bool": 1, "bit": 1, **_INTEGERS, **_FLOATS, **_BCD, **_TEXTS}
+"""Every type with the number of addresses that it takes."""
+
+NUMBER_TYPES = tuple(name for name in TYPE_WIDTHS if not name.startswith("text"))
+"""Types that a point may have; texts only identify."""
+
+
+def width(kind: str) -> int:
+    """Return how many addresses a value of this type takes. Raises KeyError for an unknown type."""
+    return TYPE_WIDTHS[kind]
+
+
+def default_order(kind: str) -> str:
+    """Return the order of a value whose most significant byte comes first: AB, ABCD and so on."""
+    return "ABCDEFGH"[: 2 * width(kind)] if not kind.startswith("text") else ""
+
+
+@dataclass(frozen=True, slots=True)
+class PointSpec:
+    """One quantity and where it stands. In a member block `address` is relative to the member's first address."""
+
+    quantity: Quantity
+    table: RegisterTable
+    address: int
+    """zero-based, as on the wire"""
+    type: str
+    order: str = ""
+    """letters of the bytes as they are sent; empty = most significant first"""
+    scale: float = 1.0
+    offset: float = 0.0
+    every_s: float = 60.0
+    """seconds of the clock between two polls"""
+    together: str = ""
+    """points of one unit with the same word here come from one request; empty = alone"""
+    missing: tuple[int, ...] = ()
+    """raw patterns that stand for "no value" """
+    bit: int = 0
+    """which bit of the register, for type `bit`"""
+
+    @property
+    def width(self) -> int:
+        """Number of addresses that it takes."""
+        return width(self.type)
+
+    @property
+    def end(self) -> int:
+        """First address after it."""
+        return self.address + self.width
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Addresses first to last, both included."""
+
+    table: RegisterTable
+    first: int
+    last: int
+
+    def touches(self, table: RegisterTable, start: int, end: int) -> bool:
+        """Say whether any address of start <= a < end of a table belongs to it."""
+        return table is self.table and start <= self.last and self.first < end
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """A block that repeats, one for each meter behind a concentrator; slot 0 begins at `base`."""
+
+    count: int
+    base: int
+    stride: int
+    points: tuple[PointSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where the device keeps its serial number, so that a swapped device is noticed."""
+
+    table: RegisterTable
+    address: int
+    type: str
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A request and its reply from a manual or a recording, as PDU without framing, and what they mean."""
+
+    ask: bytes
+    reply: bytes
+    gives: Mapping[str, float]
+    """`<quantity>` or `<slot>/<quantity>` to value; every key must come out of this reply"""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One device type."""
+
+    name: str
+    description: str
+    max_registers: int
+    """most registers in one request, 125 at most"""
+    max_bits: int
+    """most coils or discrete inputs in one request, 2000 at most"""
+    max_gap: int
+    """addresses that may be read and thrown away between two points of one request"""
+    never_read: tuple[Span, ...]
+    pause_ms: int
+    """real milliseconds to leave the device alone after each reply"""
+    points: tuple[PointSpec, ...]
+    members: Members | None
+    identity: Identity | None
+    golden: tuple[Golden, ...]
+
+    def member_points(self, slot: int) -> tuple[PointSpec, ...]:
+        """Return the points of one member with their real addresses. Raises IndexError for no such slot."""
+        if self.members is None or not 0 <= slot < self.members.count:
+            raise IndexError(f"profile {self.name} has no member slot {slot}")
+        base = self.members.base + slot * self.members.stride
+        return tuple(
+            replace(spec, address=base + spec.address, together=f"{slot}/{spec.together}" if spec.together else "")
+            for spec in self.members.points
+        )
+
+    def slots(self) -> Iterator[int]:
+        """Yield every member slot."""
+        yield from range(self.members.count if self.members else 0)
