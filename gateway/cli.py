@@ -1,0 +1,256 @@
+"""The command line. Each command loads only what it needs; errors end with one clear text and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from gateway import __version__
+from gateway.errors import ConfigError, GatewayError
+
+app = typer.Typer(
+    name="gasgate",
+    help="Read a city's gas meters and gas network, find leaks and loss, and send a crew in time.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+users = typer.Typer(help="Add and list the people who may sign in.", no_args_is_help=True)
+app.add_typer(users, name="user")
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+ConfigFile = Annotated[Path, typer.Argument(help="The site's configuration file (TOML).", show_default=False)]
+
+
+class Role(StrEnum):
+    """A part of gasgate that runs in a process of its own."""
+
+    KEEP = "keep"
+    ALARM = "alarm"
+    ANALYSE = "analyse"
+    WEB = "web"
+
+
+def main() -> None:
+    """Run the command line. Exit code 1: it ran and failed; 2: wrong call or configuration."""
+    try:
+        app()
+    except ConfigError as error:
+        for problem in error.problems:
+            err.print(f"[bold red]error[/] {escape(problem)}", soft_wrap=True)
+        sys.exit(2)
+    except GatewayError as error:
+        err.print(f"[bold red]error[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version.
+
+    Example: gasgate version
+    """
+    out.print(f"gasgate {__version__}")
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(help="Run only this role, here; give it once per role. Without it all roles run and are watched."),
+    ] = None,
+    logs: Annotated[Path | None, typer.Option(help="Write each role's log to a file in this folder.")] = None,
+) -> None:
+    """Run the gateway until it is told to stop (Ctrl-C or SIGTERM).
+
+    The configuration is checked first; a wrong one starts nothing and ends with exit code 2.
+
+    Example: gasgate run gasgate.toml
+    """
+    from gateway import app as roles
+    from gateway.config import load
+    from gateway.runtime.supervisor import Supervisor
+
+    loaded = load(config)
+    if role and len(role) == 1:
+        raise typer.Exit(roles.run_role(role[0].value, loaded))
+    problems = roles.check(loaded)
+    if problems:
+        raise ConfigError(problems)
+    if logs is not None:
+        logs.mkdir(parents=True, exist_ok=True)
+    chosen = [one.value for one in (role or list(Role))]
+    raise typer.Exit(Supervisor(config.resolve(), chosen, logs).run())
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as a JSON list.")] = False,
+    keys: Annotated[bool, typer.Option("--keys", help="List every key with its meaning instead.")] = False,
+) -> None:
+    """Check a configuration without touching the network; names file, line, key and remedy of each problem.
+
+    Exit code 0: it can run. 2: it cannot.
+
+    Example: gasgate check gasgate.toml
+    """
+    from gateway import app as roles
+    from gateway.config import load
+    from gateway.config_keys import describe
+
+    if keys:
+        for key, meaning in describe():
+            out.print(f"[bold]{escape(key)}[/]  {escape(meaning)}", soft_wrap=True)
+        return
+    try:
+        problems = roles.check(load(config))
+    except ConfigError as error:
+        problems = list(error.problems)
+    if as_json:
+        out.print_json(json.dumps(problems, ensure_ascii=False))
+    else:
+        for problem in problems:
+            err.print(f"[bold red]error[/] {escape(problem)}", soft_wrap=True)
+        if not problems:
+            out.print(f"{escape(str(config))}: no problems found")
+    raise typer.Exit(2 if problems else 0)
+
+
+@app.command()
+def probe(
+    config: ConfigFile,
+    name: Annotated[str, typer.Argument(help="An asset read over Modbus, or the name of a source or an output.")],
+    seconds: Annotated[float, typer.Option(help="How long to listen to an MQTT source.", min=0.1, max=600)] = 10,
+) -> None:
+    """Read one device or topic once, for real, and show plan, raw words and decoded values. Never writes to a device.
+
+    Example: gasgate probe gasgate.toml S-01
+    """
+    import asyncio
+
+    from gateway.config import load
+    from gateway.probing import probe_any, render
+
+    out.print(render(asyncio.run(probe_any(load(config), name, seconds))))
+
+
+@app.command()
+def analyse(
+    dataset: Annotated[Path, typer.Argument(help="Folder in the exchange format.", show_default=False)],
+    out_file: Annotated[Path, typer.Option("--out", help="Where to write the findings.")] = Path("findings.json"),
+    until: Annotated[datetime | None, typer.Option(help="Use only what was received until this UTC moment.")] = None,
+) -> None:
+    """Compute loss rates and findings of a dataset, as the running gateway would have seen them day by day.
+
+    Example: gasgate analyse city/ --out findings.json
+    """
+    from datetime import UTC
+
+    from gateway.analyse import analyse as run_analysis
+
+    moment = until.replace(tzinfo=UTC) if until and until.tzinfo is None else until
+    result = run_analysis(dataset, out_file, moment)
+    out.print(f"{len(result.findings)} findings, {len(result.loss)} loss rows written to {escape(str(out_file))}")
+
+
+@app.command("import")
+def import_history(
+    config: ConfigFile,
+    dataset: Annotated[Path, typer.Argument(help="Folder in the exchange format.", show_default=False)],
+) -> None:
+    """Load the history of a dataset folder into the readings store. The gateway must not be running.
+
+    Loading the same folder again changes nothing.
+
+    Example: gasgate import gasgate.toml history/
+    """
+    import asyncio
+
+    from gateway import app as roles
+    from gateway.config import load
+
+    count = asyncio.run(roles.import_dataset(load(config), dataset, show=err))
+    out.print(f"{count:,} readings imported")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def simulate(context: typer.Context) -> None:
+    """Serve a simulated city, or write one as a dataset; see `gasgate simulate --help`.
+
+    Example: gasgate simulate dataset city/ --seed 1
+    """
+    try:
+        from simulators.__main__ import app as simulators
+    except ModuleNotFoundError as error:
+        raise GatewayError(
+            f"the simulators need {error.name}: install gasgate with its extra, gasgate[simulators]"
+        ) from error
+    simulators(context.args, prog_name="gasgate simulate")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps everything.")] = Path(".demo"),
+    speed: Annotated[float, typer.Option(help="City seconds per real second.", min=1, max=3600)] = 30,
+    port: Annotated[int, typer.Option(help="Port of the pages; 0 takes a free one.", min=0, max=65535)] = 0,
+) -> None:
+    """Start a small simulated city with the gateway beside it; Ctrl-C ends everything.
+
+    Example: gasgate demo --speed 60
+    """
+    from gateway.demo import run_demo
+
+    raise typer.Exit(run_demo(folder, speed=speed, port=port, console=out))
+
+
+@users.command("add")
+def user_add(
+    config: ConfigFile,
+    name: Annotated[str, typer.Argument(help="Name to sign in with.")],
+    role: Annotated[
+        str, typer.Option(help="viewer, operator, engineer, auditor, manager or administrator.")
+    ] = "administrator",
+    language: Annotated[str, typer.Option(help="zh or en.")] = "zh",
+) -> None:
+    """Add a person. The password is asked for, or read from standard input when that is no terminal.
+
+    Example: gasgate user add gasgate.toml wang --role operator
+    """
+    from gateway import app as roles
+    from gateway.config import load
+
+    loaded = load(config)
+    password = (
+        typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        if sys.stdin.isatty()
+        else sys.stdin.readline().rstrip("\n")
+    )
+    roles.add_person(loaded, name, password, role, language)
+    out.print(f"{escape(name)} may now sign in as {escape(role)}")
+
+
+@users.command("list")
+def user_list(config: ConfigFile) -> None:
+    """List the people who may sign in, with their roles.
+
+    Example: gasgate user list gasgate.toml
+    """
+    from gateway import app as roles
+    from gateway.config import load
+
+    for name, role, disabled in roles.list_people(load(config)):
+        out.print(f"{escape(name):<24} {role}{'  (disabled)' if disabled else ''}")

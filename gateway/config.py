@@ -1,0 +1,223 @@
+"""The whole configuration: one TOML file and those it includes, checked before anything starts."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from alarms import TICKET_SINKS
+from collectors import COLLECTORS
+from gateway.errors import ConfigError
+from gateway.model.gasday import GasDay
+from gateway.settings import ConfigPath, Settings
+from gateway.store.outputs import OUTPUTS
+from gateway.toml_lines import index_lines, line_of
+
+
+def _one_of(registry: Mapping[str, Any]) -> Any:
+    kinds = tuple(kind.Config for kind in registry.values())
+    return kinds[0] if len(kinds) == 1 else Annotated[Union[kinds], Field(discriminator="kind")]  # noqa: UP007
+
+
+if TYPE_CHECKING:
+    SourceConfig = OutputConfig = TicketSinkConfig = Any
+else:
+    SourceConfig = _one_of(COLLECTORS)
+    OutputConfig = _one_of(OUTPUTS)
+    TicketSinkConfig = _one_of(TICKET_SINKS)
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'"{name}" is no IANA time zone; one is "Asia/Shanghai"') from None
+    return name
+
+
+def _listen(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError('must be "HOST:PORT", for example "127.0.0.1:8080"')
+    return address
+
+
+Listen = Annotated[str, AfterValidator(_listen)]
+
+
+class SiteConfig(Settings):
+    """The company's site and its figures."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}$")]
+    """short name; part of every ticket's key, never change it"""
+    name: str = "gasgate"
+    """name that people see"""
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
+    """IANA time zone of the gas day and of all pages"""
+    gas_day_start: time = time(6)
+    """local time at which the gas day begins"""
+    base_temperature_c: float = 20.0
+    """temperature of base volume"""
+    base_pressure_kpa: float = 101.325
+    """absolute pressure of base volume"""
+    customer_pressure_kpa: float = 103.4
+    """mean absolute gas pressure at customer meters"""
+
+    @property
+    def gas_day(self) -> GasDay:
+        """The gas day of this site."""
+        return GasDay(self.timezone, self.gas_day_start)
+
+
+class ClockConfig(Settings):
+    """A simulated city's clock; leave the table out in production."""
+
+    file: ConfigPath
+    """file in which the simulator says what time it is"""
+
+
+class DataConfig(Settings):
+    """Where gasgate keeps everything."""
+
+    folder: ConfigPath
+    """folder of spool, readings and state; made if missing"""
+    epoch: Annotated[int, Field(ge=1)] = 1
+    """raise by one whenever the state was restored from a backup, so that no ticket key is used twice"""
+
+
+class NetworkConfig(Settings):
+    """The company's description of its network."""
+
+    folder: ConfigPath
+    """folder with zones.csv, meters.csv, points.csv, stations.csv and, if there is one, network.geojson"""
+
+
+class KeepConfig(Settings):
+    """The role that collects and keeps readings."""
+
+    listen: Listen = "127.0.0.1:8801"
+    """address of the internal store service; the other roles connect to it with a token"""
+    spool_cap_gib: Annotated[float, Field(gt=0)] = 8.0
+    """how much of the spool is kept as repair stock after it was loaded"""
+
+
+class WebConfig(Settings):
+    """The role that serves pages and API."""
+
+    listen: Listen = "127.0.0.1:8080"
+    """address of pages and API; put a TLS proxy in front of any other than loopback"""
+    note_file: ConfigPath | None = None
+    """JSON list of notes shown on the control room, written by a simulator"""
+
+
+class AnalyseConfig(Settings):
+    """The role that computes loss and findings."""
+
+    lookback_days: Annotated[int, Field(ge=7, le=400)] = 60
+    """gas days of history that a pass sees"""
+    settle_minutes: Annotated[float, Field(ge=0, le=2880)] = 20
+    """how long after the end of a gas day its first pass waits for readings"""
+
+
+class Config(Settings):
+    """One site."""
+
+    site: SiteConfig
+    data: DataConfig
+    network: NetworkConfig
+    clock: ClockConfig | None = None
+    keep: KeepConfig = KeepConfig()
+    web: WebConfig = WebConfig()
+    analyse: AnalyseConfig = AnalyseConfig()
+    source: tuple[SourceConfig, ...] = ()
+    output: tuple[OutputConfig, ...] = ()
+    ticket_sink: tuple[TicketSinkConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        for table in ("source", "output", "ticket_sink"):
+            names = [entry.name for entry in getattr(self, table)]
+            if doubled := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{table}: the name {doubled[0]} is used twice; every {table} needs its own")
+        if self.keep.listen == self.web.listen:
+            raise ValueError(f"keep.listen and web.listen are both {self.web.listen}; give each its own port")
+        return self
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file; looks at no network and no device.
+
+    Raises ConfigError with one line per problem: file, line, key, what is wrong, what is allowed.
+    """
+    merged = _read(path)
+    files = [path]
+    for included in _included(path, merged.pop("include", [])):
+        files.append(included)
+        _merge(path, merged, included, _read(included))
+    try:
+        return Config.model_validate(merged, context={"folder": path.parent})
+    except ValidationError as error:
+        places = [(file, index_lines(file.read_text(encoding="utf-8"))) for file in files]
+        raise ConfigError([_explain(problem, places) for problem in error.errors()]) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: is not TOML: {error}"]) from error
+
+
+def _included(path: Path, patterns: object) -> Iterable[Path]:
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ConfigError([f'{path}: include: must be a list of file patterns, for example ["sources/*.toml"]'])
+    for pattern in patterns:
+        found = sorted(path.parent.glob(pattern))
+        if not found and "*" not in pattern:
+            raise ConfigError([f"{path}: include: there is no file {pattern} beside it"])
+        yield from found
+
+
+def _merge(main: Path, merged: dict[str, Any], file: Path, content: dict[str, Any]) -> None:
+    for key, value in content.items():
+        if isinstance(value, list) and isinstance(merged.get(key, []), list):
+            merged.setdefault(key, []).extend(value)
+        elif key in merged:
+            raise ConfigError([f"{file}: {key}: stands in {main} already; only lists may be spread over files"])
+        else:
+            merged[key] = value
+
+
+def _explain(problem: Any, places: list[tuple[Path, dict[tuple[str | int, ...], int]]]) -> str:
+    location = list(problem["loc"])
+    for file, lines in places:
+        if not location or len(location) < 2 or not isinstance(location[1], int):
+            break
+        held = len({path[1] for path in lines if len(path) > 1 and path[0] == location[0]})
+        if location[1] < held:
+            places = [(file, lines)]
+            break
+        location[1] -= held
+    file, lines = next(((f, known) for f, known in places if line_of(known, location) > 1), places[0])
+    key = ".".join(str(part) for part in problem["loc"])
+    text = problem["msg"].removeprefix("Value error, ")
+    match problem["type"]:
+        case "extra_forbidden":
+            text = "is no known key; remove it or correct its spelling (gasgate check --keys lists them all)"
+        case "missing":
+            text = "is missing; add it"
+        case "union_tag_invalid":
+            text = f'kind is "{problem["ctx"]["tag"]}"; allowed: {problem["ctx"]["expected_tags"]}'
+        case "union_tag_not_found":
+            text = "kind is missing; it says which of the kinds this table is"
+    return f"{file}:{line_of(lines, location)}: {key or 'configuration'}: {text}"

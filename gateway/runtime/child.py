@@ -1,0 +1,68 @@
+"""Child processes that never outlive their parent, not even if it is killed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends; where that is unknown (not Linux), do nothing.
+
+    A parent that died before the call is noticed by the changed parent id.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    expected = os.environ.get("GASGATE_PARENT")
+    if expected is not None and expected != str(os.getppid()):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def start(
+    arguments: Sequence[str], *, log: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `python -m ...` as a child in its own process group, so that Ctrl-C reaches only the parent.
+
+    The child is expected to call `die_with_parent` first thing.
+    """
+    output = log.open("ab") if log is not None else None
+    try:
+        return subprocess.Popen(  # noqa: S603  (our own modules only)
+            [sys.executable, "-m", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {}), "GASGATE_PARENT": str(os.getpid())},
+            start_new_session=True,
+        )
+    finally:
+        if output is not None:
+            output.close()
+
+
+def stop(children: Sequence[subprocess.Popen[bytes]], *, patience_s: float = 8.0) -> None:
+    """End children politely, then by force; returns when all are gone."""
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    end = time.monotonic() + patience_s
+    for child in children:
+        try:
+            child.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+if __name__ == "__main__":  # python -m gateway.runtime.child PROGRAM ...: a program that dies with its parent
+    die_with_parent()
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  (the arguments come from the parent alone)

@@ -1,0 +1,73 @@
+"""Runs the roles as processes of their own, starts a crashed one again, and ends all together."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from gateway.runtime import child
+
+log = logging.getLogger(__name__)
+
+CALM_S = 60.0
+"""a role that ran this long before it ended is started again at once"""
+LONGEST_PAUSE_S = 30.0
+CONFIG_ERROR = 2
+"""exit code of a role that cannot use its configuration: starting it again would not help"""
+
+
+class Supervisor:
+    """Keeps one process per role alive until told to stop."""
+
+    def __init__(self, config: Path, roles: Sequence[str], logs: Path | None = None) -> None:
+        """Remember what to run; a role's output goes to `logs/<role>.log`, or to ours if there is no folder."""
+        self._config = config
+        self._roles = tuple(roles)
+        self._logs = logs
+        self._stopping = threading.Event()
+        self.exit_code = 0
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Make `run` end; usable as a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> int:
+        """Run until stopped by a signal or `stop`. Returns the exit code."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.stop)
+        threads = [threading.Thread(target=self._keep_alive, args=(role,), name=role) for role in self._roles]
+        for thread in threads:
+            thread.start()
+        while not self._stopping.wait(0.5):
+            pass
+        for thread in threads:
+            thread.join()
+        return self.exit_code
+
+    def _keep_alive(self, role: str) -> None:
+        pause_s = 0.5
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            process = self._start(role)
+            while process.poll() is None and not self._stopping.wait(0.1):
+                pass
+            if self._stopping.is_set():
+                child.stop([process])
+                return
+            if process.returncode == CONFIG_ERROR:
+                self.exit_code = CONFIG_ERROR
+                self._stopping.set()
+                return
+            pause_s = 0.5 if time.monotonic() - began > CALM_S else min(pause_s * 2, LONGEST_PAUSE_S)
+            log.error("role %s ended with code %s; starting it again in %.1f s", role, process.returncode, pause_s)
+            self._stopping.wait(pause_s)
+
+    def _start(self, role: str) -> subprocess.Popen[bytes]:
+        file = None if self._logs is None else self._logs / f"{role}.log"
+        return child.start(["gateway", "run", str(self._config), "--role", role], log=file)
