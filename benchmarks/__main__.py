@@ -1,0 +1,38 @@
+"""Runs one benchmark, prints its small table, and writes one flat JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+BENCHMARKS = {
+    "alarm_path": "a gas sensor rises: time until Chromium shows the alarm and the ticket desk has the ticket",
+    "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",
+}
+
+
+def main() -> int:
+    """Run the benchmark that the command line names. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; none lists them")
+    parser.add_argument("--quick", action="store_true", help="end within 60 s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
+    chosen = parser.parse_args()
+    if chosen.name is None:
+        for name, what in BENCHMARKS.items():
+            print(f"{name:<12} {what}")
+        return 0
+    figures: dict[str, float] = importlib.import_module(f"benchmarks.{chosen.name}").run(quick=chosen.quick)
+    width = max(map(len, figures))
+    for key, value in figures.items():
+        print(f"{key:<{width}}  {value:,.3f}")
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
