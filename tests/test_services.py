@@ -1,5 +1,6 @@
 """The servers that other tests rely on: they serve, survive a restart with their data, and die with the test run."""
 
+import json
 import subprocess
 import sys
 import time
@@ -40,9 +41,19 @@ def test_victoria_metrics_takes_lines_over_the_v2_write_api(victoria_metrics: Se
         f"{victoria_metrics.url}/api/v2/write", params={"precision": "ms"}, content=f"services_flow value=3.5 {now_ms}"
     )
     assert written.status_code == 204
-    httpx.get(f"{victoria_metrics.url}/internal/force_flush")
-    found = httpx.get(f"{victoria_metrics.url}/api/v1/export", params={"match[]": "services_flow_value"})
-    assert found.json()["values"] == [3.5]
+    assert exported(victoria_metrics, "services_flow_value") == [3.5]
+
+
+def exported(server: Server, name: str) -> list[float]:
+    """Return a series' values as soon as VictoriaMetrics shows it; a new one stays hidden for about a second."""
+    until = time.monotonic() + 8
+    text = ""
+    while not text and time.monotonic() < until:
+        httpx.get(f"{server.url}/internal/force_flush")
+        text = httpx.get(f"{server.url}/api/v1/export", params={"match[]": name}).text
+        time.sleep(0.05)
+    values: list[float] = json.loads(text)["values"]
+    return values
 
 
 def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path, free_port: Callable[[], int]) -> None:
