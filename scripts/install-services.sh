@@ -158,7 +158,7 @@ install_victoria_metrics() {
 }
 
 give_back() {
-    if [[ -n ${SUDO_UID:-} ]]; then
+    if [[ -n ${SUDO_UID:-} && -d .services ]]; then
         chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" .services
     fi
 }

@@ -1,0 +1,30 @@
+# `make` alone lists what there is. Everything is written inside this folder: .venv, .demo, .services and caches.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint screenshots clean-demo
+SHELL := /bin/sh
+
+BIN := .venv/bin
+# The demo ends when make does, even when make is killed.
+FOLLOW_MAKE := $(shell command -v setpriv >/dev/null && setpriv --help 2>&1 | grep -q pdeathsig && echo setpriv --pdeathsig TERM)
+
+help: ## list the targets
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+setup: ## prepare .venv with everything (quick when nothing changed)
+	@scripts/setup.sh
+
+demo: setup ## start a small city and the gateway; Ctrl-C ends it all (SPEED=60: faster than real time)
+	@exec $(FOLLOW_MAKE) $(BIN)/gasgate demo $(if $(SPEED),--speed $(SPEED))
+
+test: setup ## run the test suite; services that this machine lacks are skipped (ARGS="-k name": a part of it)
+	@$(BIN)/python -m pytest -ra $(ARGS)
+
+lint: setup ## check style, types, import direction and spelling
+	@scripts/lint.sh
+
+screenshots: setup ## make the README's pictures from the demo
+	@$(BIN)/python scripts/screenshots.py
+
+clean-demo: ## forget the demo's city and its readings
+	@rm -rf .demo && echo "The next make demo starts with a new city."
