@@ -1,0 +1,117 @@
+"""What every role does alike: its log, its end, its heartbeat, the token of the store service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.config import Config
+from gateway.dataset import read_network
+from gateway.errors import GatewayError, TransientError
+from gateway.model.network import Network
+from gateway.ports import Clock
+from gateway.runtime import child
+from gateway.runtime.clock import make_clock
+from gateway.store import health_rows
+from gateway.store.remote import RemoteStore
+from gateway.store.state import State
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 1.0
+
+Status = Callable[[], tuple[bool, Mapping[str, Any]]]
+
+
+def run(role: str, work: Callable[[], Awaitable[None]]) -> int:
+    """Run a role's work until it ends or a signal ends it. Returns the exit code."""
+    child.die_with_parent()
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("httpx", "httpcore", "pymodbus", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        asyncio.run(_until_signal(work))
+    except GatewayError as error:
+        log.error("%s", error)  # noqa: TRY400  (the text is for people; a trace would bury it)
+        return 1
+    return 0
+
+
+async def _until_signal(work: Callable[[], Awaitable[None]]) -> None:
+    task = asyncio.ensure_future(work())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        log.info("told to stop")
+
+
+async def heartbeat(state: State, role: str, status: Status) -> None:
+    """Record every second that the role lives; a database that is away for a while is waited for."""
+    lost = False
+    while True:
+        ok, detail = status()
+        try:
+            await asyncio.to_thread(health_rows.beat, state, role, ok=ok, detail=detail)
+            lost = False
+        except TransientError as error:
+            if not lost:
+                log.warning("heartbeat not recorded: %s", error)
+            lost = True
+        await asyncio.sleep(BEAT_S)
+
+
+def open_state(config: Config) -> State:
+    """Open the site's state database."""
+    return State.in_folder(config.data.folder)
+
+
+def site_clock(config: Config) -> Clock:
+    """Return the site's clock: the system's, or a simulated city's."""
+    return make_clock(None if config.clock is None else config.clock.file)
+
+
+def site_network(config: Config) -> Network:
+    """Read the site's network. Raises ConfigError."""
+    return read_network(config.network.folder)
+
+
+def service_token(config: Config) -> str:
+    """Return the token of the store service, made at the first start; readable by our own user alone."""
+    return _secret_file(config.data.folder / "store-service.token")
+
+
+def storage_secret(config: Config) -> str:
+    """Return the secret that signs page sessions, made at the first start."""
+    return _secret_file(config.data.folder / "pages.secret")
+
+
+def remote_store(config: Config) -> RemoteStore:
+    """Return the client of the store service of the role keep."""
+    return RemoteStore(f"http://{config.keep.listen}", service_token(config))
+
+
+def _secret_file(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32))
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return path.read_text(encoding="utf-8")
