@@ -1,0 +1,123 @@
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collectors.plan import Limits, Request, plan
+from gateway.model.profile import PointSpec, RegisterTable, Span
+from gateway.model.quantity import Quantity
+
+HOLDING = RegisterTable.HOLDING
+WIDE = {1: "uint16", 2: "uint32", 3: "uint48", 4: "float64"}
+
+
+def spec(address: int, width: int = 1, together: str = "", table: RegisterTable = HOLDING) -> PointSpec:
+    kind = "bool" if table.of_bits else WIDE[width]
+    return PointSpec(Quantity.FLAGS, table, address, kind, together=together)
+
+
+def partitions(rows: list[int]) -> Iterator[list[list[int]]]:
+    if not rows:
+        yield []
+        return
+    head, *tail = rows
+    for rest in partitions(tail):
+        yield [[head], *rest]
+        for index, group in enumerate(rest):
+            yield [*rest[:index], [head, *group], *rest[index + 1 :]]
+
+
+def is_allowed(points: list[PointSpec], rows: list[int], limits: Limits) -> bool:
+    """Whether one request may answer these rows, judged from its covered addresses one by one."""
+    start, end = min(points[row].address for row in rows), max(points[row].end for row in rows)
+    words = {points[row].together for row in rows} - {""}
+    if any(point.together in words and row not in rows for row, point in enumerate(points)):
+        return False
+    if end - start > limits.max_registers:
+        return False
+    if any(span.touches(HOLDING, start, end) for span in limits.forbidden):
+        return False
+    wanted = set()
+    for row in rows:
+        wanted |= set(range(points[row].address, points[row].end))
+    for word in words:
+        members = [points[row] for row in rows if points[row].together == word]
+        wanted |= set(range(min(one.address for one in members), max(one.end for one in members)))
+    return all(right - left - 1 <= limits.max_gap for left, right in pairwise(sorted(wanted)))
+
+
+def cheapest(points: list[PointSpec], limits: Limits) -> tuple[int, int] | None:
+    costs = [
+        (len(groups), sum(max(points[r].end for r in g) - min(points[r].address for r in g) for g in groups))
+        for groups in partitions(list(range(len(points))))
+        if all(is_allowed(points, group, limits) for group in groups)
+    ]
+    return min(costs, default=None)
+
+
+small_points = st.lists(
+    st.builds(spec, st.integers(0, 24), st.integers(1, 4), st.sampled_from(["", "", "", "a", "b"])),
+    min_size=1,
+    max_size=6,
+)
+small_limits = st.builds(
+    lambda registers, gap, start, length, is_there: Limits(
+        registers, 2000, gap, (Span(HOLDING, start, start + length),) if is_there else ()
+    ),
+    st.integers(4, 16),
+    st.integers(0, 6),
+    st.integers(0, 26),
+    st.integers(0, 2),
+    st.booleans(),
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(small_points, small_limits)
+def test_no_other_set_of_requests_is_cheaper(points: list[PointSpec], limits: Limits) -> None:
+    best = cheapest(points, limits)
+    if best is None:
+        with pytest.raises(ValueError, match=r"fit into one request|must not be read"):
+            plan(points, limits)
+        return
+    requests = plan(points, limits)
+    assert (len(requests), sum(request.count for request in requests)) == best
+    assert sorted(row for request in requests for row in request.rows) == list(range(len(points)))
+    for request in requests:
+        assert is_allowed(points, list(request.rows), limits)
+
+
+def test_points_near_each_other_share_a_request_and_far_ones_do_not() -> None:
+    points = [spec(100, 2), spec(102), spec(110), spec(300)]
+    assert plan(points, Limits(max_gap=7)) == (
+        Request(HOLDING, 100, 11, (0, 1, 2)),
+        Request(HOLDING, 300, 1, (3,)),
+    )
+
+
+def test_filling_at_a_fixed_size_would_split_a_value() -> None:
+    points = [spec(0, 2), spec(2, 2), spec(4, 2)]
+    assert [request.count for request in plan(points, Limits(max_registers=5))] in ([2, 4], [4, 2])
+
+
+def test_forbidden_registers_are_stepped_over() -> None:
+    points = [spec(10), spec(14)]
+    limits = Limits(max_gap=10, forbidden=(Span(HOLDING, 12, 12),))
+    assert [(request.start, request.count) for request in plan(points, limits)] == [(10, 1), (14, 1)]
+
+
+def test_tables_are_never_mixed() -> None:
+    points = [spec(0), spec(0, table=RegisterTable.COIL), spec(0, table=RegisterTable.INPUT)]
+    requests = plan(points, Limits(max_gap=100))
+    assert {(request.table, request.rows) for request in requests} == {
+        (HOLDING, (0,)),
+        (RegisterTable.COIL, (1,)),
+        (RegisterTable.INPUT, (2,)),
+    }
+
+
+def test_bits_have_their_own_limit() -> None:
+    points = [spec(address, table=RegisterTable.COIL) for address in range(30)]
+    assert [request.count for request in plan(points, Limits(max_registers=1, max_bits=20))] in ([10, 20], [20, 10])
