@@ -137,6 +137,8 @@ class SpoolRecord:
     seq: int
     batch: ReadingBatch
     dead: tuple[DeadLetter, ...] = ()
+    redelivered: tuple[int, ...] = ()
+    """which deliveries of the group were seen before and left out; known only to the one who appended"""
 
 
 class Spool(Protocol):
@@ -177,6 +179,8 @@ class Loaded:
     stored: int
     duplicate: int
     conflict: int
+    duplicate_rows: tuple[int, ...] = ()
+    """which rows of the batch were duplicates"""
 
 
 class ReadingStore(Protocol):
