@@ -2,140 +2,236 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import date
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AwareDatetime, ValidationError
+
+from gateway.csv_table import Row, Table
 from gateway.errors import ConfigError
+from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Point, Station, Zone, ZoneKind
 from gateway.model.quantity import Quantity
-from gateway.model.reading import PointId, point_id
+from gateway.model.reading import PointId, ReadingBatch, Severity, point_id
+from gateway.ports import PointRegistry
+from gateway.settings import Settings
 
-MAX_ROWS = 5_000_000
-"""more rows than a city has meters: a file beyond this is not what it says it is"""
 MAX_GEOJSON_BYTES = 64 * 1024 * 1024
 STATION_KINDS = ("station", "regulator")
 ACCOUNTS = ("open", "closed", "never_opened", "")
 
-Kind = TypeVar("Kind", bound=StrEnum)
+
+READING_COLUMNS = ("valve", "flags", "battery_v", "balance_m3", "purchased_m3")
+"""columns of readings.parquet beside the register, each of them a quantity of that name"""
 
 
-@dataclass(slots=True)
-class _Table:
-    """One CSV file being read: its rows, and the problems found so far."""
+class DatasetSettings(Settings):
+    """`dataset.toml`."""
 
-    path: Path
-    problems: list[str] = field(default_factory=list)
+    name: str
+    timezone: str
+    gas_day_start: time
+    start: AwareDatetime
+    end: AwareDatetime
+    base_temperature_c: float = 20.0
+    base_pressure_kpa: float = 101.325
+    customer_pressure_kpa: float = 101.325
 
-    def rows(self, columns: tuple[str, ...]) -> Iterator[_Row]:
-        """Yield the rows; a file without one of the columns yields none and is a problem."""
-        try:
-            with self.path.open(newline="", encoding="utf-8-sig") as handle:
-                yield from self._rows(csv.DictReader(handle), columns)
-        except OSError as error:
-            self.problems.append(f"{self.path}: cannot read: {error.strerror}; put the file there")
-        except (csv.Error, UnicodeDecodeError) as error:
-            self.problems.append(f"{self.path}: not a CSV file in UTF-8: {error}; export it again")
-
-    def _rows(self, reader: csv.DictReader[str], columns: tuple[str, ...]) -> Iterator[_Row]:
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            self.problems.append(f"{self.path}:1: column {', '.join(missing)} is missing; add it to the header")
-            return
-        for count, row in enumerate(reader):
-            if count >= MAX_ROWS:
-                self.problems.append(f"{self.path}: more than {MAX_ROWS} rows; split the network")
-                return
-            yield _Row(self, reader.line_num, row)
-
-    def unique(self, seen: Container[str], row: _Row, column: str) -> str:
-        """Return the row's id; a missing or repeated one is a problem."""
-        name = row.text(column)
-        if not name:
-            row.problem(column, "is empty; give every row an id")
-        elif "/" in name and column != "point_id":
-            row.problem(column, f"{name!r} holds a slash, which separates asset and quantity; rename it")
-        elif name in seen:
-            row.problem(column, f"{name!r} stands here twice; remove one")
-        return name
+    @property
+    def gas_day(self) -> GasDay:
+        """The gas day of this dataset."""
+        return GasDay(self.timezone, self.gas_day_start)
 
 
-@dataclass(slots=True)
-class _Row:
-    """One row with typed access; what cannot be read becomes a problem and a harmless value."""
+@dataclass(frozen=True, slots=True)
+class MeterEvent:
+    """Something the company knows it did to a meter; the registers are None unless written down."""
 
-    table: _Table
-    line: int
-    cells: Mapping[str, str | None]
-
-    def problem(self, column: str, text: str) -> None:
-        """Note what is wrong with one cell."""
-        self.table.problems.append(f"{self.table.path}:{self.line}: column {column}: {text}")
-
-    def text(self, column: str) -> str:
-        """Return a cell without white space around it; empty where it is absent."""
-        return (self.cells.get(column) or "").strip()
-
-    def number(self, column: str, *, least: float = -math.inf) -> float:
-        """Return a finite number, which must not be below `least`."""
-        return self._convert(column, lambda text: _number(text, least), 0.0)
-
-    def optional(self, column: str, *, least: float = -math.inf) -> float | None:
-        """Return a finite number, None where the cell is empty or absent."""
-        return self.number(column, least=least) if self.text(column) else None
-
-    def whole(self, column: str, least: int, most: int) -> int:
-        """Return a whole number within its limits."""
-        return self._convert(column, lambda text: _whole(text, least, most), least)
-
-    def flag(self, column: str) -> bool:
-        """Return a 0 or 1."""
-        return self.whole(column, 0, 1) == 1
-
-    def day(self, column: str) -> date:
-        """Return a date written as 2024-01-31."""
-        return self._convert(column, date.fromisoformat, date.min)
-
-    def one_of(self, column: str, kind: type[Kind], default: Kind) -> Kind:
-        """Return a member of a closed set of words."""
-        text = self.text(column)
-        try:
-            return kind(text)
-        except ValueError:
-            self.problem(column, f"{text!r} is unknown; use one of {', '.join(kind)}")
-            return default
-
-    def _convert(self, column: str, convert: Callable[[str], Cell], default: Cell) -> Cell:
-        text = self.text(column)
-        try:
-            return convert(text)
-        except ValueError as error:
-            self.problem(column, f"{text!r} cannot be used ({error}); correct it")
-            return default
+    meter_id: str
+    at: datetime
+    event: str
+    """exchange, account_opened or account_closed"""
+    old_register_m3: float | None = None
+    new_register_m3: float | None = None
 
 
-Cell = TypeVar("Cell")
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Values of one quantity of a dataset, in no particular order; all arrays have one length."""
+
+    quantity: Quantity
+    assets: tuple[str, ...]
+    column: NDArray[np.int32]
+    """index into `assets`"""
+    time: NDArray[np.int64]
+    """device clock, us UTC"""
+    received: NDArray[np.int64]
+    """us UTC"""
+    value: NDArray[np.float64]
+    quality: NDArray[np.uint8]
 
 
-def _number(text: str, least: float) -> float:
-    value = float(text)
-    if not math.isfinite(value) or value < least:
-        raise ValueError(f"a number of at least {least:g} is wanted" if least > -math.inf else "not a finite number")
-    return value
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """A city dataset in memory."""
+
+    settings: DatasetSettings
+    network: Network
+    columns: tuple[Columns, ...]
+    events: tuple[MeterEvent, ...]
+    weather: Mapping[date, float]
+    """mean air temperature of each local date, C"""
 
 
-def _whole(text: str, least: int, most: int) -> int:
-    value = int(text)
-    if not least <= value <= most:
-        raise ValueError(f"{least} to {most} is wanted")
-    return value
+def read_dataset(folder: Path) -> Dataset:
+    """Read a whole dataset; its truth is never opened. Raises ConfigError if a file is missing or does not fit."""
+    settings = read_settings(folder)
+    network = read_network(folder)
+    problems: list[str] = []
+    events = read_events(folder, problems)
+    weather = read_weather(folder, problems)
+    if problems:
+        raise ConfigError(problems)
+    try:
+        columns = (*_meter_columns(folder / "readings.parquet", network), *_point_columns(folder, network))
+    except duckdb.Error as error:
+        raise ConfigError([f"{folder}: {str(error).splitlines()[0]}; write the parquet files again"]) from error
+    return Dataset(settings, network, columns, events, weather)
+
+
+def read_settings(folder: Path) -> DatasetSettings:
+    """Read `dataset.toml`. Raises ConfigError."""
+    path = folder / "dataset.toml"
+    try:
+        return DatasetSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot read: {error.strerror}; is this the folder of a dataset?"]) from error
+    except ValidationError as error:
+        wrong = [f"{path}: key {'.'.join(map(str, e['loc']))}: {e['msg']}; correct it" for e in error.errors()]
+        raise ConfigError(wrong) from error
+    except ValueError as error:
+        raise ConfigError([f"{path}: not TOML in UTF-8: {error}; correct it"]) from error
+
+
+def read_events(folder: Path, problems: list[str]) -> tuple[MeterEvent, ...]:
+    """Read `events.csv`, empty if it is missing; what cannot be read is added to `problems`."""
+    table = Table(folder / "events.csv", problems)
+    if not table.path.exists():
+        return ()
+    return tuple(
+        MeterEvent(
+            row.text("meter_id"),
+            row.moment("time"),
+            row.text("event"),
+            row.optional("old_register_m3"),
+            row.optional("new_register_m3"),
+        )
+        for row in table.rows(("meter_id", "time", "event"))
+    )
+
+
+def read_weather(folder: Path, problems: list[str]) -> dict[date, float]:
+    """Read `weather.csv`, empty if it is missing; what cannot be read is added to `problems`."""
+    table = Table(folder / "weather.csv", problems)
+    if not table.path.exists():
+        return {}
+    return {row.day("date"): row.number("temperature_mean_c") for row in table.rows(("date", "temperature_mean_c"))}
+
+
+def dataset_batches(dataset: Dataset, registry: PointRegistry, *, chunk: int = 200_000) -> Iterator[ReadingBatch]:
+    """Yield the dataset as batches of at most `chunk` rows, for the import of a history."""
+    for part in dataset.columns:
+        index = registry.indices([point_id(asset, part.quantity) for asset in part.assets])
+        for at in range(0, len(part.time), chunk):
+            rows = slice(at, at + chunk)
+            yield ReadingBatch(
+                index[part.column[rows]], part.time[rows], part.received[rows], part.value[rows], part.quality[rows]
+            )
+
+
+def _meter_columns(path: Path, network: Network) -> Iterator[Columns]:
+    """Yield the registers, then what else the meters sent; rows of unknown meters are left out."""
+    if not path.exists():
+        raise ConfigError([f"{path}: cannot read: no such file; put the file there"])
+    select = ", ".join(f"{name}::DOUBLE AS {name}" for name in READING_COLUMNS)
+    assets, table = _fetch(path, "meter_id", f"register_m3::DOUBLE AS register_m3, {select}", list(network.meters))
+    base = np.array([network.meters[name].register is Quantity.REGISTER_BASE_M3 for name in assets], dtype=np.bool_)
+    is_base = base[table["asset"]]
+    yield _part(Quantity.REGISTER_MEASURED_M3, assets, table, "register_m3", ~is_base)
+    yield _part(Quantity.REGISTER_BASE_M3, assets, table, "register_m3", is_base)
+    for name in READING_COLUMNS:
+        yield _part(Quantity(name), assets, table, name, np.isfinite(table[name]))
+
+
+def _point_columns(folder: Path, network: Network) -> Iterator[Columns]:
+    path = folder / "points.parquet"
+    if not path.exists():
+        return
+    names = {written: point for point in network.points.values() for written in (point.asset, point.point_id)}
+    written, table = _fetch(path, "point_id", "value::DOUBLE AS value, quality::DOUBLE AS quality", list(names))
+    quantities = [names[name].quantity for name in written]
+    assets = tuple(names[name].asset for name in written)
+    for quantity in dict.fromkeys(quantities):
+        of_quantity = np.array([other is quantity for other in quantities], dtype=np.bool_)
+        yield _part(quantity, assets, table, "value", of_quantity[table["asset"]])
+
+
+def _fetch(path: Path, key: str, select: str, known: list[str]) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
+    """Return the assets that occur and the columns of a parquet file, `asset` being an index into them."""
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 2; SET TimeZone = 'UTC'")
+        connection.execute("CREATE TABLE known AS SELECT unnest(?::VARCHAR[]) AS name", [known])
+        connection.execute("CREATE VIEW source AS SELECT * FROM read_parquet($path)".replace("$path", _quoted(path)))
+        found = connection.execute(
+            f"SELECT DISTINCT name FROM known JOIN source ON name = {key} ORDER BY name",  # noqa: S608 - own names
+        ).fetchall()
+        assets = tuple(row[0] for row in found)
+        connection.execute("CREATE TABLE asset AS SELECT unnest(?::VARCHAR[]) AS name", [list(assets)])
+        table = connection.execute(
+            f"SELECT asset.rowid::INTEGER AS asset, epoch_us(time) AS time, epoch_us(received) AS received, {select} "  # noqa: S608
+            f"FROM source JOIN asset ON asset.name = source.{key} WHERE time IS NOT NULL AND received IS NOT NULL",
+        ).fetchnumpy()
+    return assets, {name: _plain(column) for name, column in table.items()}
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _plain(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a column with NaN where the file holds null."""
+    return (
+        column.filled(np.nan)
+        if isinstance(column, np.ma.MaskedArray) and column.dtype.kind == "f"
+        else np.asarray(column)
+    )
+
+
+def _part(
+    quantity: Quantity, assets: tuple[str, ...], table: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.bool_]
+) -> Columns:
+    value = table[name][rows]
+    grade = table["quality"][rows] if "quality" in table else np.zeros(len(value))
+    bad = ~np.isfinite(value) | (grade >= Severity.BAD)
+    severity = np.where(bad, int(Severity.BAD), np.nan_to_num(grade))
+    return Columns(
+        quantity=quantity,
+        assets=assets,
+        column=table["asset"][rows].astype(np.int32),
+        time=table["time"][rows].astype(np.int64),
+        received=table["received"][rows].astype(np.int64),
+        value=np.where(bad, np.nan, value),
+        quality=(severity.astype(np.uint8) << 6).astype(np.uint8),
+    )
 
 
 def read_network(folder: Path) -> Network:
@@ -145,10 +241,10 @@ def read_network(folder: Path) -> Network:
     Raises ConfigError with every problem, each naming file, line, column and remedy.
     """
     problems: list[str] = []
-    zones = _zones(_Table(folder / "zones.csv", problems))
-    meters = _meters(_Table(folder / "meters.csv", problems), zones)
-    stations = _stations(_Table(folder / "stations.csv", problems), zones)
-    points = _points(_Table(folder / "points.csv", problems), zones)
+    zones = _zones(Table(folder / "zones.csv", problems))
+    meters = _meters(Table(folder / "meters.csv", problems), zones)
+    stations = _stations(Table(folder / "stations.csv", problems), zones)
+    points = _points(Table(folder / "points.csv", problems), zones)
     geojson = _geojson(folder / "network.geojson", problems)
     problems += [
         f"{folder}: {name!r} names more than one asset; rename one" for name in _shared(zones, meters, stations)
@@ -158,9 +254,9 @@ def read_network(folder: Path) -> Network:
     return Network(zones, meters, stations, points, geojson)
 
 
-def _zones(table: _Table) -> dict[str, Zone]:
+def _zones(table: Table) -> dict[str, Zone]:
     zones: dict[str, Zone] = {}
-    lines: dict[str, _Row] = {}
+    lines: dict[str, Row] = {}
     for row in table.rows(("zone_id", "parent_id", "kind", "name")):
         name = table.unique(zones, row, "zone_id")
         kind = row.one_of("kind", ZoneKind, ZoneKind.CITY)
@@ -184,7 +280,7 @@ def _in_a_ring(zones: Mapping[str, Zone], name: str) -> bool:
     return False
 
 
-def _meters(table: _Table, zones: Mapping[str, Zone]) -> dict[str, Meter]:
+def _meters(table: Table, zones: Mapping[str, Zone]) -> dict[str, Meter]:
     meters: dict[str, Meter] = {}
     columns = ("meter_id", "zone_id", "role", "kind", "customer_class", "digits", "decimals", "max_flow_m3h")
     for row in table.rows((*columns, "temperature_compensated", "installed_on", "account")):
@@ -207,21 +303,21 @@ def _meters(table: _Table, zones: Mapping[str, Zone]) -> dict[str, Meter]:
     return meters
 
 
-def _account(row: _Row) -> str:
+def _account(row: Row) -> str:
     account = row.text("account")
     if account not in ACCOUNTS:
         row.problem("account", f"{account!r} is unknown; use one of {', '.join(filter(None, ACCOUNTS))}")
     return account
 
 
-def _zone_of(row: _Row, zones: Mapping[str, Zone]) -> str:
+def _zone_of(row: Row, zones: Mapping[str, Zone]) -> str:
     name = row.text("zone_id")
     if name not in zones:
         row.problem("zone_id", f"{name!r} is no zone; add it to zones.csv")
     return name
 
 
-def _stations(table: _Table, zones: Mapping[str, Zone]) -> dict[str, Station]:
+def _stations(table: Table, zones: Mapping[str, Zone]) -> dict[str, Station]:
     stations: dict[str, Station] = {}
     if not table.path.exists():
         return stations
@@ -244,7 +340,7 @@ def _stations(table: _Table, zones: Mapping[str, Zone]) -> dict[str, Station]:
     return stations
 
 
-def _points(table: _Table, zones: Mapping[str, Zone]) -> dict[PointId, Point]:
+def _points(table: Table, zones: Mapping[str, Zone]) -> dict[PointId, Point]:
     points: dict[PointId, Point] = {}
     if not table.path.exists():
         return points
