@@ -95,6 +95,15 @@ journal = Table(
     Column("hash", String(64), nullable=False, comment="SHA-256 over this row and the hash of the row before"),
 )
 
+running_timer = Table(
+    "running_timer",
+    metadata,
+    Column("alarm_id", String(200), primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    comment="delays of limit judging that ran when the reader's cursor was committed; us UTC",
+)
+
 ticket = Table(
     "ticket",
     metadata,
@@ -234,6 +243,16 @@ api_token = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked", Boolean, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", String(20), primary_key=True),
+    Column("owner", String(120), ForeignKey("user.name"), nullable=False, index=True),
+    Column("hash", String(64), nullable=False, comment="SHA-256 of the secret half"),
+    Column("created_at", BigInteger, nullable=False, comment="real time: a session ends by people's clocks"),
+    Column("expires_at", BigInteger, nullable=False, comment="real time"),
 )
 
 audit = Table(

@@ -1,0 +1,143 @@
+"""The master alarm database: reads a TOML file of definitions and refuses rows that an operator could not act on."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from gateway.errors import ConfigError
+from gateway.model.alarm import Definition, Priority
+from gateway.model.quantity import Quantity
+from gateway.settings import Settings
+
+Text = Annotated[str, Field(min_length=1)]
+Seconds = Annotated[float, Field(ge=0)]
+LONGEST_SHELVE_S = {Priority.P2: 3600.0, Priority.P3: 4 * 3600.0, Priority.P4: 12 * 3600.0}
+LIMIT_KINDS = ("high_limit", "low_limit", "flag")
+
+
+class DefinitionRow(Settings):
+    """One `[[alarm]]` table."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{2,59}$")]
+    title: Text
+    kind: Literal["high_limit", "low_limit", "flag", "burst", "silence", "area", "finding", "own"]
+    quantity: Quantity | Literal[""]
+    asset_kinds: Annotated[
+        tuple[Literal["station", "regulator", "meter", "zone", "ticket", "system"], ...], Field(min_length=1)
+    ]
+    limit: float | None = None
+    limit_of_set_pressure: Annotated[float, Field(gt=0)] | None = None
+    unit: str
+    deadband: Seconds = 0.0
+    on_delay_s: Seconds = 0.0
+    off_delay_s: Seconds = 0.0
+    priority: Priority
+    alarm_class: Literal["safety", "supply", "communication", "system"]
+    highly_managed: bool = False
+    latching: bool = False
+    shelvable: bool = False
+    max_shelve_s: Seconds = 0.0
+    ack_on_rtn: bool = True
+    realarm_after_s: Annotated[float, Field(gt=0)] | None = None
+    ticket_class: Literal["EMERGENCY", "URGENT", "CHECK", ""] = ""
+    ticket_type: str = ""
+    ticket_delay_s: Seconds = 0.0
+    join_group: Literal["home", "network", "station", "area", "comms", "meter", ""] = ""
+    rules: tuple[Literal["higher_limit", "parent_silent", "area_supply", "planned_interruption"], ...] = ()
+    cause: Text
+    consequence: Text
+    action: Text
+    time_available_s: Annotated[float, Field(gt=0)]
+    time_needed_s: Annotated[float, Field(gt=0)]
+    revision: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _can_be_acted_on(self) -> Self:
+        problems = [text for wrong, text in self._rules_of_practice() if wrong]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _rules_of_practice(self) -> list[tuple[bool, str]]:
+        limited = self.limit is not None or self.limit_of_set_pressure is not None
+        longest = LONGEST_SHELVE_S.get(self.priority, 0.0)
+        gas = self.id.startswith(("GAS_CONC", "HOME_GAS", "LEAK"))
+        return [
+            (self.time_needed_s > self.time_available_s, "time_needed_s must not exceed time_available_s"),
+            (self.kind in LIMIT_KINDS and not (limited and self.quantity), "a limit needs quantity and limit"),
+            (self.highly_managed and not self.latching, "a highly managed alarm latches"),
+            (self.highly_managed and self.shelvable, "a highly managed alarm is not shelvable"),
+            (
+                self.shelvable and not 0 < self.max_shelve_s <= longest,
+                f"max_shelve_s must be above 0, at most {longest:g}",
+            ),
+            (gas and self.on_delay_s > 0, "a leak or gas concentration alarm has no on_delay_s"),
+            (gas and bool(self.rules), "no rule may suppress a leak or gas concentration alarm"),
+            (bool(self.ticket_class) != bool(self.ticket_type), "ticket_class and ticket_type go together"),
+        ]
+
+    def definition(self) -> Definition:
+        """Return the row as a plain value."""
+        seconds = {"max_shelve_s": self.max_shelve_s, "ticket_delay_s": self.ticket_delay_s}
+        values: dict[str, Any] = {name: getattr(self, name) for name in Definition.__slots__ if hasattr(self, name)}
+        values |= {name.removesuffix("_s"): timedelta(seconds=value) for name, value in seconds.items()}
+        realarm = self.realarm_after_s
+        values["realarm_after"] = None if realarm is None else timedelta(seconds=realarm)
+        values["quantity"] = str(self.quantity)
+        return Definition(**values)
+
+
+def load_definitions(path: Path | None = None) -> Mapping[str, Definition]:
+    """Return the definitions of a file by id, those that come with gasgate if `path` is None.
+
+    Raises ConfigError naming file, alarm, key and remedy for everything that is wrong.
+    """
+    name = "definitions.toml" if path is None else str(path)
+    return parse_definitions(_text(path), name)
+
+
+def parse_definitions(text: str, name: str) -> Mapping[str, Definition]:
+    """Return the definitions in a TOML text; `name` is the file's name for messages. Raises ConfigError."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{name}: {error}"]) from error
+    rows = document.pop("alarm", None)
+    problems = [f"{name}: unknown table {key!r}; only [[alarm]] is known" for key in document]
+    if not isinstance(rows, list) or not rows:
+        raise ConfigError([*problems, f"{name}: needs at least one [[alarm]] table"])
+    found: dict[str, Definition] = {}
+    for number, row in enumerate(rows, start=1):
+        label = row.get("id", f"number {number}") if isinstance(row, dict) else f"number {number}"
+        try:
+            definition = DefinitionRow.model_validate(row).definition()
+        except ValidationError as error:
+            problems += [_problem(name, str(label), detail) for detail in error.errors()]
+            continue
+        if definition.id in found:
+            problems.append(f"{name}: alarm {definition.id}: defined twice; remove one")
+        found[definition.id] = definition
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _text(path: Path | None) -> str:
+    if path is None:
+        return files("alarms").joinpath("definitions.toml").read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot read the alarm definitions: {error}"]) from error
+
+
+def _problem(name: str, label: str, detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    return f"{name}: alarm {label}: {key + ': ' if key else ''}{detail['msg']}"

@@ -1,0 +1,260 @@
+"""Alarms, their journal and the answers to requests as rows of the state database."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from gateway.model.alarm import Alarm, AlarmState, OutOfService, Priority, Shelf
+from gateway.model.reading import from_us, to_us
+from gateway.store import tables
+from gateway.store.state import upsert
+
+_MOMENTS = ("silenced_until", "source_at", "condition_at", "raised_at", "acked_at", "cleared_at")
+_PLAIN = (
+    "definition",
+    "asset",
+    "cond",
+    "occurrence_no",
+    "acked",
+    "latched",
+    "uncertain",
+    "announced_no",
+    "acked_by",
+    "value",
+    "definition_rev",
+    "version",
+)
+_PAGE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One row of the journal with its chained hash; `before` and `after` are the facts as stored."""
+
+    seq: int
+    at: datetime
+    alarm_id: str
+    occurrence_no: int
+    event: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    actor: str
+    reason: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first answer that was given to a request id."""
+
+    who: str
+    status: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTimer:
+    """A delay that was running at the last commit, in us UTC: since when, and the newest sample seen."""
+
+    alarm_id: str
+    since: int
+    last: int
+
+
+def facts_of(alarm: Alarm) -> dict[str, Any]:
+    """Return the stored facts as plain JSON values; times are us UTC."""
+    facts: dict[str, Any] = {name: getattr(alarm, name) for name in _PLAIN}
+    for name in _MOMENTS:
+        moment = getattr(alarm, name)
+        facts[name] = None if moment is None else to_us(moment)
+    facts["priority"] = int(alarm.priority)
+    facts["sbd"] = sorted(alarm.sbd)
+    facts["shelf"] = None if alarm.shelf is None else _with_us(asdict(alarm.shelf))
+    facts["oos"] = None if alarm.oos is None else _with_us(asdict(alarm.oos))
+    return facts
+
+
+def alarm_from(facts: Mapping[Any, Any]) -> Alarm:
+    """Read what `facts_of` wrote; further keys are ignored."""
+    values: dict[str, Any] = {name: facts[name] for name in _PLAIN}
+    for name in _MOMENTS:
+        values[name] = None if facts[name] is None else from_us(facts[name])
+    values["priority"] = Priority(facts["priority"])
+    values["sbd"] = frozenset(facts["sbd"])
+    values["shelf"] = None if facts["shelf"] is None else Shelf(**_with_moments(facts["shelf"]))
+    values["oos"] = None if facts["oos"] is None else OutOfService(**_with_moments(facts["oos"]))
+    return Alarm(**values)
+
+
+def load(connection: Connection, alarm_id: str) -> Alarm | None:
+    """Return the facts of one alarm, None if it never rose."""
+    row = connection.execute(select(tables.alarm).where(tables.alarm.c.alarm_id == alarm_id)).mappings().first()
+    return None if row is None else alarm_from(row)
+
+
+def load_all(connection: Connection) -> list[Alarm]:
+    """Return every alarm that ever rose."""
+    return [alarm_from(row) for row in connection.execute(select(tables.alarm)).mappings()]
+
+
+def save(connection: Connection, alarm: Alarm) -> None:
+    """Store the facts of one alarm and its derived letter."""
+    facts = facts_of(alarm)
+    upsert(connection, tables.alarm, {"alarm_id": alarm.alarm_id}, {**facts, "state": alarm.state.value})
+
+
+def list_active(
+    connection: Connection,
+    *,
+    states: Sequence[AlarmState] | None = None,
+    assets: Sequence[str] | None = None,
+    limit: int = 1000,
+    offset: int = 0,
+) -> list[Alarm]:
+    """Return alarms that are not in state A, or those in `states`: worst priority first, then newest first."""
+    column = tables.alarm.c
+    query = select(tables.alarm).order_by(column.priority, column.condition_at.desc(), column.alarm_id)
+    if states is None:
+        query = query.where(column.state != AlarmState.NORMAL.value)
+    else:
+        query = query.where(column.state.in_([state.value for state in states]))
+    if assets is not None:
+        query = query.where(column.asset.in_(assets))
+    return [alarm_from(row) for row in connection.execute(query.limit(limit).offset(offset)).mappings()]
+
+
+def count_unacknowledged(connection: Connection) -> dict[Priority, int]:
+    """Return how many visible alarms wait for an acknowledgement, by priority; every priority is a key."""
+    column = tables.alarm.c
+    letters = [
+        AlarmState.UNACKNOWLEDGED.value,
+        AlarmState.LATCHED_UNACKNOWLEDGED.value,
+        AlarmState.RETURNED_UNACKNOWLEDGED.value,
+    ]
+    query = select(column.priority, func.count()).where(column.state.in_(letters)).group_by(column.priority)
+    counted = {int(priority): int(count) for priority, count in connection.execute(query)}
+    return {priority: counted.get(int(priority), 0) for priority in Priority}
+
+
+def append_journal(
+    connection: Connection,
+    *,
+    at: datetime,
+    before: Alarm,
+    after: Alarm,
+    event: str,
+    occurrence_no: int,
+    actor: str,
+    reason: str = "",
+) -> int:
+    """Append one row, chained to the row before, inside the caller's transaction; return its seq."""
+    values: dict[str, Any] = {
+        "at": to_us(at),
+        "alarm_id": after.alarm_id,
+        "occurrence_no": occurrence_no,
+        "event": event,
+        "before": facts_of(before),
+        "after": facts_of(after),
+        "actor": actor,
+        "reason": reason,
+    }
+    newest = select(tables.journal.c.hash).order_by(tables.journal.c.seq.desc()).limit(1)
+    previous = connection.execute(newest).scalar() or ""
+    made = connection.execute(tables.journal.insert().values(**values, hash=_chained(values, previous)))
+    assert made.inserted_primary_key is not None
+    return int(made.inserted_primary_key[0])
+
+
+def journal(connection: Connection, alarm_id: str, *, limit: int = 200) -> list[JournalEntry]:
+    """Return the newest rows of one alarm, oldest of them first."""
+    query = (
+        select(tables.journal)
+        .where(tables.journal.c.alarm_id == alarm_id)
+        .order_by(tables.journal.c.seq.desc())
+        .limit(limit)
+    )
+    return [_entry(row) for row in connection.execute(query).mappings()][::-1]
+
+
+def journal_after(connection: Connection, seq: int, *, limit: int = 500) -> list[JournalEntry]:
+    """Return rows of all alarms with a later seq, oldest first; for whoever follows what happens."""
+    query = select(tables.journal).where(tables.journal.c.seq > seq).order_by(tables.journal.c.seq).limit(limit)
+    return [_entry(row) for row in connection.execute(query).mappings()]
+
+
+def last_journal_seq(connection: Connection) -> int:
+    """Return the seq of the newest row, 0 if there is none."""
+    return int(connection.execute(select(func.max(tables.journal.c.seq))).scalar() or 0)
+
+
+def verify_journal(connection: Connection) -> int | None:
+    """Return the seq of the first row whose hash does not fit, None if the whole chain holds."""
+    previous, seq = "", 0
+    while True:
+        entries = journal_after(connection, seq, limit=_PAGE)
+        for entry in entries:
+            if entry.hash != _chained(_values(entry), previous):
+                return entry.seq
+            previous, seq = entry.hash, entry.seq
+        if len(entries) < _PAGE:
+            return None
+
+
+def load_timers(connection: Connection) -> list[RunningTimer]:
+    """Return the delays that were running at the last commit."""
+    column = tables.running_timer.c
+    rows = connection.execute(select(column.alarm_id, column.since, column.last))
+    return [RunningTimer(str(alarm_id), int(since), int(last)) for alarm_id, since, last in rows]
+
+
+def replace_timers(connection: Connection, timers: Sequence[RunningTimer]) -> None:
+    """Store exactly these running delays, inside the transaction that moves the reader's cursor."""
+    connection.execute(tables.running_timer.delete())
+    if timers:
+        connection.execute(tables.running_timer.insert(), [asdict(timer) for timer in timers])
+
+
+def find_answer(connection: Connection, request_id: str) -> Answer | None:
+    """Return the first answer to a request id, None if it is new."""
+    column = tables.answer.c
+    query = select(column.who, column.status, column.body).where(column.request_id == request_id)
+    row = connection.execute(query).first()
+    return None if row is None else Answer(str(row.who), int(row.status), row.body)
+
+
+def keep_answer(connection: Connection, request_id: str, answer: Answer, at: datetime) -> None:
+    """Keep the first answer to a request id, in the transaction of the act itself."""
+    connection.execute(
+        tables.answer.insert().values(
+            request_id=request_id, who=answer.who, at=to_us(at), status=answer.status, body=dict(answer.body)
+        )
+    )
+
+
+def _entry(row: RowMapping) -> JournalEntry:
+    return JournalEntry(**{**row, "at": from_us(row["at"])})
+
+
+def _values(entry: JournalEntry) -> dict[str, Any]:
+    values = {name: getattr(entry, name) for name in JournalEntry.__slots__ if name not in ("seq", "hash")}
+    return {**values, "at": to_us(entry.at)}
+
+
+def _chained(values: Mapping[str, Any], previous: str) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
+
+
+def _with_us(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: to_us(value) if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _with_moments(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: from_us(value) if name in ("since", "until") else value for name, value in values.items()}

@@ -1,0 +1,418 @@
+"""Tickets, their alarms and events, and the outbox as rows of the state database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, func, not_, select, update
+
+from gateway.model.reading import from_us, to_us
+from gateway.model.ticket import Command, DeliveryState, Ticket, TicketClass, TicketState
+from gateway.store import tables
+
+ENDED = (TicketState.COMPLETED, TicketState.CANCELLED, TicketState.CALLED_BACK, TicketState.RECHECKED)
+WAITING = (DeliveryState.PENDING, DeliveryState.UNKNOWN, DeliveryState.RETRY)
+_MOMENTS = ("raised_at", "depart_by", "arrive_by", "dispatched_at", "departed_at", "arrived_at", "completed_at")
+_TEXTS = (
+    "ticket_no",
+    "dedup_key",
+    "type",
+    "asset",
+    "join_group",
+    "scope",
+    "title",
+    "description",
+    "external_id",
+    "external_url",
+    "external_version",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEvent:
+    """What the ticketing system reported, once per (source, event id)."""
+
+    source: str
+    event_id: str
+    ticket_no: str
+    type: str
+    version: int
+    occurred_at: datetime
+    received_at: datetime
+    actor: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One command on its way; `next_at` and the `wall_` times are real seconds since 1970."""
+
+    id: int
+    sink: str
+    state: DeliveryState
+    attempts: int
+    command: Command
+    wall_created_at: float
+    next_at: float
+    wall_confirmed_at: float | None
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One line of a ticket's history, from our side or from the ticketing system's."""
+
+    at: datetime
+    what: str
+    """an event's type, or `sent:<command>` with its delivery state in `detail`, or `alarm` with the alarm's id"""
+    actor: str
+    detail: str
+
+
+def insert_ticket(connection: Connection, ticket: Ticket) -> None:
+    """Store a new ticket; alarms of the same join group, if it has one, may join it."""
+    connection.execute(tables.ticket.insert().values(**_values(ticket), joinable=bool(ticket.join_group)))
+
+
+def update_ticket(connection: Connection, ticket: Ticket) -> None:
+    """Store what the ticketing system changed; a ticket whose crew has left takes no more alarms."""
+    values = _values(ticket)
+    if ticket.departed_at is not None or ticket.arrived_at is not None or ticket.state in ENDED:
+        values["joinable"] = False
+    connection.execute(update(tables.ticket).where(tables.ticket.c.ticket_no == ticket.ticket_no).values(**values))
+
+
+def close_to_joining(connection: Connection, ticket_no: str) -> None:
+    """Let no further alarm join this ticket."""
+    query = update(tables.ticket).where(tables.ticket.c.ticket_no == ticket_no).values(joinable=False)
+    connection.execute(query)
+
+
+def find_joinable(connection: Connection, join_group: str, scope: str, classes: Sequence[TicketClass]) -> Ticket | None:
+    """Return the oldest joinable ticket of this group and scope in one of these classes."""
+    column = tables.ticket.c
+    query = (
+        _with_delivery()
+        .where(column.join_group == join_group, column.scope == scope, column.joinable)
+        .where(column.ticket_class.in_([wanted.value for wanted in classes]))
+        .order_by(column.raised_at)
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _ticket(row)
+
+
+def find_ticket(connection: Connection, ticket_no: str) -> Ticket | None:
+    """Return one ticket, None if there is none of this number."""
+    row = connection.execute(_with_delivery().where(tables.ticket.c.ticket_no == ticket_no)).mappings().first()
+    return None if row is None else _ticket(row)
+
+
+def find_by_key(connection: Connection, dedup_key: str) -> Ticket | None:
+    """Return the ticket with this key."""
+    row = connection.execute(_with_delivery().where(tables.ticket.c.dedup_key == dedup_key)).mappings().first()
+    return None if row is None else _ticket(row)
+
+
+def list_open(connection: Connection, *, limit: int = 500) -> list[Ticket]:
+    """Return tickets that have not ended: emergencies first, then the oldest first."""
+    column = tables.ticket.c
+    query = _with_delivery().where(column.state.not_in([state.value for state in ENDED]))
+    tickets = [_ticket(row) for row in connection.execute(query.order_by(column.raised_at).limit(limit)).mappings()]
+    order = tuple(TicketClass)
+    return sorted(tickets, key=lambda ticket: (order.index(ticket.ticket_class), ticket.raised_at))
+
+
+def list_tickets(connection: Connection, *, limit: int = 200, offset: int = 0) -> list[Ticket]:
+    """Return all tickets, the newest first."""
+    column = tables.ticket.c
+    query = _with_delivery().order_by(column.raised_at.desc(), column.ticket_no.desc()).limit(limit).offset(offset)
+    return [_ticket(row) for row in connection.execute(query).mappings()]
+
+
+def newest_number(connection: Connection, prefix: str) -> str | None:
+    """Return the highest ticket number that begins with `prefix`."""
+    column = tables.ticket.c.ticket_no
+    found = connection.execute(select(func.max(column)).where(column.startswith(prefix, autoescape=True))).scalar()
+    return None if found is None else str(found)
+
+
+def link_alarm(connection: Connection, alarm_id: str, occurrence_no: int, ticket_no: str) -> None:
+    """Record which ticket an occurrence has; an occurrence has one."""
+    connection.execute(
+        tables.ticket_alarm.insert().values(alarm_id=alarm_id, occurrence_no=occurrence_no, ticket_no=ticket_no)
+    )
+
+
+def ticket_of(connection: Connection, alarm_id: str, occurrence_no: int) -> Ticket | None:
+    """Return the ticket of an occurrence, own or joined."""
+    link = tables.ticket_alarm.c
+    query = select(link.ticket_no).where(link.alarm_id == alarm_id, link.occurrence_no == occurrence_no)
+    number = connection.execute(query).scalar()
+    return None if number is None else find_ticket(connection, str(number))
+
+
+def alarms_of(connection: Connection, ticket_no: str) -> list[tuple[str, int]]:
+    """Return (alarm id, occurrence) of everything that a ticket answers, the oldest link first."""
+    link = tables.ticket_alarm.c
+    query = select(link.alarm_id, link.occurrence_no).where(link.ticket_no == ticket_no)
+    return [(str(alarm_id), int(number)) for alarm_id, number in connection.execute(query)]
+
+
+def insert_event(connection: Connection, event: TicketEvent) -> bool:
+    """Store an event unless (source, event id) is known; True if it was new."""
+    column = tables.ticket_event.c
+    same = select(column.id).where(column.source == event.source, column.event_id == event.event_id)
+    if connection.execute(same).first() is not None:
+        return False
+    connection.execute(
+        tables.ticket_event.insert().values(
+            source=event.source,
+            event_id=event.event_id,
+            ticket_no=event.ticket_no,
+            type=event.type,
+            version=event.version,
+            occurred_at=to_us(event.occurred_at),
+            received_at=to_us(event.received_at),
+            actor=event.actor,
+            data=dict(event.data),
+        )
+    )
+    return True
+
+
+def events_of(connection: Connection, ticket_no: str, *, limit: int = 500) -> list[TicketEvent]:
+    """Return what the ticketing system reported about a ticket, by its own version."""
+    column = tables.ticket_event.c
+    query = (
+        select(tables.ticket_event)
+        .where(column.ticket_no == ticket_no)
+        .order_by(column.version, column.occurred_at, column.id)
+        .limit(limit)
+    )
+    return [_event(row) for row in connection.execute(query).mappings()]
+
+
+def timeline(connection: Connection, ticket_no: str) -> list[TimelineEntry]:
+    """Return a ticket's history from both sides, oldest first."""
+    entries = [
+        TimelineEntry(event.occurred_at, event.type, event.actor, str(event.data.get("note", "")))
+        for event in events_of(connection, ticket_no)
+    ]
+    entries += [
+        TimelineEntry(row.command.created_at, f"sent:{row.command.command}", row.sink, row.state.value)
+        for row in outbox_of(connection, ticket_no)
+    ]
+    link, alarm = tables.ticket_alarm.c, tables.alarm.c
+    joined = (
+        select(link.alarm_id, link.occurrence_no, alarm.raised_at)
+        .join(tables.alarm, and_(alarm.alarm_id == link.alarm_id, alarm.occurrence_no == link.occurrence_no))
+        .where(link.ticket_no == ticket_no, alarm.raised_at.is_not(None))
+    )
+    for alarm_id, number, raised_at in connection.execute(joined):
+        entries.append(TimelineEntry(from_us(raised_at), "alarm", "gasgate", f"{alarm_id}#{number}"))
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def insert_command(connection: Connection, command: Command, *, sink: str, wall_now_s: float) -> None:
+    """Put a command into the outbox, in the transaction that made it necessary."""
+    connection.execute(
+        tables.outbox.insert().values(
+            ticket_no=command.ticket_no,
+            command=command.command,
+            command_no=command.command_no,
+            sink=sink,
+            state=DeliveryState.PENDING.value,
+            webhook_id=command.webhook_id,
+            body=dict(command.body),
+            attempts=0,
+            created_at=to_us(command.created_at),
+            wall_created_at=wall_now_s,
+            next_at=wall_now_s,
+            last_error="",
+        )
+    )
+
+
+def next_command_no(connection: Connection, ticket_no: str) -> int:
+    """Return the number that the next command of a ticket gets, from 1."""
+    column = tables.outbox.c
+    newest = connection.execute(select(func.max(column.command_no)).where(column.ticket_no == ticket_no)).scalar()
+    return int(newest or 0) + 1
+
+
+def outbox_of(connection: Connection, ticket_no: str) -> list[OutboxRow]:
+    """Return all commands of a ticket in their order."""
+    query = _outbox().where(tables.outbox.c.ticket_no == ticket_no).order_by(tables.outbox.c.command_no)
+    return [_outbox_row(row) for row in connection.execute(query).mappings()]
+
+
+def due_commands(connection: Connection, sink: str, ticket_class: TicketClass, *, wall_now_s: float) -> list[OutboxRow]:
+    """Return the commands of one lane that may be sent now: of each ticket only the first unfinished one.
+
+    A ticket whose `open` was given up sends nothing more: its receiver would not know what the rest is about.
+    """
+    column = tables.outbox.c
+    given_up = and_(column.state == DeliveryState.DEAD.value, column.command != "open")
+    unfinished = and_(column.state != DeliveryState.CONFIRMED.value, not_(given_up))
+    first = select(func.min(column.id).label("id")).where(unfinished).group_by(column.ticket_no).subquery()
+    waiting = [state.value for state in WAITING]
+    query = (
+        _outbox()
+        .join(first, first.c.id == column.id)
+        .where(column.sink == sink, column.next_at <= wall_now_s, column.state.in_(waiting))
+        .where(tables.ticket.c.ticket_class == ticket_class.value)
+        .order_by(column.next_at, column.id)
+        .limit(100)
+    )
+    return [_outbox_row(row) for row in connection.execute(query).mappings()]
+
+
+def next_due_at(connection: Connection) -> float | None:
+    """Return the earliest `next_at` of any unfinished command, real seconds since 1970; None if nothing waits."""
+    column = tables.outbox.c
+    query = select(func.min(column.next_at)).where(column.state.in_([state.value for state in WAITING]))
+    found = connection.execute(query).scalar()
+    return None if found is None else float(found)
+
+
+def set_delivery(
+    connection: Connection,
+    row_id: int,
+    state: DeliveryState,
+    *,
+    attempts: int,
+    next_at: float,
+    error: str = "",
+) -> None:
+    """Record where an unconfirmed command stands."""
+    connection.execute(
+        update(tables.outbox)
+        .where(tables.outbox.c.id == row_id)
+        .values(state=state.value, attempts=attempts, next_at=next_at, last_error=error[:500])
+    )
+
+
+def set_confirmed(connection: Connection, row_id: int, *, attempts: int, at: datetime, wall_now_s: float) -> None:
+    """Record that the receiver has the command."""
+    connection.execute(
+        update(tables.outbox)
+        .where(tables.outbox.c.id == row_id)
+        .values(
+            state=DeliveryState.CONFIRMED.value,
+            attempts=attempts,
+            confirmed_at=to_us(at),
+            wall_confirmed_at=wall_now_s,
+            last_error="",
+        )
+    )
+
+
+def set_external(connection: Connection, ticket_no: str, external_id: str, url: str) -> None:
+    """Record how the ticketing system calls a ticket."""
+    connection.execute(
+        update(tables.ticket)
+        .where(tables.ticket.c.ticket_no == ticket_no)
+        .values(external_id=external_id[:120], external_url=url[:2000])
+    )
+
+
+def release_leases(connection: Connection) -> int:
+    """Make commands that were being sent when a process died unknown; return how many."""
+    query = (
+        update(tables.outbox)
+        .where(tables.outbox.c.state == DeliveryState.SENDING.value)
+        .values(state=DeliveryState.UNKNOWN.value, next_at=0.0)
+    )
+    return int(connection.execute(query).rowcount)
+
+
+def replay_dead(connection: Connection, row_id: int, *, wall_now_s: float) -> bool:
+    """Let a dead command be sent again with the same webhook id; False if it is not dead."""
+    query = (
+        update(tables.outbox)
+        .where(tables.outbox.c.id == row_id, tables.outbox.c.state == DeliveryState.DEAD.value)
+        .values(state=DeliveryState.UNKNOWN.value, next_at=wall_now_s, wall_created_at=wall_now_s, attempts=0)
+    )
+    return bool(connection.execute(query).rowcount)
+
+
+def list_unconfirmed(connection: Connection, ticket_class: TicketClass, *, wall_before_s: float) -> list[OutboxRow]:
+    """Return `open` commands of one class older than a real moment that no receiver has confirmed, dead ones too."""
+    column = tables.outbox.c
+    query = (
+        _outbox()
+        .where(column.command == "open", column.state != DeliveryState.CONFIRMED.value)
+        .where(column.wall_created_at <= wall_before_s, tables.ticket.c.ticket_class == ticket_class.value)
+    )
+    return [_outbox_row(row) for row in connection.execute(query).mappings()]
+
+
+def list_dead(connection: Connection, *, limit: int = 200) -> list[OutboxRow]:
+    """Return commands that were given up, newest first."""
+    column = tables.outbox.c
+    query = _outbox().where(column.state == DeliveryState.DEAD.value).order_by(column.id.desc()).limit(limit)
+    return [_outbox_row(row) for row in connection.execute(query).mappings()]
+
+
+def _with_delivery() -> Any:
+    opened = and_(tables.outbox.c.ticket_no == tables.ticket.c.ticket_no, tables.outbox.c.command == "open")
+    return select(tables.ticket, tables.outbox.c.state.label("delivery")).outerjoin(tables.outbox, opened)
+
+
+def _outbox() -> Any:
+    return select(tables.outbox, tables.ticket.c.dedup_key, tables.ticket.c.ticket_class).join(
+        tables.ticket, tables.ticket.c.ticket_no == tables.outbox.c.ticket_no
+    )
+
+
+def _values(ticket: Ticket) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(ticket, name) for name in _TEXTS}
+    for name in _MOMENTS:
+        moment = getattr(ticket, name)
+        values[name] = None if moment is None else to_us(moment)
+    return {**values, "ticket_class": ticket.ticket_class.value, "state": ticket.state.value}
+
+
+def _ticket(row: RowMapping) -> Ticket:
+    values: dict[str, Any] = {name: row[name] for name in _TEXTS}
+    for name in _MOMENTS:
+        values[name] = None if row[name] is None else from_us(row[name])
+    delivery = DeliveryState(row["delivery"] or DeliveryState.PENDING)
+    return Ticket(
+        **values, ticket_class=TicketClass(row["ticket_class"]), state=TicketState(row["state"]), delivery=delivery
+    )
+
+
+def _event(row: RowMapping) -> TicketEvent:
+    values = {name: row[name] for name in TicketEvent.__slots__}
+    return TicketEvent(
+        **{**values, "occurred_at": from_us(row["occurred_at"]), "received_at": from_us(row["received_at"])}
+    )
+
+
+def _outbox_row(row: RowMapping) -> OutboxRow:
+    command = Command(
+        dedup_key=row["dedup_key"],
+        ticket_no=row["ticket_no"],
+        command=row["command"],
+        command_no=row["command_no"],
+        webhook_id=row["webhook_id"],
+        ticket_class=TicketClass(row["ticket_class"]),
+        created_at=from_us(row["created_at"]),
+        body=row["body"],
+    )
+    return OutboxRow(
+        id=row["id"],
+        sink=row["sink"],
+        state=DeliveryState(row["state"]),
+        attempts=row["attempts"],
+        command=command,
+        wall_created_at=row["wall_created_at"],
+        next_at=row["next_at"],
+        wall_confirmed_at=row["wall_confirmed_at"],
+        last_error=row["last_error"],
+    )
