@@ -1,0 +1,69 @@
+"""Prepare the demo's folder: network, history and secrets. `city.json` is written last and means that all is there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.model.reading import to_us
+from simulators.city import LIVE_START, City, Plan, demo_plan
+from simulators.city_dataset import write_history, write_network
+from simulators.story import past_faults
+
+CITY_FILE = "city.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CityFile:
+    """What the live simulator must know to be the same city as the history."""
+
+    seed: int
+    days: int
+
+    def plan(self) -> Plan:
+        """Build the city."""
+        return demo_plan(self.seed, self.days)
+
+
+def prepare(folder: Path, *, seed: int = 1, days: int = 60) -> Plan:
+    """Write `network/`, `history/`, `secrets/` and `city.json`. The same seed gives the same files but for secrets.
+
+    Raises ValueError if the history would be shorter than the story that it must hold.
+    """
+    if days < 8:
+        raise ValueError("the history must have at least 8 days: part of the story happens in it")
+    plan = demo_plan(seed, days)
+    city = City(plan, past_faults(plan))
+    write_network(plan, folder / "network", LIVE_START)
+    write_history(city, folder / "history", LIVE_START, name=f"demo-{seed}")
+    write_secret(folder / "secrets" / "desk.secret")
+    text = json.dumps({"seed": seed, "days": days, "live_start_us": to_us(LIVE_START)}, indent=1)
+    replace_file(folder / CITY_FILE, text)
+    return plan
+
+
+def read_city(folder: Path) -> CityFile:
+    """Return what `prepare` wrote. Raises FileNotFoundError if the folder was not prepared."""
+    data = json.loads((folder / CITY_FILE).read_text(encoding="utf-8"))
+    return CityFile(int(data["seed"]), int(data["days"]))
+
+
+def write_secret(path: Path) -> None:
+    """Write a new webhook secret that only its owner may read; one that is there stays."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.exists():
+        return
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file at once, so that a reader never sees half of it."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
