@@ -1,0 +1,241 @@
+"""Log-in, sessions and API tokens. Secrets are kept as hashes only; time here is real time, not the city's."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from api.roles import Act, Role, may
+from gateway.errors import ConfigError, RefusedError
+from gateway.ports import Clock
+from gateway.store import user_rows
+from gateway.store.state import State
+
+SESSION_COOKIE = "gasgate_session"
+SESSION_S = 12 * 3600
+FAILURES = 5
+LOCKED_S = 300.0
+REMEMBERED_NAMES = 10_000
+LANGUAGES = ("zh", "en")
+TOKENS_OF_ONE_OWNER = 100
+
+_hasher = PasswordHasher()
+_two_at_once = threading.Semaphore(2)  # one check takes 64 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who is asking, with what right."""
+
+    name: str
+    role: Role
+    language: str
+    by_cookie: bool
+    """True for a browser's session: such a call must prove that it is not another site's form"""
+
+    def may(self, act: Act) -> bool:
+        """Return True if this person may do an act."""
+        return may(self.role, act)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a successful log-in gives."""
+
+    user: User
+    session: str
+    expires_at_s: float
+    """real seconds since 1970"""
+
+
+def add_user(
+    state: State, name: str, password: str, role: str, language: str = "zh", *, now_us: int | None = None
+) -> None:
+    """Add a user, or give an existing one a new password, role and language. Raises ConfigError."""
+    problems = []
+    if not 1 <= len(name) <= 120 or not name.isprintable() or name != name.strip():
+        problems.append("name: 1 to 120 printable characters, no space at the ends")
+    if not 8 <= len(password) <= 1000:
+        problems.append("password: 8 to 1000 characters")
+    if role not in set(Role):
+        problems.append(f"role: one of {', '.join(Role)}")
+    if language not in LANGUAGES:
+        problems.append(f"language: one of {', '.join(LANGUAGES)}")
+    if problems:
+        raise ConfigError(problems)
+    row = user_rows.UserRow(name, _hasher.hash(password), role, language, disabled=False)
+    at = _wall_us() if now_us is None else now_us
+    with state.write() as connection:
+        user_rows.save_user(connection, row, at)
+        user_rows.add_audit(
+            connection, at, "system", "user.save", subject=name, detail={"role": role, "language": language}
+        )
+
+
+class LockOut:
+    """Counts failed log-ins by name; forgets the oldest names beyond its bound. Safe from several threads."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def locked_for_s(self, name: str) -> float:
+        """Return for how many seconds a name is still locked, 0 if it is not."""
+        with self._lock:
+            count, last = self._failed.get(name, (0, 0.0))
+        return max(0.0, last + LOCKED_S - self._wall()) if count >= FAILURES else 0.0
+
+    def failed(self, name: str) -> None:
+        """Count one failure; a lock that ran out starts the count again."""
+        now = self._wall()
+        with self._lock:
+            count, last = self._failed.pop(name, (0, 0.0))
+            self._failed[name] = (1 if now - last > LOCKED_S else count + 1, now)
+            while len(self._failed) > REMEMBERED_NAMES:
+                self._failed.popitem(last=False)
+
+    def succeeded(self, name: str) -> None:
+        """Forget the failures of a name."""
+        with self._lock:
+            self._failed.pop(name, None)
+
+
+class Authenticator:
+    """Checks names, sessions and tokens against the state database."""
+
+    def __init__(self, state: State, clock: Clock, wall: Callable[[], float] = time.time) -> None:
+        """Use `wall` (real seconds since 1970) for all ends of time, `clock` for the audit trail."""
+        self._state = state
+        self._clock = clock
+        self._wall = wall
+        self._lock_out = LockOut(wall)
+        self._nobody = _hasher.hash(secrets.token_hex(16))
+
+    def login(self, name: str, password: str, peer: str) -> Login:
+        """Open a session. Blocks for the password check. Raises RefusedError 401 or 429."""
+        wait_s = self._lock_out.locked_for_s(name)
+        if wait_s > 0:
+            self._audit(name, "login.locked", {"peer": peer})
+            raise RefusedError(429, "locked", f"too many failures: try again in {wait_s:.0f} s")
+        with self._state.read() as connection:
+            row = user_rows.find_user(connection, name)
+        known = row is not None and not row.disabled
+        if not _verify(row.password_hash if row is not None else self._nobody, password) or row is None or not known:
+            self._lock_out.failed(name)
+            self._audit(name, "login.failed", {"peer": peer})
+            raise RefusedError(401, "wrong_login", "name or password is wrong")
+        self._lock_out.succeeded(name)
+        return self._open_session(row, peer)
+
+    def _open_session(self, row: user_rows.UserRow, peer: str) -> Login:
+        session_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+        created = _us(self._wall())
+        with self._state.write() as connection:
+            user_rows.add_session(
+                connection,
+                session_id,
+                row.name,
+                _digest(secret),
+                created_at=created,
+                expires_at=created + SESSION_S * 1_000_000,
+            )
+            user_rows.add_audit(
+                connection, self._clock.now_us(), row.name, "login", subject=row.name, detail={"peer": peer}
+            )
+        user = User(row.name, Role(row.role), row.language, by_cookie=True)
+        return Login(user, f"gs_{session_id}_{secret}", self._wall() + SESSION_S)
+
+    def logout(self, session: str) -> None:
+        """End a session; an unknown one is no error."""
+        user = self.of_session(session)
+        if user is None:
+            return
+        with self._state.write() as connection:
+            user_rows.end_session(connection, session.split("_", 2)[1])
+            user_rows.add_audit(connection, self._clock.now_us(), user.name, "logout", subject=user.name)
+
+    def of_session(self, session: str) -> User | None:
+        """Return whose session this is, None if it is nobody's or has ended."""
+        return self._of(session, "gs", user_rows.find_session)
+
+    def of_token(self, token: str) -> User | None:
+        """Return whom an API token stands for, None if it is nobody's, revoked or out of date."""
+        return self._of(token, "gg", user_rows.find_token)
+
+    def _of(self, text: str, prefix: str, find: Callable[..., user_rows.CredentialRow | None]) -> User | None:
+        parts = text.split("_", 2)
+        if len(parts) != 3 or parts[0] != prefix or not parts[1].isalnum() or not text.isascii():
+            return None
+        with self._state.read() as connection:
+            row = find(connection, parts[1])
+        if row is None or row.user.disabled or not hmac.compare_digest(row.hash, _digest(parts[2])):
+            return None
+        if row.expires_at is not None and row.expires_at <= _us(self._wall()):
+            return None
+        return User(row.user.name, Role(row.role), row.user.language, by_cookie=prefix == "gs")
+
+    def make_token(self, user: User, name: str, role: Role, days: int | None) -> tuple[user_rows.TokenRow, str]:
+        """Make an API token for `user`; its text is shown once. Raises RefusedError for a role above one's own."""
+        if role not in (user.role, Role.VIEWER) and user.role is not Role.ADMINISTRATOR:
+            raise RefusedError(403, "forbidden", "a token may have your own role, or viewer")
+        token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+        created = _us(self._wall())
+        expires = None if days is None else created + days * 86_400_000_000
+        row = user_rows.TokenRow(token_id, name, user.name, role, created, expires, revoked=False)
+        with self._state.write() as connection:
+            alive = [token for token in user_rows.list_tokens(connection, user.name) if not token.revoked]
+            if len(alive) >= TOKENS_OF_ONE_OWNER:
+                raise RefusedError(409, "too_many", "revoke tokens that are not used")
+            user_rows.add_token(connection, row, _digest(secret))
+            detail = {"name": name, "role": role, "days": days}
+            user_rows.add_audit(
+                connection, self._clock.now_us(), user.name, "token.make", subject=token_id, detail=detail
+            )
+        return row, f"gg_{token_id}_{secret}"
+
+    def tokens(self, user: User) -> list[user_rows.TokenRow]:
+        """Return one's own tokens; an administrator sees all."""
+        with self._state.read() as connection:
+            return user_rows.list_tokens(connection, None if user.may(Act.TOKEN_ALL) else user.name)
+
+    def revoke(self, user: User, token_id: str) -> None:
+        """End one of one's own tokens; an administrator may end any. Raises RefusedError 404."""
+        if all(token.id != token_id for token in self.tokens(user)):
+            raise RefusedError(404, "unknown_token")
+        with self._state.write() as connection:
+            user_rows.revoke_token(connection, token_id)
+            user_rows.add_audit(connection, self._clock.now_us(), user.name, "token.revoke", subject=token_id)
+
+    def _audit(self, who: str, act: str, detail: dict[str, str]) -> None:
+        with self._state.write() as connection:
+            user_rows.add_audit(connection, self._clock.now_us(), who[:120], act, subject=who[:200], detail=detail)
+
+
+def _verify(password_hash: str, password: str) -> bool:
+    with _two_at_once:
+        try:
+            return _hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _us(seconds: float) -> int:
+    return int(seconds * 1_000_000)
+
+
+def _wall_us() -> int:
+    return _us(time.time())

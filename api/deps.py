@@ -1,0 +1,138 @@
+"""What the web role is made of, and how a route gets at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
+
+from api.auth import SESSION_COOKIE, Authenticator, User
+from api.roles import Act
+from gateway.errors import RefusedError
+from gateway.model.alarm import Definition
+from gateway.model.gasday import GasDay
+from gateway.model.network import Network
+from gateway.model.reading import ReadingBatch
+from gateway.ports import Clock
+from gateway.store.state import State
+
+
+class Readings(Protocol):
+    """The part of the store service that pages read from."""
+
+    async def history(self, points: Any, start_us: int, end_us: int) -> ReadingBatch:
+        """Return rows with start <= source_time < end of these point indices. Raises TransientError."""
+        ...
+
+    async def latest(self, points: Any) -> ReadingBatch:
+        """Return the newest row of each point. Raises TransientError."""
+        ...
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return accounting, links, spool and outputs of the keeping role. Raises TransientError."""
+        ...
+
+
+class Site(Protocol):
+    """Which site the pages show."""
+
+    @property
+    def id(self) -> str:
+        """Short name."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def gas_day(self) -> GasDay:
+        """Its gas day and time zone."""
+        ...
+
+
+class Desk(Protocol):
+    """What a person does to an alarm, one transaction each."""
+
+    @property
+    def definitions(self) -> Mapping[str, Definition]:
+        """The master alarm database by id."""
+        ...
+
+    def apply(self, alarm_id: str, event: Any, actor: str, request_id: str = "") -> Any:
+        """Apply an event of the alarm machine. Raises RefusedError; the same request id again does nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that the web role needs; made once by the composition root."""
+
+    site: Site
+    state: State
+    store: Readings
+    network: Network
+    clock: Clock
+    desk: Desk
+    ticket_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """secrets that ticketing systems sign their events with"""
+    storage_secret: str = field(default="", repr=False)
+    note_file: Path | None = None
+    """JSON list that the demo's story writes; shown beside the map"""
+    simulated: bool = False
+    """True shows on every page that the city is not a real one"""
+    auth: Authenticator = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the authenticator."""
+        object.__setattr__(self, "auth", Authenticator(self.state, self.clock))
+
+
+def parts_of(connection: HTTPConnection) -> Parts:
+    """Return the parts of the app that answers."""
+    parts: Parts = connection.app.state.parts
+    return parts
+
+
+def user_of(connection: HTTPConnection) -> User | None:
+    """Return who is asking: by bearer token, else by session cookie."""
+    auth = parts_of(connection).auth
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme:
+        return auth.of_token(token.strip()) if scheme.lower() == "bearer" else None
+    cookie = connection.cookies.get(SESSION_COOKIE, "")
+    return auth.of_session(cookie) if cookie else None
+
+
+class Require:
+    """A dependency that lets only those in who may do an act. Raises RefusedError 401, 403 or 415."""
+
+    def __init__(self, act: Act) -> None:
+        self.act = act
+
+    def __call__(self, request: Request) -> User:
+        """Return the user. Runs in a worker thread, for it reads the database."""
+        user = user_of(request)
+        if user is None:
+            raise RefusedError(401, "login_required")
+        if user.by_cookie and request.method not in {"GET", "HEAD"}:
+            _refuse_forms(request)
+        if not user.may(self.act):
+            raise RefusedError(403, "forbidden")
+        return user
+
+
+def _refuse_forms(request: Request) -> None:
+    """Refuse what another site's form could send: a form cannot send JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RefusedError(415, "json_only", "send content-type: application/json")
+
+
+PartsDep = Annotated[Parts, Depends(parts_of)]
+Reader = Annotated[User, Depends(Require(Act.READ))]

@@ -1,0 +1,51 @@
+"""Who may do what: the one table that pages and the API ask."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person is to the gas company."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ENGINEER = "engineer"
+    AUDITOR = "auditor"
+    MANAGER = "manager"
+    ADMINISTRATOR = "administrator"
+
+
+class Act(StrEnum):
+    """Something that a person may be allowed to do."""
+
+    READ = "read"
+    ALARM_ACKNOWLEDGE = "alarm.acknowledge"
+    ALARM_SHELVE = "alarm.shelve"
+    ALARM_RESET = "alarm.reset"
+    FINDING_INSPECT = "finding.inspect"
+    DEAD_LETTER_READ = "dead_letter.read"
+    AUDIT_READ = "audit.read"
+    TOKEN_OWN = "token.own"  # noqa: S105
+    TOKEN_ALL = "token.all"  # noqa: S105
+
+
+_EVERYONE = frozenset(Role)
+_DESK = frozenset({Role.OPERATOR, Role.MANAGER, Role.ADMINISTRATOR})
+
+ALLOWED: dict[Act, frozenset[Role]] = {
+    Act.READ: _EVERYONE,
+    Act.ALARM_ACKNOWLEDGE: _DESK,
+    Act.ALARM_SHELVE: _DESK,
+    Act.ALARM_RESET: _DESK,
+    Act.FINDING_INSPECT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
+    Act.DEAD_LETTER_READ: frozenset({Role.ENGINEER, Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
+    Act.AUDIT_READ: frozenset({Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
+    Act.TOKEN_OWN: _EVERYONE,
+    Act.TOKEN_ALL: frozenset({Role.ADMINISTRATOR}),
+}
+
+
+def may(role: Role, act: Act) -> bool:
+    """Return True if a role may do an act."""
+    return role in ALLOWED[act]

@@ -1,0 +1,89 @@
+"""What a person does to an alarm. The machine decides whether it may be; this writes who asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alarms import machine
+from api.auth import User
+from api.deps import Parts
+from api.roles import Act
+from api.services.views import AlarmView, load_alarms
+from gateway.errors import RefusedError
+from gateway.store import user_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Which acts make sense on an alarm now, for this person."""
+
+    acknowledge: bool
+    shelve: bool
+    unshelve: bool
+    reset: bool
+
+
+def offer(view: AlarmView, user: User) -> Offer:
+    """Return the acts that role and state allow; the machine still has the last word."""
+    alarm, desk = view.alarm, user.may
+    shelvable = view.definition.shelvable and alarm.shelf is None and alarm.oos is None
+    return Offer(
+        acknowledge=desk(Act.ALARM_ACKNOWLEDGE) and view.unacknowledged,
+        shelve=desk(Act.ALARM_SHELVE) and shelvable and alarm.base_state.value != "A",
+        unshelve=desk(Act.ALARM_SHELVE) and alarm.shelf is not None,
+        reset=desk(Act.ALARM_RESET) and view.letter == "L2",
+    )
+
+
+def acknowledge(parts: Parts, user: User, alarm_id: str, occurrence_no: int, request_id: str) -> AlarmView:
+    """Say that a person has seen an occurrence. Raises RefusedError."""
+    return _apply(parts, user, alarm_id, machine.Acknowledge(occurrence_no, user.name), request_id)
+
+
+def shelve(  # noqa: PLR0917 - an act has its who, what and why
+    parts: Parts, user: User, alarm_id: str, until: datetime, reason: str, request_id: str, *, one_shot: bool = False
+) -> AlarmView:
+    """Hide an alarm for a short time. Raises RefusedError."""
+    return _apply(parts, user, alarm_id, machine.Shelve(until, reason, user.name, one_shot=one_shot), request_id)
+
+
+def unshelve(parts: Parts, user: User, alarm_id: str, occurrence_no: int, request_id: str) -> AlarmView:
+    """Take an alarm off the shelf. Raises RefusedError."""
+    return _apply(parts, user, alarm_id, machine.Unshelve(occurrence_no, user.name), request_id)
+
+
+def reset(parts: Parts, user: User, alarm_id: str, request_id: str) -> AlarmView:
+    """Release the latch of an alarm that is over. Raises RefusedError."""
+    return _apply(parts, user, alarm_id, machine.Reset(user.name), request_id)
+
+
+def shelf_choices(view: AlarmView) -> tuple[timedelta, ...]:
+    """Return the spans that a person may shelve this alarm for."""
+    usual = (timedelta(minutes=15), timedelta(minutes=30), timedelta(hours=1), timedelta(hours=4), timedelta(hours=12))
+    return tuple(span for span in usual if span <= view.definition.max_shelve)
+
+
+def one_alarm(parts: Parts, alarm_id: str) -> AlarmView:
+    """Return one alarm. Raises RefusedError 404."""
+    found = load_alarms(parts, parts.state, [alarm_id])
+    if not found:
+        raise RefusedError(404, "unknown_alarm")
+    return found[0]
+
+
+def _apply(parts: Parts, user: User, alarm_id: str, event: machine.AlarmEvent, request_id: str) -> AlarmView:
+    one_alarm(parts, alarm_id)
+    act = f"alarm.{type(event).__name__.lower()}"
+    try:
+        parts.desk.apply(alarm_id, event, user.name, request_id)
+    except RefusedError as error:
+        _audit(parts, user, act, alarm_id, {"refused": error.code})
+        raise
+    _audit(parts, user, act, alarm_id, {"request_id": request_id})
+    return one_alarm(parts, alarm_id)
+
+
+def _audit(parts: Parts, user: User, act: str, alarm_id: str, detail: dict[str, str]) -> None:
+    with parts.state.write() as connection:
+        user_rows.add_audit(connection, parts.clock.now_us(), user.name, act, subject=alarm_id, detail=detail)

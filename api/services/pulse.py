@@ -1,0 +1,136 @@
+"""How the gateway itself is doing, and the city's supply now: looked up once for all pages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from api.deps import Parts
+from gateway.errors import GatewayError
+from gateway.model.quantity import Quantity
+from gateway.store import view_rows
+
+EVERY_S = 2.0
+FRESH = timedelta(minutes=15)
+"""a flow older than this is not "now" (clock time)"""
+ROLE_SILENT_S = 15.0
+ROLES = ("keep", "alarm", "analyse", "web")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Gas that flows into the city now, m3/h at base conditions; None while no part of it is known."""
+
+    flow_base_m3h: float | None
+    known: int
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoleHealth:
+    """The last sign of life of one process."""
+
+    role: str
+    ok: bool
+    age_s: float | None
+    """real seconds; None if it never reported"""
+    detail: Mapping[str, Any]
+
+
+@dataclass
+class Pulse:
+    """What was last seen; refreshed by `run`."""
+
+    parts: Parts
+    supply: Supply = field(default_factory=lambda: Supply(None, 0, 0))
+    store: Mapping[str, Any] | None = None
+    """status of the keeping role, None while it does not answer"""
+    store_problem: str = ""
+
+    async def run(self) -> None:
+        """Refresh until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(EVERY_S)
+
+    async def refresh(self) -> None:
+        """Ask the store service once."""
+        try:
+            self.store = await self.parts.store.status()
+            self.supply = await self._supply()
+        except GatewayError as error:
+            if not self.store_problem:
+                log.warning("the store service does not answer: %s", error)
+            self.store, self.store_problem = None, str(error)
+            self.supply = Supply(None, 0, self.supply.expected)
+            return
+        if self.store_problem:
+            log.info("the store service answers again")
+            self.store_problem = ""
+
+    async def _supply(self) -> Supply:
+        assets = _supply_assets(self.parts)
+        names = [f"{asset}/{Quantity.FLOW_BASE_M3H}" for asset in assets]
+        indices = await asyncio.to_thread(self._indices, names)
+        if not indices:
+            return Supply(None, 0, len(names))
+        batch = await self.parts.store.latest(np.array(sorted(indices.values()), dtype=np.uint32))
+        fresh = batch.source_time >= self.parts.clock.now_us() - int(FRESH.total_seconds() * 1e6)
+        flows = batch.value[fresh & batch.good]
+        return Supply(float(flows.sum()) if len(flows) else None, len(flows), len(names))
+
+    def _indices(self, names: list[str]) -> dict[str, int]:
+        with self.parts.state.read() as connection:
+            return view_rows.point_indices(connection, names)
+
+
+def _supply_assets(parts: Parts) -> list[str]:
+    """Return the assets whose flows add up to the city's supply: its regulators, or its stations without any."""
+    stations = parts.network.stations.values()
+    for kind in ("regulator", "station"):
+        found = [
+            station.station_id
+            for station in stations
+            if station.kind == kind
+            and (not parts.network.points or f"{station.station_id}/{Quantity.FLOW_BASE_M3H}" in parts.network.points)
+        ]
+        if found:
+            return found
+    return []
+
+
+def role_health(parts: Parts) -> list[RoleHealth]:
+    """Return every role's health; one that never reported, or not lately, is not well."""
+    with parts.state.read() as connection:
+        rows = {row["role"]: row for row in view_rows.role_rows(connection)}
+    now = time.time()
+    return [_role(role, rows.get(role), now) for role in dict.fromkeys((*ROLES, *rows))]
+
+
+def _role(role: str, row: Any, now: float) -> RoleHealth:
+    if row is None:
+        return RoleHealth(role, ok=False, age_s=None, detail={})
+    age = max(0.0, now - row["at"])
+    return RoleHealth(role, ok=bool(row["ok"]) and age < ROLE_SILENT_S, age_s=age, detail=row["detail"] or {})
+
+
+def links(status: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Return the collectors' links of the keeping role's status, each a mapping; empty if there is no status."""
+    found = (status or {}).get("links", [])
+    if isinstance(found, Mapping):
+        found = [{"name": name, **value} for name, value in found.items() if isinstance(value, Mapping)]
+    return [link for link in found if isinstance(link, Mapping)]
+
+
+def link_ok(link: Mapping[str, Any]) -> bool:
+    """Return True if a link works."""
+    return bool(link.get("ok", link.get("up", True)))

@@ -1,0 +1,330 @@
+"""A small city in every state that the pages show: for tests, and for looking at the pages by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from alarms.machine import Acknowledge, ConditionFalls, ConditionRises, Shelve, step
+from api.auth import add_user
+from api.deps import Parts
+from gateway.model.alarm import Alarm, Definition, Priority
+from gateway.model.gasday import GasDay
+from gateway.model.network import Meter, MeterKind, MeterRole, Network, Point, Station, Zone, ZoneKind
+from gateway.model.quantity import Quantity
+from gateway.model.reading import PointId, ReadingBatch, to_us
+from gateway.runtime.clock import CityClock
+from gateway.store import alarm_rows, health_rows, tables
+from gateway.store.state import State
+
+START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
+LAST_DAY = date(2026, 1, 14)
+PASSWORD = "demo-password"
+USERS = {"operator": "operator", "engineer": "engineer", "auditor": "auditor", "viewer": "viewer", "admin": "administrator", "manager": "manager"}
+
+
+@dataclass(frozen=True)
+class SampleSite:
+    id: str = "sample"
+    name: str = "滨江燃气 Riverside Gas"
+    gas_day: GasDay = field(default_factory=lambda: GasDay("Asia/Shanghai", time(6)))
+
+
+def definition(id_: str, title: str, quantity: str, priority: int, unit: str = "", limit: float | None = None, **more: Any) -> Definition:
+    values: dict[str, Any] = {
+        "id": id_, "kind": "high_limit", "quantity": quantity, "asset_kinds": ("station", "regulator"),
+        "limit": limit, "limit_of_set_pressure": None, "unit": unit, "deadband": 1.0, "on_delay_s": 0.0, "off_delay_s": 60.0,
+        "priority": Priority(priority), "alarm_class": "safety", "highly_managed": priority == 1, "latching": priority == 1,
+        "shelvable": priority > 1, "max_shelve": timedelta(hours=1 if priority == 2 else 4), "ack_on_rtn": True, "realarm_after": None,
+        "ticket_class": "EMERGENCY" if priority == 1 else "", "ticket_type": "gas_concentration", "ticket_delay": timedelta(0),
+        "join_group": "network", "rules": (), "cause": "Escape, vented relief, tired sensor",
+        "consequence": "Explosion, poisoning", "action": "See that the ticket is confirmed; people out, no switches; close the remote valve",
+        "time_available_s": 180.0, "time_needed_s": 60.0, "revision": 1, "title": title,
+    }
+    return Definition(**{**values, **more})
+
+
+def sample_definitions() -> dict[str, Definition]:
+    rows = [
+        definition("GAS_CONC_HIHI", "Gas concentration very high", "gas_lel_pct", 1, "%LEL", 20.0),
+        definition("OVERPRESS_HI", "Outlet pressure high", "pressure_gauge_kpa", 2, "kPa", 3.6),
+        definition("STATION_COMM_LOSS", "Station does not answer", "", 2, kind="silence", alarm_class="communication"),
+        definition("UNDERPRESS_LO", "Outlet pressure low", "pressure_gauge_kpa", 3, "kPa", 2.4, kind="low_limit"),
+        definition("CALENDAR_HORIZON", "Calendar ends soon", "", 4, kind="own", alarm_class="system"),
+    ]
+    return {row.id: row for row in rows}
+
+
+def sample_network(meters_per_zone: int = 100) -> Network:
+    dice = random.Random(7)
+    zones = [
+        Zone("CITY", "", ZoneKind.CITY, "滨江市"), Zone("D-1", "CITY", ZoneKind.DISTRICT, "城北区"), Zone("D-2", "CITY", ZoneKind.DISTRICT, "城南区"),
+        Zone("R-001", "D-1", ZoneKind.REGULATOR, "柳园"), Zone("R-002", "D-1", ZoneKind.REGULATOR, "北站"), Zone("R-003", "D-2", ZoneKind.REGULATOR, "河东"),
+    ]
+    stations = [
+        Station("S-01", "station", "CITY", "北门站", "环城北路 1 号", 300.0, 1900.0, 400.0, remote=False),
+        Station("S-02", "station", "CITY", "南门站", "滨河南路 88 号", 1700.0, 60.0, 400.0, remote=False),
+        Station("REG-001", "regulator", "R-001", "柳园调压站", "柳园路 12 号", 500.0, 1350.0, 3.0, remote=False),
+        Station("REG-002", "regulator", "R-002", "北站调压站", "站前街 5 号", 1500.0, 1400.0, 3.0, remote=False),
+        Station("REG-003", "regulator", "R-003", "河东调压站", "河东大道 40 号", 1000.0, 500.0, 3.0, remote=False),
+    ]
+    meters: dict[str, Meter] = {}
+    features: list[dict[str, Any]] = []
+    number = 0
+    for regulator in stations[2:]:
+        for street in range(-2, 3):
+            y = regulator.y_m + street * 110
+            features.append(_pipe([(regulator.x_m - 330, y), (regulator.x_m + 330, y)], "low"))
+        features.append(_pipe([(regulator.x_m, regulator.y_m - 220), (regulator.x_m, regulator.y_m + 220)], "low"))
+        for n in range(meters_per_zone):
+            number += 1
+            x = regulator.x_m - 320 + (n % 20) * 34
+            y = regulator.y_m + (n // 20 % 5 - 2) * 110 + (14 if n % 2 else -14)
+            kind = MeterKind.REMOTE if dice.random() < 0.6 else MeterKind.IC_CARD
+            name = f"M-{number:06}"
+            meters[name] = Meter(name, regulator.zone_id, MeterRole.CUSTOMER, kind, "residential", 5, 3, 6.0, False, date(2020, 5, 1), "open", x, y)
+    ring = [(300, 1900), (500, 1350), (1000, 500), (1700, 60)]
+    features += [_pipe(ring, "medium"), _pipe([(300, 1900), (1500, 1400), (1700, 60)], "medium")]
+    points = {}
+    for station in stations:
+        for quantity in (Quantity.GAS_LEL_PCT, Quantity.PRESSURE_GAUGE_KPA, Quantity.FLOW_BASE_M3H):
+            name = PointId(f"{station.station_id}/{quantity}")
+            points[name] = Point(name, station.station_id, quantity, station.zone_id)
+    geojson = json.dumps({"type": "FeatureCollection", "features": features})
+    return Network({zone.zone_id: zone for zone in zones}, meters, {s.station_id: s for s in stations}, points, geojson)
+
+
+def _pipe(line: list[tuple[float, float]], pressure: str) -> dict[str, Any]:
+    return {"type": "Feature", "properties": {"pressure": pressure}, "geometry": {"type": "LineString", "coordinates": line}}
+
+
+class SampleStore:
+    """Stands for the store service: smooth made-up readings of every point."""
+
+    def __init__(self, names: list[str], clock: CityClock, onset: datetime) -> None:
+        self.names, self.clock, self.onset = names, clock, to_us(onset)
+        self.down = False
+
+    def _value(self, name: str, times: np.ndarray) -> np.ndarray:
+        phase = times / 3.6e9
+        if name.endswith("gas_lel_pct"):
+            rise = np.clip((times - self.onset) / 60e6 + 20, 0, 28) if name.startswith("REG-002") else 0.0
+            return 0.4 + 0.2 * np.sin(phase * 9) + rise
+        if name.endswith("flow_base_m3h"):
+            return 180 + 60 * np.sin(phase * math.tau / 24) + 6 * np.sin(phase * 40)
+        return 3.0 + 0.06 * np.sin(phase * 3)
+
+    async def history(self, points: Any, start_us: int, end_us: int) -> ReadingBatch:
+        self._check()
+        times = np.arange(start_us, min(end_us, self.clock.now_us()), 60_000_000, dtype=np.int64)
+        return ReadingBatch.concat(ReadingBatch.build([int(p)] * len(times), times, times, self._value(self.names[int(p)], times)) for p in points)
+
+    async def latest(self, points: Any) -> ReadingBatch:
+        self._check()
+        now = np.array([self.clock.now_us() - 5_000_000])
+        return ReadingBatch.concat(ReadingBatch.build([int(p)], now, now, self._value(self.names[int(p)], now)) for p in points)
+
+    async def status(self) -> dict[str, Any]:
+        self._check()
+        return {
+            "links": [
+                {"name": "stations/S-01", "ok": True, "last_at": self.clock.now_us() - 2_000_000, "detail": ""},
+                {"name": "stations/S-02", "ok": False, "last_at": self.clock.now_us() - 190_000_000, "detail": "no reply"},
+                {"name": "remote-meters", "ok": True, "last_at": self.clock.now_us() - 1_000_000, "detail": ""},
+            ],
+            "accounting": {"remote-meters": {"received": 41230, "stored": 41190, "duplicate": 36, "dead_lettered": 4, "refused": 0, "in_flight": 0}},
+            "spool": {"last_seq": 1204, "loaded": 1204, "healthy": True, "bytes": 8_400_000},
+            "outputs": [{"name": "influxdb", "ok": True, "lag": 0, "detail": ""}],
+        }
+
+    def _check(self) -> None:
+        if self.down:
+            from gateway.errors import TransientError
+
+            raise TransientError("the store service is away")
+
+
+class SampleDesk:
+    """Applies events as the alarm desk does: facts and journal in one transaction."""
+
+    def __init__(self, state: State, clock: CityClock) -> None:
+        self.state, self.clock, self.definitions = state, clock, sample_definitions()
+        self._lock = threading.Lock()
+
+    def apply(self, alarm_id: str, event: Any, actor: str, request_id: str = "", now: datetime | None = None) -> Alarm:
+        name, _, asset = alarm_id.partition("@")
+        rule = self.definitions[name]
+        moment = now or self.clock.now()
+        with self.state.write() as connection:
+            before = alarm_rows.load(connection, alarm_id) or Alarm(name, asset, rule.priority)
+            after, _effects = step(before, event, rule, moment)
+            alarm_rows.save(connection, after)
+            alarm_rows.append_journal(
+                connection, at=moment, before=before, after=after, event=type(event).__name__.lower(),
+                occurrence_no=after.occurrence_no, actor=actor,
+            )
+        return after
+
+
+def fill(state: State, network: Network, desk: SampleDesk, now: datetime) -> None:
+    """Put users, alarms, tickets, findings, loss, dead letters and roles into a state."""
+    for name, role in USERS.items():
+        add_user(state, name, PASSWORD, role, "en" if name == "engineer" else "zh")
+    _alarms(desk, now)
+    _tickets(state, now)
+    _loss(state, network)
+    _findings(state, now)
+    with state.write() as connection:
+        points = list(network.points)
+        connection.execute(tables.point.insert(), [{"index": n, "point_id": name} for n, name in enumerate(points)])
+        connection.execute(tables.dead_letter.insert(), [
+            {"seq": n, "ordinal": 0, "source": "remote-meters", "topic": f"gas/R-001/M-{n:06}/up", "payload": b'{"id": "M-0', "reason": reason,
+             "received_at": to_us(now) - n * 7_000_000}
+            for n, reason in enumerate(["not JSON", "not JSON", "the topic names M-000017, the payload M-000018", "not JSON"])
+        ])
+    for role in ("keep", "alarm", "analyse", "web"):
+        health_rows.beat(state, role, ok=True, detail={})
+
+
+def _alarms(desk: SampleDesk, now: datetime) -> None:
+    def rise(alarm_id: str, minutes: float, value: float | None) -> None:
+        at = now - timedelta(minutes=minutes)
+        desk.apply(alarm_id, ConditionRises(at, value), "pipeline", now=at)
+
+    rise("UNDERPRESS_LO@REG-003", 42, 2.31)
+    desk.apply("UNDERPRESS_LO@REG-003", Acknowledge(1, "operator"), "operator", now=now - timedelta(minutes=40))
+    rise("OVERPRESS_HI@REG-001", 30, 3.71)
+    desk.apply("OVERPRESS_HI@REG-001", ConditionFalls(3.2), "pipeline", now=now - timedelta(minutes=22))
+    rise("UNDERPRESS_LO@REG-001", 55, 2.2)
+    desk.apply("UNDERPRESS_LO@REG-001", Shelve(now + timedelta(minutes=90), "调压器检修", "operator"), "operator", now=now - timedelta(minutes=50))
+    rise("STATION_COMM_LOSS@S-02", 3, None)
+    rise("GAS_CONC_HIHI@REG-002", 6, 23.4)
+
+
+def _tickets(state: State, now: datetime) -> None:
+    raised = to_us(now - timedelta(minutes=6))
+    rows = [
+        _ticket("T-20260115-000002", "EMERGENCY", "gas_concentration", "REG-002", "departed", raised, 6, departed_at=raised + 130_000_000, dispatched_at=raised + 60_000_000),
+        _ticket("T-20260115-000001", "EMERGENCY", "supply_loss", "REG-003", "arrived", raised - 2_400_000_000, 46, departed_at=raised - 2_280_000_000, arrived_at=raised - 1_400_000_000),
+        _ticket("T-20260115-000003", "URGENT", "communication", "S-02", "open", raised + 200_000_000, 3),
+    ]
+    with state.write() as connection:
+        connection.execute(tables.ticket.insert(), rows)
+        connection.execute(tables.ticket_alarm.insert().values(alarm_id="GAS_CONC_HIHI@REG-002", occurrence_no=1, ticket_no=rows[0]["ticket_no"]))
+        connection.execute(tables.ticket_alarm.insert().values(alarm_id="STATION_COMM_LOSS@S-02", occurrence_no=1, ticket_no=rows[2]["ticket_no"]))
+        for n, row in enumerate(rows):
+            delivery = "RETRY" if n == 2 else "CONFIRMED"
+            connection.execute(tables.outbox.insert().values(
+                ticket_no=row["ticket_no"], command="open", command_no=1, sink="desk", state=delivery, webhook_id=f"msg_{n}", body={},
+                attempts=3 if n == 2 else 1, created_at=row["raised_at"], wall_created_at=0.0, next_at=0.0, last_error="503" if n == 2 else "",
+            ))
+        for n, kind in enumerate(("accepted", "dispatched", "departed")):
+            connection.execute(tables.ticket_event.insert().values(
+                source="desk", event_id=f"e{n}", ticket_no=rows[0]["ticket_no"], type=kind, version=n + 1,
+                occurred_at=raised + (n + 1) * 40_000_000, received_at=raised + (n + 1) * 40_000_000, actor="crew 3", data={},
+            ))
+
+
+def _ticket(number: str, class_: str, kind: str, asset: str, state: str, raised: int, _age: float, **more: Any) -> dict[str, Any]:
+    urgent = class_ == "EMERGENCY"
+    values = {
+        "ticket_no": number, "dedup_key": f"sample.1:{asset}:{kind}:1:{number}", "ticket_class": class_, "type": kind, "asset": asset,
+        "join_group": "network", "scope": f"{asset}:{number}", "state": state, "raised_at": raised, "depart_by": raised + 180_000_000 if urgent else None,
+        "arrive_by": raised + (1_800_000_000 if urgent else 14_400_000_000), "title": kind, "description": "", "external_id": f"WO-{number[-3:]}",
+        "external_url": "", "external_version": 0, "dispatched_at": None, "departed_at": None, "arrived_at": None, "completed_at": None, "joinable": False,
+    }
+    return {**values, **more}
+
+
+def _loss(state: State, network: Network) -> None:
+    dice = random.Random(3)
+    rows = []
+    for back in range(60):
+        day = LAST_DAY - timedelta(days=back)
+        total = [0.0, 0.0]
+        for n, zone in enumerate(("R-001", "R-002", "R-003")):
+            supply = 900 + 120 * n + dice.gauss(0, 25) + 200 * math.cos(back / 30)
+            rate = dice.gauss(0.011, 0.004) + (0.066 if zone == "R-003" and back < 3 else 0.0)
+            unknown = zone == "R-002" and back == 8
+            total[0] += supply
+            total[1] += supply * rate
+            rows.append(_loss_row(zone, day, None if unknown else supply, rate, 0.0055))
+        rows.append(_loss_row("CITY", day, total[0], total[1] / total[0], 0.003))
+        rows.append(_loss_row("D-2", day, rows[-2]["supply_m3"], rows[-2]["loss_rate"], 0.0055))
+    with state.write() as connection:
+        connection.execute(tables.loss.insert(), rows)
+
+
+def _loss_row(zone: str, day: date, supply: float | None, rate: float, sigma: float) -> dict[str, Any]:
+    known = supply is not None
+    verdict = "not_assessable" if not known else "high" if rate > 0.04 else "normal"
+    return {
+        "zone": zone, "gas_day": day.isoformat(), "revision": 1, "supply_m3": supply, "metered_m3": supply * (1 - rate) if supply else None,
+        "linepack_m3": 0.0 if known else None, "loss_m3": supply * rate if supply else None, "loss_rate": rate if known else None,
+        "sigma": sigma if known else None, "coverage": 0.99 if known else 0.4, "verdict": verdict,
+        "reason": "" if known else "coverage below 80 %", "computed_at": to_us(START),
+    }
+
+
+def _findings(state: State, now: datetime) -> None:
+    days = [(LAST_DAY - timedelta(days=20 - n)).isoformat() for n in range(21)]
+    expected = [62 + 5 * math.sin(n / 2) for n in range(21)]
+    meter = [value * (0.08 if n > 17 else 1.0) for n, value in enumerate(expected)]
+    deficit = [a - b for a, b in zip(expected, meter, strict=True)]
+    theft = {"days": days, "meter_m3": meter, "expected_m3": expected, "zone_loss_m3": [11 + d for d in deficit], "deficit_m3": deficit,
+             "alternatives": {"theft": 0.96, "stuck": 0.02, "leak": 0.015, "vacant": 0.005}}
+    still = {"days": days, "meter_m3": [8.0 if n < 15 else 0.0 for n in range(21)], "expected_m3": [8.2] * 21,
+             "zone_loss_m3": [9.0 if n < 15 else 16.5 for n in range(21)], "deficit_m3": [0.0 if n < 15 else 8.2 for n in range(21)],
+             "alternatives": {"non_moving": 0.91, "vacant": 0.09}}
+    rows = [("theft", "R-003", "M-000241", 0.96, 57.3, theft, 3), ("non_moving", "R-001", "M-000017", 0.91, 8.2, still, 6), ("leak", "R-002", None, 0.41, 6.0, {}, 1)]
+    with state.write() as connection:
+        for kind, zone, name, score, size, evidence, ago in rows:
+            connection.execute(tables.finding.insert().values(
+                kind=kind, zone=zone, meter=name, subject=name or zone, episode_no=1, status="open", detected_at=to_us(now) - 600_000_000,
+                updated_at=to_us(now), onset=to_us(now - timedelta(days=ago)), score=score, estimate_m3_per_day=size, evidence=evidence,
+            ))
+
+
+def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
+    """Make the parts of a web role over a freshly filled state."""
+    state = State.in_folder(folder)
+    network = sample_network()
+    clock = CityClock(to_us(START), int(datetime.now(UTC).timestamp() * 1e6), factor)
+    desk = SampleDesk(state, clock)
+    fill(state, network, desk, clock.now())
+    note = folder / "story.json"
+    note.write_text(json.dumps([
+        {"at": to_us(START) - 400_000_000, "id": "gas", "state": "running", "title_en": "Gas rises at REG-002", "title_zh": "REG-002 燃气浓度上升",
+         "look_en": "Watch the top alarm and its ticket's clock.", "look_zh": "请看最上方的报警及其工单时钟。"},
+        {"at": to_us(START) + 400_000_000, "id": "broker", "state": "planned", "title_en": "The broker restarts", "title_zh": "消息服务器重启",
+         "look_en": "Nothing is lost: see the system page.", "look_zh": "数据不丢失：请看系统页。"},
+    ]), encoding="utf-8")
+    store = SampleStore(list(network.points), clock, START - timedelta(minutes=6))
+    return Parts(
+        site=SampleSite(), state=state, store=store, network=network, clock=clock, desk=desk,
+        ticket_secrets=("whsec_" + "c2FtcGxlLXNlY3JldC1zYW1wbGU=",), storage_secret="sample", note_file=note, simulated=True,
+    )
+
+
+def serve(folder: Path, port: int) -> None:
+    """Serve the sample city until the process ends."""
+    import uvicorn
+
+    from api.app import make_app
+
+    uvicorn.run(make_app(sample_parts(folder)), host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    import sys
+
+    serve(Path(sys.argv[1]), int(sys.argv[2]))
