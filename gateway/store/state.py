@@ -13,6 +13,9 @@ from sqlalchemy.exc import OperationalError
 from gateway.errors import TransientError
 from gateway.store import tables
 
+Transaction = Connection
+"""What `State.write` and `State.read` give; callers hand it to row functions and know nothing more of it."""
+
 
 class State:
     """The state database. Safe to use from several threads and, on one machine, from several processes.

@@ -1,0 +1,236 @@
+"""What the plant, a timer or a person does to an alarm: each act is one transaction.
+
+Facts, journal, ticket, clocks and outbox change together or not at all. Any process that holds the state database may
+act; the row is read inside the transaction, so two acts never see the same old facts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, assert_never
+
+from alarms import route
+from alarms.machine import AlarmEvent, Announce, Journal, OpenTicket, TicketNote, step
+from gateway.errors import RefusedError
+from gateway.model.alarm import Alarm, Definition
+from gateway.model.network import Network
+from gateway.model.ticket import Command, Ticket, TicketClass
+from gateway.ports import Clock
+from gateway.store import alarm_rows, ticket_rows
+from gateway.store.state import State, Transaction, put_cursor
+
+GATEWAY = "gasgate"
+CURSOR = "alarm"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One event for one alarm; `asset` of the alarm may be new."""
+
+    alarm_id: str
+    event: AlarmEvent
+
+
+class AlarmDesk:
+    """Acts on alarms. Safe to share between threads; several processes may each have one."""
+
+    def __init__(
+        self,
+        state: State,
+        definitions: Mapping[str, Definition],
+        network: Network,
+        clock: Clock,
+        policy: route.TicketPolicy,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.state = state
+        self.definitions = definitions
+        self.network = network
+        self.clock = clock
+        self.policy = policy
+        self._wall = wall
+
+    def apply(
+        self,
+        alarm_id: str,
+        event: AlarmEvent,
+        actor: str,
+        request_id: str | None = None,
+        *,
+        version: int | None = None,
+    ) -> Alarm:
+        """Apply one event and return the facts after it.
+
+        The same `request_id` again gives the first answer, a refusal too, and does nothing. Raises RefusedError:
+        404 `unknown_alarm`, 409 `conflict` if `version` is given and old, 409 `request_id_used` if another person
+        used the id, and the codes of the machine. Raises TransientError if the database is away.
+        """
+        refused: RefusedError | None = None
+        with self.state.write() as connection:
+            if request_id is not None:
+                answered = alarm_rows.find_answer(connection, request_id)
+                if answered is not None:
+                    return _first_answer(answered, actor)
+            work = self._work(connection, actor)
+            try:
+                self._guard(connection, alarm_id, version)
+                after = work.act(alarm_id, event)
+                answer = alarm_rows.Answer(actor, 200, {"alarm": alarm_rows.facts_of(after)})
+            except RefusedError as error:
+                refused = error
+                answer = alarm_rows.Answer(actor, error.status, {"code": error.code, "text": str(error)})
+            if request_id is not None:
+                alarm_rows.keep_answer(connection, request_id, answer, work.now)
+        if refused is not None:
+            raise refused
+        return after
+
+    def commit(
+        self,
+        edges: Sequence[Edge],
+        *,
+        cursor: int | None = None,
+        timers: Sequence[alarm_rows.RunningTimer] | None = None,
+        actor: str = GATEWAY,
+    ) -> list[Alarm]:
+        """Apply events of the plant and move the reader's cursor, all in one transaction; return facts per edge."""
+        with self.state.write() as connection:
+            work = self._work(connection, actor)
+            done = [work.act(edge.alarm_id, edge.event) for edge in edges]
+            if timers is not None:
+                alarm_rows.replace_timers(connection, timers)
+            if cursor is not None:
+                put_cursor(connection, CURSOR, cursor)
+        return done
+
+    def definition_of(self, alarm_id: str) -> Definition:
+        """Return the definition of an alarm. Raises RefusedError 404 `unknown_alarm`."""
+        found = self.definitions.get(alarm_id.partition("@")[0])
+        if found is None or not alarm_id.partition("@")[2]:
+            raise RefusedError(404, "unknown_alarm", alarm_id[:200])
+        return found
+
+    def _work(self, connection: Transaction, actor: str) -> _Work:
+        return _Work(self, connection, actor, self.clock.now(), self._wall())
+
+    def _guard(self, connection: Transaction, alarm_id: str, version: int | None) -> None:
+        self.definition_of(alarm_id)
+        before = alarm_rows.load(connection, alarm_id)
+        if before is None and not self._known(alarm_id.partition("@")[2]):
+            raise RefusedError(404, "unknown_alarm", alarm_id[:200])
+        if version is not None and before is not None and before.version != version:
+            raise RefusedError(409, "conflict", f"the current version is {before.version}")
+
+    def _known(self, asset: str) -> bool:
+        return asset in self.network.stations or asset in self.network.meters or asset in self.network.zones
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One transaction at work: who acts, and the one moment at which all of it happens."""
+
+    desk: AlarmDesk
+    connection: Transaction
+    actor: str
+    now: datetime
+    wall_s: float
+
+    def act(self, alarm_id: str, event: AlarmEvent) -> Alarm:
+        """Step one alarm, then store facts, journal and ticket."""
+        definition = self.desk.definition_of(alarm_id)
+        asset = alarm_id.partition("@")[2]
+        fresh = Alarm(definition.id, asset, definition.priority, definition_rev=definition.revision)
+        before = alarm_rows.load(self.connection, alarm_id) or fresh
+        after, effects = step(before, event, definition, self.now)
+        if after != before:
+            alarm_rows.save(self.connection, after)
+        for effect in effects:
+            if isinstance(effect, Journal | Announce):
+                self._journal(effect, before, after)
+                before = after
+            else:
+                self._ticket(effect, after, definition)
+        return after
+
+    def _journal(self, effect: Journal | Announce, before: Alarm, after: Alarm) -> None:
+        match effect:
+            case Journal():
+                event, reason = effect.event, effect.reason
+            case Announce():
+                event, reason = ("announced_again" if effect.again else "announced"), ""
+            case _:
+                assert_never(effect)
+        alarm_rows.append_journal(
+            self.connection,
+            at=self.now,
+            before=before,
+            after=after,
+            event=event,
+            occurrence_no=effect.occurrence_no,
+            actor=self.actor,
+            reason=reason,
+        )
+
+    def _ticket(self, effect: OpenTicket | TicketNote, alarm: Alarm, definition: Definition) -> None:
+        ticket = ticket_rows.ticket_of(self.connection, alarm.alarm_id, alarm.occurrence_no)
+        match effect:
+            case OpenTicket() if ticket is None:
+                self._open_or_join(alarm, definition)
+            case TicketNote() if ticket is not None and ticket.state not in ticket_rows.ENDED:
+                make = route.rtn_body if effect.command == "rtn" else route.update_body
+                self._send(ticket, effect.command, make(ticket, alarm, definition))
+            case _:
+                return
+
+    def _open_or_join(self, alarm: Alarm, definition: Definition) -> None:
+        policy, network = self.desk.policy, self.desk.network
+        group, scope = route.join_scope(alarm, definition, network)
+        classes = route.classes_at_least(TicketClass(definition.ticket_class))
+        joined = ticket_rows.find_joinable(self.connection, group, scope, classes) if group else None
+        if joined is not None:
+            ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, joined.ticket_no)
+            self._send(joined, "update", route.update_body(joined, alarm, definition))
+            return
+        prefix = route.number_prefix(self.now, policy)
+        number = route.next_number(prefix, ticket_rows.newest_number(self.connection, prefix))
+        ticket = route.new_ticket(alarm, definition, network, policy, number)
+        ticket_rows.insert_ticket(self.connection, ticket)
+        ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, number)
+        self._send(ticket, "open", route.open_body(ticket, alarm, definition, network, policy))
+
+    def _send(self, ticket: Ticket, command: str, body: Mapping[str, Any]) -> None:
+        number = ticket_rows.next_command_no(self.connection, ticket.ticket_no)
+        made = Command(
+            dedup_key=ticket.dedup_key,
+            ticket_no=ticket.ticket_no,
+            command=command,
+            command_no=number,
+            webhook_id=_message_id(self.wall_s),
+            ticket_class=ticket.ticket_class,
+            created_at=self.now,
+            body={**body, "command_no": number},
+        )
+        sink = self.desk.policy.sinks.get(ticket.ticket_class, "")
+        ticket_rows.insert_command(self.connection, made, sink=sink, wall_now_s=self.wall_s)
+
+
+def _first_answer(answer: alarm_rows.Answer, actor: str) -> Alarm:
+    if answer.who != actor:
+        raise RefusedError(409, "request_id_used", "another person used this request id")
+    if answer.status != 200:
+        raise RefusedError(answer.status, str(answer.body["code"]), str(answer.body["text"]))
+    return alarm_rows.alarm_from(answer.body["alarm"])
+
+
+def _message_id(wall_s: float) -> str:
+    """Return `msg_` and a UUID of version 7, which sorts by the real time of its making."""
+    bits = int(wall_s * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    bits = bits & ~(0x3 << 62) | 0x2 << 62
+    text = f"{bits:032x}"
+    return f"msg_{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,201 @@
+"""From an occurrence to a ticket: its key, whom it may join, its clocks and what the message says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway.model.alarm import Alarm, Definition
+from gateway.model.network import Network, Station, ZoneKind
+from gateway.model.ticket import Ticket, TicketClass, TicketState
+
+_URGENT_ARRIVE = {"overpressure": timedelta(hours=1), "communication": timedelta(hours=4)}
+_BY_URGENCY = (TicketClass.EMERGENCY, TicketClass.URGENT, TicketClass.CHECK)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPolicy:
+    """What the company fixed about its tickets."""
+
+    site: str = "hq"
+    epoch: int = 1
+    """goes up by one whenever the state database is restored from a backup, so that no used key returns"""
+    timezone: str = "Asia/Shanghai"
+    """days in ticket numbers begin at its midnight"""
+    sinks: Mapping[TicketClass, str] = field(default_factory=dict)
+    """name of the sink that gets a class; without one the ticket stays unconfirmed, which raises an alarm"""
+    depart: timedelta = timedelta(minutes=3)
+    arrive_city: timedelta = timedelta(minutes=30)
+    arrive_remote: timedelta = timedelta(minutes=50)
+    arrive_urgent: timedelta = timedelta(hours=2)
+
+
+def dedup_key(alarm: Alarm, policy: TicketPolicy) -> str:
+    """Return the one key of an occurrence: `site.epoch:asset:type:occurrence_no`."""
+    return f"{policy.site}.{policy.epoch}:{alarm.asset}:{alarm.definition}:{alarm.occurrence_no}"
+
+
+def classes_at_least(wanted: TicketClass) -> tuple[TicketClass, ...]:
+    """Return the classes that an alarm of class `wanted` may join: its own and the more urgent ones."""
+    return _BY_URGENCY[: _BY_URGENCY.index(wanted) + 1]
+
+
+def join_scope(alarm: Alarm, definition: Definition, network: Network) -> tuple[str, str]:
+    """Return join group and the node within which alarms of this group share one incident."""
+    station = network.stations.get(alarm.asset)
+    match definition.join_group:
+        case "network" if station is not None and station.kind == "station":
+            return "station", alarm.asset
+        case "network":
+            return "network", _node(network, network.zone_of(alarm.asset), ZoneKind.REGULATOR) or alarm.asset
+        case "home":
+            return "home", _node(network, network.zone_of(alarm.asset), ZoneKind.BUILDING) or alarm.asset
+        case group:
+            return group, alarm.asset
+
+
+def clocks(
+    wanted: TicketClass, raised_at: datetime, station: Station | None, ticket_type: str, policy: TicketPolicy
+) -> tuple[datetime | None, datetime | None]:
+    """Return (depart by, arrive by); both run from `raised_at`."""
+    match wanted:
+        case TicketClass.EMERGENCY:
+            remote = station is not None and station.remote
+            arrive = policy.arrive_remote if remote else policy.arrive_city
+            return raised_at + policy.depart, raised_at + arrive
+        case TicketClass.URGENT:
+            return None, raised_at + _URGENT_ARRIVE.get(ticket_type, policy.arrive_urgent)
+        case TicketClass.CHECK:
+            return None, None
+
+
+def number_prefix(now: datetime, policy: TicketPolicy) -> str:
+    """Return what the numbers of all tickets of this local day begin with."""
+    return f"T-{now.astimezone(ZoneInfo(policy.timezone)):%Y%m%d}-"
+
+
+def next_number(prefix: str, newest: str | None) -> str:
+    """Return the number after the newest one of the day."""
+    count = 0 if newest is None else int(newest.removeprefix(prefix))
+    return f"{prefix}{count + 1:06d}"
+
+
+def new_ticket(alarm: Alarm, definition: Definition, network: Network, policy: TicketPolicy, ticket_no: str) -> Ticket:
+    """Return the ticket of an occurrence that joins none. Raises ValueError if it was never raised."""
+    if alarm.raised_at is None:
+        raise ValueError(f"{alarm.alarm_id} is not raised")
+    wanted = TicketClass(definition.ticket_class)
+    station = network.stations.get(alarm.asset)
+    depart_by, arrive_by = clocks(wanted, alarm.raised_at, station, definition.ticket_type, policy)
+    group, scope = join_scope(alarm, definition, network)
+    return Ticket(
+        ticket_no=ticket_no,
+        dedup_key=dedup_key(alarm, policy),
+        ticket_class=wanted,
+        type=definition.ticket_type,
+        asset=alarm.asset,
+        join_group=group,
+        scope=scope,
+        state=TicketState.OPEN,
+        raised_at=alarm.raised_at,
+        depart_by=depart_by,
+        arrive_by=arrive_by,
+        title=f"{definition.title}: {network.name_of(alarm.asset)}",
+        description=_description(alarm, definition),
+    )
+
+
+def open_body(
+    ticket: Ticket, alarm: Alarm, definition: Definition, network: Network, policy: TicketPolicy
+) -> dict[str, Any]:
+    """Return the `data` of an `open` command, ready for JSON; `command_no` is added by the caller."""
+    return {
+        **_head(ticket, "open"),
+        "class": ticket.ticket_class.value,
+        "type": ticket.type,
+        "priority": int(alarm.priority),
+        "raised_at": iso(ticket.raised_at),
+        "title": ticket.title,
+        "description": ticket.description,
+        "joined": [],
+        "alarm": alarm_body(alarm, definition),
+        "asset": _asset(alarm.asset, network),
+        "guidance": {"cause": definition.cause, "consequence": definition.consequence, "action": definition.action},
+        "sla": {
+            "policy": f"{ticket.ticket_class.value.lower()}@{policy.epoch}",
+            "depart_by": iso(ticket.depart_by),
+            "arrive_by": iso(ticket.arrive_by),
+        },
+    }
+
+
+def update_body(ticket: Ticket, alarm: Alarm, definition: Definition) -> dict[str, Any]:
+    """Return the `data` of an `update`: another alarm joined, or its priority rose."""
+    joined = [{"alarm": alarm.alarm_id, "occurrence_no": alarm.occurrence_no}]
+    return {
+        **_head(ticket, "update"),
+        "priority": int(alarm.priority),
+        "joined": joined,
+        "alarm": alarm_body(alarm, definition),
+    }
+
+
+def rtn_body(ticket: Ticket, alarm: Alarm, definition: Definition) -> dict[str, Any]:
+    """Return the `data` of an `rtn`: the signal is normal again. It ends no work."""
+    return {**_head(ticket, "rtn"), "alarm": alarm_body(alarm, definition), "cleared_at": iso(alarm.cleared_at)}
+
+
+def alarm_body(alarm: Alarm, definition: Definition) -> dict[str, Any]:
+    """Return what a message says about an alarm."""
+    return {
+        "id": alarm.alarm_id,
+        "definition_rev": alarm.definition_rev,
+        "occurrence_no": alarm.occurrence_no,
+        "raised_at": iso(alarm.raised_at),
+        "source_at": iso(alarm.source_at),
+        "value": alarm.value,
+        "unit": definition.unit,
+        "limit": definition.limit,
+        "quality": "uncertain" if alarm.uncertain else "good",
+    }
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return a UTC moment as text with milliseconds and Z."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _head(ticket: Ticket, command: str) -> dict[str, Any]:
+    return {"dedup_key": ticket.dedup_key, "ticket_no": ticket.ticket_no, "command": command}
+
+
+def _description(alarm: Alarm, definition: Definition) -> str:
+    measured = "" if alarm.value is None else f"Measured {alarm.value:.4g} {definition.unit}. "
+    return f"{measured}{definition.consequence}. {definition.action}."
+
+
+def _asset(asset: str, network: Network) -> dict[str, Any]:
+    station = network.stations.get(asset)
+    if station is not None:
+        place = {"kind": station.kind, "address": station.address, "x_m": station.x_m, "y_m": station.y_m}
+        return {"id": asset, "name": station.name, **place, "crs": "local", "zone": station.zone_id}
+    meter = network.meters.get(asset)
+    if meter is not None:
+        place = {"kind": "meter", "address": "", "x_m": meter.x_m, "y_m": meter.y_m}
+        return {"id": asset, "name": asset, **place, "crs": "local", "zone": meter.zone_id}
+    return {"id": asset, "name": network.name_of(asset), "kind": "zone", "address": "", "zone": network.zone_of(asset)}
+
+
+def _node(network: Network, zone_id: str, kind: ZoneKind) -> str:
+    """Climb to the first zone of a kind; without one the start itself, so that strangers never share a ticket."""
+    at = zone_id
+    while at in network.zones:
+        if network.zones[at].kind is kind:
+            return at
+        at = network.zones[at].parent_id
+    return zone_id if kind is not ZoneKind.BUILDING else ""
