@@ -1,1 +1,8 @@
 """Collectors bring readings in: one file and one line in `COLLECTORS` for each kind."""
+
+from __future__ import annotations
+
+from collectors.modbus import ModbusCollector
+
+COLLECTORS = {"modbus": ModbusCollector}
+"""Kind of a `[[source]]` to the class that collects it."""

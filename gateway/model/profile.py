@@ -18,7 +18,7 @@ How a value stands in registers; whoever answers (a simulator) applies it forwar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -174,6 +174,6 @@ class Profile:
             for spec in self.members.points
         )
 
-    def slots(self) -> Iterator[int]:
-        """Yield every member slot."""
-        yield from range(self.members.count if self.members else 0)
+    def slots(self) -> range:
+        """Return every member slot."""
+        return range(self.members.count if self.members else 0)

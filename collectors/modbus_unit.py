@@ -1,0 +1,289 @@
+"""One device behind a Modbus link: what is due, how it is read, and which of its addresses do not exist."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collectors.decode import bad, decode_identity, make_decoder
+from collectors.plan import Limits, Request, hull, plan
+from gateway.errors import TransientError
+from gateway.model.profile import PointSpec, Profile, Span, width
+from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, point_id, quality
+
+MAX_EXTRA_REQUESTS = 16
+"""Requests that one poll may add to find an illegal address."""
+HOLE_LIFE_US = 86_400_000_000
+IDENTITY_LIFE_US = 3_600_000_000
+ILLEGAL_ADDRESS = 2
+BUSY_CODES = (5, 6)
+_BAD_NO_REPLY = quality(Severity.BAD, Reason.NO_REPLY)
+
+Read = Callable[[Request], Awaitable["Reply"]]
+"""Ask one request. Raises RefusedByDeviceError, WrongReplyError or TransientError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Registers or bits, and when they arrived."""
+
+    cells: Sequence[int]
+    arrived_us: int
+
+
+class RefusedByDeviceError(Exception):
+    """The device answered with a Modbus exception; `code` is its code."""
+
+    def __init__(self, code: int) -> None:
+        """Keep the code."""
+        super().__init__(f"exception code {code}")
+        self.code = code
+
+
+class WrongReplyError(Exception):
+    """Something answered that is no reply to what was asked."""
+
+
+@dataclass(slots=True)
+class _Result:
+    """Rows of one poll, filled as replies come."""
+
+    value: NDArray[np.float64]
+    quality: NDArray[np.uint8]
+    time: NDArray[np.int64]
+    filled: NDArray[np.bool_]
+    answered: bool = False
+
+    @staticmethod
+    def of(count: int) -> _Result:
+        return _Result(
+            np.full(count, np.nan), np.zeros(count, np.uint8), np.zeros(count, np.int64), np.zeros(count, np.bool_)
+        )
+
+    def put(self, row: int, value: float, mark: int, time_us: int) -> None:
+        self.value[row], self.quality[row], self.time[row], self.filled[row] = value, mark, time_us, True
+
+    def put_bad(self, rows: Sequence[int], reason: Reason, time_us: int) -> None:
+        for row in rows:
+            self.put(row, *bad(reason), time_us)
+
+
+@dataclass(slots=True)
+class _Search:
+    """A block that was cut in two because it holds an illegal address."""
+
+    left: Request
+    right: Request
+    good: int = 0
+
+
+@dataclass(slots=True)
+class _Ask:
+    request: Request
+    search: _Search | None = None
+
+
+@dataclass(slots=True)
+class UnitState:
+    """What a unit's polls leave for the next one."""
+
+    ticks: dict[float, int] = field(default_factory=dict)
+    """period in seconds -> number of the grid interval that was read last"""
+    holes: dict[int, int] = field(default_factory=dict)
+    """row of a point that the device does not have -> us UTC when that was found"""
+    gaps: dict[Span, int] = field(default_factory=dict)
+    """addresses between points that cannot be read through -> us UTC when that was found"""
+    leftover: list[_Ask] = field(default_factory=list)
+    """requests of a search that ran out of its extra requests"""
+    plans: dict[tuple[int, ...], tuple[Request, ...]] = field(default_factory=dict)
+    identity_ok: bool = False
+    identity_at: int | None = None
+
+
+class Unit:
+    """One device with its points; polls of one unit never overlap."""
+
+    def __init__(self, profile: Profile, asset: str, members: Sequence[str], identity: str = "") -> None:
+        """Lay out the points: those of the device, then those of each member; an empty member is an unused slot."""
+        self.profile = profile
+        self.wanted_identity = identity
+        points = [(asset, spec) for spec in profile.points]
+        for slot, member in enumerate(members):
+            if member:
+                points += [(member, spec) for spec in profile.member_points(slot)]
+        self.specs: tuple[PointSpec, ...] = tuple(spec for _, spec in points)
+        self.points: tuple[PointId, ...] = tuple(point_id(owner, spec.quantity) for owner, spec in points)
+        self.indices: NDArray[np.uint32] = np.zeros(len(points), np.uint32)
+        self.state = UnitState()
+        self._decoders = [make_decoder(spec) for spec in self.specs]
+        self.period_s = _common_period_s(sorted({spec.every_s for spec in self.specs}))
+        plan(self.specs, self._limits(()))
+
+    def silent(self, now_us: int) -> ReadingBatch:
+        """Return one BAD `no_reply` row for each point."""
+        count = len(self.points)
+        return ReadingBatch.build(
+            self.indices, np.full(count, now_us), now_us, np.full(count, np.nan), np.full(count, _BAD_NO_REPLY)
+        )
+
+    def due(self, now_us: int, phase_s: float) -> tuple[int, ...]:
+        """Return the rows whose grid interval has not been read yet."""
+        rates = {
+            rate for rate in {spec.every_s for spec in self.specs} if self._tick(rate, now_us, phase_s) is not None
+        }
+        return tuple(row for row, spec in enumerate(self.specs) if spec.every_s in rates)
+
+    def _tick(self, every_s: float, now_us: int, phase_s: float) -> int | None:
+        tick = int((now_us - round(phase_s * 1e6)) // round(every_s * 1e6))
+        return None if self.state.ticks.get(every_s) == tick else tick
+
+    async def poll(self, read: Read, now_us: int, phase_s: float) -> ReadingBatch:
+        """Read what is due. Raises TransientError if the unit answered nothing; what was due stays due then."""
+        rows = self.due(now_us, phase_s)
+        result = _Result.of(len(self.specs))
+        if rows:
+            self._forget_old_holes(now_us)
+            if await self._is_itself(read, now_us):
+                await self._ask_all(read, rows, result, now_us)
+            else:
+                result.put_bad(rows, Reason.IDENTITY, now_us)
+        for every_s in {self.specs[row].every_s for row in rows}:
+            tick = self._tick(every_s, now_us, phase_s)
+            assert tick is not None
+            self.state.ticks[every_s] = tick
+        mask = result.filled
+        times = result.time[mask]
+        return ReadingBatch.build(self.indices[mask], times, times, result.value[mask], result.quality[mask])
+
+    async def _is_itself(self, read: Read, now_us: int) -> bool:
+        identity, state = self.profile.identity, self.state
+        if not self.wanted_identity or identity is None:
+            return True
+        if state.identity_at is None or not 0 <= now_us - state.identity_at < IDENTITY_LIFE_US:
+            request = Request(identity.table, identity.address, width(identity.type), ())
+            try:
+                found = decode_identity(identity, (await read(request)).cells)
+            except (RefusedByDeviceError, WrongReplyError):
+                found = ""
+            state.identity_ok, state.identity_at = found == self.wanted_identity, now_us
+        return state.identity_ok
+
+    async def _ask_all(self, read: Read, rows: Sequence[int], result: _Result, now_us: int) -> None:
+        state = self.state
+        result.put_bad([row for row in rows if row in state.holes], Reason.ILLEGAL_ADDRESS, now_us)
+        searched = {row for ask in state.leftover for row in ask.request.rows}
+        wanted = tuple(row for row in rows if row not in state.holes and row not in searched)
+        asks = deque([*state.leftover, *(_Ask(request) for request in self._plan(wanted))])
+        state.leftover = []
+        extra = MAX_EXTRA_REQUESTS
+        while asks:
+            ask = asks.popleft()
+            try:
+                parts = await self._ask(read, ask, result, now_us)
+            except TransientError:
+                if not result.answered:
+                    raise
+                unread = [row for left in (ask, *asks) for row in left.request.rows]
+                result.put_bad(unread, Reason.NO_REPLY, now_us)
+                return
+            if len(parts) > extra:
+                state.leftover += parts
+            else:
+                extra -= len(parts)
+                asks.extendleft(reversed(parts))
+
+    async def _ask(self, read: Read, ask: _Ask, result: _Result, now_us: int) -> list[_Ask]:
+        """Put what one request brings into the result; return the two halves of a block with an illegal address."""
+        request = ask.request
+        try:
+            reply = await read(request)
+        except WrongReplyError:
+            result.put_bad(request.rows, Reason.WRONG_REPLY, now_us)
+            return []
+        except RefusedByDeviceError as error:
+            result.answered = True
+            if error.code == ILLEGAL_ADDRESS:
+                return self._halve(request, result, now_us)
+            reason = Reason.DEVICE_BUSY if error.code in BUSY_CODES else Reason.DEVICE_FAULT
+            result.put_bad(request.rows, reason, now_us)
+            return []
+        result.answered = True
+        for row in request.rows:
+            spec = self.specs[row]
+            words = reply.cells[spec.address - request.start : spec.end - request.start]
+            result.put(row, *self._decoders[row](words), reply.arrived_us)
+        self._note_gap(ask.search, now_us)
+        return []
+
+    def _halve(self, request: Request, result: _Result, now_us: int) -> list[_Ask]:
+        rows = sorted(request.rows, key=lambda row: (self.specs[row].address, self.specs[row].end))
+        if len(rows) == 1:
+            self.state.holes[rows[0]] = now_us
+            self.state.plans.clear()
+            result.put_bad(rows, Reason.ILLEGAL_ADDRESS, now_us)
+            return []
+        middle = len(rows) // 2
+        search = _Search(hull(self.specs, rows[:middle]), hull(self.specs, rows[middle:]))
+        return [_Ask(search.left, search), _Ask(search.right, search)]
+
+    def _note_gap(self, search: _Search | None, now_us: int) -> None:
+        """Both halves of a refused block can be read: what lies between them cannot."""
+        if search is None:
+            return
+        search.good += 1
+        first, last = search.left.start + search.left.count, search.right.start - 1
+        if search.good == 2 and first <= last:
+            self.state.gaps[Span(search.left.table, first, last)] = now_us
+            self.state.plans.clear()
+
+    def _forget_old_holes(self, now_us: int) -> None:
+        """A device may be repaired or given a new program, so each hole is tried again once a day."""
+        state = self.state
+        before = len(state.holes) + len(state.gaps)
+        state.holes = {row: at for row, at in state.holes.items() if 0 <= now_us - at < HOLE_LIFE_US}
+        state.gaps = {span: at for span, at in state.gaps.items() if 0 <= now_us - at < HOLE_LIFE_US}
+        if len(state.holes) + len(state.gaps) != before:
+            state.plans.clear()
+
+    def _plan(self, rows: tuple[int, ...]) -> tuple[Request, ...]:
+        if rows not in self.state.plans:
+            self.state.plans[rows] = self.plan_rows(rows)
+        return self.state.plans[rows]
+
+    def plan_rows(self, rows: Sequence[int]) -> tuple[Request, ...]:
+        """Return the requests for these rows, around all holes that are known."""
+        gaps = tuple(self.state.gaps)
+        torn = {self.specs[row].together for row in self.state.holes} | self._torn_by(gaps)
+        chosen = [self.specs[row] for row in rows]
+        specs = [replace(spec, together="") if spec.together in torn else spec for spec in chosen]
+        return tuple(
+            replace(request, rows=tuple(rows[row] for row in request.rows))
+            for request in plan(specs, self._limits(gaps))
+        )
+
+    def _torn_by(self, gaps: Sequence[Span]) -> set[str]:
+        """Return the `together` sets that cannot be read at once, because an unreadable gap lies inside them."""
+        sets: dict[tuple[str, str], list[PointSpec]] = {}
+        for spec in self.specs:
+            sets.setdefault((spec.together, spec.table.value), []).append(spec)
+        return {
+            name
+            for (name, _), specs in sets.items()
+            if any(
+                span.touches(specs[0].table, min(one.address for one in specs), max(one.end for one in specs))
+                for span in gaps
+            )
+        }
+
+    def _limits(self, gaps: Sequence[Span]) -> Limits:
+        profile = self.profile
+        return Limits(profile.max_registers, profile.max_bits, profile.max_gap, (*profile.never_read, *gaps))
+
+
+def _common_period_s(periods: Sequence[float]) -> float:
+    """Return the longest period on whose grid all periods lie, in whole milliseconds."""
+    return float(np.gcd.reduce([max(1, round(period * 1000)) for period in periods])) / 1000
