@@ -4,8 +4,6 @@
 SHELL := /bin/sh
 
 BIN := .venv/bin
-# The demo ends when make does, even when make is killed.
-FOLLOW_MAKE := $(shell command -v setpriv >/dev/null && setpriv --help 2>&1 | grep -q pdeathsig && echo setpriv --pdeathsig TERM)
 
 help: ## list the targets
 	@echo "Targets:"
@@ -14,8 +12,9 @@ help: ## list the targets
 setup: ## prepare .venv with everything (quick when nothing changed)
 	@scripts/setup.sh
 
-demo: setup ## start a small city and the gateway; Ctrl-C ends it all (SPEED=60: faster than real time)
-	@exec $(FOLLOW_MAKE) $(BIN)/gasgate demo $(if $(SPEED),--speed $(SPEED))
+demo: setup ## start a small city and the gateway; Ctrl-C ends it all (SPEED=60: faster than real time, PORT=8080: the page's port)
+	@GASGATE_DIE_WITH_PARENT=1; export GASGATE_DIE_WITH_PARENT; \
+	exec $(BIN)/gasgate demo $(if $(SPEED),--speed $(SPEED)) $(if $(PORT),--port $(PORT))
 
 test: setup ## run the test suite; services that this machine lacks are skipped (ARGS="-k name": a part of it)
 	@$(BIN)/python -m pytest -ra $(ARGS)
