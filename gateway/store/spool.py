@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import shutil
@@ -14,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import PermanentError, TransientError
+from gateway.errors import TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Delivery, SpoolRecord
 from gateway.store import segment as segments
+from gateway.store.ownership import own
 from gateway.store.record import HEADER_BYTES, decode, encode
 from gateway.store.segment import Damage, Index, Scan, sync_folder
 
@@ -70,7 +70,7 @@ class FileSpool:
         self._file = -1
         self._must_rotate = self._must_cut = False
         folder.mkdir(parents=True, exist_ok=True)
-        self._owner = _own(folder / "lock")
+        self._owner = own(folder)
         try:
             self._open(verify_bytes)
         except OSError as error:
@@ -350,14 +350,3 @@ def _received_us(delivery: Delivery) -> int:
     if len(delivery.batch):
         return int(delivery.batch.received_time.max())
     return delivery.dead[0].received_time if delivery.dead else 0
-
-
-def _own(path: Path) -> int:
-    """Lock a file for this process. Raises PermanentError if another holds it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise PermanentError(f"{path.parent} is in use by another process") from error
-    return handle

@@ -1,0 +1,79 @@
+"""Which rows of a batch are new, doubled or in conflict: pure arithmetic on columns.
+
+A reading is the same if point, source time and value are; two BAD rows of one point and time are the same too. Two
+different values at one point and time are a conflict: both stay and are marked, so that no order of arrival decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model.reading import ReadingBatch, Reason, Severity, quality
+
+CONFLICT = quality(Severity.UNCERTAIN, Reason.CONFLICT)
+_BAD_FROM = quality(Severity.BAD)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sorted:
+    """A batch in order of point and source time, with what was found about each of its rows."""
+
+    order: NDArray[np.intp]
+    """row of the original batch"""
+    duplicate: NDArray[np.bool_]
+    """the same reading stands in an earlier row"""
+    conflict: NDArray[np.bool_]
+    """another value stands at this point and time; never set on a duplicate or a BAD row"""
+
+
+def sort_out(batch: ReadingBatch) -> Sorted:
+    """Find the doubles and the conflicts inside a batch; of equal rows the one that came first is kept."""
+    bad = batch.quality >= _BAD_FROM
+    value = np.where(bad, 0.0, batch.value)
+    order = np.lexsort((value, bad, batch.source_time, batch.point))
+    point, time = batch.point[order], batch.source_time[order]
+    value, bad = value[order], bad[order]
+    same_key = np.zeros(len(batch), dtype=np.bool_)
+    same_key[1:] = (point[1:] == point[:-1]) & (time[1:] == time[:-1])
+    duplicate = same_key.copy()
+    duplicate[1:] &= (bad[1:] == bad[:-1]) & ((value[1:] == value[:-1]) | (np.isnan(value[1:]) & np.isnan(value[:-1])))
+    contrary = same_key & ~duplicate & ~bad
+    conflict = np.zeros(len(batch), dtype=np.bool_)
+    if contrary.any():
+        group = np.cumsum(~same_key) - 1
+        conflict = np.bincount(group, weights=contrary)[group] > 0
+        conflict &= ~bad & ~duplicate
+    return Sorted(order.astype(np.intp), duplicate, conflict)
+
+
+def mark(batch: ReadingBatch, rows: NDArray[np.bool_]) -> ReadingBatch:
+    """Return the batch with these rows UNCERTAIN for CONFLICT."""
+    if not rows.any():
+        return batch
+    marked = np.where(rows, np.uint8(CONFLICT), batch.quality).astype(np.uint8)
+    return ReadingBatch(batch.point, batch.source_time, batch.received_time, batch.value, marked)
+
+
+def settled(batch: ReadingBatch) -> ReadingBatch:
+    """Return a batch in order of point and source time, without doubles and with every conflict marked."""
+    found = sort_out(batch)
+    ordered = mark(batch.take(found.order), found.conflict)
+    return ordered.take(~found.duplicate) if found.duplicate.any() else ordered
+
+
+def newest_of_each(batch: ReadingBatch) -> ReadingBatch:
+    """Return the row with the newest source time of each point, sorted by point; a value goes before a BAD row."""
+    ordered = settled(batch)
+    if not len(ordered):
+        return ordered
+    first_of_time = np.ones(len(ordered), dtype=np.bool_)
+    first_of_time[1:] = (ordered.point[1:] != ordered.point[:-1]) | (
+        ordered.source_time[1:] != ordered.source_time[:-1]
+    )
+    candidates = ordered.take(first_of_time)
+    last_of_point = np.ones(len(candidates), dtype=np.bool_)
+    last_of_point[:-1] = candidates.point[1:] != candidates.point[:-1]
+    return candidates.take(last_of_point)

@@ -1,0 +1,23 @@
+"""One process per folder: a lock that the kernel gives back when its owner dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from gateway.errors import PermanentError
+
+
+def own(folder: Path) -> int:
+    """Take a folder for this process; closing the handle returned gives it back.
+
+    Raises PermanentError if another process has it.
+    """
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise PermanentError(f"{folder} is in use by another process") from error
+    return handle
