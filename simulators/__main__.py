@@ -32,5 +32,21 @@ def prepare(
     write(folder, seed=seed, days=days)
 
 
+@app.command()
+def live(
+    folder: Folder,
+    broker_port: Annotated[int, typer.Option(help="port of the MQTT broker on 127.0.0.1", min=1, max=65535)],
+    modbus_port: Annotated[int, typer.Option(help="first of a run of Modbus TCP ports, one a link", min=1, max=65000)],
+    speed: Annotated[float, typer.Option(help="city seconds in a real second", min=0.1, max=600)] = 30.0,
+) -> None:
+    """Serve the prepared city over Modbus TCP and MQTT until it is told to end.
+
+    Example: python -m simulators live --folder .demo --broker-port 11883 --modbus-port 15020
+    """
+    from simulators.live import serve
+
+    serve(folder, speed=speed, broker_port=broker_port, first_modbus_port=modbus_port)
+
+
 if __name__ == "__main__":
     app()

@@ -142,9 +142,9 @@ class City:
                                   for name in self._zones])  # fmt: skip
         self._regulators = [plan.ground.regulator_of(zone) for zone in self._zones]
         self._set_kpa = np.array([station.set_pressure_gauge_kpa for station in self._regulators])
-        self._supply_start = np.round(winter * 300.0 * (3.0 + np.arange(len(self._zones)) % 3), 2)
+        supply_start = np.asarray(winter * 300.0 * (3.0 + np.arange(len(self._zones)) % 3), dtype=np.float64)
         self._customer_sum: NDArray[np.float64] = plan.customers.start_m3[None, :]
-        self._supply_sum: NDArray[np.float64] = self._supply_start[None, :]
+        self._supply_sum: NDArray[np.float64] = supply_start[None, :]
         self._supply_flow = np.empty((0, len(self._zones)))
         self._edges: tuple[int, NDArray[np.float64]] = (-1, np.empty((2, 0)))
 

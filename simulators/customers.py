@@ -121,7 +121,7 @@ def build_customers(seed: int, ground: Ground, start: date, business_per_zone: i
         gain=np.clip(rng.normal(0.996, 0.008, count), 0.972, 1.02),
         compensated=business,
         ic_card=ic_card,
-        start_m3=np.round(np.mod(yearly * age_d / 365.0, 0.8 * capacity), 3),
+        start_m3=np.asarray(np.round(np.mod(yearly * age_d / 365.0, 0.8 * capacity), 3), dtype=np.float64),
         capacity_m3=capacity,
         lump_m3=np.where(business, 600.0, np.where(heated, 150.0, 40.0)),
     )

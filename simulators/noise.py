@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
@@ -35,7 +37,9 @@ def normal(seed: int, stream: int, *places: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(ndtri(uniform(seed, stream, *places)), dtype=np.float64)
 
 
-def wander(seed: int, stream: int, at: NDArray[np.float64] | NDArray[np.int64], span: float) -> NDArray[np.float64]:
+def wander(
+    seed: int, stream: int, at: NDArray[np.floating[Any]] | NDArray[np.int64], span: float
+) -> NDArray[np.float64]:
     """Return smooth noise of about unit variance that forgets itself over `span` (same unit as `at`)."""
     knot = np.floor(at / span)
     share = at / span - knot

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from simulators import noise
 UTC_OFFSET_H = 8
 """the simulated city keeps China Standard Time, which has no summer time"""
 
-Hours = NDArray[np.float64] | NDArray[np.int64]
+Hours = NDArray[np.floating[Any]] | NDArray[np.int64]
 """hours since 1970 UTC"""
 
 _STREAM = 11

@@ -1,0 +1,138 @@
+"""Which Modbus units the city has, on which ports, and what each of them shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.model.quantity import Quantity
+from gateway.profiles import load_profile
+from simulators.city import City, Plan
+from simulators.city_dataset import supply_meter
+from simulators.customers import BASE_K, BASE_KPA
+from simulators.encoder import RegisterImage, Values, from_mapping
+from simulators.faults import FaultKind
+from simulators.modbus_server import CityModbusServer, Unit
+
+STATION_PROFILE, CORRECTOR_PROFILE, CONCENTRATOR_PROFILE = "station_rtu", "volume_corrector", "ic_card_concentrator"
+_MEASURED_PER_BASE = BASE_KPA / (BASE_KPA + 3.0) * 284.0 / BASE_K
+"""the correctors' mechanical registers, at the mean conditions of their gas"""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPlan:
+    """A unit on a link: asset is empty for a concentrator, which has members instead."""
+
+    unit: int
+    profile: str
+    asset: str = ""
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """A Modbus TCP port with its units."""
+
+    name: str
+    port: int
+    units: tuple[UnitPlan, ...]
+
+
+def plan_links(plan: Plan, first_port: int) -> tuple[LinkPlan, ...]:
+    """Return the links on consecutive ports: one for each station and regulator, correctors, concentrators."""
+    stations = [station.station_id for station in plan.ground.stations]
+    links = [
+        LinkPlan(name.lower(), first_port + n, (UnitPlan(1, STATION_PROFILE, name),)) for n, name in enumerate(stations)
+    ]
+    zones = plan.ground.regulator_zones
+    correctors = tuple(UnitPlan(n + 1, CORRECTOR_PROFILE, supply_meter(n)) for n in range(len(zones)))
+    links.append(LinkPlan("correctors", first_port + len(links), correctors))
+    concentrators = tuple(
+        UnitPlan(n + 1, CONCENTRATOR_PROFILE, members=ic_card_meters(plan, zone)) for n, zone in enumerate(zones)
+    )
+    links.append(LinkPlan("concentrators", first_port + len(links), concentrators))
+    return tuple(links)
+
+
+def ic_card_meters(plan: Plan, zone: str) -> tuple[str, ...]:
+    """Return the IC-card meters of a zone in the order of their slots."""
+    customers = plan.customers
+    return tuple(
+        meter.meter_id
+        for meter, ic in zip(customers.meters, customers.ic_card, strict=True)
+        if ic and meter.zone_id == zone
+    )
+
+
+def build_servers(city: City, now_us: Callable[[], int], links: Sequence[LinkPlan]) -> list[CityModbusServer]:
+    """Return a server for each link; they answer from the city's state at `now_us()`."""
+    makers: dict[str, Callable[[City, Callable[[], int], UnitPlan], Unit]] = {
+        STATION_PROFILE: _station,
+        CORRECTOR_PROFILE: _corrector,
+        CONCENTRATOR_PROFILE: _concentrator,
+    }
+    return [
+        CityModbusServer(link.port, {unit.unit: makers[unit.profile](city, now_us, unit) for unit in link.units})
+        for link in links
+    ]
+
+
+def _station(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
+    def values() -> Values:
+        shown = city.station_values(now_us())[plan.asset]
+        return from_mapping({(-1, quantity): value for quantity, value in shown.items()})
+
+    def silent() -> bool:
+        now = now_us()
+        return any(f.kind is FaultKind.SILENT and f.asset == plan.asset and f.active(now) for f in city.faults)
+
+    return Unit(RegisterImage(load_profile(plan.profile)), values, silent)
+
+
+def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
+    zone = plan.unit - 1
+    regulator = city.plan.ground.regulator_of(city.plan.ground.regulator_zones[zone]).station_id
+
+    def values() -> Values:
+        now = now_us()
+        base = float(city.registers(now).supply[zone])
+        flow = float(city.supply_flow_m3h(now)[zone])
+        site = city.station_values(now)[regulator]
+        return from_mapping({
+            (-1, Quantity.REGISTER_BASE_M3): np.floor(base * 100.0 + 1e-6) / 100.0,
+            (-1, Quantity.REGISTER_MEASURED_M3): np.floor(base * _MEASURED_PER_BASE * 10.0) / 10.0,
+            (-1, Quantity.PRESSURE_GAUGE_KPA): site[Quantity.PRESSURE_GAUGE_KPA],
+            (-1, Quantity.TEMPERATURE_C): site[Quantity.TEMPERATURE_C],
+            (-1, Quantity.FLOW_BASE_M3H): flow,
+            (-1, Quantity.FLOW_MEASURED_M3H): flow * _MEASURED_PER_BASE,
+            (-1, Quantity.FLAGS): 0.0,
+            (-1, Quantity.BATTERY_V): 3.58,
+        })  # fmt: skip
+
+    return Unit(RegisterImage(load_profile(plan.profile), serial=plan.asset), values)
+
+
+def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
+    column = {meter.meter_id: index for index, meter in enumerate(city.plan.customers.meters)}
+    slots = [column[member] for member in plan.members]
+
+    def values() -> Values:
+        registers = city.registers(now_us())
+        shown, (left, bought) = city.shown(registers), city.credit(registers)
+
+        def value(slot: int, quantity: Quantity) -> float | None:
+            at = slots[slot]
+            return {
+                Quantity.REGISTER_MEASURED_M3: float(shown[at]),
+                Quantity.BALANCE_M3: float(left[at]),
+                Quantity.PURCHASED_M3: float(bought[at]),
+                Quantity.VALVE: 1.0,
+                Quantity.FLAGS: 0.0,
+                Quantity.BATTERY_V: 6.0,
+            }.get(quantity)
+
+        return value
+
+    return Unit(RegisterImage(load_profile(plan.profile), members=len(slots)), values)
