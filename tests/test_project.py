@@ -157,9 +157,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(wheel: Path) -> None:
-    expected = {path.as_posix() for path in project_files() if path.parts[0] in PACKAGES and path.suffix != ".po"}
+    expected = {path.as_posix() for path in project_files() if path.parts[0] in PACKAGES}
     with zipfile.ZipFile(wheel) as archive:
-        inside = {name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith(".po")}
+        inside = {name for name in archive.namelist() if ".dist-info/" not in name}
         licence = [name for name in archive.namelist() if name.endswith("licenses/LICENSE")]
     assert inside == expected
     assert licence
