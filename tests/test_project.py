@@ -22,7 +22,7 @@ LEVELS = ("base", "simulators", "dev")
 # Halves, so that this file does not contain what it forbids.
 FORBIDDEN = {
     "a package registry": r"py" + r"pi\.org|python" + r"hosted|registry\.np" + r"mjs|deb\.deb" + r"ian|/sim" + r"ple\b",
-    "a folder of somebody's machine": r"(?<![\w./])/(?:wo" + r"rk|ro" + r"ot|ho" + r"me)/\w",
+    "a folder of somebody's machine": r"(?<![\w./])/(?:w" + r"ork|r" + r"oot|h" + r"ome)/\w",
     "work left open": r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b",
 }
 
@@ -47,7 +47,9 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
 @cache
 def project_files() -> tuple[Path, ...]:
     """Return the files of the project, relative to its root: those in git and new ones that git does not ignore."""
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    listed = run("git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(
+        "\0"
+    )
     return tuple(Path(name) for name in listed if name and (ROOT / name).is_file())
 
 
