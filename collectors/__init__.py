@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collectors.modbus import ModbusCollector
+from collectors.mqtt import MqttCollector
 
-COLLECTORS = {"modbus": ModbusCollector}
+COLLECTORS = {"modbus": ModbusCollector, "mqtt": MqttCollector}
 """Kind of a `[[source]]` to the class that collects it."""

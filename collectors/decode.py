@@ -7,15 +7,13 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
+from collectors.scaling import MAX_EXACT, scaler
 from gateway.errors import ConfigError
 from gateway.model.profile import Golden, Identity, PointSpec, Profile, RegisterTable, default_order
 from gateway.model.reading import GOOD, Reason, Severity, quality
 
 Decoder = Callable[[Sequence[int]], tuple[float, int]]
 """Registers (or bits) of one point to its value in the canonical unit and its quality byte; NaN where BAD."""
-
-MAX_EXACT = 2**53
-"""A whole number beyond this has lost digits in a float64, so it is not a reading."""
 
 _FLOAT_FORMATS = {"float16": ">e", "float32": ">f", "float64": ">d"}
 
@@ -32,7 +30,7 @@ def bad(reason: Reason) -> tuple[float, int]:
 def make_decoder(spec: PointSpec) -> Decoder:
     """Return the function that decodes `spec.width` registers of this point."""
     raw = _raw_decoder(spec)
-    scale = _scaler(spec.scale, spec.offset)
+    scale = scaler(spec.scale, spec.offset)
 
     def decode(words: Sequence[int]) -> tuple[float, int]:
         try:
@@ -42,14 +40,6 @@ def make_decoder(spec: PointSpec) -> Decoder:
         return (value, GOOD) if math.isfinite(value) else bad(Reason.OUT_OF_RANGE)
 
     return decode
-
-
-def _scaler(scale: float, offset: float) -> Callable[[float], float]:
-    # 42 * 0.1 is 4.2000000000000002, 42 / 10 is 4.2: dividing keeps the digits that the meter shows
-    divisor = round(1 / scale) if abs(scale) < 1 else 0
-    if divisor and math.isclose(divisor * scale, 1.0, rel_tol=1e-12):
-        return lambda raw: raw / divisor + offset
-    return lambda raw: raw * scale + offset
 
 
 def _raw_decoder(spec: PointSpec) -> Callable[[Sequence[int]], float]:

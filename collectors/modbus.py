@@ -335,10 +335,12 @@ def _problems(config: UnitConfig, network: Network) -> list[str]:
     if config.identity and profile.identity is None:
         problems.append(f"profile {profile.name} has no identity register: leave identity out")
     known = {point.asset for point in network.points.values()}
-    for asset in (config.asset, *config.members):
-        if asset and not network.zone_of(asset) and asset not in known:
-            problems.append(f"{asset} is neither in meters.csv, stations.csv nor points.csv")
-    return problems
+    strangers = [
+        asset
+        for asset in (config.asset, *config.members)
+        if asset and not network.zone_of(asset) and asset not in known
+    ]
+    return problems + [f"{asset} is neither in meters.csv, stations.csv nor points.csv" for asset in strangers]
 
 
 def _doubled_points(polls: Iterable[_Poll]) -> list[str]:

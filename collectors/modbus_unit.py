@@ -241,7 +241,7 @@ class Unit:
             self.state.plans.clear()
 
     def _forget_old_holes(self, now_us: int) -> None:
-        """A device may be repaired or given a new program, so each hole is tried again once a day."""
+        """Let each hole be tried again once a day: the device may have been repaired or given a new program."""
         state = self.state
         before = len(state.holes) + len(state.gaps)
         state.holes = {row: at for row, at in state.holes.items() if 0 <= now_us - at < HOLE_LIFE_US}

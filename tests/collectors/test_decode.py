@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.decode import MAX_EXACT, check_golden, decode_identity, make_decoder
+from collectors.decode import check_golden, decode_identity, make_decoder
+from collectors.scaling import MAX_EXACT
 from gateway.errors import ConfigError
 from gateway.model.profile import (
     NUMBER_TYPES,

@@ -1,0 +1,299 @@
+"""Runs collectors: schedule, breaker, silence, reconnection, and one line of log for each loss and each recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.errors import PermanentError, TransientError
+from gateway.model.reading import from_us
+from gateway.ports import Clock, Delivery, Job, PolledCollector, PushedCollector
+from gateway.runtime.backoff import Backoff
+
+FAILURES_TO_OPEN = 3
+FIRST_PROBE_S = 5.0
+LONGEST_PROBE_S = 300.0
+SILENT_EVERY_US = 15 * 60 * 1_000_000
+FIRST_RECONNECT_S = 1.0
+LONGEST_RECONNECT_S = 30.0
+_CLOSE_TIMEOUT_S = 5.0
+
+log = logging.getLogger(__name__)
+
+Put = Callable[[Delivery], Awaitable[None]]
+"""Takes a delivery towards the disk; waits while there is no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """What a status page shows of one unit or one broker."""
+
+    key: str
+    source: str
+    link: str
+    up: bool | None
+    """None until it was tried"""
+    since_us: int
+    """us UTC of the clock since which `up` has been so"""
+    last_good_us: int | None = None
+    failures: int = 0
+    """polls or connections in a row that failed"""
+    overruns: int = 0
+    """due times that were skipped because the link was still busy"""
+    deliveries: int = 0
+    error: str = ""
+
+
+OnState = Callable[[LinkState], None]
+"""Is told whenever `up` changes."""
+
+
+def _ignore(_state: LinkState) -> None:
+    """Tell nobody."""
+
+
+class _Unit:
+    """The schedule and the breaker of one job."""
+
+    def __init__(self, job: Job, source: str, clock: Clock, rng: random.Random) -> None:
+        self.job = job
+        self.state = LinkState(job.key, source, job.link, None, clock.now_us())
+        self.silent_at: int | None = None
+        self._clock = clock
+        # where the clock runs fast, waiting minutes of real time would hide a recovery for days
+        cap_s = LONGEST_PROBE_S
+        if clock.real_seconds(1.0) < 1.0:
+            cap_s = min(cap_s, clock.real_seconds(3 * job.period_s))
+        self._backoff = Backoff(min(FIRST_PROBE_S, cap_s), cap_s, rng)
+
+    @property
+    def is_open(self) -> bool:
+        """True while the breaker keeps regular polls away."""
+        return self.state.failures >= FAILURES_TO_OPEN
+
+    def next_tick(self, now_us: int) -> int:
+        """Return the first moment of the grid after `now_us`."""
+        period_us, phase_us = round(self.job.period_s * 1e6), round(self.job.phase_s * 1e6)
+        return now_us - (now_us - phase_us) % period_us + period_us
+
+    def after(self, due_us: int, now_us: int) -> int:
+        """Return when to poll next, after the poll that was due at `due_us` has ended at `now_us`."""
+        tick = self.next_tick(now_us)
+        if not self.state.failures:
+            missed = max(0, (tick - due_us) // round(self.job.period_s * 1e6) - 1)
+            self.state = replace(self.state, overruns=self.state.overruns + missed)
+            return tick
+        wait_s = self._backoff.next()
+        retry = now_us + round(wait_s / self._clock.real_seconds(1.0) * 1e6)
+        return retry if self.is_open else min(tick, retry)
+
+    def good(self, now_us: int) -> bool:
+        """Note a success; return whether it is news."""
+        news = self.state.up is not True
+        since = now_us if news else self.state.since_us
+        self.state = replace(
+            self.state,
+            up=True,
+            since_us=since,
+            last_good_us=now_us,
+            failures=0,
+            error="",
+            deliveries=self.state.deliveries + 1,
+        )
+        self.silent_at = None
+        self._backoff.reset()
+        return news
+
+    def bad(self, now_us: int, error: str) -> bool:
+        """Note a failure; return whether it opened the breaker."""
+        self.state = replace(self.state, failures=self.state.failures + 1, error=error)
+        opened = self.state.failures == FAILURES_TO_OPEN
+        if opened:
+            self.state = replace(self.state, up=False, since_us=now_us)
+        return opened
+
+    def silence_is_due(self, now_us: int) -> bool:
+        """Say whether the gap must be written now, and remember that it was."""
+        if not self.is_open or (self.silent_at is not None and 0 <= now_us - self.silent_at < SILENT_EVERY_US):
+            return False
+        self.silent_at = now_us
+        return True
+
+
+class PollRunner:
+    """Asks the units of a polled collector, each on a fixed grid of the clock; the units of a link take turns.
+
+    A unit has at most one poll waiting: due times that pass meanwhile are counted as overruns. Three failures in a
+    row open its breaker: it is then only probed, 5 s later and up to 300 s later, with full jitter, and
+    its points get one BAD row at once and again every 15 min of the clock.
+    """
+
+    def __init__(
+        self,
+        collector: PolledCollector,
+        put: Put,
+        clock: Clock,
+        on_state: OnState = _ignore,
+        *,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Prepare the schedule; `rng` is given by tests."""
+        self._collector = collector
+        self._put = put
+        self._clock = clock
+        self._on_state = on_state
+        source_rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._units = [_Unit(job, collector.name, clock, source_rng) for job in collector.jobs()]
+
+    def link_states(self) -> Sequence[LinkState]:
+        """Return the state of every unit."""
+        return [unit.state for unit in self._units]
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        try:
+            await self._open()
+            links: dict[str, list[_Unit]] = {}
+            for unit in self._units:
+                links.setdefault(unit.job.link, []).append(unit)
+            async with asyncio.TaskGroup() as group:
+                for link, units in links.items():
+                    group.create_task(self._run_link(units), name=f"poll {link}")
+        finally:
+            await _close(self._collector)
+
+    async def _open(self) -> None:
+        backoff = Backoff(FIRST_RECONNECT_S, LONGEST_RECONNECT_S)
+        while True:
+            try:
+                await self._collector.open()
+            except TransientError as error:
+                if not backoff.failures:
+                    log.warning("%s: cannot start yet: %s", self._collector.name, error)
+                await asyncio.sleep(backoff.next())
+            else:
+                return
+
+    async def _run_link(self, units: Sequence[_Unit]) -> None:
+        now_us = self._clock.now_us()
+        queue = [(unit.next_tick(now_us), place) for place, unit in enumerate(units)]
+        heapq.heapify(queue)
+        while True:
+            due_us, place = queue[0]
+            unit = units[place]
+            await self._clock.sleep_until(from_us(due_us))
+            try:
+                await self._turn(unit)
+            except Exception:
+                log.exception("%s: poll failed unexpectedly", unit.job.key)
+            heapq.heapreplace(queue, (unit.after(due_us, self._clock.now_us()), place))
+
+    async def _turn(self, unit: _Unit) -> None:
+        try:
+            batch = await self._collector.collect(unit.job)
+        except TransientError as error:
+            await self._failed(unit, error)
+            return
+        except Exception as error:
+            unit.bad(self._clock.now_us(), repr(error))
+            raise
+        if unit.good(self._clock.now_us()):
+            log.info("%s: answers", unit.job.key)
+            self._on_state(unit.state)
+        if len(batch):
+            await self._put(Delivery(self._collector.name, batch))
+
+    async def _failed(self, unit: _Unit, error: TransientError) -> None:
+        now_us = self._clock.now_us()
+        if unit.bad(now_us, str(error)):
+            log.warning("%s: lost: %s", unit.job.key, error)
+            self._on_state(unit.state)
+        if unit.silence_is_due(now_us):
+            await self._put(Delivery(self._collector.name, self._collector.silent(unit.job, now_us)))
+
+
+class PushRunner:
+    """Keeps a pushed collector connected and hands on what it delivers. Acknowledging is up to who stores it."""
+
+    def __init__(
+        self,
+        collector: PushedCollector,
+        put: Put,
+        clock: Clock,
+        on_state: OnState = _ignore,
+        *,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Prepare; nothing is connected yet. `rng` is given by tests."""
+        self._collector = collector
+        self._put = put
+        self._clock = clock
+        self._on_state = on_state
+        self._state = LinkState(collector.name, collector.name, collector.name, None, clock.now_us())
+        self._backoff = Backoff(FIRST_RECONNECT_S, LONGEST_RECONNECT_S, rng)
+
+    def link_states(self) -> Sequence[LinkState]:
+        """Return the state of the connection."""
+        return [self._state]
+
+    async def run(self) -> None:
+        """Receive until cancelled, or until the collector says that it can never work again."""
+        try:
+            while True:
+                if not await self._session():
+                    return
+                await asyncio.sleep(FIRST_RECONNECT_S + self._backoff.next())
+        finally:
+            await _close(self._collector)
+
+    async def _session(self) -> bool:
+        """Connect and receive until the connection is lost; return whether to try again."""
+        try:
+            await self._collector.open()
+            self._up()
+            async for delivery in self._collector.deliveries():
+                self._state = replace(
+                    self._state, deliveries=self._state.deliveries + 1, last_good_us=self._clock.now_us()
+                )
+                await self._put(delivery)
+            self._down("ended")
+        except TransientError as error:
+            self._down(str(error))
+        except PermanentError as error:
+            self._down(str(error))
+            log.error("%s: stopped: %s", self._collector.name, error)  # noqa: TRY400 - the text says all
+            return False
+        except Exception as error:
+            self._down(repr(error))
+            log.exception("%s: failed unexpectedly", self._collector.name)
+        await _close(self._collector)
+        return True
+
+    def _up(self) -> None:
+        self._backoff.reset()
+        self._state = replace(self._state, up=True, since_us=self._clock.now_us(), failures=0, error="")
+        log.info("%s: connected", self._collector.name)
+        self._on_state(self._state)
+
+    def _down(self, error: str) -> None:
+        news = self._state.up is not False
+        since = self._clock.now_us() if news else self._state.since_us
+        self._state = replace(self._state, up=False, since_us=since, failures=self._state.failures + 1, error=error)
+        if news:
+            log.warning("%s: lost: %s", self._collector.name, error)
+            self._on_state(self._state)
+
+
+async def _close(collector: PolledCollector | PushedCollector) -> None:
+    """Close within a few seconds, also while the task is being cancelled."""
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            await asyncio.shield(collector.close())
+    except TimeoutError:
+        log.warning("%s: did not close in %g s", collector.name, _CLOSE_TIMEOUT_S)
+    except Exception:
+        log.exception("%s: close failed", collector.name)
