@@ -48,5 +48,20 @@ def live(
     serve(folder, speed=speed, broker_port=broker_port, first_modbus_port=modbus_port)
 
 
+@app.command()
+def desk(
+    folder: Folder,
+    port: Annotated[int, typer.Option(help="port of the desk on 127.0.0.1", min=1, max=65535)],
+    events_url: Annotated[str, typer.Option(help="where gasgate takes status events")],
+) -> None:
+    """Run the demo ticket desk: it takes signed tickets and reports what a simulated crew does.
+
+    Example: python -m simulators desk --folder .demo --port 8090 --events-url http://127.0.0.1:8080/api/v1/ticket-events
+    """
+    from simulators.ticket_desk import serve
+
+    serve(folder, port=port, events_url=events_url)
+
+
 if __name__ == "__main__":
     app()
