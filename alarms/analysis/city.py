@@ -1,0 +1,191 @@
+"""The network as arrays: which meters feed and empty each zone, and how a register becomes a base volume. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from gateway.model.gasday import GasDay
+from gateway.model.network import Meter, MeterKind, MeterRole, Network
+
+KELVIN = 273.15
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFigures:
+    """Base conditions and the pressure at customers' meters."""
+
+    base_temperature_c: float = 20.0
+    base_pressure_kpa: float = 101.325
+    customer_pressure_kpa: float = 101.325
+    """mean absolute gas pressure at customer meters"""
+
+
+@dataclass(frozen=True, slots=True)
+class GasTemperature:
+    """Gas temperature in meters that do not compensate it, between the home's and the air's.
+
+    Gas comes from the ground and stands in a kitchen or on a wall outside, so it follows the air only in part.
+    """
+
+    home_c: float = 15.0
+    follows_air: float = 0.35
+    sigma_k: float = 2.5
+    """what one city may differ by, for all meters alike"""
+    memory_d: float = 2.0
+
+    def of(self, air_c: Floats) -> Floats:
+        """Return the gas temperature of consecutive days from the air's, NaN where that is unknown; causal."""
+        smooth = np.array(air_c, dtype=np.float64)
+        keep = np.exp(-1.0 / self.memory_d)
+        for day in range(1, len(smooth)):
+            if np.isnan(smooth[day]):
+                smooth[day] = smooth[day - 1]
+            elif not np.isnan(smooth[day - 1]):
+                smooth[day] = keep * smooth[day - 1] + (1.0 - keep) * smooth[day]
+        return np.asarray(self.home_c + self.follows_air * (np.nan_to_num(smooth, nan=self.home_c) - self.home_c))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZoneTree:
+    """Zones that have a supply meter, or stand above such, and the meters that make up their balances.
+
+    Matrices are (zones x meters) over the tree's own order of supply and customer meters.
+    """
+
+    zones: tuple[str, ...]
+    measured: Flags
+    """True where the zone has its own supply meter, False where it is the sum of zones below"""
+    supplies: tuple[str, ...]
+    customers: tuple[str, ...]
+    supplied_by: sparse.csr_array
+    """1 where a supply meter counts into the zone's supply"""
+    holds: sparse.csr_array
+    """1 where a customer meter counts into the zone's metered volume"""
+    own_supply: sparse.csr_array
+    """as `supplied_by`, less what passes on into measured zones below"""
+    own_customers: sparse.csr_array
+    """1 where a customer hangs on the zone and on no measured zone below it"""
+    pipes: Mapping[str, tuple[str, ...]]
+    """zone -> the zones whose pipes belong to its balance: itself and all below"""
+    home: NDArray[np.int64]
+    """for each customer the lowest measured zone that holds it, -1 if there is none"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CityModel:
+    """What the company told us, ready for numbers. Made once for a network."""
+
+    network: Network
+    gas_day: GasDay
+    figures: SiteFigures = SiteFigures()
+    weather: Mapping[date, float] = field(default_factory=dict)
+    """mean air temperature of local dates, C; days that have not ended may stand here, they are not looked at"""
+    temperature: GasTemperature = GasTemperature()
+
+    def tree(self, assets: Sequence[str]) -> ZoneTree:
+        """Return the balances over those of the `assets` that are meters."""
+        return build_tree(self.network, assets)
+
+    def air_c(self, days: Sequence[date]) -> Floats:
+        """Return the air temperature of each gas day, NaN where unknown."""
+        return np.array([self.weather.get(day, np.nan) for day in days], dtype=np.float64)
+
+    def to_base(self, meters: Sequence[Meter], days: Sequence[date]) -> Floats:
+        """Return the factor from register to base m3, shape (days, meters)."""
+        base_k = self.figures.base_temperature_c + KELVIN
+        pressure = self.figures.customer_pressure_kpa / self.figures.base_pressure_kpa
+        corrector = np.array([meter.kind is MeterKind.CORRECTOR for meter in meters], dtype=np.bool_)
+        lead = [days[0] - timedelta(days=back) for back in range(7, 0, -1)] if days else []
+        gas_k = self.temperature.of(self.air_c([*lead, *days]))[len(lead) :] + KELVIN
+        uncompensated = uncompensated_of(meters)
+        factor = np.where(uncompensated[None, :], pressure * (base_k / gas_k)[:, None], pressure)
+        return np.where(corrector[None, :], 1.0, factor)
+
+    def zone_for(self, meter_id: str) -> str:
+        """Return the lowest zone with a supply meter that holds a meter; its own zone if there is none."""
+        own = at = self.network.zone_of(meter_id)
+        measured = {m.zone_id for m in self.network.meters.values() if m.role is MeterRole.SUPPLY}
+        while at in self.network.zones:
+            if at in measured:
+                return at
+            at = self.network.zones[at].parent_id
+        return own
+
+
+def uncompensated_of(meters: Sequence[Meter]) -> Flags:
+    """Return which meters count at gas temperature."""
+    return np.array([not m.temperature_compensated and m.kind is not MeterKind.CORRECTOR for m in meters], dtype=bool)
+
+
+def build_tree(network: Network, assets: Sequence[str]) -> ZoneTree:
+    """Lay the tree of zones over the supply and customer meters among `assets`."""
+    meters = [network.meters[name] for name in assets if name in network.meters]
+    supplies = tuple(m.meter_id for m in meters if m.role is MeterRole.SUPPLY)
+    customers = tuple(m.meter_id for m in meters if m.role is MeterRole.CUSTOMER)
+    fed = {network.meters[name].zone_id for name in supplies}
+    below = {zone: tuple(network.below(zone)) for zone in network.zones}
+    zones = tuple(zone for zone in network.zones if any(other in fed for other in below[zone]))
+    up = {zone: _chain(network, zone) for zone in network.zones}
+    supplied, own_supply, holds, own_customers = [], [], [], []
+    row = {zone: index for index, zone in enumerate(zones)}
+    for column, name in enumerate(supplies):
+        chain = up[network.meters[name].zone_id]
+        supplied += [(row[chain[0]], column, 1.0)]
+        own_supply += [(row[chain[0]], column, 1.0)]
+        above = _until_fed(chain[1:], fed)
+        supplied += [(row[zone], column, 1.0) for zone in above if zone not in fed]
+        own_supply += [(row[zone], column, -1.0) for zone in above if zone in fed]
+    home = np.full(len(customers), -1, dtype=np.int64)
+    for column, name in enumerate(customers):
+        chain = up[network.meters[name].zone_id]
+        lowest = next((zone for zone in chain if zone in fed), None)
+        if lowest is None:
+            continue
+        home[column] = row[lowest]
+        own_customers.append((row[lowest], column, 1.0))
+        holds += [(row[zone], column, 1.0) for zone in chain[chain.index(lowest) :]]
+    return ZoneTree(
+        zones=zones,
+        measured=np.array([zone in fed for zone in zones], dtype=np.bool_),
+        supplies=supplies,
+        customers=customers,
+        supplied_by=_matrix(supplied, len(zones), len(supplies)),
+        holds=_matrix(holds, len(zones), len(customers)),
+        own_supply=_matrix(own_supply, len(zones), len(supplies)),
+        own_customers=_matrix(own_customers, len(zones), len(customers)),
+        pipes={zone: below[zone] for zone in zones},
+        home=home,
+    )
+
+
+def _chain(network: Network, zone: str) -> list[str]:
+    """Return a zone and all above it, lowest first."""
+    chain = [zone]
+    while network.zones[chain[-1]].parent_id:
+        chain.append(network.zones[chain[-1]].parent_id)
+    return chain
+
+
+def _until_fed(chain: Sequence[str], fed: set[str]) -> list[str]:
+    """Return the zones up to and with the first one that has its own supply meter."""
+    taken: list[str] = []
+    for zone in chain:
+        taken.append(zone)
+        if zone in fed:
+            break
+    return taken
+
+
+def _matrix(cells: Sequence[tuple[int, int, float]], rows: int, columns: int) -> sparse.csr_array:
+    at = np.array([cell[:2] for cell in cells], dtype=np.int64).reshape(-1, 2)
+    values = np.array([cell[2] for cell in cells], dtype=np.float64)
+    return sparse.csr_array((values, (at[:, 0], at[:, 1])), shape=(rows, columns))

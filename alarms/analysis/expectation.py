@@ -1,0 +1,67 @@
+"""What a meter should have counted: its own level times what its peers did that day. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+MIN_PEERS = 5
+"""fewer meters than this do not make a shape; they take that of the whole city"""
+
+
+def scale(use: Floats) -> Floats:
+    """Return each meter's own level: the mean of its days with use, m3 a day; NaN where it has none.
+
+    Shape of `use`: (days, meters), NaN where unknown. Days without use are absences or stops, not a level.
+    """
+    some = np.isfinite(use) & (use > 0.0)
+    count = some.sum(axis=0)
+    total = np.where(some, use, 0.0).sum(axis=0)
+    return np.where(count >= 3, total / np.maximum(count, 1), np.nan)
+
+
+def shapes(use: Floats, groups: Sequence[str]) -> Floats:
+    """Return for each meter the median of its peers' use over their own level, shape (days, meters).
+
+    `groups` names each meter's group of peers (its customer class). Where a group is small, or a day has no peers,
+    the whole city's median is taken, and 1 where even that is missing.
+    """
+    level = scale(use)
+    relative = np.where(level > 0.0, use / np.where(level > 0.0, level, 1.0), np.nan)
+    everyone = _median(relative)
+    result = np.empty(use.shape)
+    names = np.asarray(groups)
+    for group in np.unique(names):
+        members = names == group
+        own = _median(relative[:, members]) if members.sum() >= MIN_PEERS else np.full(len(use), np.nan)
+        result[:, members] = np.where(np.isfinite(own), own, everyone)[:, None]
+    return np.where(np.isfinite(result), result, 1.0)
+
+
+def _median(values: Floats) -> Floats:
+    """Median over meters of each day, NaN where fewer than `MIN_PEERS` are known; absent homes do not count."""
+    known = np.isfinite(values) & (values > 0.0)
+    enough = known.sum(axis=1) >= MIN_PEERS
+    result = np.full(len(values), np.nan)
+    if enough.any():
+        result[enough] = np.nanmedian(np.where(known, values, np.nan)[enough], axis=1)
+    return result
+
+
+def rest_runs(use: Floats, still_m3: Floats) -> NDArray[np.int64]:
+    """Return for each day and meter how many known days in a row, up to that day, showed no use.
+
+    An unknown day neither breaks nor lengthens a run. `still_m3` is each meter's least visible use.
+    """
+    runs = np.zeros(use.shape, dtype=np.int64)
+    length = np.zeros(use.shape[1], dtype=np.int64)
+    for day in range(len(use)):
+        known = np.isfinite(use[day])
+        rests = known & (use[day] <= still_m3)
+        length = np.where(rests, length + 1, np.where(known, 0, length))
+        runs[day] = length
+    return runs

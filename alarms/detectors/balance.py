@@ -1,0 +1,63 @@
+"""Leak by balance: a zone loses gas day after day, and no meter's deficit explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+import numpy as np
+
+from alarms.analysis.city import CityModel
+from alarms.analysis.study import Study, StudyConfig, ZoneCase, study
+from alarms.detectors.answer import Hit, answer, unknown_unless
+from gateway.model.finding import Detection
+from gateway.model.quantity import Quantity
+from gateway.model.reading import Need, Window
+
+NEEDS = tuple(
+    Need(quantity, timedelta(days=60), timedelta(days=1))
+    for quantity in (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3, Quantity.PRESSURE_GAUGE_KPA)
+)
+"""registers at gas-day boundaries, and the stations' pressure at the same moments"""
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceDetector:
+    """Judges zones that have a supply meter."""
+
+    city: CityModel
+    config: StudyConfig = field(default_factory=StudyConfig)
+    condition: ClassVar[str] = "leak"
+
+    @property
+    def needs(self) -> Sequence[Need]:
+        """Registers at gas-day boundaries."""
+        return NEEDS
+
+    def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
+        """Judge every measured zone whose meters are in the windows."""
+        return self.judge(study(self.city, windows, now, self.config))
+
+    def judge(self, known: Study) -> Detection:
+        """Judge from a study that was made already."""
+        tree, result = known.balance.tree, known.balance
+        rows = [row for row, measured in enumerate(tree.measured) if measured]
+        zones = [tree.zones[row] for row in rows]
+        seen = np.asarray(known.assessable[-1:, rows].any(axis=0), dtype=np.bool_)
+        hits = [self._hit(known, found) for found in known.cases if found.customer < 0]
+        return answer(self.condition, zones, unknown_unless(seen), int(result.bounds[-1]), hits)
+
+    def _hit(self, known: Study, found: ZoneCase) -> Hit:
+        case, result = found.case, known.balance
+        chances = {"leak": case.probability, "a meter": case.others, "nothing": case.nothing}
+        evidence = {**known.curves(found), "alternatives": {name: round(p, 4) for name, p in chances.items()}}
+        return Hit(
+            asset=result.tree.zones[found.zone],
+            score=case.probability,
+            onset_us=int(result.bounds[case.first_day]),
+            value=case.size_m3_per_day,
+            estimate_m3_per_day=case.size_m3_per_day,
+            evidence=evidence,
+        )

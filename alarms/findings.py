@@ -1,0 +1,113 @@
+"""Episodes of findings: raised once, updated while they last, not raised again on what a visit has settled. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from gateway.model.finding import Detection, Finding, FindingStatus, Verdict
+from gateway.model.reading import from_us
+
+ZONE_KINDS = frozenset({"leak"})
+SAME_CAUSE = frozenset({"theft", "non_moving", "slow"})
+"""kinds that say alike that gas passes and the register does not count it"""
+SETTLED = frozenset({FindingStatus.HONEST, FindingStatus.METER_FAULT, FindingStatus.CONFIRMED})
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeConfig:
+    """When a finding is new, changed or over."""
+
+    score_step: float = 0.15
+    size_step: float = 0.5
+    """change of the size, as a share of the size before"""
+    same_onset: timedelta = timedelta(days=3)
+    """an onset this near to that of a settled finding is the same evidence"""
+    ends_after: timedelta = timedelta(days=3)
+    """a finding ends when its subject was judged normal, this long after the finding was last seen"""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be written: new findings, and known ones with new figures or an end."""
+
+    raised: tuple[Finding, ...] = ()
+    updated: tuple[Finding, ...] = ()
+    ended: tuple[Finding, ...] = ()
+
+
+def update(
+    known: Sequence[Finding],
+    detections: Sequence[Detection],
+    now: datetime,
+    zone_of: Callable[[str], str],
+    *,
+    seen_at: Mapping[tuple[str, str], datetime] | None = None,
+    config: EpisodeConfig | None = None,
+) -> Changes:
+    """Return what a pass changes.
+
+    `known` holds the findings so far, of any status; `zone_of` names the zone of a meter; `seen_at` says when an
+    open finding, by kind and subject, was last confirmed by a pass (its detection where unknown). A subject that is
+    UNKNOWN changes nothing. A meter that is open as one kind is not raised as another one with the same cause.
+    """
+    config, seen = config or EpisodeConfig(), seen_at or {}
+    newest = {(f.kind, f.subject): f for f in sorted(known, key=lambda f: f.episode_no)}
+    raised: list[Finding] = []
+    updated: list[Finding] = []
+    ended: list[Finding] = []
+    for detection in detections:
+        for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL):
+            new = _finding(detection, int(row), now, zone_of)
+            old = newest.get((new.kind, new.subject))
+            if old is not None and old.status is FindingStatus.OPEN:
+                if _changed(old, new, config):
+                    updated.append(replace(new, detected_at=old.detected_at, episode_no=old.episode_no))
+            elif not _told(newest, new) and (old is None or not _settled(old, new, config)):
+                raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
+        normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
+        for (kind, subject), finding in newest.items():
+            if kind != detection.condition or finding.status is not FindingStatus.OPEN or subject not in normal:
+                continue
+            if now - seen.get((kind, subject), finding.detected_at) >= config.ends_after:
+                ended.append(replace(finding, status=FindingStatus.ENDED))
+    return Changes(tuple(raised), tuple(updated), tuple(ended))
+
+
+def _told(newest: Mapping[tuple[str, str], Finding], new: Finding) -> bool:
+    """Say whether the meter is open already under another name for the same cause."""
+    rivals = SAME_CAUSE - {new.kind} if new.kind in SAME_CAUSE else frozenset()
+    others = (newest.get((kind, new.subject)) for kind in rivals)
+    return any(other is not None and other.status is FindingStatus.OPEN for other in others)
+
+
+def _finding(detection: Detection, row: int, now: datetime, zone_of: Callable[[str], str]) -> Finding:
+    asset = detection.assets[row]
+    size = float(detection.estimate_m3_per_day[row])
+    return Finding(
+        kind=detection.condition,
+        zone=asset if detection.condition in ZONE_KINDS else zone_of(asset),
+        meter=None if detection.condition in ZONE_KINDS else asset,
+        detected_at=now,
+        onset=from_us(int(detection.onset[row])),
+        score=round(float(detection.score[row]), 6),
+        estimate_m3_per_day=round(size, 3) if np.isfinite(size) else None,
+        evidence=detection.evidence[row],
+    )
+
+
+def _changed(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
+    """Say whether score or size moved so much that people should be told."""
+    if abs(new.score - old.score) >= config.score_step:
+        return True
+    if old.estimate_m3_per_day is None or new.estimate_m3_per_day is None:
+        return old.estimate_m3_per_day is not new.estimate_m3_per_day
+    return abs(new.estimate_m3_per_day - old.estimate_m3_per_day) >= config.size_step * abs(old.estimate_m3_per_day)
+
+
+def _settled(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
+    """Say whether people have looked into this very evidence already."""
+    return old.status in SETTLED and abs(new.onset - old.onset) <= config.same_onset

@@ -1,0 +1,186 @@
+"""The daily pass: everything that is concluded from the readings known at one moment. Pure; live and offline alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms.analysis.city import CityModel, SiteFigures
+from alarms.analysis.loss import loss_rows
+from alarms.analysis.study import StudyConfig, study
+from alarms.detectors.balance import BalanceDetector
+from alarms.detectors.non_moving import NonMovingDetector
+from alarms.detectors.theft import TheftDetector
+from gateway.meterdata.align import Exchanges, Registers, Series, at_times, between
+from gateway.model.finding import Detection, LossRow
+from gateway.model.gasday import GasDay
+from gateway.model.network import Network
+from gateway.model.quantity import Quantity
+from gateway.model.reading import PointId, ReadingBatch, Reason, Window, from_us, split_point
+
+REGISTERS = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
+NOT_USED = (Reason.CONFLICT, Reason.CLOCK_AHEAD)
+"""uncertain readings that no volume is made of"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A recorded exchange of a meter; the registers are None unless they were written down."""
+
+    meter_id: str
+    at_us: int
+    old_m3: float | None
+    new_m3: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CityData:
+    """A city and its readings, as one process knows them."""
+
+    model: CityModel
+    series: Mapping[Quantity, Series]
+    exchanges: tuple[Exchange, ...] = ()
+    config: StudyConfig = field(default_factory=StudyConfig)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PassResult:
+    """What a pass concluded from what was known at `until_us`."""
+
+    until_us: int
+    loss: tuple[LossRow, ...]
+    detections: tuple[Detection, ...]
+
+
+def daily_pass(city: CityData, until_us: int, *, lookback_days: int = 60) -> PassResult:
+    """Judge the gas days that have ended by `until_us`, from rows received by then.
+
+    The balance of every day in the lookback is made anew, so late readings correct it; the detectors judge the last
+    day. Without a whole gas day of readings the result is empty.
+    """
+    windows = daily_windows(city, until_us, lookback_days)
+    if not windows:
+        return PassResult(until_us, (), ())
+    known = study(city.model, windows, from_us(until_us), city.config)
+    if not known.balance.days:
+        return PassResult(until_us, (), ())
+    detections = (
+        BalanceDetector(city.model, city.config).judge(known),
+        NonMovingDetector(city.model, city.config).judge(known),
+        TheftDetector(city.model, city.config).judge(known),
+    )
+    return PassResult(until_us, tuple(loss_rows(known.balance, city.config.loss)), detections)
+
+
+def daily_windows(city: CityData, until_us: int, lookback_days: int) -> dict[Quantity, Window]:
+    """Return registers and pressures at the gas-day boundaries of the lookback, from rows received by `until_us`."""
+    since = from_us(until_us) - timedelta(days=lookback_days + 4)
+    known = {quantity: series.known(until_us, int(since.timestamp() * 1e6)) for quantity, series in city.series.items()}
+    first = min((int(series.time.min()) for series in known.values() if len(series.time)), default=None)
+    if first is None or not any(len(known[quantity].time) for quantity in REGISTERS if quantity in known):
+        return {}
+    bounds = _bounds(city.model.gas_day, first, until_us, lookback_days)
+    if len(bounds) < 2:
+        return {}
+    windows: dict[Quantity, Window] = {}
+    for quantity in REGISTERS:
+        if quantity in known:
+            series = known[quantity]
+            exchanges = _exchanges(city.exchanges, series.assets, until_us)
+            facts = register_facts(city.model.network, series.assets)
+            windows[quantity] = at_times(series, bounds, facts, exchanges, quantity)
+    if Quantity.PRESSURE_GAUGE_KPA in known:
+        pressure = known[Quantity.PRESSURE_GAUGE_KPA]
+        windows[Quantity.PRESSURE_GAUGE_KPA] = between(pressure, bounds, Quantity.PRESSURE_GAUGE_KPA)
+    return windows
+
+
+def _bounds(gas_day: GasDay, first_us: int, until_us: int, lookback_days: int) -> NDArray[np.int64]:
+    """Return the boundaries of whole gas days between the first reading and `until_us`, the newest last."""
+    last: date = gas_day.of(from_us(until_us))
+    days = [last - timedelta(days=back) for back in range(lookback_days, -1, -1)]
+    bounds = np.array([gas_day.begins_us(day) for day in days], dtype=np.int64)
+    # a boundary a day before the first reading is kept out: nothing could be known there
+    return bounds[bounds >= first_us - 3_600_000_000]
+
+
+def register_facts(network: Network, assets: Sequence[str]) -> Registers:
+    """Return what the company's file says of registers."""
+    meters = [network.meters[name] for name in assets]
+    return Registers(
+        modulus=np.array([10.0**meter.digits for meter in meters]),
+        max_flow_m3h=np.array([meter.max_flow_m3h for meter in meters]),
+        resolution_m3=np.array([10.0**-meter.decimals for meter in meters]),
+    )
+
+
+def _exchanges(exchanges: Sequence[Exchange], assets: Sequence[str], until_us: int) -> Exchanges:
+    row = {name: index for index, name in enumerate(assets)}
+    mine = [exchange for exchange in exchanges if exchange.meter_id in row]
+    return Exchanges(
+        np.array([row[exchange.meter_id] for exchange in mine], dtype=np.int32),
+        np.array([exchange.at_us for exchange in mine], dtype=np.int64),
+        np.array([np.nan if e.old_m3 is None else e.old_m3 for e in mine], dtype=np.float64),
+        np.array([np.nan if e.new_m3 is None else e.new_m3 for e in mine], dtype=np.float64),
+    ).known(until_us)
+
+
+def usable(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mark the readings that volumes may be made of: good ones, and uncertain ones whose value and time stand."""
+    severity, reason = quality >> 6, quality & 0x3F
+    return np.asarray((severity == 0) | ((severity == 1) & ~np.isin(reason, [int(r) for r in NOT_USED])))
+
+
+def make_series(network: Network, quantity: Quantity, assets: Sequence[str], rows: ReadingBatch) -> Series:
+    """Return the usable rows of one quantity; `rows.point` holds indices into `assets`.
+
+    Of registers, only those of known meters at their own kind of conditions are kept.
+    """
+    keep = usable(rows.quality)
+    if quantity in REGISTERS:
+        meters = [network.meters.get(name) for name in assets]
+        fits = np.array([meter is not None and meter.register is quantity for meter in meters], dtype=np.bool_)
+        number = np.cumsum(fits) - 1
+        keep &= fits[rows.point] if len(assets) else False
+        column, names = number[rows.point[keep]], [n for n, fit in zip(assets, fits, strict=True) if fit]
+    else:
+        column, names = rows.point[keep].astype(np.int64), list(assets)
+    kept = rows.take(keep)
+    return Series.build(names, column.astype(np.int32), kept.source_time, kept.received_time, kept.value)
+
+
+def city_from_batch(
+    network: Network,
+    gas_day: GasDay,
+    figures: SiteFigures,
+    batch: ReadingBatch,
+    names: Mapping[int, PointId],
+    *,
+    weather: Mapping[date, float] | None = None,
+    exchanges: Iterable[Exchange] = (),
+    config: StudyConfig | None = None,
+) -> CityData:
+    """Make a city of stored readings; `names` gives the point of each index that occurs in `batch`."""
+    index = np.unique(batch.point)
+    parts: dict[Quantity, list[tuple[int, str]]] = {}
+    for number in index:
+        asset, quantity = split_point(names[int(number)])
+        parts.setdefault(quantity, []).append((int(number), asset))
+    series: dict[Quantity, Series] = {}
+    for quantity, points in parts.items():
+        numbers = np.array([number for number, _ in points], dtype=np.uint32)
+        rows = batch.take(np.isin(batch.point, numbers))
+        own = ReadingBatch(
+            np.searchsorted(numbers, rows.point).astype(np.uint32),
+            rows.source_time,
+            rows.received_time,
+            rows.value,
+            rows.quality,
+        )
+        series[quantity] = make_series(network, quantity, [asset for _, asset in points], own)
+    model = CityModel(network, gas_day, figures, dict(weather or {}))
+    return CityData(model, series, tuple(exchanges), config or StudyConfig())

@@ -1,0 +1,138 @@
+"""`gasgate analyse DIR`: runs the daily passes over a dataset as the gateway would have, and writes what they find."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from alarms.analysis.city import CityModel, SiteFigures
+from alarms.findings import update
+from alarms.passes import CityData, Exchange, daily_pass, make_series
+from gateway.dataset import Dataset, read_dataset
+from gateway.model.finding import Finding, FindingStatus, LossRow
+from gateway.model.reading import ReadingBatch, to_us
+
+SETTLE = timedelta(hours=6)
+"""readings of a gas day are awaited this long before it is judged"""
+REVISE = timedelta(days=7)
+"""readings that arrive this long after a gas day still correct its loss"""
+
+Report = Callable[[int, int], None]
+
+
+def analyse(folder: Path, out: Path, until: datetime | None = None, report: Report | None = None) -> dict[str, Any]:
+    """Analyse a dataset up to its end, or `until`; write and return the answer.
+
+    `report` is told, pass by pass, how many of how many are done. Raises ConfigError if the dataset cannot be read;
+    then nothing is written.
+    """
+    dataset = read_dataset(folder)
+    end = dataset.settings.end if until is None else min(until, dataset.settings.end)
+    findings, loss = replay(dataset, end, report)
+    answer = {
+        "dataset": dataset.settings.name,
+        "findings": [finding_json(finding) for finding in findings],
+        "loss": [loss_json(row) for row in loss],
+    }
+    partial = out.with_name(out.name + ".partial")
+    partial.write_text(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, out)  # noqa: PTH105 - one atomic step
+    return answer
+
+
+def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> tuple[list[Finding], list[LossRow]]:
+    """Run every pass up to `end`; return the findings as raised or changed, and the last word on each day's loss."""
+    city = city_of(dataset)
+    moments = list(_moments(dataset, end))
+    told: list[Finding] = []
+    known: dict[tuple[str, str, int], Finding] = {}
+    seen: dict[tuple[str, str], datetime] = {}
+    loss: dict[tuple[str, object], LossRow] = {}
+    for done, now in enumerate(moments, start=1):
+        result = daily_pass(city, to_us(now))
+        for row in result.loss:
+            if now - dataset.settings.gas_day.ends(row.gas_day) <= REVISE:
+                loss[row.zone, row.gas_day] = row
+        changes = update(list(known.values()), result.detections, now, city.model.zone_for, seen_at=seen)
+        for finding in (*changes.raised, *changes.updated, *changes.ended):
+            known[finding.kind, finding.subject, finding.episode_no] = finding
+        told += [*changes.raised, *(replace(finding, detected_at=now) for finding in changes.updated)]
+        for detection in result.detections:
+            abnormal = (name for name, verdict in zip(detection.assets, detection.verdict, strict=True) if verdict == 1)
+            seen.update(dict.fromkeys(((detection.condition, name) for name in abnormal), now))
+        if report is not None:
+            report(done, len(moments))
+    return told, sorted(loss.values(), key=lambda row: (row.gas_day, row.zone))
+
+
+def _moments(dataset: Dataset, end: datetime) -> Iterator[datetime]:
+    """Yield the moments of the passes: each gas day's end, and the time to settle."""
+    gas_day = dataset.settings.gas_day
+    day = gas_day.of(dataset.settings.start)
+    while gas_day.ends(day) + SETTLE <= end:
+        if gas_day.ends(day) > dataset.settings.start:
+            yield gas_day.ends(day) + SETTLE
+        day += timedelta(days=1)
+
+
+def city_of(dataset: Dataset) -> CityData:
+    """Return a dataset as the daily pass takes it."""
+    settings = dataset.settings
+    figures = SiteFigures(settings.base_temperature_c, settings.base_pressure_kpa, settings.customer_pressure_kpa)
+    model = CityModel(dataset.network, settings.gas_day, figures, dataset.weather)
+    series = {
+        part.quantity: make_series(
+            dataset.network,
+            part.quantity,
+            part.assets,
+            ReadingBatch(part.column.astype("uint32"), part.time, part.received, part.value, part.quality),
+        )
+        for part in dataset.columns
+    }
+    exchanges = tuple(
+        Exchange(event.meter_id, to_us(event.at), event.old_register_m3, event.new_register_m3)
+        for event in dataset.events
+        if event.event == "exchange"
+    )
+    return CityData(model, series, exchanges)
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding as the answer holds it."""
+    return {
+        "kind": finding.kind,
+        "zone": finding.zone,
+        "meter": finding.meter,
+        "detected_at": _utc(finding.detected_at),
+        "onset": _utc(finding.onset),
+        "score": finding.score,
+        "estimate_m3_per_day": finding.estimate_m3_per_day,
+        "evidence": dict(finding.evidence),
+        "status": FindingStatus.OPEN.value,
+    }
+
+
+def loss_json(row: LossRow) -> dict[str, Any]:
+    """Return a loss row as the answer holds it."""
+    return {
+        "zone": row.zone,
+        "gas_day": row.gas_day.isoformat(),
+        "supply_m3": row.supply_m3,
+        "metered_m3": row.metered_m3,
+        "linepack_m3": row.linepack_m3,
+        "loss_m3": row.loss_m3,
+        "loss_rate": row.loss_rate,
+        "sigma": row.sigma,
+        "coverage": row.coverage,
+        "verdict": row.verdict.value,
+        **({"reason": row.reason} if row.reason else {}),
+    }
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,249 @@
+"""Rows of findings and losses in the state database. Every function works inside the caller's transaction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from gateway.errors import RefusedError
+from gateway.model.finding import Finding, FindingStatus, LossRow, LossVerdict
+from gateway.model.reading import from_us, to_us
+from gateway.store import tables
+
+MAX_ROWS = 10_000
+"""rows that one list returns at most"""
+INSPECTED = (FindingStatus.CONFIRMED, FindingStatus.HONEST, FindingStatus.METER_FAULT)
+LOSS_FIGURES = ("supply_m3", "metered_m3", "linepack_m3", "loss_m3", "loss_rate", "sigma", "coverage")
+SAME = 1e-9
+"""figures nearer than this, relatively, are the same: no new revision"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFinding:
+    """A finding with its number, and when a pass last changed it."""
+
+    finding_id: int
+    finding: Finding
+    updated_us: int
+
+
+def open_findings(connection: Connection) -> list[StoredFinding]:
+    """Return all findings that are open."""
+    return list_findings(connection, status=FindingStatus.OPEN, limit=MAX_ROWS)
+
+
+def newest_findings(connection: Connection) -> list[StoredFinding]:
+    """Return the newest episode of each kind and subject, of any status: what the next pass must know."""
+    table = tables.finding
+    newest = select(func.max(table.c.id)).group_by(table.c.kind, table.c.subject)
+    rows = connection.execute(select(table).where(table.c.id.in_(newest)).order_by(table.c.id))
+    return [_stored(row) for row in rows]
+
+
+def list_findings(
+    connection: Connection,
+    *,
+    status: FindingStatus | None = None,
+    kind: str | None = None,
+    zones: Sequence[str] | None = None,
+    subject: str | None = None,
+    limit: int = 500,
+) -> list[StoredFinding]:
+    """Return findings, the most certain first."""
+    table = tables.finding
+    query = select(table).order_by(table.c.score.desc(), table.c.id).limit(min(limit, MAX_ROWS))
+    if status is not None:
+        query = query.where(table.c.status == status.value)
+    if kind is not None:
+        query = query.where(table.c.kind == kind)
+    if zones is not None:
+        query = query.where(table.c.zone.in_(zones))
+    if subject is not None:
+        query = query.where(table.c.subject == subject)
+    return [_stored(row) for row in connection.execute(query)]
+
+
+def get_finding(connection: Connection, finding_id: int) -> StoredFinding:
+    """Return one finding. Raises RefusedError 404 if there is none."""
+    row = connection.execute(select(tables.finding).where(tables.finding.c.id == finding_id)).one_or_none()
+    if row is None:
+        raise RefusedError(404, "no_such_finding", f"there is no finding {finding_id}")
+    return _stored(row)
+
+
+def apply_changes(
+    connection: Connection,
+    raised: Iterable[Finding],
+    updated: Iterable[Finding],
+    ended: Iterable[Finding],
+    now_us: int,
+) -> list[StoredFinding]:
+    """Write what a pass changed; return the findings that were raised.
+
+    A finding that people have settled in the meantime stays as they left it.
+    """
+    table = tables.finding
+    new: list[StoredFinding] = []
+    for finding in raised:
+        values = {**_columns(finding), "updated_at": now_us}
+        known = connection.execute(select(table.c.id).where(*_key(finding))).scalar()
+        if known is None:
+            done = connection.execute(table.insert().values(**values))
+            key = done.inserted_primary_key
+            new.append(StoredFinding(int(key[0]) if key else 0, finding, now_us))
+    for finding in (*updated, *ended):
+        values = {**_columns(finding), "updated_at": now_us}
+        del values["detected_at"]
+        still_open = table.c.status == FindingStatus.OPEN.value
+        connection.execute(table.update().where(*_key(finding), still_open).values(**values))
+    return new
+
+
+def touch(connection: Connection, subjects: Iterable[tuple[str, str]], now_us: int) -> None:
+    """Note that a pass saw these open findings (kind, subject) again, though it changed nothing."""
+    table = tables.finding
+    for kind, subject in subjects:
+        match = (table.c.kind == kind, table.c.subject == subject, table.c.status == FindingStatus.OPEN.value)
+        connection.execute(table.update().where(*match).values(updated_at=now_us))
+
+
+def record_inspection(
+    connection: Connection, finding_id: int, status: FindingStatus, who: str, now_us: int, note: str = ""
+) -> StoredFinding:
+    """Write what an inspection found, and who says so, into finding and audit.
+
+    Raises RefusedError: 404 for an unknown finding, 422 for a status that no inspection has, 409 when another
+    result stands there already. The same result again changes nothing.
+    """
+    before = get_finding(connection, finding_id)
+    if status not in INSPECTED:
+        raise RefusedError(422, "not_a_result", f"{status} is no result of an inspection")
+    if before.finding.status is status:
+        return before
+    if before.finding.status in INSPECTED:
+        raise RefusedError(409, "already_inspected", f"finding {finding_id} is {before.finding.status} already")
+    table = tables.finding
+    connection.execute(table.update().where(table.c.id == finding_id).values(status=status.value, updated_at=now_us))
+    detail = {"before": before.finding.status.value, "after": status.value, "note": note}
+    connection.execute(
+        tables.audit.insert().values(
+            at=now_us, who=who, act="finding_inspected", subject=str(finding_id), detail=detail
+        )
+    )
+    return get_finding(connection, finding_id)
+
+
+def save_loss(connection: Connection, rows: Iterable[LossRow], now_us: int) -> int:
+    """Write loss rows; a day that was known before gets a new revision only if something changed. Return how many."""
+    wanted = {(row.zone, row.gas_day.isoformat()): row for row in rows}
+    if not wanted:
+        return 0
+    days = [day for _, day in wanted]
+    known = {(row.zone, row.gas_day): row for row in _newest(connection, min(days), max(days))}
+    fresh = []
+    for key, row in wanted.items():
+        old = known.get(key)
+        if old is None or not _same(old, row):
+            fresh.append(
+                {**_loss_columns(row), "revision": 1 if old is None else old.revision + 1, "computed_at": now_us}
+            )
+    if fresh:
+        connection.execute(tables.loss.insert(), fresh)
+    return len(fresh)
+
+
+def list_loss(connection: Connection, first: date, last: date, *, zones: Sequence[str] | None = None) -> list[LossRow]:
+    """Return the newest revision of each zone and gas day from `first` to `last`, sorted by day and zone."""
+    rows = _newest(connection, first.isoformat(), last.isoformat(), zones)
+    return [_loss_row(row) for row in rows]
+
+
+def last_loss_day(connection: Connection) -> date | None:
+    """Return the newest gas day with a loss row."""
+    day = connection.execute(select(func.max(tables.loss.c.gas_day))).scalar()
+    return date.fromisoformat(day) if day else None
+
+
+def _newest(connection: Connection, first: str, last: str, zones: Sequence[str] | None = None) -> list[Row[Any]]:
+    table = tables.loss
+    newest = (
+        select(table.c.zone, table.c.gas_day, func.max(table.c.revision).label("revision"))
+        .where(table.c.gas_day >= first, table.c.gas_day <= last)
+        .group_by(table.c.zone, table.c.gas_day)
+    )
+    if zones is not None:
+        newest = newest.where(table.c.zone.in_(zones))
+    best = newest.subquery()
+    query = select(table).join(
+        best,
+        (table.c.zone == best.c.zone) & (table.c.gas_day == best.c.gas_day) & (table.c.revision == best.c.revision),
+    )
+    return list(connection.execute(query.order_by(table.c.gas_day, table.c.zone)))
+
+
+def _key(finding: Finding) -> tuple[Any, ...]:
+    table = tables.finding
+    return (
+        table.c.kind == finding.kind,
+        table.c.subject == finding.subject,
+        table.c.episode_no == finding.episode_no,
+    )
+
+
+def _columns(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "zone": finding.zone,
+        "meter": finding.meter,
+        "subject": finding.subject,
+        "episode_no": finding.episode_no,
+        "status": finding.status.value,
+        "detected_at": to_us(finding.detected_at),
+        "onset": to_us(finding.onset),
+        "score": finding.score,
+        "estimate_m3_per_day": finding.estimate_m3_per_day,
+        "evidence": dict(finding.evidence),
+    }
+
+
+def _stored(row: Row[Any]) -> StoredFinding:
+    finding = Finding(
+        kind=row.kind,
+        zone=row.zone,
+        meter=row.meter,
+        detected_at=from_us(row.detected_at),
+        onset=from_us(row.onset),
+        score=row.score,
+        estimate_m3_per_day=row.estimate_m3_per_day,
+        evidence=row.evidence,
+        episode_no=row.episode_no,
+        status=FindingStatus(row.status),
+    )
+    return StoredFinding(row.id, finding, row.updated_at)
+
+
+def _loss_columns(row: LossRow) -> dict[str, Any]:
+    return {**asdict(row), "gas_day": row.gas_day.isoformat(), "verdict": row.verdict.value}
+
+
+def _loss_row(row: Row[Any]) -> LossRow:
+    figures: Mapping[str, Any] = {name: getattr(row, name) for name in LOSS_FIGURES}
+    day = date.fromisoformat(row.gas_day)
+    return LossRow(zone=row.zone, gas_day=day, verdict=LossVerdict(row.verdict), reason=row.reason, **figures)
+
+
+def _same(old: Row[Any], new: LossRow) -> bool:
+    if old.verdict != new.verdict.value or old.reason != new.reason:
+        return False
+    return all(_close(getattr(old, name), getattr(new, name)) for name in LOSS_FIGURES)
+
+
+def _close(old: float | None, new: float | None) -> bool:
+    if old is None or new is None:
+        return old is new
+    return math.isclose(old, new, rel_tol=SAME, abs_tol=SAME)
