@@ -36,6 +36,8 @@ LIVE_START = datetime(2026, 1, 14, 21, tzinfo=UTC)
 CITY_METERS = (110, 110, 80)
 RESTAURANT_M3_D = 70.0
 """use of the business that the demo's story is about: about a twelfth of its zone"""
+GATE_SHARES = (0.6, 0.4)
+"""shares of the two city gates in the supply"""
 BACKGROUND_LEAK = 0.005
 """small leaks that every network has, as a share of the winter's use"""
 
@@ -61,6 +63,10 @@ class Flows:
     """gained by each zone's pipes, (h, zones)"""
     supply: NDArray[np.float64]
     """through each zone's supply meter, (h, zones)"""
+    unregistered: NDArray[np.float64]
+    """used by each customer but not counted because of a fault: stolen, or past a bad register, (h, meters)"""
+    pressure_kpa: NDArray[np.float64]
+    """gauge pressure behind each regulator at the begin of each hour and the end of the last, (h + 1, zones)"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +152,7 @@ class City:
         self._customer_sum: NDArray[np.float64] = plan.customers.start_m3[None, :]
         self._supply_sum: NDArray[np.float64] = supply_start[None, :]
         self._supply_flow = np.empty((0, len(self._zones)))
-        self._edges: tuple[int, NDArray[np.float64]] = (-1, np.empty((2, 0)))
+        self._pressure = np.empty((0, len(self._zones)))
 
     def replace_faults(self, faults: Sequence[Fault]) -> None:
         """Take over a new list of faults. Sums of hours in which a changed fault acts are computed again."""
@@ -154,11 +160,11 @@ class City:
         self.faults = tuple(faults)
         first = min((fault.start_us // HOUR_US for fault in changed if fault.of_volume), default=None)
         if first is not None:
-            self._edges = (-1, self._edges[1])
             keep = max(0, first - 1 - self.plan.start_hour) // _CHUNK_H * _CHUNK_H
             self._customer_sum = self._customer_sum[: keep + 1]
             self._supply_sum = self._supply_sum[: keep + 1]
             self._supply_flow = self._supply_flow[:keep]
+            self._pressure = self._pressure[: keep + 1]
 
     def flows(self, first_hour: int, count: int) -> Flows:
         """Return what happens in `count` hours from `first_hour` (hours since 1970 UTC)."""
@@ -180,6 +186,8 @@ class City:
             leak=leak,
             linepack=linepack,
             supply=(passing + stolen) @ self._members + leak + linepack,
+            unregistered=stolen + passing * (1.0 - counts),
+            pressure_kpa=pressure,
         )
 
     def _edge_pressure_kpa(self, flow_m3h: NDArray[np.float64], around: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -206,16 +214,11 @@ class City:
         self._customer_sum = _continue(self._customer_sum, flows.counted)
         self._supply_sum = _continue(self._supply_sum, flows.supply)
         self._supply_flow = np.concatenate([self._supply_flow, flows.supply])
+        self._pressure = np.concatenate([self._pressure[:known], flows.pressure_kpa])
 
     def registers(self, at_us: NDArray[np.int64] | int) -> Registers:
         """Return registers at moments not before the begin of the history (us UTC); linear within an hour."""
-        moments = np.asarray(at_us, dtype=np.int64)
-        hour, rest = np.divmod(moments, HOUR_US)
-        row = hour - self.plan.start_hour
-        if (row < 0).any():
-            raise ValueError("the city has no registers before its history")
-        self._extend(int(hour.max()) + 1)
-        share = (rest / HOUR_US)[..., None]
+        row, share = self._known_row(np.asarray(at_us, dtype=np.int64))
         return Registers(_between(self._customer_sum, row, share), _between(self._supply_sum, row, share))
 
     def shown(self, registers: Registers) -> NDArray[np.float64]:
@@ -227,63 +230,80 @@ class City:
         """Return (left, ever bought) for every customer, m3; it means something for IC-card meters only."""
         return credit(self.plan.customers, np.floor(registers.customer * 1000.0 + 1e-6) * 0.001)
 
-    def supply_flow_m3h(self, at_us: int) -> NDArray[np.float64]:
-        """Return the flow through each zone's supply meter, base m3/h."""
-        hour = at_us // HOUR_US
-        self._extend(hour + 1)
-        return np.asarray(self._supply_flow[hour - self.plan.start_hour], dtype=np.float64)
+    def _known_row(self, at_us: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return (row of the hour in the tables, share of the hour) of moments, once the tables reach so far."""
+        hour, rest = np.divmod(at_us, HOUR_US)
+        row = hour - self.plan.start_hour
+        if (row < 0).any():
+            raise ValueError("the city has no state before its history")
+        self._extend(int(hour.max()) + 1)
+        return row, (rest / HOUR_US)[..., None]
 
-    def pressure_kpa(self, at_us: int) -> NDArray[np.float64]:
-        """Return the gauge pressure behind each regulator, linear within an hour."""
-        hour, rest = divmod(at_us, HOUR_US)
-        if self._edges[0] != hour:
-            around = np.arange(hour - 1, hour + 2, dtype=np.int64)
-            use = hourly_use(self.plan.seed, self.plan.customers, around)
-            leak = leaks_m3h(self.faults, self._zones, self._background_m3h, around)
-            self._edges = (hour, self._edge_pressure_kpa(use @ self._members + leak, around))
-        before, after = self._edges[1]
-        return np.asarray(before + (after - before) * (rest / HOUR_US), dtype=np.float64)
+    def supply_flow_m3h(self, at_us: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the flow through each zone's supply meter at t moments, base m3/h, shape (t, zones)."""
+        row, _ = self._known_row(at_us)
+        return np.asarray(self._supply_flow[row], dtype=np.float64)
+
+    def pressure_kpa(self, at_us: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the gauge pressure behind each regulator at t moments, linear within an hour, shape (t, zones)."""
+        row, share = self._known_row(at_us)
+        return _between(self._pressure, row, share)
 
     def station_values(self, at_us: int) -> dict[str, dict[Quantity, float]]:
-        """Return what every station's and regulator's instruments show, with a little noise that changes each 10 s."""
+        """Return what every station's and regulator's instruments show at one moment."""
+        columns = self.station_columns(np.array([at_us], dtype=np.int64))
+        return {
+            station: {quantity: float(column[0]) for quantity, column in shown.items()}
+            for station, shown in columns.items()
+        }
+
+    def station_columns(self, at_us: NDArray[np.int64]) -> dict[str, dict[Quantity, NDArray[np.float64]]]:
+        """Return what the instruments show at t moments, with a little noise that changes each 10 s."""
         flow, pressure = self.supply_flow_m3h(at_us), self.pressure_kpa(at_us)
         gates = [station for station in self.plan.ground.stations if station.kind == "station"]
-        shares = np.array([0.6, 0.4][: len(gates)])
-        load = float(flow.sum() / self._nominal_m3h.sum())
-        values = {
+        load = flow.sum(axis=1) / self._nominal_m3h.sum()
+        columns = {
             gate.station_id: self._instruments(
                 number,
                 gate,
                 at_us,
                 outlet_kpa=gate.set_pressure_gauge_kpa * (1.0 - 0.012 * load),
                 inlet_kpa=1600.0 - 60.0 * load,
-                flow_m3h=float(flow.sum() * shares[number]),
+                flow_m3h=flow.sum(axis=1) * share,
             )
-            for number, gate in enumerate(gates)
+            for number, (gate, share) in enumerate(zip(gates, GATE_SHARES, strict=True))
         }
         for number, regulator in enumerate(self._regulators):
-            values[regulator.station_id] = self._instruments(
+            columns[regulator.station_id] = self._instruments(
                 10 + number,
                 regulator,
                 at_us,
-                outlet_kpa=float(pressure[number]),
+                outlet_kpa=pressure[:, number],
                 inlet_kpa=330.0 - 12.0 * load,
-                flow_m3h=float(flow[number]),
+                flow_m3h=flow[:, number],
             )
-        return values
+        return columns
 
     def _instruments(
-        self, number: int, station: Station, at_us: int, *, outlet_kpa: float, inlet_kpa: float, flow_m3h: float
-    ) -> dict[Quantity, float]:
-        jitter = noise.normal(self.plan.seed, _STREAM_SENSOR, number, at_us // 10_000_000, np.arange(5))
-        ground = float(weather.ground_c(np.array([at_us / HOUR_US]))[0])
+        self,
+        number: int,
+        station: Station,
+        at_us: NDArray[np.int64],
+        *,
+        outlet_kpa: NDArray[np.float64],
+        inlet_kpa: NDArray[np.float64],
+        flow_m3h: NDArray[np.float64],
+    ) -> dict[Quantity, NDArray[np.float64]]:
+        jitter = noise.normal(
+            self.plan.seed, _STREAM_SENSOR, number, at_us[None, :] // 10_000_000, np.arange(5)[:, None]
+        )
         return {
-            Quantity.PRESSURE_GAUGE_KPA: outlet_kpa * (1.0 + 0.0008 * float(jitter[0])),
-            Quantity.INLET_PRESSURE_GAUGE_KPA: inlet_kpa * (1.0 + 0.001 * float(jitter[1])),
-            Quantity.FLOW_BASE_M3H: max(0.0, flow_m3h * (1.0 + 0.006 * float(jitter[2]))),
-            Quantity.TEMPERATURE_C: ground + 0.05 * float(jitter[3]),
-            Quantity.GAS_LEL_PCT: abs(0.15 * float(jitter[4])) + gas_lel_pct(self.faults, station.station_id, at_us),
-            Quantity.VALVE: 1.0,
+            Quantity.PRESSURE_GAUGE_KPA: outlet_kpa * (1.0 + 0.0008 * jitter[0]),
+            Quantity.INLET_PRESSURE_GAUGE_KPA: inlet_kpa * (1.0 + 0.001 * jitter[1]),
+            Quantity.FLOW_BASE_M3H: np.maximum(0.0, flow_m3h * (1.0 + 0.006 * jitter[2])),
+            Quantity.TEMPERATURE_C: weather.ground_c(at_us / HOUR_US) + 0.05 * jitter[3],
+            Quantity.GAS_LEL_PCT: np.abs(0.15 * jitter[4]) + gas_lel_pct(self.faults, station.station_id, at_us),
+            Quantity.VALVE: np.ones(len(at_us)),
         }
 
 

@@ -29,7 +29,7 @@ POINT_QUANTITIES = (
     Quantity.TEMPERATURE_C,
     Quantity.GAS_LEL_PCT,
 )
-_QUARTER_US = HOUR_US // 4
+QUARTER_US = HOUR_US // 4
 _ROWS_AT_ONCE = 2_000_000
 
 
@@ -82,14 +82,14 @@ def write_weather(plan: Plan, folder: Path, until: datetime) -> None:
     _write_csv(folder / "weather.csv", ("date", "temperature_mean_c"), rows)
 
 
-def write_history(city: City, folder: Path, until: datetime, *, name: str) -> None:
-    """Write the dataset of the city from the begin of its history up to `until` (left out), hourly."""
+def write_history(city: City, folder: Path, until: datetime, *, name: str, points_every_us: int = QUARTER_US) -> None:
+    """Write the dataset of the city from the begin of its history up to `until` (left out), registers hourly."""
     plan = city.plan
     write_network(plan, folder, until)
     (folder / "dataset.toml").write_text(_settings(plan, until, name), encoding="utf-8")
     hours = np.arange(plan.start_hour, int(until.timestamp()) // 3600, dtype=np.int64)
     _write_readings(city, folder / "readings.parquet", hours)
-    _write_points(city, folder / "points.parquet", hours)
+    _write_points(city, folder / "points.parquet", hours, points_every_us)
 
 
 _METER_COLUMNS = (
@@ -191,23 +191,31 @@ def _names(names: Sequence[str], count: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(index, pa.array(names)).cast(pa.string())
 
 
-def _write_points(city: City, path: Path, hours: NDArray[np.int64]) -> None:
-    """Write every station's instruments each quarter of an hour."""
-    moments = (hours[:, None] * HOUR_US + np.arange(4) * _QUARTER_US).ravel()
-    columns: dict[str, list[float]] = {}
-    for at_us in moments:
-        for station, values in city.station_values(int(at_us)).items():
-            for quantity in POINT_QUANTITIES:
-                columns.setdefault(f"{station}/{quantity.value}", []).append(values[quantity])
+def _write_points(city: City, path: Path, hours: NDArray[np.int64], every_us: int) -> None:
+    """Write every station's instruments, in pieces."""
+    stations = len(city.plan.ground.stations)
+    piece = max(24, _ROWS_AT_ONCE // (stations * len(POINT_QUANTITIES) * (HOUR_US // every_us)))
+    with pq.ParquetWriter(path, _POINTS) as writer:
+        for first in range(0, len(hours), piece):
+            within = np.arange(HOUR_US // every_us) * every_us
+            moments = (hours[first : first + piece, None] * HOUR_US + within).ravel()
+            writer.write_table(_points_table(city, moments))
+
+
+def _points_table(city: City, moments: NDArray[np.int64]) -> pa.Table:
+    columns = {
+        f"{station}/{quantity.value}": shown[quantity]
+        for station, shown in city.station_columns(moments).items()
+        for quantity in POINT_QUANTITIES
+    }
     time_ms = np.tile(moments // 1000, len(columns))
-    table = pa.table(
+    return pa.table(
         [
             _names(list(columns), len(moments)),
             pa.array(time_ms).cast(_TIME),
             pa.array(time_ms + 500).cast(_TIME),
-            pa.array(np.round(np.concatenate([np.array(column) for column in columns.values()]), 4)),
+            pa.array(np.round(np.concatenate(list(columns.values())), 4)),
             pa.array(np.zeros(len(time_ms), np.uint8)),
         ],
         schema=_POINTS,
     )
-    pq.write_table(table, path)

@@ -98,7 +98,7 @@ def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
     def values() -> Values:
         now = now_us()
         base = float(city.registers(now).supply[zone])
-        flow = float(city.supply_flow_m3h(now)[zone])
+        flow = float(city.supply_flow_m3h(np.array([now]))[0, zone])
         site = city.station_values(now)[regulator]
         return from_mapping({
             (-1, Quantity.REGISTER_BASE_M3): np.floor(base * 100.0 + 1e-6) / 100.0,

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 HOUR_US = 3_600_000_000
+_CLEARS_IN_S = 90.0
+"""time in which the gas at a repaired site thins to 1/e"""
 
 
 class FaultKind(StrEnum):
@@ -109,15 +111,15 @@ def leaks_m3h(
     return leak
 
 
-def gas_lel_pct(faults: Iterable[Fault], asset: str, at_us: int) -> float:
+def gas_lel_pct(faults: Iterable[Fault], asset: str, at_us: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return what faults make of the gas concentration at a sensor, % LEL: a ramp, then a fall within minutes."""
-    worst = 0.0
+    worst = np.zeros(len(at_us))
     for fault in faults:
-        if fault.kind is not FaultKind.GAS_CLOUD or fault.asset != asset or at_us < fault.start_us:
+        if fault.kind is not FaultKind.GAS_CLOUD or fault.asset != asset:
             continue
-        until = at_us if fault.end_us is None else min(at_us, fault.end_us)
-        level = fault.size * min(1.0, (until - fault.start_us) / 1e6 / max(fault.ramp_s, 1e-9))
-        if fault.end_us is not None and at_us > fault.end_us:
-            level *= float(np.exp(-(at_us - fault.end_us) / 1e6 / 90.0))
-        worst = max(worst, level)
-    return worst
+        end = np.iinfo(np.int64).max if fault.end_us is None else fault.end_us
+        age_s = np.maximum(0, np.minimum(at_us, end) - fault.start_us) / 1e6
+        gone_s = np.maximum(0, at_us - end) / 1e6
+        level = fault.size * np.minimum(1.0, age_s / max(fault.ramp_s, 1e-9)) * np.exp(-gone_s / _CLEARS_IN_S)
+        worst = np.maximum(worst, level)
+    return np.asarray(worst, dtype=np.float64)
