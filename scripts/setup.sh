@@ -9,6 +9,8 @@ REQUIREMENTS=requirements/dev.txt
 LOG=$VENV/setup.log
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_USER=0 PYTHONNOUSERSITE=1
 unset PYTHONHOME PYTHONPATH
+# Nothing is written outside the checkout, so no cache in the user's home unless it was asked for.
+[[ -n ${PIP_CACHE_DIR:-} ]] || export PIP_NO_CACHE_DIR=1
 
 fail() {
     echo "setup: $*" >&2
