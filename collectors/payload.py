@@ -47,8 +47,11 @@ class ValueMapping(Settings):
     """Where a value stands: value = number * scale + offset, in the quantity's unit."""
 
     path: str
+    """path of the number in the reading (or in the message, with a leading $)"""
     scale: float = Field(default=1.0, allow_inf_nan=False)
+    """what the number is multiplied by"""
     offset: float = Field(default=0.0, allow_inf_nan=False)
+    """what is added after that"""
 
 
 class TopicMapping(Settings):
