@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from gateway.config import load
+from gateway.errors import ConfigError
 from tests.services import ROOT
 
 PACKAGES = ("gateway", "collectors", "alarms", "api", "simulators")
@@ -287,3 +289,22 @@ def test_links_inside_the_documents_lead_somewhere() -> None:
         if not (ROOT / path.parent / link).exists()
     ]
     assert not broken
+
+
+def test_every_key_of_the_configuration_is_documented_with_its_meaning() -> None:
+    run(sys.executable, ROOT / "scripts" / "config_doc.py", "--check")
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) > 50
+    assert not [key for key, meaning in rows if len(meaning) < 4]
+
+
+def test_the_example_of_the_documents_is_a_valid_configuration(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text(), re.DOTALL)
+    file = tmp_path / "gasgate.toml"
+    file.write_text(example)
+    loaded = load(file)
+    assert [len(loaded.source), len(loaded.output), len(loaded.ticket_sink)] == [2, 1, 1]
+    file.write_text(example.replace("timeout_s", "time_out_s"))
+    with pytest.raises(ConfigError, match="time_out_s"):
+        load(file)
