@@ -34,6 +34,7 @@ class DefinitionRow(Settings):
     ]
     limit: float | None = None
     limit_of_set_pressure: Annotated[float, Field(gt=0)] | None = None
+    limit_of_medium_pressure: Annotated[float, Field(gt=0)] | None = None
     unit: str
     deadband: Seconds = 0.0
     on_delay_s: Seconds = 0.0

@@ -96,6 +96,8 @@ class Definition:
     revision: int
     title: str
     """gettext message id of the name that operators see, in English"""
+    limit_of_medium_pressure: float | None = None
+    """in place of `limit_of_set_pressure` where the set pressure is medium: 10 kPa or more"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,12 @@ def load_all(connection: Connection) -> list[Alarm]:
     return [alarm_from(row) for row in connection.execute(select(tables.alarm)).mappings()]
 
 
+def load_of(connection: Connection, definitions: Sequence[str]) -> list[Alarm]:
+    """Return every alarm of these definitions that ever rose, normal ones too."""
+    query = select(tables.alarm).where(tables.alarm.c.definition.in_(definitions))
+    return [alarm_from(row) for row in connection.execute(query).mappings()]
+
+
 def save(connection: Connection, alarm: Alarm) -> None:
     """Store the facts of one alarm and its derived letter."""
     facts = facts_of(alarm)

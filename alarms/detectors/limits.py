@@ -1,0 +1,313 @@
+"""Judges batches of readings against limits: points x definitions as arrays, a loop only where an edge is near.
+
+Columns are per watch: one definition applied to one point. They live in memory and are rebuilt at start from the
+committed facts, the committed timers and the readings after the committed cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms.delay import MISSING_POLLS, STOPPED, Delay, Timer, shape
+from gateway.model.alarm import Definition
+from gateway.model.network import Network
+from gateway.model.reading import ReadingBatch, Reason, Severity, split_point
+
+MEDIUM_PRESSURE_KPA = 10.0
+OLDEST_US = 6 * 3600 * 1_000_000
+"""A reading that took longer than this to arrive is history: it proves nothing about now."""
+_ODD_CLOCK = (Reason.CLOCK_SUSPECT, Reason.CLOCK_AHEAD, Reason.NO_SOURCE_TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One definition applied to one point, with the limits in force there."""
+
+    alarm_id: str
+    side: int
+    """1: high, -1: low, 0: flag"""
+    limit: float
+    """in the point's unit; for a flag its bit"""
+    clear: float
+    """the limit less its deadband"""
+    on_delay_s: float
+    off_delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitEdge:
+    """A shaped condition changed at a sample."""
+
+    alarm_id: str
+    rises: bool
+    source_time: int
+    """us UTC, device time of the deciding sample"""
+    value: float
+
+
+def watches_of(point: str, definitions: Mapping[str, Definition], network: Network) -> list[Watch]:
+    """Return what is to be watched at a point; empty for a point that no limit is about."""
+    try:
+        asset, quantity = split_point(point)  # type: ignore[arg-type]
+    except ValueError:
+        return []
+    kind = _kind_of(asset, network)
+    fitting = [
+        definition
+        for definition in definitions.values()
+        if definition.quantity == quantity.value and kind in definition.asset_kinds
+    ]
+    watches = [_watch(one, asset, 0, one.limit) for one in fitting if one.kind == "flag" and one.limit is not None]
+    for side, name in ((1, "high_limit"), (-1, "low_limit")):
+        limits = {one.id: _default_limit(one, asset, network) for one in fitting if one.kind == name}
+        for definition_id, limit in _with_own_limit(limits, _own_limit(point, side, network), side).items():
+            watches.append(_watch(definitions[definition_id], asset, side, limit))
+    return watches
+
+
+def _kind_of(asset: str, network: Network) -> str:
+    if asset in network.stations:
+        return network.stations[asset].kind
+    return "meter" if asset in network.meters else ""
+
+
+def _default_limit(definition: Definition, asset: str, network: Network) -> float | None:
+    if definition.limit is not None:
+        return definition.limit
+    set_pressure = network.stations[asset].set_pressure_gauge_kpa if asset in network.stations else 0.0
+    share = definition.limit_of_set_pressure
+    if set_pressure >= MEDIUM_PRESSURE_KPA and definition.limit_of_medium_pressure is not None:
+        share = definition.limit_of_medium_pressure
+    return None if share is None or set_pressure <= 0 else share * set_pressure
+
+
+def _own_limit(point: str, side: int, network: Network) -> float | None:
+    described = network.points.get(point)  # type: ignore[call-overload]
+    if described is None:
+        return None
+    own = described.high if side > 0 else described.low
+    return None if own is None else float(own)
+
+
+def _with_own_limit(limits: Mapping[str, float | None], own: float | None, side: int) -> dict[str, float]:
+    """Let the point's own limit replace the first of its definitions; the graver ones never come before it."""
+    known = {name: limit for name, limit in limits.items() if limit is not None}
+    if own is None:
+        return known
+    if not known:
+        return dict.fromkeys(list(limits)[:1], own)
+    first = min(known, key=lambda name: side * known[name])
+    graver = {name: side * max(side * limit, side * own) for name, limit in known.items()}
+    return {**graver, first: own}
+
+
+def _watch(definition: Definition, asset: str, side: int, limit: float) -> Watch:
+    relative = definition.limit is None and definition.limit_of_set_pressure is not None
+    deadband = definition.deadband * abs(limit) if relative else definition.deadband
+    alarm_id = f"{definition.id}@{asset}"
+    return Watch(alarm_id, side, limit, limit - side * deadband, definition.on_delay_s, definition.off_delay_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pairs:
+    """A usable reading beside each watch of its point; columns of equal length."""
+
+    watch: NDArray[np.int64]
+    at: NDArray[np.int64]
+    """us UTC, the time by which it is judged"""
+    received: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+class LimitJudge:
+    """All watches as columns. Not safe for threads: one reader feeds it in the order of the spool."""
+
+    def __init__(self) -> None:
+        self.watches: list[Watch] = []
+        self._number: dict[str, int] = {}
+        self._first = np.full(0, -1, dtype=np.int64)
+        self._count = np.zeros(0, dtype=np.int64)
+        self._side = np.zeros(0, dtype=np.int8)
+        self._limit = np.zeros(0)
+        self._clear = np.zeros(0)
+        self._on_us = np.zeros(0, dtype=np.int64)
+        self.cond = np.zeros(0, dtype=np.bool_)
+        self.since = np.full(0, STOPPED, dtype=np.int64)
+        self.last = np.full(0, STOPPED, dtype=np.int64)
+        self._seen = np.full(0, STOPPED, dtype=np.int64)
+        self._period = np.zeros(0, dtype=np.int64)
+        self._value = np.zeros(0)
+
+    def unknown(self, points: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Return the distinct point indices that were never adopted."""
+        distinct = np.unique(points)
+        inside = distinct < len(self._first)
+        known = np.zeros(len(distinct), dtype=np.bool_)
+        known[inside] = self._first[distinct[inside]] >= 0
+        return distinct[~known]
+
+    def adopt(self, points: Sequence[int], watches: Sequence[Sequence[Watch]]) -> None:
+        """Take in new points, each with its watches; a point without any is remembered as such."""
+        if not points:
+            return
+        room = max(points) + 1
+        if room > len(self._first):
+            more = max(room, 2 * len(self._first)) - len(self._first)
+            self._first = np.concatenate([self._first, np.full(more, -1, dtype=np.int64)])
+            self._count = np.concatenate([self._count, np.zeros(more, dtype=np.int64)])
+        fresh: list[Watch] = []
+        for point, own in zip(points, watches, strict=True):
+            self._first[point] = len(self.watches) + len(fresh)
+            self._count[point] = len(own)
+            fresh += own
+        for number, watch in enumerate(fresh, start=len(self.watches)):
+            self._number[watch.alarm_id] = number
+        self.watches += fresh
+        self._grow(fresh)
+
+    def restore(self, alarm_id: str, timer: Timer) -> None:
+        """Set where a watch stood at the last commit; an alarm that is no limit's is ignored."""
+        number = self._number.get(alarm_id)
+        if number is not None:
+            self.cond[number], self.since[number], self.last[number] = timer.cond, timer.since, timer.last
+
+    def running(self) -> list[tuple[str, int, int]]:
+        """Return (alarm id, since, last) of every delay that runs now."""
+        return [
+            (self.watches[number].alarm_id, int(self.since[number]), int(self.last[number]))
+            for number in np.flatnonzero(self.since != STOPPED)
+        ]
+
+    def judge(self, batch: ReadingBatch) -> list[LimitEdge]:
+        """Take a batch, rows in any order; return the edges by device time.
+
+        A row no newer than what its watch has seen is ignored, so a reading that comes twice changes nothing. Bad
+        and uncertain rows neither prove nor break; a value whose only fault is the device's clock is judged by its
+        time of arrival.
+        """
+        rows, times = _usable(batch, len(self._first))
+        counts = self._count[batch.point[rows]]
+        if not counts.any():
+            return []
+        pairs = self._pairs(batch, rows, times, counts)
+        edges = self._shape(pairs)
+        self._remember(pairs)
+        return sorted(edges, key=lambda edge: edge.source_time)
+
+    def overdue(self, now_us: int) -> list[LimitEdge]:
+        """Return rises whose on-delay has run out since the last sample, and make them true.
+
+        Only a rise may come without a sample: what is not seen is never returned to normal. `now_us` is the moment
+        up to which readings were judged, in received time.
+        """
+        elapsed = now_us - self._seen
+        gap = MISSING_POLLS * np.where(self._period > 0, self._period, 60_000_000)
+        ripe = ~self.cond & (self.since != STOPPED) & (elapsed <= gap)
+        ripe &= self.last - self.since + elapsed >= self._on_us
+        edges = []
+        for number in np.flatnonzero(ripe):
+            self.cond[number], self.since[number] = True, STOPPED
+            edges.append(
+                LimitEdge(self.watches[number].alarm_id, True, int(self.last[number]), float(self._value[number]))
+            )
+        return edges
+
+    def stale(self, now_us: int, at_least_us: int) -> dict[str, bool]:
+        """Return for every active watch that has been fed whether its value is out of date at `now_us`."""
+        allowed = np.maximum(MISSING_POLLS * self._period, at_least_us)
+        active = np.flatnonzero(self.cond & (self._seen != STOPPED))
+        return {self.watches[n].alarm_id: bool(now_us - self._seen[n] > allowed[n]) for n in active}
+
+    def _pairs(
+        self, batch: ReadingBatch, rows: NDArray[np.intp], times: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> _Pairs:
+        row = np.repeat(rows, counts)
+        at = np.repeat(times, counts)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        watch = np.repeat(self._first[batch.point[rows]], counts) + within
+        newer = at > self.last[watch]
+        row = row[newer]
+        return _Pairs(watch[newer], at[newer], batch.received_time[row], batch.value[row])
+
+    def _sides(self, pairs: _Pairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        side = self._side[pairs.watch]
+        signed = side * pairs.value
+        beyond = signed >= side * self._limit[pairs.watch]
+        inside = signed < side * self._clear[pairs.watch]
+        flags = np.flatnonzero(side == 0)
+        if len(flags):
+            bits = self._limit[pairs.watch[flags]].astype(np.int64)
+            beyond[flags] = (pairs.value[flags].astype(np.int64) & bits) != 0
+            inside[flags] = ~beyond[flags]
+        return beyond, inside
+
+    def _shape(self, pairs: _Pairs) -> list[LimitEdge]:
+        beyond, inside = self._sides(pairs)
+        watch = pairs.watch
+        wanted = np.where(self.cond[watch], inside, beyond) | (self.since[watch] != STOPPED)
+        chosen = np.unique(watch[wanted])
+        mine = np.flatnonzero(np.isin(watch, chosen))
+        mine = mine[np.lexsort((pairs.at[mine], watch[mine]))]
+        ends = np.searchsorted(watch[mine], chosen, side="right")
+        starts = np.searchsorted(watch[mine], chosen, side="left")
+        edges: list[LimitEdge] = []
+        for number, start, end in zip(chosen.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            rows = mine[start:end]
+            times = pairs.at[rows].tolist()
+            timer = Timer(bool(self.cond[number]), int(self.since[number]), int(self.last[number]))
+            timer, changes = shape(timer, self._delay(number), times, beyond[rows].tolist(), inside[rows].tolist())
+            self.cond[number], self.since[number] = timer.cond, timer.since
+            edges += [
+                LimitEdge(self.watches[number].alarm_id, one.rises, times[one.at], float(pairs.value[rows[one.at]]))
+                for one in changes
+            ]
+        return edges
+
+    def _delay(self, number: int) -> Delay:
+        own = self.watches[number]
+        gap_us = MISSING_POLLS * int(self._period[number])
+        return Delay(round(own.on_delay_s * 1e6), round(own.off_delay_s * 1e6), gap_us)
+
+    def _remember(self, pairs: _Pairs) -> None:
+        if not len(pairs.watch):
+            return
+        order = np.argsort(pairs.at, kind="stable")
+        watch, at = pairs.watch[order], pairs.at[order]
+        fed, samples = np.unique(watch, return_counts=True)
+        before = self.last[fed]
+        self.last[watch] = at
+        self._value[watch] = pairs.value[order]
+        np.maximum.at(self._seen, watch, pairs.received[order])
+        step = (self.last[fed] - before) // samples
+        old = self._period[fed]
+        learnt = np.where(old > 0, (4 * old + np.minimum(step, 4 * old)) // 5, step)
+        self._period[fed] = np.where(before != STOPPED, learnt, old)
+
+    def _grow(self, fresh: Sequence[Watch]) -> None:
+        count = len(fresh)
+        self._side = np.concatenate([self._side, np.array([one.side for one in fresh], dtype=np.int8)])
+        self._limit = np.concatenate([self._limit, np.array([one.limit for one in fresh], dtype=np.float64)])
+        self._clear = np.concatenate([self._clear, np.array([one.clear for one in fresh], dtype=np.float64)])
+        delays = np.array([round(one.on_delay_s * 1e6) for one in fresh], dtype=np.int64)
+        self._on_us = np.concatenate([self._on_us, delays])
+        self.cond = np.concatenate([self.cond, np.zeros(count, dtype=np.bool_)])
+        stopped = np.full(count, STOPPED, dtype=np.int64)
+        self.since = np.concatenate([self.since, stopped])
+        self.last = np.concatenate([self.last, stopped])
+        self._seen = np.concatenate([self._seen, stopped])
+        self._period = np.concatenate([self._period, np.zeros(count, dtype=np.int64)])
+        self._value = np.concatenate([self._value, np.zeros(count)])
+
+
+def _usable(batch: ReadingBatch, known: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Return the rows that may prove something, and the time each is judged by (us UTC)."""
+    odd = np.isin(batch.quality, [int(Severity.UNCERTAIN) << 6 | int(reason) for reason in _ODD_CLOCK])
+    late = ~odd & (batch.received_time - batch.source_time > OLDEST_US)
+    chosen = (batch.good | odd) & ~late & ~np.isnan(batch.value) & (batch.point < known)
+    rows = np.flatnonzero(chosen)
+    times = np.where(odd, batch.received_time, np.minimum(batch.source_time, batch.received_time))
+    return rows, times[rows].astype(np.int64)

@@ -1,0 +1,252 @@
+"""From readings to alarms: take in a record, judge, suppress, commit; and what only time brings about.
+
+The order of a commit: what was judged, worst first; the design rules, before anything is announced; then one
+transaction with facts, journal, tickets, running delays and the reader's cursor. After a kill the reader goes on
+behind the committed cursor, from the committed facts and delays, so everything comes out as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms.acts import CURSOR, AlarmDesk, Edge
+from alarms.delay import STOPPED, Timer
+from alarms.detectors.limits import LimitEdge, LimitJudge, watches_of
+from alarms.detectors.pressure import BurstJudge
+from alarms.detectors.silence import SilenceJudge
+from alarms.machine import ConditionFalls, ConditionRises, RuleOff, RuleOn, step
+from alarms.suppress import wanted_rules
+from alarms.timers import area_edges, quality_edges, ticket_edges, timer_edges
+from gateway.model.alarm import Alarm, Definition
+from gateway.model.finding import Finding, FindingStatus
+from gateway.model.network import Network
+from gateway.model.reading import from_us, to_us
+from gateway.model.ticket import TicketClass
+from gateway.ports import Clock, PointRegistry, SpoolRecord
+from gateway.store import alarm_rows, ticket_rows
+
+COMMIT_EVERY_S = 1.0
+"""real seconds after which the cursor is committed although nothing happened"""
+UNCONFIRMED_AFTER_S = 20.0
+"""real seconds after which an emergency ticket without confirmation raises an alarm"""
+LEAK_SCORE = 0.9
+LEAK_M3H = 5.0
+_AREAS = ("AREA_COMM_LOSS", "AREA_SUPPLY_LOSS")
+
+
+class AlarmPipeline:
+    """The one reader of the spool that judges. Not safe for threads; one process has one."""
+
+    def __init__(
+        self,
+        desk: AlarmDesk,
+        network: Network,
+        registry: PointRegistry,
+        definitions: Mapping[str, Definition],
+        clock: Clock,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Rebuild from the committed facts. Raises TransientError if the state database is away."""
+        self._desk, self._network, self._registry = desk, network, registry
+        self._definitions, self._clock, self._wall = definitions, clock, wall
+        self._limits = LimitJudge()
+        self._burst = BurstJudge(network)
+        grave = frozenset(one.quantity for one in definitions.values() if one.highly_managed and one.quantity)
+        self._silence = SilenceJudge(network, grave)
+        self._queue: list[Edge] = []
+        self._area_well: dict[str, datetime] = {}
+        self._newest_us = 0
+        self._committed_wall = wall()
+        with desk.state.read() as connection:
+            self._facts = {alarm.alarm_id: alarm for alarm in alarm_rows.load_all(connection)}
+            self._timers = {timer.alarm_id: timer for timer in alarm_rows.load_timers(connection)}
+        self.seq = desk.state.cursor(CURSOR)
+        """seq of the newest record that was taken in; after a start the committed cursor"""
+        self._committed_seq = self.seq
+        for alarm in self._facts.values():
+            if alarm.cond and alarm.definition == "STATION_COMM_LOSS":
+                self._silence.restore(alarm.asset)
+            if alarm.cond and alarm.definition == "LEAK_BURST":
+                self._burst.restore(alarm.asset)
+
+    @property
+    def judged_until(self) -> datetime | None:
+        """Return the received time of the newest reading that was judged, None before the first."""
+        return from_us(self._newest_us) if self._newest_us else None
+
+    def process(self, record: SpoolRecord) -> None:
+        """Take in one record of the spool; edges are committed before it returns.
+
+        Raises TransientError if the state database is away: the record is taken in and its edges are kept, the next
+        call commits them. A record that comes again changes nothing.
+        """
+        batch = record.batch
+        self._adopt(batch.point)
+        edges = [_limit_edge(edge) for edge in self._limits.judge(batch)]
+        edges += self._burst_edges(record)
+        self._silence.feed(batch)
+        if len(batch):
+            self._newest_us = max(self._newest_us, int(batch.received_time.max()))
+        self.seq = max(self.seq, record.seq)
+        self._commit(edges)
+
+    def tick(self, now: datetime) -> None:
+        """Do what only time brings about; `now` is the clock's. Raises TransientError as `process` does."""
+        active = self._active()
+        silent = self._silence_edges()
+        areas = area_edges(active, silent, self._definitions, self._network, well_since=self._area_well, now=now)
+        edges = [*areas, *silent]
+        edges += [_limit_edge(edge) for edge in self._limits.overdue(self._newest_us)]
+        edges += quality_edges(active, self._limits.stale(self._newest_us, 60_000_000))
+        with self._desk.state.read() as connection:
+            edges += timer_edges(connection, active, self._definitions, now)
+            wall_before_s = self._wall() - UNCONFIRMED_AFTER_S
+            emergency = ticket_rows.list_unconfirmed(connection, TicketClass.EMERGENCY, wall_before_s=wall_before_s)
+            dead = ticket_rows.list_dead(connection, limit=1000)
+            edges += ticket_edges(ticket_rows.list_open(connection, limit=2000), emergency, dead, active, now)
+        self._commit(edges, active)
+
+    def judge_findings(self, findings: Iterable[Finding]) -> None:
+        """Raise LEAK_ZONE for grave open leak findings, and end it where the finding is no longer there.
+
+        `findings` are all findings that are open or confirmed now; only `leak` matters. Raises as `process` does.
+        """
+        grave = {finding.zone: finding for finding in findings if _is_grave(finding)}
+        active = self._active()
+        edges = []
+        for zone, finding in grave.items():
+            alarm_id = f"LEAK_ZONE@{zone}"
+            if not _cond(active, alarm_id):
+                edges.append(Edge(alarm_id, ConditionRises(finding.detected_at, _m3h(finding))))
+        edges += [
+            Edge(alarm.alarm_id, ConditionFalls())
+            for alarm in active.values()
+            if alarm.definition == "LEAK_ZONE" and alarm.cond and alarm.asset not in grave
+        ]
+        self._commit(edges, active)
+
+    def own(self, alarm_id: str, *, holds: bool, value: float | None = None) -> None:
+        """Raise or end an alarm about gasgate itself (kind `own`). Raises as `process` does."""
+        active = self._active()
+        if _cond(active, alarm_id) == holds:
+            return
+        event = ConditionRises(self._clock.now(), value) if holds else ConditionFalls(value)
+        self._commit([Edge(alarm_id, event)], active)
+
+    def _adopt(self, points: NDArray[np.uint32]) -> None:
+        fresh = self._limits.unknown(points)
+        if not len(fresh):
+            return
+        numbers, names = fresh.tolist(), self._registry.names(fresh)
+        watches = [watches_of(name, self._definitions, self._network) for name in names]
+        self._limits.adopt(numbers, watches)
+        self._silence.adopt(numbers, names)
+        self._burst.adopt(numbers, names)
+        for watch in (one for own in watches for one in own):
+            self._restore(watch.alarm_id)
+
+    def _restore(self, alarm_id: str) -> None:
+        alarm, timer = self._facts.pop(alarm_id, None), self._timers.pop(alarm_id, None)
+        cond = alarm is not None and alarm.cond
+        if timer is not None:
+            self._limits.restore(alarm_id, Timer(cond, timer.since, timer.last))
+        elif alarm is not None:
+            last = STOPPED if alarm.source_at is None else to_us(alarm.source_at)
+            self._limits.restore(alarm_id, Timer(cond, STOPPED, last))
+
+    def _burst_edges(self, record: SpoolRecord) -> list[Edge]:
+        definition = self._definitions.get("LEAK_BURST")
+        if definition is None:
+            return []
+        found = self._burst.judge(record.batch, round(definition.off_delay_s * 1e6))
+        return [_edge(f"LEAK_BURST@{asset}", rises, at, value) for asset, rises, at, value in found]
+
+    def _silence_edges(self) -> list[Edge]:
+        definition = self._definitions.get("STATION_COMM_LOSS")
+        if definition is None:
+            return []
+        found = self._silence.edges(self._newest_us, round(definition.off_delay_s * 1e6))
+        return [_edge(f"STATION_COMM_LOSS@{station}", rises, at, math.nan) for station, rises, at in found]
+
+    def _active(self) -> dict[str, Alarm]:
+        with self._desk.state.read() as connection:
+            found = [*alarm_rows.list_active(connection, limit=100_000), *alarm_rows.load_of(connection, _AREAS)]
+        return {alarm.alarm_id: alarm for alarm in found}
+
+    def _commit(self, edges: Sequence[Edge], active: dict[str, Alarm] | None = None) -> None:
+        self._queue += edges
+        due = self._wall() - self._committed_wall >= COMMIT_EVERY_S and self.seq != self._committed_seq
+        if self._queue or due or active is not None:
+            ready = self._with_rules(self._active() if active is None else active)
+            if ready or due:
+                self._desk.commit(ready, cursor=self.seq, timers=self._running())
+                self._queue.clear()
+                self._committed_seq, self._committed_wall = self.seq, self._wall()
+
+    def _running(self) -> list[alarm_rows.RunningTimer]:
+        running = [alarm_rows.RunningTimer(*one) for one in self._limits.running()]
+        return [*running, *self._timers.values()]
+
+    def _with_rules(self, active: dict[str, Alarm]) -> list[Edge]:
+        """Return the queue, worst first, with the rules that have to change before and after each event."""
+        now = self._clock.now()
+        facts = dict(active)
+        ready: list[Edge] = []
+
+        def take(edge: Edge) -> None:
+            ready.append(edge)
+            definition = self._desk.definition_of(edge.alarm_id)
+            before = facts.get(edge.alarm_id) or Alarm(
+                definition.id, edge.alarm_id.partition("@")[2], definition.priority
+            )
+            facts[edge.alarm_id], _ = step(before, edge.event, definition, now)
+
+        for edge in sorted(self._queue, key=lambda edge: self._desk.definition_of(edge.alarm_id).priority):
+            if isinstance(edge.event, ConditionRises):
+                for change in self._rule_changes(edge.alarm_id, facts, now):
+                    take(change)
+            take(edge)
+        for alarm_id in list(facts):
+            for change in self._rule_changes(alarm_id, facts, now):
+                take(change)
+        return ready
+
+    def _rule_changes(self, alarm_id: str, facts: Mapping[str, Alarm], now: datetime) -> list[Edge]:
+        definition = self._desk.definition_of(alarm_id)
+        if not definition.rules:
+            return []
+        known = facts.get(alarm_id)
+        present = frozenset() if known is None else known.sbd
+        wanted = wanted_rules(alarm_id, definition, facts, self._network, now)
+        changes = [Edge(alarm_id, RuleOn(rule)) for rule in sorted(wanted - present)]
+        return changes + [Edge(alarm_id, RuleOff(rule)) for rule in sorted(present - wanted)]
+
+
+def _limit_edge(edge: LimitEdge) -> Edge:
+    return _edge(edge.alarm_id, edge.rises, edge.source_time, edge.value)
+
+
+def _edge(alarm_id: str, rises: bool, at_us: int, value: float) -> Edge:
+    measured = None if math.isnan(value) else value
+    return Edge(alarm_id, ConditionRises(from_us(at_us), measured) if rises else ConditionFalls(measured))
+
+
+def _cond(active: Mapping[str, Alarm], alarm_id: str) -> bool:
+    alarm = active.get(alarm_id)
+    return alarm is not None and alarm.cond
+
+
+def _is_grave(finding: Finding) -> bool:
+    live = finding.kind == "leak" and finding.status in (FindingStatus.OPEN, FindingStatus.CONFIRMED)
+    return live and (finding.score >= LEAK_SCORE or (_m3h(finding) or 0.0) >= LEAK_M3H)
+
+
+def _m3h(finding: Finding) -> float | None:
+    return None if finding.estimate_m3_per_day is None else finding.estimate_m3_per_day / 24.0

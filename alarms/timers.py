@@ -1,0 +1,167 @@
+"""What only time brings about: each function looks at facts and returns the events that are due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from alarms.acts import Edge
+from alarms.machine import (
+    ConditionFalls,
+    ConditionRises,
+    QualityBad,
+    QualityGood,
+    Realarm,
+    ShelfOver,
+    TicketDue,
+)
+from alarms.suppress import area_of, below
+from gateway.model.alarm import Alarm, AlarmState, Definition
+from gateway.model.network import Network
+from gateway.model.ticket import Ticket, TicketClass
+from gateway.store import ticket_rows
+from gateway.store.state import Transaction
+
+TOGETHER = timedelta(minutes=5)
+AREA_LEAST = 3
+AREA_SHARE = 0.3
+_CHILD_OF = {"AREA_COMM_LOSS": "STATION_COMM_LOSS", "AREA_SUPPLY_LOSS": "SUPPLY_LOSS"}
+
+
+def timer_edges(
+    connection: Transaction, active: Mapping[str, Alarm], definitions: Mapping[str, Definition], now: datetime
+) -> list[Edge]:
+    """Return shelves that are over, alarms that sound again, and delayed tickets that are due."""
+    edges = []
+    for alarm in active.values():
+        definition = definitions.get(alarm.definition)
+        if definition is None:
+            continue
+        if alarm.shelf is not None and alarm.shelf.until <= now:
+            edges.append(Edge(alarm.alarm_id, ShelfOver()))
+        elif _sounds_again(alarm, definition, now):
+            edges.append(Edge(alarm.alarm_id, Realarm()))
+        if _ticket_ripe(alarm, definition, now):
+            known = ticket_rows.ticket_of(connection, alarm.alarm_id, alarm.occurrence_no)
+            edges += [] if known is not None else [Edge(alarm.alarm_id, TicketDue())]
+    return edges
+
+
+def quality_edges(active: Mapping[str, Alarm], stale: Mapping[str, bool]) -> list[Edge]:
+    """Return active alarms whose value became unknown, or known again; neither ever ends an alarm."""
+    edges = []
+    for alarm_id, is_stale in stale.items():
+        alarm = active.get(alarm_id)
+        if alarm is not None and alarm.uncertain != is_stale:
+            edges.append(Edge(alarm_id, QualityBad() if is_stale else QualityGood()))
+    return edges
+
+
+def ticket_edges(
+    tickets: Sequence[Ticket],
+    unconfirmed: Sequence[ticket_rows.OutboxRow],
+    dead: Sequence[ticket_rows.OutboxRow],
+    active: Mapping[str, Alarm],
+    now: datetime,
+) -> list[Edge]:
+    """Return the alarms about tickets that begin or end: late crews, tickets nobody confirmed or that were given up."""
+    holds: dict[str, float | None] = {}
+    for ticket in tickets:
+        emergency = ticket.ticket_class is TicketClass.EMERGENCY
+        left = ticket.departed_at or ticket.arrived_at
+        if emergency and left is None and ticket.depart_by is not None and ticket.depart_by <= now:
+            holds[f"DEPART_OVERDUE@{ticket.ticket_no}"] = _minutes(now - ticket.raised_at)
+        if emergency and ticket.arrived_at is None and ticket.arrive_by is not None and ticket.arrive_by <= now:
+            holds[f"ARRIVE_OVERDUE@{ticket.ticket_no}"] = _minutes(now - ticket.raised_at)
+    for row in unconfirmed:
+        holds[f"TICKET_UNCONFIRMED@{row.command.ticket_no}"] = None
+    for row in dead:
+        grave = row.command.ticket_class is TicketClass.EMERGENCY and row.command.command == "open"
+        holds[f"{'TICKET_UNCONFIRMED' if grave else 'TICKET_DEAD'}@{row.command.ticket_no}"] = None
+    about = ("DEPART_OVERDUE", "ARRIVE_OVERDUE", "TICKET_UNCONFIRMED", "TICKET_DEAD")
+    over = [alarm.alarm_id for alarm in active.values() if alarm.definition in about and alarm.cond]
+    begun = [alarm_id for alarm_id in holds if alarm_id not in over]
+    edges = [Edge(alarm_id, ConditionRises(now, holds[alarm_id])) for alarm_id in begun]
+    return edges + [Edge(alarm_id, ConditionFalls()) for alarm_id in over if alarm_id not in holds]
+
+
+def area_edges(
+    active: Mapping[str, Alarm],
+    silent: Sequence[Edge],
+    definitions: Mapping[str, Definition],
+    network: Network,
+    *,
+    well_since: dict[str, datetime],
+    now: datetime,
+) -> list[Edge]:
+    """Return the area alarms that begin or end; `silent` are station events that are about to be committed.
+
+    An area begins with three of its stations, and 30 % of them, within five minutes; it ends when fewer than three
+    have been abnormal for its off-delay. `well_since` remembers since when, by alarm id, and is changed here.
+    """
+    edges: list[Edge] = []
+    for area, child in _CHILD_OF.items():
+        definition = definitions.get(area)
+        if definition is None:
+            continue
+        bad = {alarm.asset: alarm.condition_at for alarm in active.values() if alarm.definition == child and alarm.cond}
+        for edge in silent:
+            name, _, asset = edge.alarm_id.partition("@")
+            if name == child and isinstance(edge.event, ConditionRises):
+                bad[asset] = now
+            elif name == child:
+                bad.pop(asset, None)
+        edges += _area_begins(area, bad, active, network, now)
+        edges += _area_ends(definition, bad, active, network, well_since=well_since, now=now)
+    return edges
+
+
+def _area_begins(
+    area: str, bad: Mapping[str, datetime | None], active: Mapping[str, Alarm], network: Network, now: datetime
+) -> list[Edge]:
+    covered = [alarm.asset for alarm in active.values() if alarm.definition == area and alarm.cond]
+    recent = [
+        asset
+        for asset, since in bad.items()
+        if since is not None and now - since <= TOGETHER and not any(below(asset, zone, network) for zone in covered)
+    ]
+    zone = area_of(recent, network, least=AREA_LEAST, share=AREA_SHARE)
+    return [] if zone is None else [Edge(f"{area}@{zone}", ConditionRises(now, float(len(recent))))]
+
+
+def _area_ends(
+    definition: Definition,
+    bad: Mapping[str, datetime | None],
+    active: Mapping[str, Alarm],
+    network: Network,
+    *,
+    well_since: dict[str, datetime],
+    now: datetime,
+) -> list[Edge]:
+    edges = []
+    for alarm in active.values():
+        if alarm.definition != definition.id or not alarm.cond:
+            continue
+        if sum(below(asset, alarm.asset, network) for asset in bad) >= AREA_LEAST:
+            well_since.pop(alarm.alarm_id, None)
+            continue
+        since = well_since.setdefault(alarm.alarm_id, now)
+        if now - since >= timedelta(seconds=definition.off_delay_s):
+            del well_since[alarm.alarm_id]
+            edges.append(Edge(alarm.alarm_id, ConditionFalls()))
+    return edges
+
+
+def _sounds_again(alarm: Alarm, definition: Definition, now: datetime) -> bool:
+    if alarm.state is not AlarmState.ACKNOWLEDGED or definition.realarm_after is None or alarm.acked_at is None:
+        return False
+    return now - alarm.acked_at >= definition.realarm_after
+
+
+def _ticket_ripe(alarm: Alarm, definition: Definition, now: datetime) -> bool:
+    waiting = bool(definition.ticket_class) and bool(definition.ticket_delay) and alarm.cond and not alarm.hidden
+    return waiting and alarm.raised_at is not None and now - alarm.raised_at >= definition.ticket_delay
+
+
+def _minutes(elapsed: timedelta) -> float:
+    return round(elapsed.total_seconds() / 60.0, 1)
