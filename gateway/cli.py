@@ -77,14 +77,16 @@ def run(
 
     Example: gasgate run gasgate.toml
     """
-    from gateway import app as roles
     from gateway.config import load
-    from gateway.runtime.supervisor import Supervisor
+    from gateway.roles.common import run_role
 
     loaded = load(config)
     if role and len(role) == 1:
-        raise typer.Exit(roles.run_role(role[0].value, loaded))
-    problems = roles.check(loaded)
+        raise typer.Exit(run_role(role[0].value, loaded))
+    from gateway.app import check as check_site
+    from gateway.runtime.supervisor import Supervisor
+
+    problems = check_site(loaded)
     if problems:
         raise ConfigError(problems)
     if logs is not None:
@@ -105,7 +107,7 @@ def check(
 
     Example: gasgate check gasgate.toml
     """
-    from gateway import app as roles
+    from gateway import app as site
     from gateway.config import load
     from gateway.config_keys import describe
 
@@ -114,7 +116,7 @@ def check(
             out.print(f"[bold]{escape(key)}[/]  {escape(meaning)}", soft_wrap=True)
         return
     try:
-        problems = roles.check(load(config))
+        problems = site.check(load(config))
     except ConfigError as error:
         problems = list(error.problems)
     if as_json:
@@ -177,10 +179,10 @@ def import_history(
     """
     import asyncio
 
-    from gateway import app as roles
+    from gateway import app as site
     from gateway.config import load
 
-    count = asyncio.run(roles.import_dataset(load(config), dataset, show=err))
+    count = asyncio.run(site.import_dataset(load(config), dataset, show=err))
     out.print(f"{count:,} readings imported")
 
 
@@ -230,7 +232,7 @@ def user_add(
 
     Example: gasgate user add gasgate.toml wang --role operator
     """
-    from gateway import app as roles
+    from gateway import app as site
     from gateway.config import load
 
     loaded = load(config)
@@ -239,7 +241,7 @@ def user_add(
         if sys.stdin.isatty()
         else sys.stdin.readline().rstrip("\n")
     )
-    roles.add_person(loaded, name, password, role, language)
+    site.add_person(loaded, name, password, role, language)
     out.print(f"{escape(name)} may now sign in as {escape(role)}")
 
 
@@ -249,8 +251,8 @@ def user_list(config: ConfigFile) -> None:
 
     Example: gasgate user list gasgate.toml
     """
-    from gateway import app as roles
+    from gateway import app as site
     from gateway.config import load
 
-    for name, role, disabled in roles.list_people(load(config)):
+    for name, role, disabled in site.list_people(load(config)):
         out.print(f"{escape(name):<24} {role}{'  (disabled)' if disabled else ''}")

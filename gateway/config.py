@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, Union
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, Union
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -26,7 +26,9 @@ def _one_of(registry: Mapping[str, Any]) -> Any:
 
 
 if TYPE_CHECKING:
-    SourceConfig = OutputConfig = TicketSinkConfig = Any
+    SourceConfig: TypeAlias = Any
+    OutputConfig: TypeAlias = Any
+    TicketSinkConfig: TypeAlias = Any
 else:
     SourceConfig = _one_of(COLLECTORS)
     OutputConfig = _one_of(OUTPUTS)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from alarms.route import TicketPolicy
 from gateway.config import Config
 from gateway.dataset import read_network
-from gateway.errors import GatewayError, TransientError
+from gateway.errors import ConfigError, GatewayError, TransientError
 from gateway.model.network import Network
+from gateway.model.ticket import TicketClass
 from gateway.ports import Clock
 from gateway.runtime import child
 from gateway.runtime.clock import make_clock
@@ -30,24 +33,44 @@ BEAT_S = 1.0
 Status = Callable[[], tuple[bool, Mapping[str, Any]]]
 
 
-def run(role: str, work: Callable[[], Awaitable[None]]) -> int:
-    """Run a role's work until it ends or a signal ends it. Returns the exit code."""
+def run_role(role: str, config: Config) -> int:
+    """Run one role in this process until a signal ends it. Returns the exit code.
+
+    Only this role's module is loaded: a role that serves no pages carries none of their weight.
+    """
+    work: Callable[[Config], Awaitable[None]] = importlib.import_module(f"gateway.roles.{role}").work
     child.die_with_parent()
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s"
     )
     for noisy in ("httpx", "httpcore", "pymodbus", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    code = 0
     try:
-        asyncio.run(_until_signal(work))
-    except GatewayError as error:
-        log.error("%s", error)  # noqa: TRY400  (the text is for people; a trace would bury it)
-        return 1
-    return 0
+        asyncio.run(_until_signal(work(config)))
+    except* ConfigError as errors:
+        code = _say(errors, 2)
+    except* GatewayError as errors:
+        code = _say(errors, 1)
+    return code
 
 
-async def _until_signal(work: Callable[[], Awaitable[None]]) -> None:
-    task = asyncio.ensure_future(work())
+def _say(errors: BaseExceptionGroup[GatewayError], code: int) -> int:
+    for error in _leaves(errors):
+        log.error("%s", error)
+    return code
+
+
+def _leaves(errors: BaseExceptionGroup[GatewayError]) -> Iterator[GatewayError]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _until_signal(work: Awaitable[None]) -> None:
+    task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
@@ -95,6 +118,15 @@ def service_token(config: Config) -> str:
 def storage_secret(config: Config) -> str:
     """Return the secret that signs page sessions, made at the first start."""
     return _secret_file(config.data.folder / "pages.secret")
+
+
+def ticket_policy(config: Config) -> TicketPolicy:
+    """Return what the site fixed about its tickets: a class goes to the first sink that takes it."""
+    sinks: dict[TicketClass, str] = {}
+    for sink in config.ticket_sink:
+        for name in sink.classes:
+            sinks.setdefault(TicketClass(name), sink.name)
+    return TicketPolicy(site=config.site.id, epoch=config.data.epoch, timezone=config.site.timezone, sinks=sinks)
 
 
 def remote_store(config: Config) -> RemoteStore:

@@ -47,6 +47,11 @@ class StateRegistry:
                 self._refresh()
             return [self._name[index] for index in wanted]
 
+    def known(self) -> dict[int, PointId]:
+        """Return a copy of all points by their index."""
+        with self._lock:
+            return dict(self._name)
+
     def refresh(self) -> None:
         """Learn the points that other processes added. Raises TransientError."""
         with self._lock:
@@ -81,3 +86,26 @@ def highest_cursor(state: State) -> int:
     """Return the sequence that the most advanced reader reached; a new spool must go on behind it."""
     with state.read() as connection:
         return int(connection.execute(select(func.max(tables.cursor.c.seq))).scalar() or 0)
+
+
+class MemoryRegistry:
+    """A `PointRegistry` that forgets: for checks and probes, which must write nothing."""
+
+    def __init__(self) -> None:
+        """Start with no point."""
+        self._index: dict[PointId, int] = {}
+        self._points: list[PointId] = []
+
+    def indices(self, points: Sequence[PointId]) -> NDArray[np.uint32]:
+        """Return the index of each point, new ones in the order in which they are first asked for."""
+        for point in points:
+            if point not in self._index:
+                self._index[point] = len(self._points)
+                self._points.append(point)
+        return np.array([self._index[point] for point in points], dtype=np.uint32)
+
+    def names(self, indices: NDArray[np.uint32]) -> list[PointId]:
+        """Return the name of each index. Raises KeyError for one that was never assigned."""
+        if len(indices) and int(indices.max()) >= len(self._points):
+            raise KeyError(int(indices.max()))
+        return [self._points[index] for index in indices.tolist()]

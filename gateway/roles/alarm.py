@@ -1,0 +1,116 @@
+"""The role that judges readings, keeps alarms and delivers tickets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from alarms.outbox import OutboxWorker
+
+from alarms import TICKET_SINKS
+from alarms.acts import AlarmDesk
+from alarms.definitions import load_definitions
+from alarms.pipeline import AlarmPipeline
+from gateway.config import Config
+from gateway.errors import TransientError
+from gateway.ports import Clock
+from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network, ticket_policy
+from gateway.store import finding_rows
+from gateway.store.registry import StateRegistry
+from gateway.store.remote import GoneError, RemoteStore
+from gateway.store.state import State
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.25
+"""real seconds between looks at what only time brings about"""
+FINDINGS_S = 1.0
+RETRY_S = 0.5
+
+
+async def work(config: Config) -> None:
+    """Judge and deliver until cancelled."""
+    state = open_state(config)
+    clock = site_clock(config)
+    network = site_network(config)
+    definitions = load_definitions()
+    desk = AlarmDesk(state, definitions, network, clock, ticket_policy(config))
+    pipeline = await asyncio.to_thread(AlarmPipeline, desk, network, StateRegistry(state), definitions, clock)
+    sinks = {sink.name: TICKET_SINKS[sink.kind](sink, clock) for sink in config.ticket_sink}
+    judge = Judge(pipeline, state, clock, remote_store(config))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(heartbeat(state, "alarm", judge.health), name="heartbeat")
+        group.create_task(judge.run(), name="judge")
+        group.create_task(OutboxWorker(state, sinks, clock).run(), name="outbox")
+
+
+class Judge:
+    """Feeds the pipeline: readings as they become durable, and time as it passes; one after the other."""
+
+    def __init__(self, pipeline: AlarmPipeline, state: State, clock: Clock, store: RemoteStore) -> None:
+        """Remember the parts; nothing is asked yet."""
+        self._pipeline = pipeline
+        self._state = state
+        self._clock = clock
+        self._store = store
+        self._turn = asyncio.Lock()
+        self._problem = ""
+
+    def health(self) -> tuple[bool, Mapping[str, Any]]:
+        """Return whether judging keeps up."""
+        return not self._problem, {"seq": self._pipeline.seq, "problems": [self._problem] if self._problem else []}
+
+    async def run(self) -> None:
+        """Judge until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow(), name="tail")
+                group.create_task(self._every(TICK_S, self._tick), name="tick")
+                group.create_task(self._every(FINDINGS_S, self._judge_findings), name="findings")
+        finally:
+            await self._store.close()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                for record in await self._store.tail(self._pipeline.seq):
+                    async with self._turn:
+                        await asyncio.to_thread(self._pipeline.process, record)
+                self._well()
+            except GoneError as gone:
+                if self._pipeline.seq:
+                    log.warning("readings %d to %d were not judged: the spool no longer has them",
+                                self._pipeline.seq + 1, gone.first_seq - 1)  # fmt: skip
+                self._pipeline.seq = gone.first_seq - 1
+            except TransientError as error:
+                self._complain(str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _every(self, seconds: float, work: Any) -> None:
+        while True:
+            try:
+                async with self._turn:
+                    await asyncio.to_thread(work)
+            except TransientError as error:
+                self._complain(str(error))
+            await asyncio.sleep(seconds)
+
+    def _tick(self) -> None:
+        self._pipeline.tick(self._clock.now())
+
+    def _judge_findings(self) -> None:
+        with self._state.read() as connection:
+            found = [one.finding for one in finding_rows.list_findings(connection, kind="leak", limit=1000)]
+        self._pipeline.judge_findings(found)
+
+    def _well(self) -> None:
+        if self._problem:
+            log.info("judging again")
+        self._problem = ""
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._problem:
+            log.warning("judging is held up: %s", problem)
+        self._problem = problem

@@ -1,0 +1,54 @@
+"""The role that serves pages and API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from alarms.acts import AlarmDesk
+from alarms.definitions import load_definitions
+from api.app import make_app
+from api.deps import Parts
+from gateway.config import Config
+from gateway.roles.common import (
+    heartbeat,
+    open_state,
+    remote_store,
+    site_clock,
+    site_network,
+    storage_secret,
+    ticket_policy,
+)
+from gateway.roles.http import serve
+
+NICENESS = 5
+"""a page must not slow an alarm"""
+
+
+async def work(config: Config) -> None:
+    """Serve until cancelled."""
+    os.nice(NICENESS)
+    state = open_state(config)
+    clock = site_clock(config)
+    network = site_network(config)
+    store = remote_store(config)
+    parts = Parts(
+        site=config.site,
+        state=state,
+        store=store,
+        network=network,
+        clock=clock,
+        desk=AlarmDesk(state, load_definitions(), network, clock, ticket_policy(config)),
+        ticket_secrets=tuple(secret.read() for sink in config.ticket_sink for secret in sink.secrets),
+        storage_secret=storage_secret(config),
+        note_file=config.web.note_file,
+        simulated=config.clock is not None,
+    )
+    app = make_app(parts)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(heartbeat(state, "web", lambda: (True, {})), name="heartbeat")
+            group.create_task(serve(app, config.web.listen), name="pages")
+    finally:
+        await store.close()
+        state.close()
