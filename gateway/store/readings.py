@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _BULK_ROWS = 200_000
 _LOADS_AT_ONCE = 10_000
-_NO_DAMAGE = ("lock", "No space left", "Permission denied", "Too many open files")
+_NO_DAMAGE = ("Could not set lock", "No space left", "Permission denied", "Too many open files")
 """An error that says so tells about the machine, not about the file."""
 
 
@@ -142,7 +142,10 @@ class DuckReadings:
             self._attach(month)
         whole = max((month.whole for month in self._months.values()), default=0)
         self._highest = max([self._refill_upto(), *(month.touched for month in self._months.values())])
-        self._loaded = 0 if self._refill_marker.exists() else whole
+        self._loaded = whole
+        if self._refill_marker.exists():
+            self._loaded = 0
+            self._refill_marker.write_text(str(max(whole, self._refill_upto())), encoding="ascii")
 
     def _opened(self, work: Callable[[], _T]) -> _T:
         if self._connection is None:

@@ -1,0 +1,192 @@
+"""The readings store on real DuckDB files: order of arrival, months, damage, history import."""
+
+import asyncio
+import random
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import PermanentError, TransientError
+from gateway.model.reading import ReadingBatch
+from gateway.store.readings import DuckReadings
+from tests.contracts.store_contract import HOUR, ROWS, T0, Row, StoreContract, batch_of, everything, rows_of
+
+MONTH = 31 * 24 * HOUR
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[DuckReadings]:
+    store = DuckReadings(tmp_path / "readings")
+    yield store
+    await store.close()
+
+
+class TestDuckReadings(StoreContract):
+    pass
+
+
+def received(batch: ReadingBatch, at_us: int) -> ReadingBatch:
+    return ReadingBatch.build(batch.point, batch.source_time, at_us, batch.value, batch.quality)
+
+
+@settings(max_examples=20, deadline=None)
+@given(rows=ROWS, data=st.data())
+def test_neither_order_nor_doubling_changes_what_is_stored(rows: list[Row], data: st.DataObject) -> None:
+    shuffled = data.draw(st.permutations(rows + rows[: len(rows) // 2]))
+    cut = data.draw(st.integers(0, len(shuffled)))
+
+    async def stored(loads: list[list[Row]]) -> tuple[object, object]:
+        folder = Path(tempfile.mkdtemp())
+        store = DuckReadings(folder)
+        try:
+            for seq, load in enumerate(loads, start=1):
+                await store.load(seq, batch_of(load))
+            before = await everything(store), rows_of(await store.latest(np.arange(3, dtype=np.uint32)))
+            await store.close()
+            store = DuckReadings(folder)
+            assert await everything(store) == before[0]
+        finally:
+            await store.close()
+            shutil.rmtree(folder)
+        return before
+
+    assert asyncio.run(stored([rows])) == asyncio.run(stored([shuffled[:cut], shuffled[cut:]]))
+
+
+async def test_all_is_there_after_opening_again(store: DuckReadings, tmp_path: Path) -> None:
+    await store.load(4, batch_of([(1, 1, 1.0), (1, 2, float("nan"))]))
+    before = await everything(store)
+    await store.close()
+    again = DuckReadings(tmp_path / "readings")
+    assert (await again.loaded(), await everything(again)) == (4, before)
+    done = await again.load(5, batch_of([(1, 1, 1.0), (1, 1, 3.0)]))
+    assert (done.duplicate, done.conflict) == (1, 1)
+    await again.close()
+
+
+async def test_a_second_owner_is_refused(store: DuckReadings, tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="in use by another process"):
+        DuckReadings(tmp_path / "readings")
+
+
+async def test_a_closed_store_says_so(store: DuckReadings) -> None:
+    await store.close()
+    with pytest.raises(TransientError, match="closed"):
+        await store.load(1, batch_of([(1, 1, 1.0)]))
+
+
+async def test_late_readings_go_to_the_month_they_came_in(store: DuckReadings, tmp_path: Path) -> None:
+    await store.load(1, received(batch_of([(1, 1, 1.0)]), T0))
+    await store.load(2, received(batch_of([(1, 0, 5.0), (1, 1, 1.0), (1, 1, 2.0)]), T0 + MONTH))
+    assert sorted(path.name for path in (tmp_path / "readings").glob("*.duckdb")) == [
+        "readings-2023-11.duckdb",
+        "readings-2023-12.duckdb",
+    ]
+    assert [row[:3] for row in await everything(store)] == [(1, 0, 5.0), (1, 1, 1.0), (1, 1, 2.0)]
+    upto, both = await store.since(0, 100)
+    assert (upto, len(both)) == (2, 3)
+
+
+async def test_one_load_may_span_months(store: DuckReadings, tmp_path: Path) -> None:
+    batch = ReadingBatch.concat(
+        [received(batch_of([(1, 1, 1.0)]), T0), received(batch_of([(1, 2, 2.0)]), T0 + 2 * MONTH)]
+    )
+    assert (await store.load(3, batch)).stored == 2
+    await store.close()
+    again = DuckReadings(tmp_path / "readings")
+    assert (await again.loaded(), len(await everything(again))) == (3, 2)
+    await again.close()
+
+
+async def test_history_of_many_points_is_imported_in_order(store: DuckReadings) -> None:
+    count, points = 300_000, 1_000
+    rng = np.random.default_rng(3)
+    times = T0 + np.arange(count) // points * HOUR
+    batch = ReadingBatch.build(np.arange(count) % points, times, times, np.arange(count, dtype=float))
+    mixed = batch.take(rng.permutation(count))
+    assert (await store.bulk(mixed)).stored == count
+    assert (await store.bulk(mixed.take(slice(0, 1000)))).duplicate == 1000
+    one = await store.history(np.array([17], np.uint32), 0, 2**62)
+    np.testing.assert_array_equal(one.value, np.arange(17, count, points))
+    assert await store.highest_seq() == await store.loaded() > 1
+
+
+def flip(path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    data[rng.randrange(min(len(data), 12))] ^= 0xFF
+    for _ in range(200):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+async def test_a_damaged_file_is_set_aside_and_filled_again(store: DuckReadings, tmp_path: Path) -> None:
+    old, new = batch_of([(1, 1, 1.0)]), batch_of([(1, 2, 2.0), (1, 3, 3.0)])
+    await store.load(1, received(old, T0))
+    await store.load(2, received(new, T0 + MONTH))
+    await store.close()
+    flip(tmp_path / "readings" / "readings-2023-12.duckdb", 1)
+    store = DuckReadings(tmp_path / "readings")
+    assert store.damage == ["readings-2023-12.duckdb"]
+    assert len(list((tmp_path / "readings").glob("*.damaged-*"))) >= 1
+    assert await store.loaded() == 0
+    assert [row[2] for row in await everything(store)] == [1.0]
+    assert (await store.load(1, received(old, T0))).duplicate == 1
+    await store.close()
+    store = DuckReadings(tmp_path / "readings")
+    assert (await store.load(2, received(new, T0 + MONTH))).stored == 2
+    assert [row[2] for row in await everything(store)] == [1.0, 2.0, 3.0]
+    await store.close()
+    store = DuckReadings(tmp_path / "readings")
+    assert (store.damage, await store.loaded()) == ([], 2)
+    await store.close()
+
+
+async def test_refilling_goes_on_after_an_interruption(store: DuckReadings, tmp_path: Path) -> None:
+    await store.load(1, received(batch_of([(1, 1, 1.0)]), T0))
+    await store.load(2, received(batch_of([(1, 2, 2.0)]), T0))
+    await store.load(3, received(batch_of([(1, 3, 3.0)]), T0 + MONTH))
+    await store.close()
+    flip(tmp_path / "readings" / "readings-2023-11.duckdb", 2)
+    store = DuckReadings(tmp_path / "readings")
+    assert (await store.loaded(), await store.highest_seq()) == (0, 3)
+    await store.load(1, received(batch_of([(1, 1, 1.0)]), T0))
+    await store.close()
+    store = DuckReadings(tmp_path / "readings")
+    assert (await store.loaded(), await store.highest_seq()) == (0, 3)
+    for seq, row in enumerate([(1, 1, 1.0), (1, 2, 2.0)], start=1):
+        await store.load(seq, received(batch_of([row]), T0))
+    await store.load(3, received(batch_of([(1, 3, 3.0)]), T0 + MONTH))
+    assert [row[2] for row in await everything(store)] == [1.0, 2.0, 3.0]
+    await store.close()
+    again = DuckReadings(tmp_path / "readings")
+    assert await again.loaded() == 3
+    await again.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_start_never_fails_because_of_flipped_bits(store: DuckReadings, tmp_path: Path, seed: int) -> None:
+    count = 20_000
+    times = T0 + np.arange(count) * 1000
+    batch = ReadingBatch.build(np.arange(count) % 50, times, times, np.random.default_rng(1).random(count))
+    await store.load(1, batch)
+    if seed % 2:
+        await store.checkpoint()
+    await store.close()
+    path = tmp_path / "readings" / "readings-2023-11.duckdb"
+    data = bytearray(path.read_bytes())
+    data[random.Random(seed).randrange(len(data))] ^= 4
+    path.write_bytes(data)
+    store = DuckReadings(tmp_path / "readings")
+    if await store.loaded() == 0:
+        assert store.damage == [path.name]
+        assert (await store.load(1, batch)).stored == count
+    found = await store.history(np.arange(50, dtype=np.uint32), 0, 2**62)
+    assert found.value.sum() == pytest.approx(batch.value.sum())
+    await store.close()
