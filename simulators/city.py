@@ -204,17 +204,25 @@ class City:
         return np.asarray(self._pipe_m3 * (gauge_kpa + BASE_KPA) / BASE_KPA * BASE_K / gas_k, dtype=np.float64)
 
     def _extend(self, hour: int) -> None:
-        """Sum up whole days until the registers at `hour` are known."""
+        """Sum up whole days until the registers at `hour` are known.
+
+        Always day by day: other pieces would round differently, and a restart must find the same registers.
+        """
         known = self._supply_flow.shape[0]
         wanted = hour - self.plan.start_hour
         if wanted <= known:
             return
-        count = -(-(wanted - known) // _CHUNK_H) * _CHUNK_H
-        flows = self.flows(self.plan.start_hour + known, count)
-        self._customer_sum = _continue(self._customer_sum, flows.counted)
-        self._supply_sum = _continue(self._supply_sum, flows.supply)
-        self._supply_flow = np.concatenate([self._supply_flow, flows.supply])
-        self._pressure = np.concatenate([self._pressure[:known], flows.pressure_kpa])
+        customer, supply = [self._customer_sum], [self._supply_sum]
+        flow, pressure = [self._supply_flow], [self._pressure[:known]]
+        for first in range(known, wanted, _CHUNK_H):
+            flows = self.flows(self.plan.start_hour + first, _CHUNK_H)
+            customer.append(customer[-1][-1] + np.cumsum(flows.counted, axis=0))
+            supply.append(supply[-1][-1] + np.cumsum(flows.supply, axis=0))
+            flow.append(flows.supply)
+            pressure.append(flows.pressure_kpa[:-1])
+            edge = flows.pressure_kpa[-1:]
+        self._customer_sum, self._supply_sum = np.concatenate(customer), np.concatenate(supply)
+        self._supply_flow, self._pressure = np.concatenate(flow), np.concatenate([*pressure, edge])
 
     def registers(self, at_us: NDArray[np.int64] | int) -> Registers:
         """Return registers at moments not before the begin of the history (us UTC); linear within an hour."""
@@ -305,10 +313,6 @@ class City:
             Quantity.GAS_LEL_PCT: np.abs(0.15 * jitter[4]) + gas_lel_pct(self.faults, station.station_id, at_us),
             Quantity.VALVE: np.ones(len(at_us)),
         }
-
-
-def _continue(sums: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.concatenate([sums, sums[-1] + np.cumsum(steps, axis=0)])
 
 
 def _between(table: NDArray[np.float64], row: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.float64]:

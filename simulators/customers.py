@@ -149,10 +149,11 @@ def hourly_use(seed: int, customers: Customers, hours: NDArray[np.int64]) -> NDA
     key = customers.key[None, :]
     present = ~_away(seed, customers, days)[row]
     cold = np.maximum(0.0, HEATING_LIMIT_C - weather.slow_air_c(seed, hours - 6.0))[:, None]
-    mood = np.exp(0.16 * noise.normal(seed, _STREAM_DAY, key, days[:, None]) - 0.0128)[row]
+    business = customers.kind == COMMERCIAL
+    spread = np.where(business, 0.07, 0.16)
+    mood = np.exp(spread * noise.normal(seed, _STREAM_DAY, key, days[:, None]) - spread**2 / 2.0)[row]
     flicker = np.exp(0.45 * noise.normal(seed, _STREAM_HOUR, key, hours[:, None]) - 0.10125)
     weekend = ((days + 3) % 7 >= 5)[row][:, None]
-    business = customers.kind == COMMERCIAL
     habit = np.where(business, 0.75 + 0.4 * noise.uniform(seed, _STREAM_HABIT, customers.key), 1.08)
     steady_shape = np.where(business, _SHAPES[2][hour_of_day][:, None], _SHAPES[1][hour_of_day][:, None])
     steady = customers.steady_m3_d * steady_shape * np.where(weekend, habit, 1.0)
