@@ -308,3 +308,17 @@ def test_the_example_of_the_documents_is_a_valid_configuration(tmp_path: Path) -
     file.write_text(example.replace("timeout_s", "time_out_s"))
     with pytest.raises(ConfigError, match="time_out_s"):
         load(file)
+
+
+def test_every_route_is_documented() -> None:
+    found = re.findall(
+        r'@router\.(get|post|put|patch|delete)\("([^"]+)"',
+        "\n".join(path.read_text() for path in sorted((ROOT / "api" / "routes").glob("*.py"))),
+    )
+    text = (ROOT / "docs" / "api.md").read_text()
+    assert len(found) > 15
+    assert not [f"{method.upper()} {path}" for method, path in found if not route_is_named(text, method, path)]
+
+
+def route_is_named(text: str, method: str, path: str) -> bool:
+    return f"`{method.upper()} {path}`" in text or f"`{path}`" in text
