@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from collectors.decode import bad, decode_identity, make_decoder
 from collectors.plan import Limits, Request, hull, plan
 from gateway.errors import TransientError
-from gateway.model.profile import PointSpec, Profile, Span, width
+from gateway.model.profile import PointSpec, Profile, RegisterTable, Span, width
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, point_id, quality
 
 MAX_EXTRA_REQUESTS = 16
@@ -235,10 +235,21 @@ class Unit:
         if search is None:
             return
         search.good += 1
-        first, last = search.left.start + search.left.count, search.right.start - 1
-        if search.good == 2 and first <= last:
-            self.state.gaps[Span(search.left.table, first, last)] = now_us
-            self.state.plans.clear()
+        if search.good == 2:
+            between = range(search.left.start + search.left.count, search.right.start)
+            for span in self._unneeded(search.left.table, between):
+                self.state.gaps[span] = now_us
+                self.state.plans.clear()
+
+    def _unneeded(self, table: RegisterTable, addresses: range) -> list[Span]:
+        """Return those of the addresses on which no point stands that the device may have."""
+        needed = {
+            address
+            for row, spec in enumerate(self.specs)
+            if spec.table is table and row not in self.state.holes
+            for address in range(max(spec.address, addresses.start), min(spec.end, addresses.stop))
+        }
+        return [Span(table, address, address) for address in addresses if address not in needed]
 
     def _forget_old_holes(self, now_us: int) -> None:
         """Let each hole be tried again once a day: the device may have been repaired or given a new program."""
@@ -256,8 +267,12 @@ class Unit:
 
     def plan_rows(self, rows: Sequence[int]) -> tuple[Request, ...]:
         """Return the requests for these rows, around all holes that are known."""
-        gaps = tuple(self.state.gaps)
-        torn = {self.specs[row].together for row in self.state.holes} | self._torn_by(gaps)
+        holes = [self.specs[row] for row in self.state.holes]
+        gaps = (
+            *self.state.gaps,
+            *(span for hole in holes for span in self._unneeded(hole.table, range(hole.address, hole.end))),
+        )
+        torn = {hole.together for hole in holes} | self._torn_by(gaps)
         chosen = [self.specs[row] for row in rows]
         specs = [replace(spec, together="") if spec.together in torn else spec for spec in chosen]
         return tuple(

@@ -1,0 +1,360 @@
+import asyncio
+import json
+import ssl
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from iotcore.broker import Broker
+from paho.mqtt.enums import CallbackAPIVersion
+
+from collectors.mqtt import MqttCollector, MqttConfig, tls_context
+from gateway.errors import ConfigError, PermanentError, TransientError
+from gateway.model.reading import GOOD
+from gateway.ports import Delivery
+from gateway.runtime.clock import ManualClock
+from gateway.runtime.runner import PushRunner
+from tests.collectors.sites import MemoryRegistry, network
+from tests.services import Server
+
+NOW_US = 1_768_435_200_000_000
+T_MS = 1_768_435_100_000
+
+
+class Publisher:
+    """An independent peer: paho, QoS 1, each message confirmed by the broker before `send` returns."""
+
+    def __init__(self, port: int) -> None:
+        self.client = paho.Client(CallbackAPIVersion.VERSION2)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+
+    def send(self, *messages: tuple[str, bytes], retain: bool = False) -> None:
+        self.client.max_inflight_messages_set(1000)
+        sent = [self.client.publish(topic, payload, qos=1, retain=retain) for topic, payload in messages]
+        for one in sent:
+            one.wait_for_publish(10)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def message(meter: str, number: int, **more: Any) -> tuple[str, bytes]:
+    body = {"id": meter, "readings": [{"t": T_MS + number, "v": number}], **more}
+    return f"{PREFIX}/{meter}/up", json.dumps(body).encode()
+
+
+PREFIX = "collect"
+
+
+@pytest.fixture(params=["mosquitto", "iotcore"])
+def broker_port(request: pytest.FixtureRequest) -> Iterator[int]:
+    if request.param == "mosquitto":
+        yield request.getfixturevalue("mosquitto").port
+        return
+    with Broker(port=request.getfixturevalue("free_port")(), listen="127.0.0.1") as broker:
+        yield broker.port
+
+
+@pytest.fixture
+def source(request: pytest.FixtureRequest) -> Callable[..., MqttCollector]:
+    def make(port: int, **changes: Any) -> MqttCollector:
+        table = {
+            "name": "meters",
+            "url": f"mqtt://127.0.0.1:{port}",
+            "version": "3.1.1",
+            "client_id": f"gasgate-{request.node.name}"[:60].replace("[", "-").replace("]", ""),
+            "timeout_s": 5.0,
+            "topic": [
+                {
+                    "filter": f"{PREFIX}/{{meter}}/up",
+                    "identity": "$.id",
+                    "each": "$.readings[*]",
+                    "time": {"path": "t", "as": "epoch_ms"},
+                    "values": {"register_measured_m3": {"path": "v", "scale": 0.001}},
+                }
+            ],
+            **changes,
+        }
+        return MqttCollector(MqttConfig.model_validate(table), MemoryRegistry(), network(), ManualClock(NOW_US))
+
+    return make
+
+
+@pytest.fixture
+def publisher(broker_port: int) -> Iterator[Publisher]:
+    peer = Publisher(broker_port)
+    yield peer
+    peer.close()
+
+
+@asynccontextmanager
+async def opened(collector: MqttCollector) -> AsyncIterator[AsyncIterator[Delivery]]:
+    await collector.open()
+    try:
+        yield collector.deliveries()
+    finally:
+        await collector.close()
+
+
+async def take(deliveries: AsyncIterator[Delivery], count: int, *, ack: bool = True) -> list[Delivery]:
+    got: list[Delivery] = []
+    async with asyncio.timeout(9):
+        while len(got) < count:
+            got.append(await anext(deliveries))
+            if ack and (acknowledge := got[-1].ack):
+                await acknowledge()
+    return got
+
+
+def registers(deliveries: list[Delivery]) -> list[float]:
+    return [round(float(value) * 1000) for delivery in deliveries for value in delivery.batch.value]
+
+
+@pytest.mark.parametrize("version", ["3.1.1", 5])
+async def test_messages_become_batches_in_order(
+    broker_port: int, publisher: Publisher, source: Any, version: Any, request: pytest.FixtureRequest
+) -> None:
+    if version == 5 and "iotcore" in request.node.name:
+        version = "3.1.1"
+    collector = source(broker_port, version=version)
+    async with opened(collector) as deliveries:
+        await asyncio.to_thread(publisher.send, *(message("M-000001", number) for number in range(50)))
+        got = await take(deliveries, 50)
+    assert registers(got) == list(range(50))
+    assert [delivery.batch.source_time[0] for delivery in got] == [(T_MS + number) * 1000 for number in range(50)]
+    assert {int(delivery.batch.quality[0]) for delivery in got} == {GOOD}
+    assert {int(delivery.batch.received_time[0]) for delivery in got} == {NOW_US}
+    assert {delivery.digest for delivery in got} == {b""}
+
+
+async def test_what_was_not_acked_comes_again(broker_port: int, publisher: Publisher, source: Any) -> None:
+    async with opened(source(broker_port)) as deliveries:
+        await asyncio.to_thread(publisher.send, *(message("M-000001", number) for number in range(10)))
+        first = await take(deliveries, 4)
+        lost = await take(deliveries, 6, ack=False)
+    assert registers(first + lost) == list(range(10))
+    async with opened(source(broker_port)) as deliveries:
+        again = await take(deliveries, 6)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(deliveries), 0.3)
+    assert sorted(registers(again)) == registers(lost)
+
+
+async def test_an_ack_of_a_lost_connection_is_dropped_silently(
+    broker_port: int, publisher: Publisher, source: Any
+) -> None:
+    collector = source(broker_port)
+    async with opened(collector) as deliveries:
+        await asyncio.to_thread(publisher.send, message("M-000001", 1))
+        (old,) = await take(deliveries, 1, ack=False)
+        await collector.open()
+        assert old.ack is not None
+        await old.ack()
+        (again,) = await take(collector.deliveries(), 1)
+    assert registers([again]) == [1]
+
+
+async def test_messages_of_the_night_wait_in_the_session(mosquitto: Server, source: Any) -> None:
+    async with opened(source(mosquitto.port)):
+        pass
+    peer = Publisher(mosquitto.port)
+    await asyncio.to_thread(peer.send, *(message("M-000002", number) for number in range(5000)))
+    peer.close()
+    async with opened(source(mosquitto.port)) as deliveries:
+        got = await take(deliveries, 5000)
+    assert registers(got) == list(range(5000))
+
+
+async def test_unreadable_messages_stop_nothing(broker_port: int, publisher: Publisher, source: Any) -> None:
+    junk = [(f"{PREFIX}/M-000001/up", b"\x00not json") for _ in range(4998)]
+    wrong = [message("M-999999", 1), (f"{PREFIX}/M-000001/up", message("M-000002", 1)[1])]
+    async with opened(source(broker_port)) as deliveries:
+        sending = asyncio.to_thread(publisher.send, *junk, *wrong, message("M-000003", 7))
+        got, _ = await asyncio.gather(take(deliveries, 5001), sending)
+    assert registers(got[-1:]) == [7]
+    dead = [letter for delivery in got for letter in delivery.dead]
+    assert len(dead) == 5000
+    assert {letter.reason for letter in dead} == {
+        "not JSON",
+        "unknown meter in the topic",
+        "identity: the message is of another meter than its topic",
+    }
+    assert (dead[0].source, dead[0].topic, dead[0].payload) == ("meters", f"{PREFIX}/M-000001/up", b"\x00not json")
+    assert all(len(delivery.batch) == 0 for delivery in got[:-1])
+
+
+async def test_a_huge_message_is_dead_and_the_next_one_lives(
+    broker_port: int, publisher: Publisher, source: Any, request: pytest.FixtureRequest
+) -> None:
+    if "iotcore" in request.node.name:
+        pytest.skip("this broker refuses packets of that size itself")
+    async with opened(source(broker_port)) as deliveries:
+        huge = (f"{PREFIX}/M-000001/up", b" " * 1_000_000)
+        await asyncio.to_thread(publisher.send, huge, message("M-000001", 5))
+        got = await take(deliveries, 2)
+    assert got[0].dead[0].reason.startswith("too large")
+    assert len(got[0].dead[0].payload) == 16 * 1024
+    assert registers(got) == [5]
+
+
+async def test_without_a_source_time_a_redelivery_has_the_same_digest(mosquitto: Server, source: Any) -> None:
+    topic = {"filter": f"{PREFIX}/{{meter}}/now", "values": {"battery_v": "b"}}
+    peer = Publisher(mosquitto.port)
+    async with opened(source(mosquitto.port, topic=[topic])) as deliveries:
+        await asyncio.to_thread(peer.send, (f"{PREFIX}/M-000001/now", b'{"b":3.6}'))
+        (first,) = await take(deliveries, 1, ack=False)
+    async with opened(source(mosquitto.port, topic=[topic])) as deliveries:
+        (again,) = await take(deliveries, 1)
+        await asyncio.to_thread(peer.send, (f"{PREFIX}/M-000002/now", b'{"b":3.6}'))
+        (other,) = await take(deliveries, 1)
+    peer.close()
+    assert first.digest == again.digest != b""
+    assert other.digest != first.digest
+
+
+async def test_a_retained_message_without_time_is_no_reading(mosquitto: Server, source: Any) -> None:
+    topic = {"filter": f"{PREFIX}/{{meter}}/kept", "values": {"battery_v": "b"}}
+    peer = Publisher(mosquitto.port)
+    await asyncio.to_thread(peer.send, (f"{PREFIX}/M-000001/kept", b'{"b":3.6}'), retain=True)
+    async with opened(source(mosquitto.port, topic=[topic])) as deliveries:
+        (delivery,) = await take(deliveries, 1)
+    await asyncio.to_thread(peer.send, (f"{PREFIX}/M-000001/kept", b""), retain=True)
+    peer.close()
+    assert len(delivery.batch) == 0
+    assert delivery.dead == ()
+
+
+async def test_a_restarted_broker_is_found_again_and_nothing_is_lost(
+    mosquitto: Server, source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.runtime.runner.FIRST_RECONNECT_S", 0.1)
+    got: list[Delivery] = []
+    seen = threading.Event()
+
+    async def put(delivery: Delivery) -> None:
+        got.append(delivery)
+        assert delivery.ack is not None
+        await delivery.ack()
+        if len(set(registers(got))) in (100, 200):
+            seen.set()
+
+    runner = PushRunner(source(mosquitto.port), put, ManualClock(NOW_US))
+    task = asyncio.create_task(runner.run())
+    for batch in range(2):
+        while runner.link_states()[0].up is not True:
+            await asyncio.sleep(0.02)
+        peer = Publisher(mosquitto.port)
+        numbers = range(100 * batch, 100 * batch + 100)
+        await asyncio.to_thread(peer.send, *(message("M-000001", number) for number in numbers))
+        assert await asyncio.to_thread(seen.wait, 5)
+        seen.clear()
+        peer.close()
+        await asyncio.to_thread(mosquitto.stop)
+        while runner.link_states()[0].up is True:
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(mosquitto.start)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert sorted(set(registers(got))) == list(range(200))
+    assert runner.link_states()[0].deliveries == len(got)
+
+
+async def test_a_second_gateway_takes_over_and_the_first_does_not_fight(mosquitto: Server, source: Any) -> None:
+    async with opened(source(mosquitto.port, version=5)) as first:
+        waiting = asyncio.ensure_future(anext(first))
+        await asyncio.sleep(0.05)
+        async with opened(source(mosquitto.port, version=5)):
+            with pytest.raises(PermanentError, match="another client has taken over"):
+                await asyncio.wait_for(waiting, 5)
+
+
+async def test_no_broker_is_transient(free_port: Callable[[], int], source: Any) -> None:
+    collector = source(free_port())
+    with pytest.raises(TransientError, match="mqtt://127"):
+        await collector.open()
+    await collector.close()
+    await collector.close()
+
+
+async def test_a_broker_that_hangs_is_transient(source: Any) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    with pytest.raises(TransientError):
+        await source(server.sockets[0].getsockname()[1], timeout_s=0.3).open()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"url": "http://x"}, "mqtt://host:port"),
+        ({"version": 4}, "version"),
+        ({"client_id": ""}, "client_id"),
+        ({"topic": []}, "topic"),
+        ({"password": {"env": "A", "file": "b"}}, "name one source"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(source: Any, changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        source(1883, **changes)
+
+
+def test_a_path_that_is_none_is_refused(source: Any) -> None:
+    topic = {"filter": "x/{meter}", "values": {"flags": "a..b"}}
+    with pytest.raises((ConfigError, ValueError), match="is no path"):
+        source(1883, topic=[topic])
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    subprocess.run([*command, *subject, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+async def test_tls_checks_who_answers(tmp_path: Path, source: Any, free_port: Callable[[], int]) -> None:
+    cert, key = certificate(tmp_path)
+    port = free_port()
+    config = tmp_path / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\ncertfile {cert}\nkeyfile {key}\n")
+    broker = subprocess.Popen(["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        await asyncio.sleep(0.5)
+        trusting = source(1, url=f"mqtts://localhost:{port}", ca=cert)
+        async with opened(trusting):
+            pass
+        for stranger in ({"url": f"mqtts://127.0.0.1:{port}", "ca": cert}, {"url": f"mqtts://localhost:{port}"}):
+            with pytest.raises(TransientError, match="certificate verify failed|doesn't match|not valid"):
+                await source(1, **stranger).open()
+    finally:
+        broker.terminate()
+        broker.wait(5)
+
+
+def test_tls_is_1_2_or_newer_and_missing_files_are_named(tmp_path: Path, source: Any) -> None:
+    table = {"name": "m", "url": "mqtts://x", "client_id": "c", "topic": source(1)._config.topics}
+    assert tls_context(MqttConfig.model_validate(table)).minimum_version is ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ConfigError, match="certificate files"):
+        tls_context(MqttConfig.model_validate({**table, "ca": tmp_path / "gone.pem"}))
+
+
+async def test_the_password_is_read_when_connecting_and_never_shown(
+    source: Any, mosquitto: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collector = source(mosquitto.port, username="u", password={"env": "MQTT_TEST_SECRET"})
+    with pytest.raises(ConfigError, match="MQTT_TEST_SECRET"):
+        await collector.open()
+    monkeypatch.setenv("MQTT_TEST_SECRET", "hush-hush")
+    async with opened(collector):
+        assert "hush" not in repr(collector._config)
