@@ -1,1 +1,25 @@
 """From findings and limits to alarms, from alarms to tickets."""
+
+from __future__ import annotations
+
+from alarms.detectors.accounts import ClosedValveDetector, UnauthorisedDetector
+from alarms.detectors.balance import BalanceDetector
+from alarms.detectors.ic_card import CreditDetector
+from alarms.detectors.non_moving import NonMovingDetector
+from alarms.detectors.silent import SilentDetector
+from alarms.detectors.theft import TheftDetector
+from alarms.tickets.webhook import WebhookSink
+
+TICKET_SINKS = {"webhook": WebhookSink}
+"""Every kind of ticketing system; the key is the `kind` of its table in the configuration."""
+
+DETECTORS = {
+    "leak": BalanceDetector,
+    "non_moving": NonMovingDetector,
+    "theft": TheftDetector,
+    "unauthorised": UnauthorisedDetector,
+    "flow_when_closed": ClosedValveDetector,
+    "ic_mismatch": CreditDetector,
+    "silent": SilentDetector,
+}
+"""Every kind of finding and the class that judges it, made with a `CityModel`."""

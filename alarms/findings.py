@@ -26,6 +26,8 @@ class EpisodeConfig:
     """change of the size, as a share of the size before"""
     same_onset: timedelta = timedelta(days=3)
     """an onset this near to that of a settled finding is the same evidence"""
+    remembers: timedelta = timedelta(days=42)
+    """a pass that looks back 60 days cannot say that what began longer ago than this has ended"""
     ends_after: timedelta = timedelta(days=3)
     """a finding ends when its subject was judged normal, this long after the finding was last seen"""
 
@@ -66,22 +68,43 @@ def update(
             if old is not None and old.status is FindingStatus.OPEN:
                 if _changed(old, new, config):
                     updated.append(replace(new, detected_at=old.detected_at, episode_no=old.episode_no))
-            elif not _told(newest, new) and (old is None or not _settled(old, new, config)):
+            elif not _told(newest, new, config) and (old is None or not _settled(old, new, config)):
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
         normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
         for (kind, subject), finding in newest.items():
             if kind != detection.condition or finding.status is not FindingStatus.OPEN or subject not in normal:
                 continue
-            if now - seen.get((kind, subject), finding.detected_at) >= config.ends_after:
+            if (
+                now - finding.onset <= config.remembers
+                and now - seen.get((kind, subject), finding.detected_at) >= config.ends_after
+            ):
                 ended.append(replace(finding, status=FindingStatus.ENDED))
     return Changes(tuple(raised), tuple(updated), tuple(ended))
 
 
-def _told(newest: Mapping[tuple[str, str], Finding], new: Finding) -> bool:
-    """Say whether the meter is open already under another name for the same cause."""
-    rivals = SAME_CAUSE - {new.kind} if new.kind in SAME_CAUSE else frozenset()
-    others = (newest.get((kind, new.subject)) for kind in rivals)
-    return any(other is not None and other.status is FindingStatus.OPEN for other in others)
+def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: EpisodeConfig) -> bool:
+    """Say whether the same cause is open already under another name.
+
+    That is another kind for the same meter, or, for a leak, a meter of the zone that began to count less then.
+    """
+    if new.kind in SAME_CAUSE:
+        others = (newest.get((kind, new.subject)) for kind in SAME_CAUSE - {new.kind})
+        return any(other is not None and other.status is FindingStatus.OPEN for other in others)
+    if new.kind not in ZONE_KINDS:
+        return False
+    return any(
+        other.kind in SAME_CAUSE
+        and other.status is FindingStatus.OPEN
+        and other.zone == new.zone
+        and abs(other.onset - new.onset) <= config.same_onset
+        and _alike(other.estimate_m3_per_day, new.estimate_m3_per_day)
+        for other in newest.values()
+    )
+
+
+def _alike(one: float | None, other: float | None) -> bool:
+    """Say whether two sizes are within a factor of two."""
+    return one is not None and other is not None and one > 0 and other > 0 and 0.5 <= one / other <= 2.0
 
 
 def _finding(detection: Detection, row: int, now: datetime, zone_of: Callable[[str], str]) -> Finding:

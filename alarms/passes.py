@@ -9,13 +9,16 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from alarms.analysis.city import CityModel, SiteFigures
+from alarms.analysis.city import AccountChange, CityModel, SiteFigures
 from alarms.analysis.loss import loss_rows
 from alarms.analysis.study import StudyConfig, study
+from alarms.detectors.accounts import ClosedValveDetector, UnauthorisedDetector
 from alarms.detectors.balance import BalanceDetector
+from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.non_moving import NonMovingDetector
+from alarms.detectors.silent import SilentDetector
 from alarms.detectors.theft import TheftDetector
-from gateway.meterdata.align import Exchanges, Registers, Series, at_times, between
+from gateway.meterdata.align import Exchanges, Registers, Series, at_times, between, held
 from gateway.model.finding import Detection, LossRow
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
@@ -23,6 +26,8 @@ from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, Reason, Window, from_us, split_point
 
 REGISTERS = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
+REGISTER_SPAN_H = 72.0
+"""registers, and the credit that must follow them, are joined by straight lines over at most this"""
 NOT_USED = (Reason.CONFLICT, Reason.CLOCK_AHEAD)
 """uncertain readings that no volume is made of"""
 
@@ -68,10 +73,15 @@ def daily_pass(city: CityData, until_us: int, *, lookback_days: int = 60) -> Pas
     known = study(city.model, windows, from_us(until_us), city.config)
     if not known.balance.days:
         return PassResult(until_us, (), ())
+    now = from_us(until_us)
     detections = (
         BalanceDetector(city.model, city.config).judge(known),
         NonMovingDetector(city.model, city.config).judge(known),
         TheftDetector(city.model, city.config).judge(known),
+        UnauthorisedDetector(city.model).detect(windows, now),
+        ClosedValveDetector(city.model).detect(windows, now),
+        CreditDetector(city.model).detect(windows, now),
+        SilentDetector(city.model).detect(windows, now),
     )
     return PassResult(until_us, tuple(loss_rows(known.balance, city.config.loss)), detections)
 
@@ -92,10 +102,15 @@ def daily_windows(city: CityData, until_us: int, lookback_days: int) -> dict[Qua
             series = known[quantity]
             exchanges = _exchanges(city.exchanges, series.assets, until_us)
             facts = register_facts(city.model.network, series.assets)
-            windows[quantity] = at_times(series, bounds, facts, exchanges, quantity)
+            windows[quantity] = at_times(series, bounds, facts, exchanges, quantity, span_h=REGISTER_SPAN_H)
     if Quantity.PRESSURE_GAUGE_KPA in known:
         pressure = known[Quantity.PRESSURE_GAUGE_KPA]
         windows[Quantity.PRESSURE_GAUGE_KPA] = between(pressure, bounds, Quantity.PRESSURE_GAUGE_KPA)
+    if Quantity.VALVE in known:
+        windows[Quantity.VALVE] = held(known[Quantity.VALVE], bounds, Quantity.VALVE)
+    for quantity in (Quantity.PURCHASED_M3, Quantity.BALANCE_M3):
+        if quantity in known:
+            windows[quantity] = between(known[quantity], bounds, quantity, span_h=REGISTER_SPAN_H)
     return windows
 
 
@@ -162,6 +177,7 @@ def city_from_batch(
     *,
     weather: Mapping[date, float] | None = None,
     exchanges: Iterable[Exchange] = (),
+    accounts: Mapping[str, tuple[AccountChange, ...]] | None = None,
     config: StudyConfig | None = None,
 ) -> CityData:
     """Make a city of stored readings; `names` gives the point of each index that occurs in `batch`."""
@@ -182,5 +198,5 @@ def city_from_batch(
             rows.quality,
         )
         series[quantity] = make_series(network, quantity, [asset for _, asset in points], own)
-    model = CityModel(network, gas_day, figures, dict(weather or {}))
+    model = CityModel(network, gas_day, figures, dict(weather or {}), accounts=dict(accounts or {}))
     return CityData(model, series, tuple(exchanges), config or StudyConfig())

@@ -147,7 +147,7 @@ def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
         if case is None or (case.meter < 0 and any(other.meter < 0 for other in cases)):
             break
         cases.append(case)
-        trial = replace(trial, loss=trial.loss - case.missing)
+        trial = trial.without(case)
     return cases
 
 
@@ -261,18 +261,25 @@ class _Trial:
         """Return how far the loss goes along with each deficit, and the log likelihood ratio of its being the cause."""
         past, heavy = self.past, np.where(seen, self.weight[:, None], 0.0)
         lost, supplied = (column[:, None] for column in self.lost())
+        usual = past.rate[:, None]
 
         def along(column: Floats) -> Floats:
             """Sum weight x column x deficit over the days since each first day."""
             deficit = past.base * since(heavy * column) + past.slope * since(heavy * column * shape)
             return np.asarray(deficit - since(heavy * column * use))
 
-        shrink = self.shrink[:, None]
-        pull = shrink * (along(lost) - past.rate[:, None] * along(supplied))
+        shrink, count = self.shrink[:, None], since(seen.astype(np.float64))
+        pull = shrink * (along(lost) - usual * along(supplied))
         mass = shrink * (past.base * along(np.ones_like(use)) + past.slope * along(shape) - along(use))
+        excess = since(heavy * lost**2) - 2.0 * usual * since(heavy * lost * supplied)
+        excess = shrink * (excess + usual**2 * since(heavy * supplied**2))
+        # a customer's own ups and downs, which peers cannot foretell, come on top of the zone's noise
+        trust = 1.0 / (1.0 + past.variance * since(heavy) / np.maximum(count, 1.0))
         prior = self.config.size_sigma**-2
-        ratio = 0.5 * ((pull + prior) ** 2 / (mass + prior) - prior) - 0.5 * np.log1p(mass / prior)
-        return pull, ratio
+        ratio = 0.5 * ((trust * pull + prior) ** 2 / (trust * mass + prior) - prior) - 0.5 * np.log1p(
+            trust * mass / prior
+        )
+        return pull, ratio + 0.5 * (1.0 - trust) * excess + 0.5 * count * np.log(trust)
 
     def _at_rest(self) -> Flags:
         """Mark the days of each meter's rest that lasts until now, (d, m)."""
@@ -288,6 +295,15 @@ class _Trial:
         stay = stay + (1.0 - config.long_share) * np.exp(-count / config.short_absence_d)
         away = np.maximum(config.less_use_rate, self.zone.absences) * stay
         return fault, np.log(np.where(at_rest, away, config.less_use_rate))
+
+    def without(self, case: Case) -> _Trial:
+        """Return the trial of what a case leaves unexplained, less certain by what the case is uncertain."""
+        if case.meter < 0:
+            return replace(self, loss=self.loss - case.missing)
+        variance = self.past.variance[case.first_day, case.meter]
+        later = np.arange(len(self.loss)) >= case.first_day
+        weight = np.where(later, self.weight / (1.0 + self.weight * variance), self.weight)
+        return replace(self, loss=self.loss - case.missing, weight=weight)
 
     def best(self, meters: Floats) -> Case | None:
         """Return the most probable hypothesis if it is probable enough."""

@@ -14,6 +14,7 @@ from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network
 
 KELVIN = 273.15
+SHUT = ("closed", "never_opened")
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -27,6 +28,14 @@ class SiteFigures:
     base_pressure_kpa: float = 101.325
     customer_pressure_kpa: float = 101.325
     """mean absolute gas pressure at customer meters"""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """An account that was opened or closed, known at its moment."""
+
+    at_us: int
+    opened: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,24 @@ class CityModel:
     weather: Mapping[date, float] = field(default_factory=dict)
     """mean air temperature of local dates, C; days that have not ended may stand here, they are not looked at"""
     temperature: GasTemperature = GasTemperature()
+    accounts: Mapping[str, tuple[AccountChange, ...]] = field(default_factory=dict)
+    """what changed after the network was described, by meter, oldest first"""
+
+    def shut_days(self, assets: Sequence[str], bounds: NDArray[np.int64]) -> Flags:
+        """Return on which days, from one boundary to the next, an account was closed all the time, (days, assets)."""
+        days = max(len(bounds) - 1, 0)
+        shut = np.zeros((days, len(assets)), dtype=np.bool_)
+        for column, name in enumerate(assets):
+            changes = self.accounts.get(name, ())
+            is_open = self.network.meters[name].account not in SHUT
+            if not changes:
+                shut[:, column] = not is_open
+                continue
+            at = np.array([change.at_us for change in changes], dtype=np.int64)
+            state = np.array([is_open, *(change.opened for change in changes)], dtype=np.bool_)
+            before, after = (np.searchsorted(at, edge, side="right") for edge in (bounds[:-1], bounds[1:]))
+            shut[:, column] = ~state[before] & (before == after)
+        return shut
 
     def tree(self, assets: Sequence[str]) -> ZoneTree:
         """Return the balances over those of the `assets` that are meters."""

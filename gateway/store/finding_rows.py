@@ -78,10 +78,11 @@ def get_finding(connection: Connection, finding_id: int) -> StoredFinding:
 
 def apply_changes(
     connection: Connection,
-    raised: Iterable[Finding],
-    updated: Iterable[Finding],
-    ended: Iterable[Finding],
     now_us: int,
+    *,
+    raised: Iterable[Finding] = (),
+    updated: Iterable[Finding] = (),
+    ended: Iterable[Finding] = (),
 ) -> list[StoredFinding]:
     """Write what a pass changed; return the findings that were raised.
 
@@ -113,7 +114,7 @@ def touch(connection: Connection, subjects: Iterable[tuple[str, str]], now_us: i
 
 
 def record_inspection(
-    connection: Connection, finding_id: int, status: FindingStatus, who: str, now_us: int, note: str = ""
+    connection: Connection, finding_id: int, status: FindingStatus, who: str, now_us: int, *, note: str = ""
 ) -> StoredFinding:
     """Write what an inspection found, and who says so, into finding and audit.
 
