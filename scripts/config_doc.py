@@ -37,6 +37,8 @@ def main() -> int:
     before = DOCUMENT.read_text(encoding="utf-8")
     after = with_table(before)
     if "--check" in sys.argv[1:]:
+        if before != after:
+            print(f"{DOCUMENT.name} is out of date; run: .venv/bin/python scripts/config_doc.py")
         return int(before != after)
     DOCUMENT.write_text(after, encoding="utf-8")
     return 0
