@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, not_, select, update
+from sqlalchemy import Connection, RowMapping, and_, exists, func, not_, select, update
 
 from gateway.model.reading import from_us, to_us
 from gateway.model.ticket import Command, DeliveryState, Ticket, TicketClass, TicketState
@@ -190,7 +190,7 @@ def events_of(connection: Connection, ticket_no: str, *, limit: int = 500) -> li
     query = (
         select(tables.ticket_event)
         .where(column.ticket_no == ticket_no)
-        .order_by(column.version, column.occurred_at, column.id)
+        .order_by(column.version, column.occurred_at, column.source, column.event_id)
         .limit(limit)
     )
     return [_event(row) for row in connection.execute(query).mappings()]
@@ -255,28 +255,31 @@ def due_commands(connection: Connection, sink: str, ticket_class: TicketClass, *
 
     A ticket whose `open` was given up sends nothing more: its receiver would not know what the rest is about.
     """
-    column = tables.outbox.c
-    given_up = and_(column.state == DeliveryState.DEAD.value, column.command != "open")
-    unfinished = and_(column.state != DeliveryState.CONFIRMED.value, not_(given_up))
-    first = select(func.min(column.id).label("id")).where(unfinished).group_by(column.ticket_no).subquery()
-    waiting = [state.value for state in WAITING]
+    column, before = tables.outbox.c, tables.outbox.alias("before").c
+    given_up = and_(before.state == DeliveryState.DEAD.value, before.command != "open")
+    unfinished = and_(before.state != DeliveryState.CONFIRMED.value, not_(given_up))
+    blocked = exists().where(before.ticket_no == column.ticket_no, before.command_no < column.command_no, unfinished)
     query = (
         _outbox()
-        .join(first, first.c.id == column.id)
-        .where(column.sink == sink, column.next_at <= wall_now_s, column.state.in_(waiting))
-        .where(tables.ticket.c.ticket_class == ticket_class.value)
+        .where(column.sink == sink, column.state.in_([state.value for state in WAITING]), column.next_at <= wall_now_s)
+        .where(tables.ticket.c.ticket_class == ticket_class.value, not_(blocked))
         .order_by(column.next_at, column.id)
         .limit(100)
     )
     return [_outbox_row(row) for row in connection.execute(query).mappings()]
 
 
-def next_due_at(connection: Connection) -> float | None:
-    """Return the earliest `next_at` of any unfinished command, real seconds since 1970; None if nothing waits."""
+def outbox_signs(connection: Connection, sinks: Sequence[str]) -> tuple[int, float | None]:
+    """Return (highest row id, earliest `next_at` of what waits for these sinks): cheap enough to ask often.
+
+    The first is 0 and the second None where there is nothing; `next_at` is real seconds since 1970.
+    """
     column = tables.outbox.c
-    query = select(func.min(column.next_at)).where(column.state.in_([state.value for state in WAITING]))
-    found = connection.execute(query).scalar()
-    return None if found is None else float(found)
+    newest = connection.execute(select(func.max(column.id))).scalar()
+    waiting = [state.value for state in WAITING]
+    query = select(func.min(column.next_at)).where(column.state.in_(waiting), column.sink.in_(sinks))
+    due = connection.execute(query).scalar()
+    return int(newest or 0), None if due is None else float(due)
 
 
 def set_delivery(
@@ -294,6 +297,14 @@ def set_delivery(
         .where(tables.outbox.c.id == row_id)
         .values(state=state.value, attempts=attempts, next_at=next_at, last_error=error[:500])
     )
+
+
+def lease(connection: Connection, row_id: int) -> bool:
+    """Mark a waiting command as being sent; False if another worker has it."""
+    column = tables.outbox.c
+    waiting = [state.value for state in WAITING]
+    query = update(tables.outbox).where(column.id == row_id, column.state.in_(waiting))
+    return bool(connection.execute(query.values(state=DeliveryState.SENDING.value)).rowcount)
 
 
 def set_confirmed(connection: Connection, row_id: int, *, attempts: int, at: datetime, wall_now_s: float) -> None:

@@ -1,0 +1,250 @@
+"""Delivers what the outbox holds: a lane per sink and class, so that a slow endpoint holds nobody else.
+
+A command is leased (SENDING) in one transaction, sent, and settled in another. Whoever dies in between leaves it
+SENDING, and the next start makes it UNKNOWN: looked up by key before it is sent again. Retries count real seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.errors import ConfigError, GatewayError, TransientError
+from gateway.model.ticket import (
+    Attempt,
+    Confirmed,
+    DeliveryState,
+    ExternalTicket,
+    Misconfigured,
+    Outcome,
+    Refused,
+    TicketClass,
+    Unknown,
+)
+from gateway.ports import Clock, TicketSink
+from gateway.store import ticket_rows
+from gateway.store.state import State
+
+LOOK_EVERY_S = 0.05
+AT_ONCE = 8
+"""commands of one lane that may be under way together; never two of one ticket"""
+JITTER = 0.2
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """How a class is delivered; real seconds."""
+
+    gaps_s: tuple[float, ...]
+    """pause after each attempt; the last one repeats if the lane never ends by count"""
+    connect_s: float
+    total_s: float
+    ends_after_s: float | None
+    """None: it never ends"""
+    ends_after_attempts: int | None = None
+
+
+LANES: Mapping[TicketClass, Lane] = {
+    TicketClass.EMERGENCY: Lane((1, 1, 2, 4, 7, 15), 2, 5, None),
+    TicketClass.URGENT: Lane((5, 10, 15, 30, 60, 300), 3, 10, 24 * 3600),
+    TicketClass.CHECK: Lane((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), 5, 20, None, 10),
+}
+
+
+def sinks_by_class(
+    sinks: Mapping[str, TicketSink], classes: Mapping[str, Sequence[TicketClass]]
+) -> dict[TicketClass, str]:
+    """Return which sink gets which class: the first one that names it.
+
+    Raises ConfigError if EMERGENCY would go to a sink that can neither create once by key nor look up.
+    """
+    chosen: dict[TicketClass, str] = {}
+    for name, sink in sinks.items():
+        able = sink.capabilities.create_once and sink.capabilities.lookup
+        if TicketClass.EMERGENCY in classes[name] and not able:
+            raise ConfigError([f"ticket_sink {name}: cannot take EMERGENCY: it cannot look up tickets by their key"])
+        for ticket_class in classes[name]:
+            chosen.setdefault(ticket_class, name)
+    return chosen
+
+
+class OutboxWorker:
+    """The one deliverer of a site; run it in one process only."""
+
+    def __init__(
+        self,
+        state: State,
+        sinks: Mapping[str, TicketSink],
+        clock: Clock,
+        *,
+        lanes: Mapping[TicketClass, Lane] = LANES,
+        wall: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._state, self._sinks, self._clock = state, sinks, clock
+        self._lanes, self._wall = lanes, wall
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._awake = {(name, one): asyncio.Event() for name in sinks for one in lanes}
+
+    async def run(self) -> None:
+        """Deliver until cancelled. What was being sent when an earlier run ended is looked up first."""
+        released = await asyncio.to_thread(self._release)
+        if released:
+            _log.warning("%d commands were being sent when the last run ended; looking them up", released)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(), name="outbox watch")
+            for name, ticket_class in self._awake:
+                group.create_task(self._lane(name, ticket_class), name=f"outbox {name} {ticket_class.value}")
+
+    def wake(self) -> None:
+        """Look at once; call it in the loop's thread after a commit in the same process."""
+        for event in self._awake.values():
+            event.set()
+
+    async def _watch(self) -> None:
+        newest, broken = -1, False
+        while True:
+            try:
+                seen, due = await asyncio.to_thread(self._signs)
+                broken = False
+            except TransientError as error:
+                if not broken:
+                    _log.warning("outbox cannot be read: %s", error)
+                seen, due, broken = newest, None, True
+            if seen != newest or (due is not None and due <= self._wall()):
+                newest = seen
+                self.wake()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _lane(self, name: str, ticket_class: TicketClass) -> None:
+        awake, running = self._awake[name, ticket_class], set[asyncio.Task[None]]()
+        try:
+            while True:
+                await awake.wait()
+                awake.clear()
+                room = AT_ONCE - len(running)
+                rows = await self._due(name, ticket_class) if room else []
+                for row in rows[:room]:
+                    task = asyncio.create_task(self._settle(row), name=f"outbox row {row.id}")
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+                    task.add_done_callback(lambda _: awake.set())
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _due(self, name: str, ticket_class: TicketClass) -> list[ticket_rows.OutboxRow]:
+        try:
+            return await asyncio.to_thread(self._lease_due, name, ticket_class)
+        except TransientError as error:
+            _log.warning("outbox cannot be leased: %s", error)
+            return []
+
+    async def _settle(self, row: ticket_rows.OutboxRow) -> None:
+        """Send one leased command and store what came of it."""
+        try:
+            outcome = await self._send(row)
+        except Exception:  # noqa: BLE001 - one broken sink must not end the lane
+            _log.exception("ticket %s: the sink %s failed", row.command.ticket_no, row.sink)
+            outcome = Unknown("the sink failed; see the log")
+        while True:
+            try:
+                await asyncio.to_thread(self._store, row, outcome)
+            except TransientError as error:
+                _log.warning("ticket %s: outcome not stored yet: %s", row.command.ticket_no, error)
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+    async def _send(self, row: ticket_rows.OutboxRow) -> Outcome:
+        sink, command = self._sinks[row.sink], row.command
+        lane = self._lanes[command.ticket_class]
+        if row.state is DeliveryState.UNKNOWN and command.command == "open" and sink.capabilities.lookup:
+            try:
+                async with asyncio.timeout(lane.total_s):
+                    found = await sink.lookup(command.dedup_key)
+            except (TimeoutError, GatewayError) as error:
+                # Two tickets are better than none when lives are at stake; any other waits for its look-up.
+                if command.ticket_class is not TicketClass.EMERGENCY:
+                    return Unknown(f"look-up failed: {error}"[:200])
+                found = None
+            if found is not None:
+                return _ours(Confirmed(found, duplicate=True), row)
+        outcome = await sink.deliver(command, Attempt(row.attempts + 1, lane.connect_s, lane.total_s))
+        return _ours(outcome, row) if isinstance(outcome, Confirmed) else outcome
+
+    def _release(self) -> int:
+        with self._state.write() as connection:
+            return ticket_rows.release_leases(connection)
+
+    def _signs(self) -> tuple[int, float | None]:
+        with self._state.read() as connection:
+            return ticket_rows.outbox_signs(connection, list(self._sinks))
+
+    def _lease_due(self, name: str, ticket_class: TicketClass) -> list[ticket_rows.OutboxRow]:
+        with self._state.read() as connection:
+            rows = ticket_rows.due_commands(connection, name, ticket_class, wall_now_s=self._wall())
+        if not rows:
+            return []
+        with self._state.write() as connection:
+            return [row for row in rows[:AT_ONCE] if ticket_rows.lease(connection, row.id)]
+
+    def _store(self, row: ticket_rows.OutboxRow, outcome: Outcome) -> None:
+        now, tries = self._wall(), row.attempts + 1
+        with self._state.write() as connection:
+            if isinstance(outcome, Confirmed):
+                ticket_rows.set_confirmed(connection, row.id, attempts=tries, at=self._clock.now(), wall_now_s=now)
+                if row.command.command == "open":
+                    external = outcome.ticket
+                    ticket_rows.set_external(connection, row.command.ticket_no, external.external_id, external.url)
+                return
+            state, next_at = self._next(row, outcome, now)
+            error = outcome.reason
+            ticket_rows.set_delivery(connection, row.id, state, attempts=tries, next_at=next_at, error=error)
+        if state is DeliveryState.DEAD:
+            _log.error("ticket %s: %s given up: %s", row.command.ticket_no, row.command.command, outcome.reason)
+
+    def _next(
+        self, row: ticket_rows.OutboxRow, outcome: Unknown | Refused | Misconfigured, now: float
+    ) -> tuple[DeliveryState, float]:
+        lane, tries = self._lanes[row.command.ticket_class], row.attempts + 1
+        emergency = row.command.ticket_class is TicketClass.EMERGENCY
+        if isinstance(outcome, Refused) or (isinstance(outcome, Misconfigured) and not emergency):
+            return DeliveryState.DEAD, now
+        too_old = lane.ends_after_s is not None and now - row.wall_created_at >= lane.ends_after_s
+        if too_old or (lane.ends_after_attempts is not None and tries >= lane.ends_after_attempts):
+            return DeliveryState.DEAD, now
+        gap = lane.gaps_s[min(tries, len(lane.gaps_s)) - 1]
+        pause = gap * self._rng.uniform(1.0 - JITTER, 1.0 + JITTER)
+        if isinstance(outcome, Unknown):
+            return DeliveryState.UNKNOWN, now + max(pause, outcome.retry_after_s or 0.0)
+        return DeliveryState.RETRY, now + pause
+
+
+def _ours(outcome: Confirmed, row: ticket_rows.OutboxRow) -> Outcome:
+    """Believe a confirmation only if key and moment are ours: a used key must never swallow a new leak."""
+    command, external = row.command, outcome.ticket
+    if external.dedup_key != command.dedup_key:
+        return Unknown("the receiver answered about another key")
+    if command.command == "open" and not _same_moment(external, str(command.body.get("raised_at", ""))):
+        return Refused("key collision: the receiver's ticket of this key was raised at another time")
+    return outcome
+
+
+def _same_moment(external: ExternalTicket, raised_at: str) -> bool:
+    if not external.raised_at:
+        return True
+    if external.raised_at == raised_at:
+        return True
+    with contextlib.suppress(ValueError, TypeError):
+        apart = datetime.fromisoformat(external.raised_at) - datetime.fromisoformat(raised_at)
+        return abs(apart.total_seconds()) < 1.0
+    return False
