@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -23,14 +25,14 @@ def batch_of(rows: list[Row]) -> ReadingBatch:
         [T0 + hour * HOUR for _, hour, _ in rows],
         T0 + 100 * HOUR,
         [value for _, _, value in rows],
-        [BAD if value != value else 0 for _, _, value in rows],
+        [BAD if isnan(value) else 0 for _, _, value in rows],
     )
 
 
 def rows_of(batch: ReadingBatch) -> list[tuple[int, int, float | None, int]]:
     """Return (point, hour, value or None, quality), ready to compare."""
     hours = ((batch.source_time - T0) // HOUR).tolist()
-    values = [None if value != value else value for value in batch.value.tolist()]
+    values = [None if isnan(value) else value for value in batch.value.tolist()]
     return list(zip(batch.point.tolist(), hours, values, batch.quality.tolist(), strict=True))
 
 

@@ -5,6 +5,7 @@ Arguments: folder, first value. Each value is one reading of point 1 whose sourc
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 from gateway.model.reading import ReadingBatch
@@ -27,7 +28,8 @@ async def main(folder: Path, first: int) -> None:
         spool, store, lambda rows: put_dead(state, rows), checkpoint=store.checkpoint, period_s=0.01, checkpoint_s=0.1
     )
     intake = Intake(spool, ManualClock(0), loader.notify)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(loader.run())
         tasks.create_task(intake.run())
@@ -35,7 +37,7 @@ async def main(folder: Path, first: int) -> None:
         while True:
             batch = ReadingBatch.build([1], [number], [number], [float(number)])
             letter = DeadLetter("test", str(number), b"", "unreadable", number)
-            await intake.put(Delivery("test", batch, (letter,), ack=lambda number=number: acknowledge(number)))
+            await intake.put(Delivery("test", batch, (letter,), ack=partial(acknowledge, number)))
             number += 1
 
 

@@ -108,7 +108,7 @@ async def test_history_of_many_points_is_imported_in_order(store: DuckReadings) 
     count, points = 300_000, 1_000
     rng = np.random.default_rng(3)
     times = T0 + np.arange(count) // points * HOUR
-    batch = ReadingBatch.build(np.arange(count) % points, times, times, np.arange(count, dtype=float))
+    batch = ReadingBatch.build(np.arange(count, dtype=np.uint32) % points, times, times, np.arange(count, dtype=float))
     mixed = batch.take(rng.permutation(count))
     assert (await store.bulk(mixed)).stored == count
     assert (await store.bulk(mixed.take(slice(0, 1000)))).duplicate == 1000
@@ -174,7 +174,9 @@ async def test_refilling_goes_on_after_an_interruption(store: DuckReadings, tmp_
 async def test_the_start_never_fails_because_of_flipped_bits(store: DuckReadings, tmp_path: Path, seed: int) -> None:
     count = 20_000
     times = T0 + np.arange(count) * 1000
-    batch = ReadingBatch.build(np.arange(count) % 50, times, times, np.random.default_rng(1).random(count))
+    batch = ReadingBatch.build(
+        np.arange(count, dtype=np.uint32) % 50, times, times, np.random.default_rng(1).random(count)
+    )
     await store.load(1, batch)
     if seed % 2:
         await store.checkpoint()
