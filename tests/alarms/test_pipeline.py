@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from alarms.acts import AlarmDesk
+from alarms.machine import Acknowledge, Shelve
+from alarms.pipeline import AlarmPipeline
+from gateway.model.alarm import Alarm, AlarmState
+from gateway.model.finding import Finding, FindingStatus
+from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, quality, to_us
+from gateway.ports import SpoolRecord
+from gateway.runtime.clock import ManualClock
+from gateway.store import alarm_rows, ticket_rows
+from tests.alarms.alarm_fixtures import START, make_desk, minutes
+
+BAD = quality(Severity.BAD, Reason.NO_REPLY)
+
+
+class Names:
+    def __init__(self) -> None:
+        self.known: list[PointId] = []
+
+    def indices(self, points: Sequence[PointId]) -> NDArray[np.uint32]:
+        self.known += [point for point in points if point not in self.known]
+        return np.array([self.known.index(point) for point in points], dtype=np.uint32)
+
+    def names(self, indices: NDArray[np.uint32]) -> list[PointId]:
+        return [self.known[index] for index in indices.tolist()]
+
+
+class Plant:
+    """Feeds a pipeline: one row per call, at the clock's time unless told otherwise."""
+
+    def __init__(self, folder: Path, clock: ManualClock | None = None, names: Names | None = None) -> None:
+        self.clock = clock or ManualClock(to_us(START))
+        self.desk: AlarmDesk = make_desk(folder, self.clock)
+        self.names = names or Names()
+        self.wall = 1000.0
+        self.pipeline = self.restart()
+
+    def restart(self) -> AlarmPipeline:
+        desk = self.desk
+        self.pipeline = AlarmPipeline(
+            desk, desk.network, self.names, desk.definitions, self.clock, wall=lambda: self.wall
+        )
+        return self.pipeline
+
+    def feed(self, *rows: tuple[str, float], mark: int = 0, ago_s: float = 0.0) -> None:
+        self.feed_at([(point, value, ago_s) for point, value in rows], mark=mark)
+
+    def feed_at(self, rows: Sequence[tuple[str, float, float]], mark: int = 0) -> None:
+        now = self.clock.now_us()
+        batch = ReadingBatch.build(
+            self.names.indices([PointId(point) for point, _, _ in rows]),
+            [now - round(ago * 1e6) for _, _, ago in rows],
+            now,
+            [value for _, value, _ in rows],
+            mark,
+        )
+        self.pipeline.process(SpoolRecord(self.pipeline.seq + 1, batch))
+
+    def after(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def tick(self) -> None:
+        self.pipeline.tick(self.clock.now())
+
+    def alarm(self, alarm_id: str) -> Alarm | None:
+        with self.desk.state.read() as connection:
+            return alarm_rows.load(connection, alarm_id)
+
+    def state(self, alarm_id: str) -> str:
+        alarm = self.alarm(alarm_id)
+        return "never" if alarm is None else alarm.state.value
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Plant:
+    return Plant(tmp_path)
+
+
+def test_gas_is_announced_by_its_first_sample_without_a_tick(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    alarm = plant.alarm("GAS_CONC_HIHI@REG-001")
+    assert alarm is not None
+    assert (alarm.state, alarm.value, alarm.source_at) == (AlarmState.UNACKNOWLEDGED, 28.0, START)
+    assert plant.state("GAS_CONC_HI@REG-001") == "B"
+    with plant.desk.state.read() as connection:
+        (ticket,) = ticket_rows.list_open(connection)
+        assert len(ticket_rows.alarms_of(connection, ticket.ticket_no)) == 2
+
+
+def test_gas_falls_after_60_s_inside_limit_less_deadband(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    plant.after(30)
+    plant.feed(("REG-001/gas_lel_pct", 16.0))
+    plant.after(90)
+    plant.feed(("REG-001/gas_lel_pct", 16.0))
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "B"
+    for _ in range(3):
+        plant.after(30)
+        plant.feed(("REG-001/gas_lel_pct", 14.9))
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "L1"
+
+
+def test_bad_uncertain_and_missing_values_never_return_an_alarm_to_normal(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    for _ in range(10):
+        plant.after(60)
+        plant.feed(("REG-001/gas_lel_pct", math.nan), mark=BAD)
+        plant.feed(("REG-001/gas_lel_pct", 0.0), mark=quality(Severity.UNCERTAIN, Reason.OUT_OF_RANGE))
+        plant.tick()
+    alarm = plant.alarm("GAS_CONC_HIHI@REG-001")
+    assert alarm is not None
+    assert alarm.cond
+    assert alarm.uncertain
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    plant.tick()
+    alarm = plant.alarm("GAS_CONC_HIHI@REG-001")
+    assert alarm is not None
+    assert not alarm.uncertain
+
+
+def test_a_wrong_device_clock_hides_no_gas(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 1.0), ago_s=-3600)
+    plant.after(10)
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "B"
+    plant.feed(("REG-002/gas_lel_pct", 28.0), mark=quality(Severity.UNCERTAIN, Reason.CLOCK_SUSPECT), ago_s=86400 * 300)
+    assert plant.state("GAS_CONC_HIHI@REG-002") == "B"
+
+
+def test_history_that_arrives_late_raises_nothing(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 28.0), ago_s=86400)
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "never"
+
+
+def test_pressure_rises_only_after_its_delay_and_one_good_sample_breaks_it(plant: Plant) -> None:
+    low = "UNDERPRESS_LO@REG-001"
+    plant.feed(("REG-001/pressure_gauge_kpa", 1.6))
+    plant.after(50)
+    plant.feed(("REG-001/pressure_gauge_kpa", 1.61))
+    plant.after(10)
+    plant.feed(("REG-001/pressure_gauge_kpa", 1.6))
+    plant.after(59)
+    plant.feed(("REG-001/pressure_gauge_kpa", 1.5))
+    assert plant.state(low) == "never"
+    plant.after(1)
+    plant.feed(("REG-001/pressure_gauge_kpa", 1.5))
+    assert plant.state(low) == "B"
+
+
+def test_a_delay_runs_out_without_a_sample_but_not_over_missing_polls(plant: Plant) -> None:
+    for _ in range(3):
+        plant.feed(("REG-001/pressure_gauge_kpa", 2.0), ("REG-002/pressure_gauge_kpa", 2.0))
+        plant.after(20)
+    plant.feed(("REG-001/pressure_gauge_kpa", 1.0))
+    plant.after(40)
+    plant.feed(("REG-002/pressure_gauge_kpa", 2.0))
+    plant.tick()
+    assert plant.state("UNDERPRESS_LOLO@REG-001") == "B"
+    assert plant.state("UNDERPRESS_LO@REG-001") == "never"
+    plant.after(40)
+    plant.feed(("REG-002/pressure_gauge_kpa", 2.0))
+    plant.tick()
+    assert plant.state("UNDERPRESS_LO@REG-001") == "never"
+
+
+def test_the_higher_limit_covers_the_lower_one_and_uncovers_it_again(plant: Plant) -> None:
+    for _ in range(6):
+        plant.feed(("REG-001/pressure_gauge_kpa", 2.8))
+        plant.after(3)
+    assert plant.state("OVERPRESS_HIHI@REG-001") == "B"
+    alarm = plant.alarm("OVERPRESS_HI@REG-001")
+    assert alarm is not None
+    assert (alarm.state, alarm.announced_no) == (AlarmState.SUPPRESSED, 0)
+    for _ in range(12):
+        plant.feed(("REG-001/pressure_gauge_kpa", 2.5))
+        plant.after(3)
+    assert plant.state("OVERPRESS_HIHI@REG-001") == "L1"
+    assert plant.state("OVERPRESS_HI@REG-001") == "B"
+
+
+def test_medium_pressure_has_its_own_shares_and_a_point_its_own_limit(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    for _ in range(3):
+        plant.feed(("S-01/pressure_gauge_kpa", 232.0))
+        plant.after(3)
+    assert plant.state("OVERPRESS_HIHI@S-01") == "B"
+    own = Plant(tmp_path / "own")
+    network = own.desk.network
+    name = PointId("REG-001/gas_lel_pct")
+    network.points[name] = replace(network.points[name], high=5.0)  # type: ignore[index]
+    own.feed(("REG-001/gas_lel_pct", 6.0))
+    assert own.state("GAS_CONC_HI@REG-001") == "B"
+    assert own.state("GAS_CONC_HIHI@REG-001") == "never"
+
+
+def test_a_home_sensor_is_a_bit_of_the_flags(plant: Plant) -> None:
+    plant.feed(("M-000001/flags", 8.0), ("M-000003/flags", 72.0), ("M-999999/flags", 64.0))
+    assert plant.state("HOME_GAS_SENSOR@M-000001") == "never"
+    assert plant.state("HOME_GAS_SENSOR@M-000003") == "B"
+    assert plant.state("HOME_GAS_SENSOR@M-999999") == "never"
+
+
+def test_the_same_record_again_changes_nothing(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    for _ in range(4):
+        plant.after(30)
+        plant.feed(("REG-001/gas_lel_pct", 1.0))
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "L1"
+    plant.feed(("REG-001/gas_lel_pct", 28.0), ago_s=120)
+    alarm = plant.alarm("GAS_CONC_HIHI@REG-001")
+    assert alarm is not None
+    assert (alarm.cond, alarm.occurrence_no) == (False, 1)
+
+
+def test_delays_and_edges_come_out_the_same_over_a_restart_at_every_step(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    values = np.where(rng.random(150) < 0.7, 1.5, 2.0).repeat(3)
+
+    def run(folder: Path, *, restarts: bool) -> tuple[list[tuple[str, str]], int]:
+        plant = Plant(folder)
+        records: list[tuple[int, float]] = []
+        for value in values:
+            records.append((plant.clock.now_us(), float(value)))
+            plant.feed(("REG-001/pressure_gauge_kpa", float(value)))
+            if restarts and rng.random() < 0.2:
+                plant.restart()
+                committed = plant.pipeline.seq
+                for at, again in records[committed:]:
+                    batch = ReadingBatch.build([0], [at], at, [again])
+                    plant.pipeline.process(SpoolRecord(plant.pipeline.seq + 1, batch))
+            plant.wall += 0.3
+            plant.after(12)
+        with plant.desk.state.read() as connection:
+            entries = alarm_rows.journal_after(connection, 0, limit=5000)
+        return [(entry.event, entry.alarm_id) for entry in entries], plant.pipeline.seq
+
+    straight, seq = run(tmp_path / "a", restarts=False)
+    assert len(straight) > 20
+    assert run(tmp_path / "b", restarts=True) == (straight, seq)
+
+
+def keep_alive(plant: Plant, stations: Sequence[str], seconds: int, step: int = 10) -> None:
+    for _ in range(seconds // step):
+        plant.after(step)
+        for station in stations:
+            plant.feed((f"{station}/gas_lel_pct", 0.0), (f"{station}/pressure_gauge_kpa", good_pressure(station)))
+        plant.tick()
+
+
+def good_pressure(station: str) -> float:
+    return 200.0 if station.startswith("S-") else 2.0
+
+
+EVERYONE = ("S-01", "REG-001", "REG-002", "REG-003")
+
+
+def test_one_silent_station_is_one_alarm_and_gets_a_ticket_after_five_minutes(plant: Plant) -> None:
+    keep_alive(plant, EVERYONE, 60)
+    for _ in range(9):
+        keep_alive(plant, EVERYONE[:3], 10)
+        plant.feed(("REG-003/gas_lel_pct", math.nan), ("REG-003/pressure_gauge_kpa", math.nan), mark=BAD)
+    plant.tick()
+    with plant.desk.state.read() as connection:
+        (alarm,) = alarm_rows.list_active(connection)
+        assert ticket_rows.list_open(connection) == []
+    assert alarm.alarm_id == "STATION_COMM_LOSS@REG-003"
+    keep_alive(plant, EVERYONE[:3], 320)
+    with plant.desk.state.read() as connection:
+        (ticket,) = ticket_rows.list_open(connection)
+    assert ticket.type == "communication"
+    keep_alive(plant, EVERYONE, 20)
+    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
+    keep_alive(plant, EVERYONE, 40)
+    assert plant.state("STATION_COMM_LOSS@REG-003") == "D"
+
+
+def test_a_dead_gas_sensor_at_a_live_station_is_a_communication_alarm(plant: Plant) -> None:
+    keep_alive(plant, EVERYONE, 60)
+    for _ in range(12):
+        keep_alive(plant, EVERYONE[1:], 10)
+        plant.feed(("S-01/pressure_gauge_kpa", 200.0))
+        plant.feed(("S-01/gas_lel_pct", math.nan), mark=BAD)
+    plant.tick()
+    assert plant.state("STATION_COMM_LOSS@S-01") == "B"
+
+
+def test_a_restart_does_not_end_a_silence(plant: Plant) -> None:
+    keep_alive(plant, EVERYONE, 60)
+    for _ in range(10):
+        keep_alive(plant, EVERYONE[:3], 10)
+        plant.feed(("REG-003/gas_lel_pct", math.nan), mark=BAD)
+    plant.tick()
+    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
+    plant.restart()
+    keep_alive(plant, EVERYONE[:3], 300)
+    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
+
+
+def test_nothing_arriving_at_all_is_not_every_stations_silence(plant: Plant) -> None:
+    keep_alive(plant, EVERYONE, 60)
+    for _ in range(20):
+        plant.after(60)
+        plant.tick()
+    with plant.desk.state.read() as connection:
+        assert alarm_rows.list_active(connection) == []
+
+
+def test_many_silent_stations_become_one_area_alarm(plant: Plant) -> None:
+    keep_alive(plant, EVERYONE, 60)
+    silent = EVERYONE[1:]
+    for _ in range(9):
+        keep_alive(plant, EVERYONE[:1], 10)
+        for station in silent:
+            plant.feed((f"{station}/gas_lel_pct", math.nan), mark=BAD)
+    plant.tick()
+    assert plant.state("AREA_COMM_LOSS@D-1") == "B"
+    assert [plant.state(f"STATION_COMM_LOSS@{station}") for station in silent] == ["F", "F", "F"]
+    with plant.desk.state.read() as connection:
+        announced = [
+            entry.alarm_id for entry in alarm_rows.journal_after(connection, 0) if entry.event.startswith("announced")
+        ]
+    assert announced == ["AREA_COMM_LOSS@D-1"]
+    keep_alive(plant, EVERYONE[:3], 400)
+    assert plant.state("AREA_COMM_LOSS@D-1") == "D"
+    assert plant.state("STATION_COMM_LOSS@REG-001") == "A"
+    assert plant.state("STATION_COMM_LOSS@REG-003") == "F"
+    keep_alive(plant, EVERYONE[:3], 900)
+    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
+
+
+def test_a_burst_needs_a_fast_fall_and_a_high_flow(plant: Plant) -> None:
+    def run(station: str, pressures: Sequence[float], flow: float) -> str:
+        for _ in range(80):
+            plant.feed((f"{station}/flow_base_m3h", 100.0))
+            plant.feed((f"{station}/pressure_gauge_kpa", 2.0))
+            plant.after(10)
+        for pressure in pressures:
+            plant.feed((f"{station}/flow_base_m3h", flow))
+            plant.feed((f"{station}/pressure_gauge_kpa", pressure))
+            plant.after(10)
+        return plant.state(f"LEAK_BURST@{station}")
+
+    assert run("REG-001", [1.95, 1.9], 200.0) == "B"
+    assert run("REG-002", [1.95, 1.9], 120.0) == "never"
+    assert run("REG-003", [1.999, 1.998], 200.0) == "never"
+
+
+def test_crews_that_are_late_raise_their_own_alarms_and_end_them(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    number = "T-20260115-000001"
+    plant.after(179)
+    plant.tick()
+    assert plant.state(f"DEPART_OVERDUE@{number}") == "never"
+    plant.after(1)
+    plant.tick()
+    assert plant.state(f"DEPART_OVERDUE@{number}") == "B"
+    with plant.desk.state.write() as connection:
+        ticket = ticket_rows.find_ticket(connection, number)
+        assert ticket is not None
+        ticket_rows.update_ticket(connection, replace(ticket, departed_at=plant.clock.now()))
+    plant.tick()
+    assert plant.state(f"DEPART_OVERDUE@{number}") == "D"
+    plant.after(27 * 60)
+    plant.tick()
+    assert plant.state(f"ARRIVE_OVERDUE@{number}") == "B"
+
+
+def test_an_emergency_that_nobody_confirms_in_20_real_seconds_is_on_the_screen(plant: Plant) -> None:
+    plant.desk._wall = lambda: plant.wall
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    unconfirmed = "TICKET_UNCONFIRMED@T-20260115-000001"
+    plant.wall += 19.9
+    plant.tick()
+    assert plant.state(unconfirmed) == "never"
+    plant.wall += 0.1
+    plant.tick()
+    assert plant.state(unconfirmed) == "B"
+    with plant.desk.state.write() as connection:
+        (row,) = [
+            one for one in ticket_rows.outbox_of(connection, "T-20260115-000001") if one.command.command == "open"
+        ]
+        ticket_rows.set_confirmed(connection, row.id, attempts=3, at=START, wall_now_s=plant.wall)
+    plant.tick()
+    assert plant.state(unconfirmed) == "D"
+
+
+def test_shelves_end_and_acknowledged_alarms_sound_again_by_time(plant: Plant) -> None:
+    for _ in range(8):
+        plant.feed(("REG-001/pressure_gauge_kpa", 1.5))
+        plant.after(10)
+    low = "UNDERPRESS_LO@REG-001"
+    plant.desk.apply(low, Shelve(plant.clock.now() + minutes(10), "work on the filter", "li"), "li")
+    plant.after(599)
+    plant.tick()
+    assert plant.state(low) == "E"
+    plant.after(1)
+    plant.tick()
+    assert plant.state(low) == "B"
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    gas = "GAS_CONC_HIHI@REG-001"
+    plant.desk.apply(gas, Acknowledge(1, "li"), "li")
+    plant.after(600)
+    plant.tick()
+    assert plant.state(gas) == "B"
+
+
+def test_only_grave_leak_findings_are_alarms(plant: Plant) -> None:
+    weak = Finding("leak", "R-001", None, START, START - timedelta(days=1), 0.7, 40.0)
+    plant.pipeline.judge_findings([weak, replace(weak, kind="theft", meter="M-000001", score=0.99)])
+    assert plant.state("LEAK_ZONE@R-001") == "never"
+    sure, large = replace(weak, score=0.95), replace(weak, zone="R-002", estimate_m3_per_day=121.0)
+    plant.pipeline.judge_findings([sure, large])
+    plant.pipeline.judge_findings([sure, large])
+    assert (plant.state("LEAK_ZONE@R-001"), plant.state("LEAK_ZONE@R-002")) == ("B", "B")
+    plant.pipeline.judge_findings([replace(sure, status=FindingStatus.HONEST), large])
+    assert (plant.state("LEAK_ZONE@R-001"), plant.state("LEAK_ZONE@R-002")) == ("L1", "B")
+
+
+def test_own_alarms_rise_and_fall_once(plant: Plant) -> None:
+    for holds in (True, True, False, False):
+        plant.pipeline.own("EVAL_LAG@gasgate", holds=holds, value=12.0)
+    with plant.desk.state.read() as connection:
+        events = [entry.event for entry in alarm_rows.journal(connection, "EVAL_LAG@gasgate")]
+    assert events == ["raised", "announced", "returned"]
