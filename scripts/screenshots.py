@@ -33,13 +33,12 @@ WIDTH, HEIGHT = 1440, 900
 
 @dataclass(frozen=True)
 class Picture:
-    """One page in one language and theme; `select` is clicked first where the page has it."""
+    """One page in one language and theme."""
 
     name: str
     path: str
     language: str
     theme: str
-    select: str = ""
 
     @property
     def file_name(self) -> str:
@@ -47,10 +46,9 @@ class Picture:
         return f"{self.name}-{self.language}-{self.theme}.png"
 
 
-ALARM_ROW = "[data-alarm]"
 CONTROL_ROOM = (
-    Picture("control-room", "/", "zh", "dark", ALARM_ROW),
-    Picture("control-room", "/", "en", "light", ALARM_ROW),
+    Picture("control-room", "/", "zh", "dark"),
+    Picture("control-room", "/", "en", "light"),
 )
 LOSS = (
     Picture("loss", "/loss", "zh", "light"),
@@ -151,8 +149,6 @@ def take(browser: Browser, address: str, session: str, picture: Picture, out: Pa
     context.add_cookies([{"name": name, "value": value, "url": address} for name, value in cookies.items()])
     page = context.new_page()
     page.goto(address + picture.path, wait_until="load")
-    if picture.select and page.locator(picture.select).count():
-        page.locator(picture.select).first.click()
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=out / picture.file_name)
     print(f"screenshots: {picture.file_name}", flush=True)
