@@ -1,0 +1,200 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alarms import DETECTORS
+from alarms.analysis.city import AccountChange
+from alarms.analysis.study import study
+from alarms.detectors.accounts import ClosedValveDetector, UnauthorisedDetector
+from alarms.detectors.balance import BalanceDetector
+from alarms.detectors.ic_card import CreditDetector
+from alarms.detectors.non_moving import NonMovingDetector
+from alarms.detectors.silent import SilentDetector
+from alarms.detectors.theft import TheftDetector
+from gateway.model.finding import Verdict
+from gateway.model.quantity import Quantity
+from tests.alarms.small_city import BUSINESS, FIRST, a_city, a_window
+from tests.contracts.detector_contract import DetectorContract
+
+HOME = "M-1-07"
+
+
+class OfCity(DetectorContract):
+    @pytest.fixture
+    def windows(self, city):
+        return city.windows()
+
+    @pytest.fixture
+    def now(self, city):
+        return city.now
+
+
+class TestLeakByBalance(OfCity):
+    abnormal = pytest.fixture(lambda self: "R-2")
+
+    @pytest.fixture
+    def city(self):
+        return a_city().leaking("R-2", 35, 12.0)
+
+    @pytest.fixture
+    def detector(self, city):
+        return BalanceDetector(city.model)
+
+
+class TestTheft(OfCity):
+    abnormal = pytest.fixture(lambda self: BUSINESS)
+
+    @pytest.fixture
+    def city(self):
+        return a_city().with_counted(BUSINESS, 37, 0.15)
+
+    @pytest.fixture
+    def detector(self, city):
+        return TheftDetector(city.model)
+
+
+class TestNonMoving(OfCity):
+    abnormal = pytest.fixture(lambda self: HOME)
+
+    @pytest.fixture
+    def city(self):
+        return a_city().with_counted(HOME, 32, 0.0)
+
+    @pytest.fixture
+    def detector(self, city):
+        return NonMovingDetector(city.model)
+
+
+class TestUnauthorised(OfCity):
+    abnormal = pytest.fixture(lambda self: HOME)
+
+    @pytest.fixture
+    def city(self):
+        return a_city()
+
+    @pytest.fixture
+    def detector(self, city):
+        changes = {HOME: (AccountChange(int(city.bounds[38]), opened=False),)}
+        return UnauthorisedDetector(replace(city.model, accounts=changes))
+
+    def test_use_before_the_account_was_closed_is_honest(self, city):
+        changes = {HOME: (AccountChange(int(city.bounds[-1]), opened=False),)}
+        found = UnauthorisedDetector(replace(city.model, accounts=changes)).detect(city.windows(), city.now)
+        assert not (found.verdict == Verdict.ABNORMAL).any()
+
+
+class TestClosedValve(OfCity):
+    abnormal = pytest.fixture(lambda self: HOME)
+
+    @pytest.fixture
+    def city(self):
+        return a_city()
+
+    @pytest.fixture
+    def windows(self, city):
+        valve = np.ones((city.days + 1, len(city.customers)))
+        valve[36:, city.at(HOME)] = 0.0
+        return {**city.windows(), Quantity.VALVE: a_window(Quantity.VALVE, city.bounds, city.customers, valve)}
+
+    @pytest.fixture
+    def detector(self, city):
+        return ClosedValveDetector(city.model)
+
+
+class TestCredit(OfCity):
+    abnormal = pytest.fixture(lambda self: HOME)
+
+    @pytest.fixture
+    def city(self):
+        return a_city()
+
+    @pytest.fixture
+    def windows(self, city):
+        windows = city.windows()
+        register = windows[Quantity.REGISTER_MEASURED_M3].value
+        bought = np.ceil((register - 1000.0) / 150.0 + 1.0) * 150.0
+        left = bought - (register - 1000.0)
+        left[30:, city.at(HOME)] += 0.8 * (register[30:, city.at(HOME)] - register[30, city.at(HOME)])
+        for quantity, value in ((Quantity.PURCHASED_M3, bought), (Quantity.BALANCE_M3, left)):
+            windows[quantity] = a_window(quantity, city.bounds, city.customers, value)
+        return windows
+
+    @pytest.fixture
+    def detector(self, city):
+        return CreditDetector(city.model)
+
+
+class TestSilent(OfCity):
+    abnormal = pytest.fixture(lambda self: HOME)
+
+    @pytest.fixture
+    def city(self):
+        return a_city()
+
+    @pytest.fixture
+    def windows(self, city):
+        windows = city.windows()
+        windows[Quantity.REGISTER_MEASURED_M3].value[-4:, city.at(HOME)] = np.nan
+        return windows
+
+    @pytest.fixture
+    def detector(self, city):
+        return SilentDetector(city.model)
+
+    def test_a_zone_silent_as_a_whole_is_not_blamed_on_its_meters(self, city, detector):
+        windows = city.windows()
+        windows[Quantity.REGISTER_MEASURED_M3].value[-4:, :20] = np.nan
+        assert not (detector.detect(windows, city.now).verdict == Verdict.ABNORMAL).any()
+
+
+def test_every_registered_detector_answers_the_kind_of_its_key():
+    model = a_city(days=3).model
+    assert {kind: DETECTORS[kind](model).condition for kind in DETECTORS} == {kind: kind for kind in DETECTORS}
+
+
+def test_a_healthy_city_with_absences_has_no_case():
+    city = a_city(days=60, seed=5).away("M-1-03", 50).away("M-1-04", 48, 55).away("M-2-09", 51).away("M-2-10", 57)
+    for days in (30, 45, 50, 53, 56, 60):
+        part = city.first_days(days)
+        assert study(part.model, part.windows(), part.now).cases == ()
+
+
+def test_an_absence_beside_a_leak_is_no_stopped_meter():
+    city = a_city(seed=3).away(HOME, 33).leaking("R-1", 33, 25.0)
+    known = study(city.model, city.windows(), city.now)
+    assert [found.customer for found in known.cases] == [-1]
+
+
+def test_a_meter_at_rest_is_theft_at_a_business_and_a_stopped_meter_at_a_home():
+    city = a_city(seed=2).with_counted(BUSINESS, 36, 0.0).with_counted(HOME, 30, 0.0)
+    known = study(city.model, city.windows(), city.now)
+    theft = TheftDetector(city.model).judge(known)
+    still = NonMovingDetector(city.model).judge(known)
+    assert [theft.assets[i] for i in np.flatnonzero(theft.verdict == Verdict.ABNORMAL)] == [BUSINESS]
+    assert [still.assets[i] for i in np.flatnonzero(still.verdict == Verdict.ABNORMAL)] == [HOME]
+
+
+def test_evidence_of_theft_shows_curves_that_a_person_can_check():
+    city = a_city().with_counted(BUSINESS, 37, 0.15)
+    found = TheftDetector(city.model).detect(city.windows(), city.now)
+    evidence = found.evidence[found.assets.index(BUSINESS)]
+    curves = ("days", "meter_m3", "expected_m3", "zone_loss_m3", "deficit_m3")
+    assert {len(evidence[name]) for name in curves} == {35}
+    assert evidence["days"][-1] == "2025-12-10"
+    assert evidence["first_day"] == "2025-12-08"
+    assert evidence["meter_m3"][-1] == pytest.approx(city.counted[-1, city.at(BUSINESS)], abs=0.002)
+    assert evidence["expected_m3"][-1] == pytest.approx(city.passed[-1, city.at(BUSINESS)], rel=0.3)
+    assert sum(evidence["alternatives"].values()) == pytest.approx(1.0, abs=0.01)
+    assert found.onset[found.assets.index(BUSINESS)] == city.bounds[37]
+    assert str(FIRST) == "2025-11-01"
+
+
+def test_a_zone_without_its_supply_meter_is_unknown_and_accuses_nobody():
+    city = a_city().with_counted(BUSINESS, 37, 0.15)
+    windows = city.windows()
+    windows[Quantity.REGISTER_BASE_M3].value[-1, 0] = np.nan
+    leak = BalanceDetector(city.model).detect(windows, city.now)
+    assert dict(zip(leak.assets, leak.verdict, strict=True)) == {"R-1": Verdict.UNKNOWN, "R-2": Verdict.NORMAL}
+    theft = TheftDetector(city.model).detect(windows, city.now)
+    assert theft.verdict[theft.assets.index(BUSINESS)] == Verdict.UNKNOWN
