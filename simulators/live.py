@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from simulators.story import (
 )
 
 TICK_S = 0.05
-_SLOW_TICKS = 20
+_SAVED_EVERY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +49,8 @@ class Saved:
     """fault id -> us UTC at which a crew ended it"""
     done: tuple[str, ...] = ()
     """parts of the story that must not happen twice"""
+    clean: bool = True
+    """False while the city runs: then up to a second since the last saving is missing"""
 
     @staticmethod
     def read(path: Path) -> Saved:
@@ -57,11 +59,11 @@ class Saved:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return Saved(to_us(LIVE_START), {})
-        return Saved(int(data["city_us"]), dict(data["ended"]), tuple(data["done"]))
+        return Saved(int(data["city_us"]), dict(data["ended"]), tuple(data["done"]), bool(data["clean"]))
 
     def write(self, path: Path) -> None:
         """Replace the file at once."""
-        replace_file(path, json.dumps({"city_us": self.city_us, "ended": self.ended, "done": self.done}))
+        replace_file(path, json.dumps(asdict(self)))
 
 
 class Live:
@@ -73,7 +75,9 @@ class Live:
         self._plan = read_city(folder).plan()
         self._state_file = folder / "city_now.json"
         self._saved = Saved.read(self._state_file)
-        self._clock = CityClock(self._saved.city_us, time.time_ns() // 1000, speed)
+        # after a crash the city goes on from later rather than earlier, so that its clock never steps back
+        missing_us = 0 if self._saved.clean else round(_SAVED_EVERY_S * 1.5e6 * speed)
+        self._clock = CityClock(self._saved.city_us + missing_us, time.time_ns() // 1000, speed)
         self.city = City(self._plan, self._faults())
         self._broker = BrokerProcess(broker_port)
         self._publisher = Publisher(broker_port)
@@ -109,13 +113,13 @@ class Live:
             await self._close()
 
     async def _live(self, stop: asyncio.Event) -> None:
-        ticks = 0
+        next_save_s = 0.0
         while not stop.is_set():
             now_us = self._clock.now_us()
             self._tick(now_us)
-            if ticks % _SLOW_TICKS == 0:
+            if time.monotonic() >= next_save_s:
                 self._each_second(now_us)
-            ticks += 1
+                next_save_s = time.monotonic() + _SAVED_EVERY_S
             try:
                 await asyncio.wait_for(stop.wait(), TICK_S)
             except TimeoutError:
@@ -183,12 +187,12 @@ class Live:
             replace_file(self._folder / "story.json", note)
             self._note = note
 
-    def _save(self, now_us: int, **changes: Any) -> None:
-        self._saved = replace(self._saved, city_us=now_us, **changes)
+    def _save(self, now_us: int, *, clean: bool = False, **changes: Any) -> None:
+        self._saved = replace(self._saved, city_us=now_us, clean=clean, **changes)
         self._saved.write(self._state_file)
 
     async def _close(self) -> None:
-        self._save(self._clock.now_us())
+        self._save(self._clock.now_us(), clean=True)
         if self._outage is not None:
             self._outage.cancel()
             await asyncio.gather(self._outage, return_exceptions=True)

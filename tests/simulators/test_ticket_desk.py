@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from simulators.desk_store import DeskStore, NewTicket
+from simulators.prepare import write_secret
+
+NOW_US = 1_768_424_400_000_000
+SPEED = 600.0
+
+
+class Events:
+    """Takes status events like gasgate does, and can refuse."""
+
+    def __init__(self, secret: str) -> None:
+        self.taken: list[dict[str, Any]] = []
+        self.refuse = 0
+        self.bad = 0
+        events, webhook = self, Webhook(secret)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if events.refuse > 0:
+                    events.refuse -= 1
+                    self.send_response(503)
+                else:
+                    try:
+                        event = webhook.verify(body, dict(self.headers))
+                        assert event["id"] == self.headers["webhook-id"]
+                        events.taken.append(event)
+                    except WebhookVerificationError:
+                        events.bad += 1
+                    self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/api/v1/ticket-events"
+
+
+class RunningDesk:
+    """The desk as its own process."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+        write_secret(folder / "secrets" / "desk.secret")
+        self.secret = (folder / "secrets" / "desk.secret").read_text().strip()
+        self.events = Events(self.secret)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        words = ["desk", "--folder", str(self.folder), "--port", str(self.port), "--events-url", self.events.url]
+        self.process = subprocess.Popen([sys.executable, "-m", "simulators", *words], stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 15.0
+        while True:
+            with suppress(httpx.TransportError):
+                httpx.get(self.base, timeout=1.0)
+                return
+            assert time.monotonic() < end
+            assert self.process.poll() is None
+            time.sleep(0.05)
+
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+        return self.process.wait(10.0)
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def post(
+        self, data: Any, *, secret: str = "", at: datetime | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        envelope = {"specversion": "1.0", "id": "msg_1", "type": "gasgate.ticket.open.v1", "data": data}
+        body = json.dumps(envelope)
+        moment = (at or datetime.now(UTC)).replace(microsecond=0)
+        signed = {
+            "webhook-id": "msg_1",
+            "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": Webhook(secret or self.secret).sign("msg_1", moment, body),
+        }
+        return httpx.post(f"{self.base}/tickets", content=body, headers=signed | dict(headers or {}), timeout=5.0)
+
+
+def _set_clock(folder: Path, speed: float = SPEED) -> None:
+    clock = {"city_us": NOW_US, "wall_us": time.time_ns() // 1000, "factor": speed}
+    (folder / "clock.json").write_text(json.dumps(clock))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[RunningDesk]:
+    _set_clock(tmp_path)
+    made = RunningDesk(tmp_path, free_port())
+    made.start()
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.kill(signal.SIGTERM)
+    made.events.server.shutdown()
+    made.events.server.server_close()
+
+
+def _open(number: int = 1, ticket_class: str = "EMERGENCY", **more: Any) -> dict[str, Any]:
+    return {
+        "dedup_key": f"demo.1:REG-002:GAS_CONC_HIHI:{number}", "ticket_no": f"T-20260115-{number:06d}",
+        "command": "open", "command_no": 1, "class": ticket_class, "type": "gas_concentration", "title": "gas",
+        "asset": {"id": "REG-002"}, "alarm": {"raised_at": "2026-01-14T21:00:00Z"}, **more,
+    }  # fmt: skip
+
+
+def test_a_ticket_is_taken_once(desk: RunningDesk) -> None:
+    first, again = desk.post(_open()), desk.post(_open())
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["duplicate"] is True
+    assert first.json()["external_ticket_id"] == again.json()["external_ticket_id"]
+    assert first.json()["received_at"] >= "2026-01-14T21:00:00Z"
+    found = httpx.get(f"{desk.base}/tickets/by-key/demo.1%3AREG-002%3AGAS_CONC_HIHI%3A1").json()
+    assert found["external_ticket_id"] == first.json()["external_ticket_id"]
+    assert found["raised_at"] == "2026-01-14T21:00:00Z"
+    assert httpx.get(f"{desk.base}/tickets/by-key/none").status_code == 404
+    assert "REG-002" in httpx.get(desk.base).text
+
+
+def test_only_our_signature_opens_the_desk(desk: RunningDesk) -> None:
+    other = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+    assert desk.post(_open(), secret=other).status_code == 401
+    assert desk.post(_open(), at=datetime.now(UTC) - timedelta(minutes=6)).status_code == 401
+    assert desk.post(_open(), headers={"webhook-signature": "v1"}).status_code == 401
+    assert httpx.post(f"{desk.base}/tickets", content=b"\xff", timeout=5.0).status_code == 401
+    assert desk.post("x" * 20_001).status_code == 413
+    assert desk.post(["no", "object"]).status_code == 400
+    assert desk.post({**_open(), "command_no": "one"}).status_code == 400
+    assert desk.post({**_open(), "dedup_key": ""}).status_code == 400
+    assert httpx.get(f"{desk.base}/tickets").json()["tickets"] == []
+
+
+def test_messages_about_a_ticket(desk: RunningDesk) -> None:
+    note = {**_open(), "command": "note", "command_no": 2}
+    assert desk.post(note).status_code == 409
+    desk.post(_open())
+    assert [desk.post(note).status_code, desk.post(note).status_code] == [201, 200]
+
+
+def test_the_crew_reports_each_step_once_and_in_order(desk: RunningDesk) -> None:
+    desk.events.refuse = 2
+    desk.post(_open())
+    _wait(lambda: len(desk.events.taken) >= 6)
+    steps = [event["type"] for event in desk.events.taken]
+    assert steps == ["accepted", "dispatched", "departed", "arrived", "fixed", "completed"]
+    assert [event["data"]["version"] for event in desk.events.taken] == [1, 2, 3, 4, 5, 6]
+    assert desk.events.bad == 0
+    moments = [datetime.fromisoformat(event["data"]["occurred_at"]) for event in desk.events.taken]
+    assert [round((m - moments[0]).total_seconds()) for m in moments] == [0, 40, 100, 820, 1900, 2680]
+    repairs = list((desk.folder / "repairs").iterdir())
+    assert [json.loads(file.read_text())["asset"] for file in repairs] == ["REG-002"]
+    changed = httpx.get(f"{desk.base}/tickets?changed_since=").json()
+    assert [ticket["state"] for ticket in changed["tickets"]] == ["completed"]
+    later = httpx.get(f"{desk.base}/tickets?changed_since={changed['cursor']}").json()
+    assert later == {"tickets": [], "cursor": changed["cursor"]}
+    assert httpx.get(f"{desk.base}/tickets?changed_since=yesterday").status_code == 400
+
+
+def test_kill_9_forgets_nothing(desk: RunningDesk) -> None:
+    desk.events.refuse = 10**9
+    accepted = {number for number in range(1, 13) if desk.post(_open(number, "CHECK")).status_code == 201}
+    desk.kill()
+    desk.events.refuse = 0
+    desk.start()
+    assert len(accepted) == 12
+    assert [desk.post(_open(number, "CHECK")).status_code for number in accepted] == [200] * 12
+    _wait(lambda: len(desk.events.taken) >= 12)
+    time.sleep(0.3)
+    assert len({event["id"] for event in desk.events.taken}) == len(desk.events.taken) == 12
+    assert desk.kill(signal.SIGTERM) in (0, -signal.SIGTERM)
+
+
+def test_eight_posts_at_once_make_one_ticket(tmp_path: Path) -> None:
+    store = DeskStore(tmp_path / "desk.db")
+    new = NewTicket("k", "T-1", "CHECK", "leak", "R-001", "title", "2026-01-14T21:00:00Z")
+
+    async def post_all() -> list[bool]:
+        results = await asyncio.gather(*(asyncio.to_thread(store.open, new, NOW_US) for _ in range(8)))
+        return [made for _, made in results]
+
+    assert sum(asyncio.run(post_all())) == 1
+    store.close()
+
+
+def _wait(done: Callable[[], bool], limit_s: float = 8.5) -> None:
+    end = time.monotonic() + limit_s
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
