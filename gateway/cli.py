@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 
 from gateway import __version__
 from gateway.errors import ConfigError, GatewayError
@@ -157,13 +158,16 @@ def analyse(
 
     Example: gasgate analyse city/ --out findings.json
     """
-    from datetime import UTC
-
     from gateway.analyse import analyse as run_analysis
 
     moment = until.replace(tzinfo=UTC) if until and until.tzinfo is None else until
-    result = run_analysis(dataset, out_file, moment)
-    out.print(f"{len(result.findings)} findings, {len(result.loss)} loss rows written to {escape(str(out_file))}")
+    with Progress(console=err, transient=True) as progress:
+        task = progress.add_task("gas days", total=None)
+        answer = run_analysis(
+            dataset, out_file, moment, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    found, loss = len(answer["findings"]), len(answer["loss"])
+    out.print(f"{found} findings, {loss} loss rows written to {escape(str(out_file))}")
 
 
 @app.command("import")

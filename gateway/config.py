@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, Union
@@ -50,6 +50,7 @@ def _listen(address: str) -> str:
     return address
 
 
+Lines = dict[tuple[str | int, ...], int]
 Listen = Annotated[str, AfterValidator(_listen)]
 
 
@@ -166,7 +167,7 @@ def load(path: Path) -> Config:
         return Config.model_validate(merged, context={"folder": path.parent})
     except ValidationError as error:
         places = [(file, index_lines(file.read_text(encoding="utf-8"))) for file in files]
-        raise ConfigError([_explain(problem, places) for problem in error.errors()]) from None
+        raise ConfigError([_explain(problem, places) for problem in _causes(error.errors())]) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -200,18 +201,17 @@ def _merge(main: Path, merged: dict[str, Any], file: Path, content: dict[str, An
             merged[key] = value
 
 
-def _explain(problem: Any, places: list[tuple[Path, dict[tuple[str | int, ...], int]]]) -> str:
-    location = list(problem["loc"])
-    for file, lines in places:
-        if not location or len(location) < 2 or not isinstance(location[1], int):
-            break
-        held = len({path[1] for path in lines if len(path) > 1 and path[0] == location[0]})
-        if location[1] < held:
-            places = [(file, lines)]
-            break
-        location[1] -= held
-    file, lines = next(((f, known) for f, known in places if line_of(known, location) > 1), places[0])
-    key = ".".join(str(part) for part in problem["loc"])
+def _causes(problems: Sequence[Any]) -> Iterator[Any]:
+    """Leave out "too few" of a list that is short only because its entries are wrong."""
+    places = [problem["loc"] for problem in problems]
+    for problem in problems:
+        inside = [loc for loc in places if loc != problem["loc"] and loc[: len(problem["loc"])] == problem["loc"]]
+        if problem["type"] != "too_short" or not inside:
+            yield problem
+
+
+def _explain(problem: Any, places: list[tuple[Path, Lines]]) -> str:
+    file, lines, location = _place(problem["loc"], places)
     text = problem["msg"].removeprefix("Value error, ")
     match problem["type"]:
         case "extra_forbidden":
@@ -222,4 +222,20 @@ def _explain(problem: Any, places: list[tuple[Path, dict[tuple[str | int, ...], 
             text = f'kind is "{problem["ctx"]["tag"]}"; allowed: {problem["ctx"]["expected_tags"]}'
         case "union_tag_not_found":
             text = "kind is missing; it says which of the kinds this table is"
+    key = ".".join(str(part) for part in problem["loc"])
     return f"{file}:{line_of(lines, location)}: {key or 'configuration'}: {text}"
+
+
+def _place(location: Sequence[str | int], places: list[tuple[Path, Lines]]) -> tuple[Path, Lines, list[str | int]]:
+    """Return the file that an error is about, its lines, and the location counted from that file's own entries."""
+    here = list(location)
+    for file, lines in places:
+        if len(here) > 1 and isinstance(here[1], int):
+            held = len({path[1] for path in lines if len(path) > 1 and path[0] == here[0]})
+            if here[1] >= held:
+                here[1] -= held
+                continue
+        elif not any(path[:1] == (*here[:1],) for path in lines):
+            continue
+        return file, lines, here
+    return (*places[0], here)

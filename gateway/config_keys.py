@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from collectors import COLLECTORS
 from gateway.config import Config
 from gateway.store.outputs import OUTPUTS
 
-_KINDS = {"source": COLLECTORS, "output": OUTPUTS, "ticket_sink": TICKET_SINKS}
+_KINDS: Mapping[str, Mapping[str, Any]] = {"source": COLLECTORS, "output": OUTPUTS, "ticket_sink": TICKET_SINKS}
 
 
 def describe() -> list[tuple[str, str]]:

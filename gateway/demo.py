@@ -261,7 +261,16 @@ def _new_ports(web: int) -> Ports:
     )
     for one in sockets:
         one.close()
-    return Ports(web or singles[0], *singles[1:], modbus=first)
+    keep, broker, desk, influx, influx_rpc = singles[1:]
+    return Ports(
+        web=web or singles[0],
+        keep=keep,
+        broker=broker,
+        desk=desk,
+        influx=influx,
+        influx_rpc=influx_rpc,
+        modbus=first,
+    )
 
 
 def _free(port: int) -> bool:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 """real seconds between looks at what only time brings about"""
 FINDINGS_S = 1.0
+WAIT_S = 1.0
+"""longest wait for a reading; short, so that the role keep can end without cutting a request"""
 RETRY_S = 0.5
 
 
@@ -75,7 +77,7 @@ class Judge:
     async def _follow(self) -> None:
         while True:
             try:
-                for record in await self._store.tail(self._pipeline.seq):
+                for record in await self._store.tail(self._pipeline.seq, wait_s=WAIT_S):
                     async with self._turn:
                         await asyncio.to_thread(self._pipeline.process, record)
                 self._well()

@@ -151,7 +151,9 @@ class Analyst:
             changes = findings.update(
                 [one.finding for one in known], result.detections, now, self._network.zone_of, seen_at=seen
             )
-            finding_rows.apply_changes(connection, changes.raised, changes.updated, changes.ended, now_us)
+            finding_rows.apply_changes(
+                connection, now_us, raised=changes.raised, updated=changes.updated, ended=changes.ended
+            )
             finding_rows.touch(connection, _abnormal(result), now_us)
         return len(changes.raised)
 

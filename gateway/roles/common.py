@@ -10,7 +10,6 @@ import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from alarms.route import TicketPolicy
@@ -112,12 +111,19 @@ def site_network(config: Config) -> Network:
 
 def service_token(config: Config) -> str:
     """Return the token of the store service, made at the first start; readable by our own user alone."""
-    return _secret_file(config.data.folder / "store-service.token")
-
-
-def storage_secret(config: Config) -> str:
-    """Return the secret that signs page sessions, made at the first start."""
-    return _secret_file(config.data.folder / "pages.secret")
+    path = config.data.folder / "store-service.token"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32))
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return path.read_text(encoding="utf-8")
 
 
 def ticket_policy(config: Config) -> TicketPolicy:
@@ -132,18 +138,3 @@ def ticket_policy(config: Config) -> TicketPolicy:
 def remote_store(config: Config) -> RemoteStore:
     """Return the client of the store service of the role keep."""
     return RemoteStore(f"http://{config.keep.listen}", service_token(config))
-
-
-def _secret_file(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32))
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
-    return path.read_text(encoding="utf-8")

@@ -16,7 +16,6 @@ from gateway.roles.common import (
     remote_store,
     site_clock,
     site_network,
-    storage_secret,
     ticket_policy,
 )
 from gateway.roles.http import serve
@@ -40,7 +39,6 @@ async def work(config: Config) -> None:
         clock=clock,
         desk=AlarmDesk(state, load_definitions(), network, clock, ticket_policy(config)),
         ticket_secrets=tuple(secret.read() for sink in config.ticket_sink for secret in sink.secrets),
-        storage_secret=storage_secret(config),
         note_file=config.web.note_file,
         simulated=config.clock is not None,
     )
