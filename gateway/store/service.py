@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -23,11 +23,15 @@ from gateway.store.tail import TailRing
 MOST_POINTS = 1_000_000
 MOST_ROWS = 2_000_000
 MOST_BODY = 8 << 20
-MOST_WAIT_S = 30.0
+MOST_WAIT_S = 30
 _MOST_RECORDS = 1_000
+_NEWEST_SEQ = 2**63 - 1
 _MOST_TAIL_BYTES = 32 << 20
 _BINARY = "application/octet-stream"
 _Handler = Callable[[Request], Awaitable[Response]]
+
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class HistoryQuery(msgspec.Struct, frozen=True):
@@ -35,8 +39,8 @@ class HistoryQuery(msgspec.Struct, frozen=True):
 
     points: bytes
     """uint32, little-endian"""
-    start_us: int = 0
-    end_us: int = 0
+    start_us: Int64 = 0
+    end_us: Int64 = 0
 
 
 def make_service(
@@ -83,7 +87,7 @@ class _Service:
         return JSONResponse({"loaded": await self._store.loaded(), "last": self._spool.last_seq()})
 
     async def tail(self, request: Request) -> Response:
-        after = _number(request, "after", 0, 0, 2**63)
+        after = _number(request, "after", 0, 0, _NEWEST_SEQ)
         limit = _number(request, "limit", 100, 1, _MOST_RECORDS)
         wait_s = _number(request, "wait", 0, 0, MOST_WAIT_S)
         records = await self._records(after, limit)
@@ -104,7 +108,7 @@ class _Service:
         return await asyncio.to_thread(self._spool.read, after, limit)
 
     async def since(self, request: Request) -> Response:
-        seq = _number(request, "seq", 0, 0, 2**63)
+        seq = _number(request, "seq", 0, 0, _NEWEST_SEQ)
         limit = _number(request, "limit", 10_000, 1, 200_000)
         upto, batch = await self._store.since(seq, limit)
         return await _answer(batch, {"X-Seq": str(upto)})
@@ -134,10 +138,10 @@ def _guarded(handler: _Handler, token: str) -> _Handler:
     return checked
 
 
-def _number(request: Request, name: str, default: int, low: int, high: float) -> int:
+def _number(request: Request, name: str, default: int, low: int, high: int) -> int:
     text = request.query_params.get(name, str(default))
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or not low <= int(text) <= high:
-        raise RefusedError(400, "bad_number", f"{name} must be a whole number from {low} to {high:.0f}")
+        raise RefusedError(400, "bad_number", f"{name} must be a whole number from {low} to {high}")
     return int(text)
 
 
