@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -110,7 +110,7 @@ class MqttCollector:
         self._config = config
         self._registry = registry
         self._clock = clock
-        meters = network.meters.keys() | network.stations.keys() | {point.asset for point in network.points.values()}
+        meters = {*network.meters, *network.stations, *(point.asset for point in network.points.values())}
         try:
             self._mappers = [Mapper(topic, meters) for topic in config.topics]
         except ValueError as error:
@@ -118,14 +118,14 @@ class MqttCollector:
         self._indices: dict[tuple[str, Quantity], int] = {}
         self._client: AsyncClient | None = None
         self._subscribing: asyncio.Task[None] | None = None
-        self._lost: BaseException | None = None
+        self._lost: asyncio.Future[BaseException | None] | None = None
 
     async def open(self) -> None:
         """Connect and subscribe. Raises TransientError if that fails."""
         await self.close()
-        self._lost = None
+        self._lost = lost = asyncio.get_running_loop().create_future()
         self._client = client = make_client(self._config, self._config.client_id, clean=False)
-        client.on_disconnect = self._remember
+        client.on_disconnect = lambda cause: None if lost.done() else lost.set_result(cause)
         try:
             had_session = await connect(client, self._config)
             self._subscribing = asyncio.create_task(self._subscribe(client), name=f"{self.name}: subscribe")
@@ -135,9 +135,6 @@ class MqttCollector:
         except BaseException:
             await self.close()
             raise
-
-    def _remember(self, cause: BaseException | None) -> None:
-        self._lost = cause
 
     async def _subscribe(self, client: AsyncClient) -> None:
         try:
@@ -158,9 +155,17 @@ class MqttCollector:
             yield await self._delivery(client, message)
         if self._subscribing is not None and self._subscribing.done() and not self._subscribing.cancelled():
             self._subscribing.result()
-        if isinstance(self._lost, BrokerDisconnectError) and self._lost.reason_code == _TAKEN_OVER:
+        cause = await self._cause()
+        if isinstance(cause, BrokerDisconnectError) and cause.reason_code == _TAKEN_OVER:
             raise PermanentError(f"{self._config.url}: another client has taken over {self._config.client_id}")
-        raise TransientError(f"{self._config.url}: connection lost")
+        raise TransientError(f"{self._config.url}: connection lost: {cause or 'closed'}")
+
+    async def _cause(self) -> BaseException | None:
+        """Return why the connection ended; the client tells it shortly after its messages have ended."""
+        if self._lost is None:
+            return None
+        await asyncio.wait([self._lost], timeout=1.0)
+        return self._lost.result() if self._lost.done() else None
 
     async def _delivery(self, client: AsyncClient, message: Message) -> Delivery:
         received_us = self._clock.now_us()
@@ -215,7 +220,7 @@ def _kept(payload: bytes) -> int:
     return len(payload) if len(payload) <= MAX_PAYLOAD_BYTES else _DEAD_PAYLOAD_BYTES
 
 
-def read_message(mappers: list[Mapper], topic: str, payload: bytes, received_us: int) -> Rows:
+def read_message(mappers: Sequence[Mapper], topic: str, payload: bytes, received_us: int) -> Rows:
     """Return the rows of a message by the first mapping whose filter fits. Raises DeadMessageError."""
     for mapper in mappers:
         if mapper.matches(topic):
@@ -253,3 +258,13 @@ async def connect(client: AsyncClient, config: MqttConfig) -> bool:
     except (MQTTError, OSError) as error:
         raise TransientError(f"{config.url}: {error}") from error
     return bool(connack.session_present)
+
+
+async def receive(client: AsyncClient, config: MqttConfig) -> AsyncIterator[tuple[str, bytes]]:
+    """Subscribe a connected client with QoS 0 and yield topic and payload; nothing has to be acknowledged."""
+    try:
+        await client.subscribe([(subscription(topic.filter), 0) for topic in config.topics])
+    except MQTTError as error:
+        raise TransientError(f"{config.url}: cannot subscribe: {error}") from error
+    async for message in client.messages():
+        yield message.topic, message.payload

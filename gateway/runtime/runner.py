@@ -20,6 +20,8 @@ LONGEST_PROBE_S = 300.0
 SILENT_EVERY_US = 15 * 60 * 1_000_000
 FIRST_RECONNECT_S = 1.0
 LONGEST_RECONNECT_S = 30.0
+STABLE_AFTER_S = 60.0
+"""A connection that lasted this long was a good one; two gateways with one client id end each other's sooner."""
 _CLOSE_TIMEOUT_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -252,8 +254,10 @@ class PushRunner:
 
     async def _session(self) -> bool:
         """Connect and receive until the connection is lost; return whether to try again."""
+        opened_at = None
         try:
             await self._collector.open()
+            opened_at = asyncio.get_running_loop().time()
             self._up()
             async for delivery in self._collector.deliveries():
                 self._state = replace(
@@ -270,11 +274,12 @@ class PushRunner:
         except Exception as error:
             self._down(repr(error))
             log.exception("%s: failed unexpectedly", self._collector.name)
+        if opened_at is not None and asyncio.get_running_loop().time() - opened_at >= STABLE_AFTER_S:
+            self._backoff.reset()
         await _close(self._collector)
         return True
 
     def _up(self) -> None:
-        self._backoff.reset()
         self._state = replace(self._state, up=True, since_us=self._clock.now_us(), failures=0, error="")
         log.info("%s: connected", self._collector.name)
         self._on_state(self._state)

@@ -1,0 +1,162 @@
+"""One real read of one device or broker, to be shown to a person. Never writes, and production loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collectors.modbus import Link, ModbusConfig, make_unit
+from collectors.modbus_unit import RefusedByDeviceError, Reply, WrongReplyError
+from collectors.mqtt import MqttConfig, connect, make_client, read_message, receive
+from collectors.payload import DeadMessageError, Mapper
+from collectors.plan import Request
+from gateway.errors import ConfigError, TransientError
+from gateway.model.network import Network
+from gateway.model.reading import PointId, Reading, ReadingBatch, Reason, Severity, from_us, point_id
+from gateway.ports import Clock
+from gateway.runtime.clock import SystemClock
+
+MAX_MESSAGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedRequest:
+    """One request, the raw registers or bits that came, or what went wrong."""
+
+    request: Request
+    cells: tuple[int, ...]
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusProbe:
+    """What one read of a unit brought."""
+
+    key: str
+    requests: tuple[ProbedRequest, ...]
+    readings: tuple[Reading, ...]
+    error: str = ""
+    """why the unit could not be read at all"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedMessage:
+    """One message, its readings, or why it would be a dead letter."""
+
+    topic: str
+    payload: bytes
+    readings: tuple[Reading, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MqttProbe:
+    """What a broker sent while somebody watched."""
+
+    messages: tuple[ProbedMessage, ...]
+    seconds: float
+
+
+async def probe_modbus(config: ModbusConfig, link: str, unit: int, clock: Clock | None = None) -> ModbusProbe:
+    """Read all points of one unit once, over a connection of its own.
+
+    A device that takes one connection only must be let go by the gateway first. Raises ConfigError if the
+    configuration has no such link or unit.
+    """
+    links = {one.name: one for one in config.links}
+    if link not in links:
+        raise ConfigError([f"source {config.name} has no link {link}: there are {', '.join(links)}"])
+    units = {one.unit: one for one in links[link].units}
+    if unit not in units:
+        raise ConfigError([f"link {link} has no unit {unit}: there are {', '.join(map(str, units))}"])
+    clock = clock or SystemClock()
+    device = make_unit(units[unit])
+    device.indices = np.arange(len(device.points), dtype=np.uint32)
+    connection = Link(links[link], clock)
+    requests: list[ProbedRequest] = []
+
+    async def read(request: Request) -> Reply:
+        loop = asyncio.get_running_loop()
+        began, problem = loop.time(), ""
+        cells: tuple[int, ...] = ()
+        try:
+            reply = await connection.read(unit, request, device.profile.pause_ms / 1000)
+            cells = tuple(int(cell) for cell in reply.cells)
+        except (RefusedByDeviceError, WrongReplyError, TransientError) as error:
+            problem = str(error)
+            raise
+        finally:
+            requests.append(ProbedRequest(request, cells, loop.time() - began, problem))
+        return reply
+
+    batch, error = ReadingBatch.empty(), ""
+    try:
+        batch = await device.poll(read, clock.now_us(), 0.0)
+    except TransientError as lost:
+        error = str(lost)
+    finally:
+        connection.drop()
+    names = [device.points[index] for index in batch.point]
+    return ModbusProbe(f"{config.name}/{link}/{unit}", tuple(requests), _readings(names, batch), error)
+
+
+async def probe_mqtt(
+    config: MqttConfig, network: Network, seconds: float, clock: Clock | None = None, *, limit: int = MAX_MESSAGES
+) -> MqttProbe:
+    """Watch a source for some real seconds, with a client id and a session of its own.
+
+    Ends early after `limit` messages. Raises TransientError if the broker cannot be reached.
+    """
+    clock = clock or SystemClock()
+    mappers = [Mapper(topic, _assets(network)) for topic in config.topics]
+    client = make_client(config, f"{config.client_id[:100]}-probe-{secrets.token_hex(4)}", clean=True)
+    messages: list[ProbedMessage] = []
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        await connect(client, config)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for topic, payload in receive(client, config):
+                    messages.append(_probed(mappers, topic, payload, clock.now_us()))
+                    if len(messages) >= limit:
+                        break
+    finally:
+        await client.disconnect()
+    return MqttProbe(tuple(messages), loop.time() - began)
+
+
+def _probed(mappers: Sequence[Mapper], topic: str, payload: bytes, now_us: int) -> ProbedMessage:
+    try:
+        rows = read_message(mappers, topic, payload, now_us)
+    except DeadMessageError as error:
+        return ProbedMessage(topic, payload, (), str(error))
+    names = [point_id(rows.meter, quantity) for quantity in rows.quantity]
+    batch = ReadingBatch.build(
+        range(len(names)), rows.source_time, now_us, rows.value, np.asarray(rows.quality, np.uint8)
+    )
+    return ProbedMessage(topic, payload, _readings(names, batch))
+
+
+def _assets(network: Network) -> set[str]:
+    return {*network.meters, *network.stations, *(point.asset for point in network.points.values())}
+
+
+def _readings(names: Sequence[PointId], batch: ReadingBatch) -> tuple[Reading, ...]:
+    return tuple(
+        Reading(
+            name,
+            from_us(batch.source_time[row]),
+            from_us(batch.received_time[row]),
+            float(batch.value[row]),
+            Severity(int(batch.quality[row]) >> 6),
+            Reason(int(batch.quality[row]) & 63),
+        )
+        for row, name in enumerate(names)
+    )
