@@ -116,16 +116,28 @@ def wait_for_address(process: subprocess.Popen[str]) -> str:
 def take_all(browser: Browser, address: str, out: Path) -> None:
     """Take the pictures as the story reaches them."""
     with httpx.Client(base_url=f"{address}/api/v1", timeout=10.0) as client:
-        login = client.post("/login", json={"name": "operator", "password": PASSWORD})
-        login.raise_for_status()
-        session = str(login.json()["session"])
-        client.cookies.set(SESSION_COOKIE, session)
-        wait_until("an emergency ticket's crew is on its way", lambda: '"departed' in client.get("/tickets").text)
+        operator, engineer = log_in(client, "operator"), log_in(client, "engineer")
+        client.cookies.set(SESSION_COOKIE, engineer)
+        balanced = client.get("/loss").json()["last"]
+        wait_until("a crew is out and a station is silent", lambda: both_are_shown(client))
         for picture in CONTROL_ROOM:
-            take(browser, address, session, picture, out)
+            take(browser, address, operator, picture, out)
+        wait_until("the gas day is balanced", lambda: client.get("/loss").json()["last"] != balanced)
         wait_until("a meter is suspected", lambda: '"theft' in client.get("/findings").text)
         for picture in LOSS + SYSTEM:
-            take(browser, address, session, picture, out)
+            take(browser, address, engineer, picture, out)
+
+
+def log_in(client: httpx.Client, name: str) -> str:
+    """Return a session of one of the demo's people."""
+    answer = client.post("/login", json={"name": name, "password": PASSWORD})
+    answer.raise_for_status()
+    return str(answer.json()["session"])
+
+
+def both_are_shown(client: httpx.Client) -> bool:
+    """Tell whether there is a ticket whose crew has left and an alarm about lost communication."""
+    return '"departed' in client.get("/tickets").text and "COMM_LOSS" in client.get("/alarms").text
 
 
 def wait_until(what: str, holds: Callable[[], bool]) -> None:
