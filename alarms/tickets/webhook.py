@@ -89,7 +89,7 @@ class WebhookSink:
         headers = {
             **signed_headers(body, command.webhook_id, datetime.now(UTC), self._secrets),
             "content-type": "application/cloudevents+json; charset=utf-8",
-            "idempotency-key": f'"{command.dedup_key}:{command.command}:{command.command_no}"',
+            "idempotency-key": _idempotency_key(command),
             "x-gasgate-attempt": str(attempt.number),
         }
         try:
@@ -154,6 +154,12 @@ class WebhookSink:
             "dataschema": f"urn:gasgate:schema:ticket-{command.command}:1",
             "data": dict(command.body),
         }
+
+
+def _idempotency_key(command: Command) -> str:
+    """Quote the key as a header's text; what a header cannot carry is percent-encoded."""
+    key = quote(f"{command.dedup_key}:{command.command}:{command.command_no}", safe=":/")
+    return f'"{key}"'
 
 
 def _outcome(status: int, text: str, waits: float | None, command: Command) -> Outcome:

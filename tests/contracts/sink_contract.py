@@ -1,0 +1,115 @@
+"""What every ticket sink must do. A sink's tests make a `Receiver` whose misbehaviour can be ordered, and run `check_*`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Protocol
+
+import pytest
+
+from gateway.errors import GatewayError, TransientError
+from gateway.model.ticket import Attempt, Command, Confirmed, Misconfigured, Refused, Unknown
+from gateway.ports import TicketSink
+
+ATTEMPT = Attempt(1, 0.5, 1.0)
+
+
+class Receiver(Protocol):
+    """A real ticketing system, or a stand-in on a real socket, that can be told to misbehave."""
+
+    def behave(self, *modes: str) -> None:
+        """Answer the next posts in these ways, then well again.
+
+        Modes: `500`, `503`, `429`, `302`, `202`, `400`, `401`, `409`, `cut` (works, then cuts the answer), `hang`
+        (works, then answers too late), `reset` (closes at once), `garbage` (works, then answers no JSON), `huge`.
+        """
+
+    def count(self, dedup_key: str) -> int:
+        """Return how many tickets of this key exist."""
+
+
+def rekeyed(command: Command, dedup_key: str) -> Command:
+    """Return the command of another incident."""
+    body = {**command.body, "dedup_key": dedup_key}
+    return replace(command, dedup_key=dedup_key, webhook_id=f"msg_{abs(hash(dedup_key))}", body=body)
+
+
+async def check_delivers_once(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """A repeat is told apart from the first and makes no second ticket."""
+    first = await sink.deliver(command, ATTEMPT)
+    again = await sink.deliver(command, replace(ATTEMPT, number=2))
+    assert isinstance(first, Confirmed)
+    assert isinstance(again, Confirmed)
+    assert not first.duplicate
+    assert again.duplicate
+    assert again.ticket.external_id == first.ticket.external_id != ""
+    assert receiver.count(command.dedup_key) == 1
+
+
+async def check_many_at_once(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """Eight posts of one command at the same time make one ticket."""
+    outcomes = await asyncio.gather(*(sink.deliver(command, ATTEMPT) for _ in range(8)))
+    assert any(isinstance(outcome, Confirmed) for outcome in outcomes)
+    assert receiver.count(command.dedup_key) == 1
+
+
+async def check_unclear_answers_are_unknown(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """Whatever leaves it open whether the ticket exists is Unknown, within the time allowed; a look-up then tells."""
+    for number, mode in enumerate(("500", "503", "302", "202", "409", "reset", "cut", "hang", "garbage", "huge")):
+        one = rekeyed(command, f"{command.dedup_key}:{number}")
+        receiver.behave(mode)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        outcome = await sink.deliver(one, ATTEMPT)
+        assert isinstance(outcome, Unknown), mode
+        assert outcome.reason
+        assert loop.time() - begun < ATTEMPT.total_timeout_s + 0.5, mode
+        found = await sink.lookup(one.dedup_key)
+        assert (found is not None) == (receiver.count(one.dedup_key) == 1), mode
+        assert isinstance(await sink.deliver(one, ATTEMPT), Confirmed), mode
+        assert receiver.count(one.dedup_key) == 1, mode
+
+
+async def check_waits_as_asked(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """Retry-After of a 429 comes back with the outcome."""
+    receiver.behave("429")
+    outcome = await sink.deliver(command, ATTEMPT)
+    assert isinstance(outcome, Unknown)
+    assert outcome.retry_after_s == 7.0
+
+
+async def check_faults_that_last(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """A bad message is Refused, wrong credentials are Misconfigured."""
+    receiver.behave("400")
+    assert isinstance(await sink.deliver(command, ATTEMPT), Refused)
+    receiver.behave("401")
+    assert isinstance(await sink.deliver(command, ATTEMPT), Misconfigured)
+
+
+async def check_lookup(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """None means surely absent; a key with odd characters is found as it was sent."""
+    assert await sink.lookup("nobody.1:knows:this:1") is None
+    odd = rekeyed(command, "hq.1:M 1/ä?#%:X:1")
+    made = await sink.deliver(odd, ATTEMPT)
+    found = await sink.lookup(odd.dedup_key)
+    assert isinstance(made, Confirmed)
+    assert found is not None
+    assert (found.external_id, found.dedup_key) == (made.ticket.external_id, odd.dedup_key)
+
+
+async def check_unreachable(sink: TicketSink, command: Command) -> None:
+    """With nobody there a delivery is Unknown, and a look-up or probe raises; to be called after a stop."""
+    assert isinstance(await sink.deliver(command, ATTEMPT), Unknown)
+    with pytest.raises(TransientError):
+        await sink.lookup(command.dedup_key)
+    with pytest.raises(GatewayError):
+        await sink.probe()
+
+
+async def check_probe_and_close(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """A probe creates nothing; closing twice is fine."""
+    assert sink.name in await sink.probe()
+    assert receiver.count(command.dedup_key) == 0
+    await sink.close()
+    await sink.close()
