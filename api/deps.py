@@ -64,7 +64,7 @@ class Desk(Protocol):
         """The master alarm database by id."""
         ...
 
-    def apply(self, alarm_id: str, event: Any, actor: str, request_id: str = "") -> Any:
+    def apply(self, alarm_id: str, event: Any, actor: str, request_id: str | None = None) -> Any:
         """Apply an event of the alarm machine. Raises RefusedError; the same request id again does nothing."""
         ...
 
@@ -81,7 +81,6 @@ class Parts:
     desk: Desk
     ticket_secrets: tuple[str, ...] = field(default=(), repr=False)
     """secrets that ticketing systems sign their events with"""
-    storage_secret: str = field(default="", repr=False)
     note_file: Path | None = None
     """JSON list that the demo's story writes; shown beside the map"""
     simulated: bool = False
@@ -121,13 +120,13 @@ class Require:
         if user is None:
             raise RefusedError(401, "login_required")
         if user.by_cookie and request.method not in {"GET", "HEAD"}:
-            _refuse_forms(request)
+            refuse_forms(request)
         if not user.may(self.act):
             raise RefusedError(403, "forbidden")
         return user
 
 
-def _refuse_forms(request: Request) -> None:
+def refuse_forms(request: Request) -> None:
     """Refuse what another site's form could send: a form cannot send JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from alarms.definitions import load_definitions
 from alarms.machine import Acknowledge, ConditionFalls, ConditionRises, Shelve, step
 from api.auth import add_user
 from api.deps import Parts
-from gateway.model.alarm import Alarm, Definition, Priority
+from gateway.model.alarm import Alarm
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Point, Station, Zone, ZoneKind
 from gateway.model.quantity import Quantity
@@ -37,31 +38,6 @@ class SampleSite:
     id: str = "sample"
     name: str = "滨江燃气 Riverside Gas"
     gas_day: GasDay = field(default_factory=lambda: GasDay("Asia/Shanghai", time(6)))
-
-
-def definition(id_: str, title: str, quantity: str, priority: int, unit: str = "", limit: float | None = None, **more: Any) -> Definition:
-    values: dict[str, Any] = {
-        "id": id_, "kind": "high_limit", "quantity": quantity, "asset_kinds": ("station", "regulator"),
-        "limit": limit, "limit_of_set_pressure": None, "unit": unit, "deadband": 1.0, "on_delay_s": 0.0, "off_delay_s": 60.0,
-        "priority": Priority(priority), "alarm_class": "safety", "highly_managed": priority == 1, "latching": priority == 1,
-        "shelvable": priority > 1, "max_shelve": timedelta(hours=1 if priority == 2 else 4), "ack_on_rtn": True, "realarm_after": None,
-        "ticket_class": "EMERGENCY" if priority == 1 else "", "ticket_type": "gas_concentration", "ticket_delay": timedelta(0),
-        "join_group": "network", "rules": (), "cause": "Escape, vented relief, tired sensor",
-        "consequence": "Explosion, poisoning", "action": "See that the ticket is confirmed; people out, no switches; close the remote valve",
-        "time_available_s": 180.0, "time_needed_s": 60.0, "revision": 1, "title": title,
-    }
-    return Definition(**{**values, **more})
-
-
-def sample_definitions() -> dict[str, Definition]:
-    rows = [
-        definition("GAS_CONC_HIHI", "Gas concentration very high", "gas_lel_pct", 1, "%LEL", 20.0),
-        definition("OVERPRESS_HI", "Outlet pressure high", "pressure_gauge_kpa", 2, "kPa", 3.6),
-        definition("STATION_COMM_LOSS", "Station does not answer", "", 2, kind="silence", alarm_class="communication"),
-        definition("UNDERPRESS_LO", "Outlet pressure low", "pressure_gauge_kpa", 3, "kPa", 2.4, kind="low_limit"),
-        definition("CALENDAR_HORIZON", "Calendar ends soon", "", 4, kind="own", alarm_class="system"),
-    ]
-    return {row.id: row for row in rows}
 
 
 def sample_network(meters_per_zone: int = 100) -> Network:
@@ -157,10 +133,10 @@ class SampleDesk:
     """Applies events as the alarm desk does: facts and journal in one transaction."""
 
     def __init__(self, state: State, clock: CityClock) -> None:
-        self.state, self.clock, self.definitions = state, clock, sample_definitions()
+        self.state, self.clock, self.definitions = state, clock, load_definitions()
         self._lock = threading.Lock()
 
-    def apply(self, alarm_id: str, event: Any, actor: str, request_id: str = "", now: datetime | None = None) -> Alarm:
+    def apply(self, alarm_id: str, event: Any, actor: str, request_id: str | None = None, now: datetime | None = None) -> Alarm:
         name, _, asset = alarm_id.partition("@")
         rule = self.definitions[name]
         moment = now or self.clock.now()
@@ -311,7 +287,7 @@ def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
     store = SampleStore(list(network.points), clock, START - timedelta(minutes=6))
     return Parts(
         site=SampleSite(), state=state, store=store, network=network, clock=clock, desk=desk,
-        ticket_secrets=("whsec_" + "c2FtcGxlLXNlY3JldC1zYW1wbGU=",), storage_secret="sample", note_file=note, simulated=True,
+        ticket_secrets=("whsec_" + "c2FtcGxlLXNlY3JldC1zYW1wbGU=",), note_file=note, simulated=True,
     )
 
 

@@ -1,0 +1,336 @@
+"""The control room: alarms, map, the chosen alarm, tickets with their clocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from html import escape
+from typing import Any
+from uuid import uuid4
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+from nicegui import background_tasks, ui
+from nicegui.events import GenericEventArguments, KeyEventArguments
+
+from api.pages.frame import Page, draw_frame, header_html, open_page, panel
+from api.pages.parts import charts, html, words
+from api.pages.parts.elements import CityMap, Html, KeyedList
+from api.services import acts
+from api.services.city import place_of
+from api.services.detail import AlarmDetail, alarm_detail, limit_of, trend
+from api.services.format import clock_time
+from api.services.live import Change
+from api.services.summary import story, summary
+from api.services.views import AlarmView, TicketView, ticket_order
+from gateway.errors import GatewayError, RefusedError
+from gateway.model.reading import from_us
+
+ROW_PX = 52
+_KEYS = {"a": "acknowledge", "s": "shelve", "u": "unshelve", "r": "reset"}
+
+
+async def build(request: Request) -> RedirectResponse | None:
+    """Draw the page."""
+    page = await open_page(request)
+    if isinstance(page, RedirectResponse):
+        return page
+    draw_frame(page, "/", page.tr("Control room"))
+    room = ControlRoom(page)
+    room.draw()
+    stop = page.board.listen(room.changed)
+    ui.context.client.on_delete(stop)
+    return None
+
+
+class ControlRoom:
+    """One browser's control room."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.client = ui.context.client
+        self.chosen = ""
+        self.detail: AlarmDetail | None = None
+        self._chart_of = ""
+
+    def draw(self) -> None:
+        """Lay the page out and fill it."""
+        page, tr = self.page, self.page.tr
+        with ui.element("div").classes("gg"):
+            ui.html(header_html(page, "/"), sanitize=False, tag="header").classes("gg-head")
+            self.strip = Html(self._strip(), classes="gg-strip")
+            with ui.element("main").classes("gg-room"):
+                with ui.element("div").classes("gg-column"):
+                    with panel(tr("Alarms"), "grow-3"):
+                        self.alarms = KeyedList(
+                            row_height=ROW_PX,
+                            label=tr("Alarms"),
+                            empty=html.empty(tr("No alarm. All is well.")),
+                            rows=[self._row(view) for view in page.board.sorted_alarms()],
+                            on_pick=self.choose,
+                        )
+                    with panel(tr("Tickets"), "grow-2"):
+                        self.tickets = KeyedList(
+                            row_height=ROW_PX,
+                            label=tr("Tickets"),
+                            empty=html.empty(tr("No crew is out.")),
+                            rows=[self._ticket_row(view) for view in page.board.tickets.values()],
+                            on_pick=self._choose_ticket,
+                        )
+                with ui.element("div").classes("gg-column"), panel(tr("Selected alarm"), "grow-2"):
+                    self._draw_detail()
+                with ui.element("div").classes("gg-column"):
+                    with panel(tr("Map"), "grow-3"):
+                        self.map = CityMap(marks=self._marks(), on_pick=self._choose_asset)
+                    self._draw_story()
+        self._draw_shelf_dialog()
+        ui.keyboard(on_key=self._key, ignore=["input", "select", "textarea"], repeating=False)
+        ui.timer(1.0, lambda: self.strip.set(self._strip()))
+        ui.timer(3.0, self._refresh_trend)
+        first = next(iter(page.board.sorted_alarms()), None)
+        if first is not None:
+            self.choose(first.id)
+
+    def _draw_detail(self) -> None:
+        with ui.element("div").classes("gg-scroll"):
+            self.nothing = Html(html.empty(self.page.tr("Choose an alarm to see what to do.")), classes="gg-empty")
+            self.box = ui.element("div").classes("gg-detail")
+            with self.box:
+                self.top = Html()
+                self.actions = Html(classes="gg-actions").on_data("act", self._act)
+                self.guide = Html()
+                self.ticket = Html()
+                with ui.element("div") as self.trend_box:
+                    self.trend_title = Html(classes="gg-section")
+                    self.chart = ui.echart({}).classes("gg-chart")
+                self.journal = Html()
+            self.box.set_visibility(False)
+
+    def _draw_story(self) -> None:
+        if self.page.parts.note_file is None:
+            return
+        with panel(self.page.tr("What happens here"), "grow-2", self.page.tr("simulated")):
+            self.story = Html(self._story(), tag="ul", classes="gg-story gg-scroll")
+        ui.timer(2.0, lambda: self.story.set(self._story()))
+
+    def _draw_shelf_dialog(self) -> None:
+        with ui.dialog() as self.shelf, ui.card().classes("gg-dialog"):
+            self.shelf_form = Html()
+            script = (
+                "(e) => { const b = e.target.closest('[data-minutes]'); if (!b) return;"
+                "emit(b.dataset.minutes, e.currentTarget.querySelector('input').value) }"
+            )
+            self.shelf_form.element.on("click", self._shelve, js_handler=script)
+
+    # What changed ------------------------------------------------------------------------------------------
+
+    def changed(self, change: Change) -> None:
+        """Bring one change to this browser: only rows that differ."""
+        with self.client:
+            self.alarms.apply([self._row(view) for view in change.alarms], change.gone)
+            self.tickets.apply([self._ticket_row(view) for view in change.tickets], change.tickets_gone)
+            self.strip.set(self._strip())
+            if change.alarms or change.gone or change.tickets or change.tickets_gone:
+                self.map.show(self._marks())
+            if not self.chosen and change.alarms:
+                self.choose(self.page.board.sorted_alarms()[0].id)
+            elif self._concerns_chosen(change):
+                self._reload()
+
+    def _concerns_chosen(self, change: Change) -> bool:
+        mine = self.chosen
+        tickets = {ticket.ticket_no for ticket in self.detail.tickets} if self.detail else set()
+        return (
+            mine in change.gone
+            or any(view.id == mine for view in change.alarms)
+            or any(ticket.ticket_no in tickets or mine in ticket.alarms for ticket in change.tickets)
+        )
+
+    def _strip(self) -> str:
+        return html.strip(summary(self.page.board, self.page.pulse), self.page.tr)
+
+    def _row(self, view: AlarmView) -> dict[str, str]:
+        return html.alarm_row(view, self.page.tr, self.page.timezone, self.page.now())
+
+    def _ticket_row(self, view: TicketView) -> dict[str, str]:
+        return html.ticket_row(view, self.page.tr, ticket_order(view))
+
+    def _marks(self) -> list[dict[str, Any]]:
+        """Return one mark per place: its worst visible alarm and whether a crew is due there."""
+        out = {alarm for ticket in self.page.board.tickets.values() if ticket.open for alarm in ticket.alarms}
+        worst: dict[tuple[float, float], AlarmView] = {}
+        flags: set[tuple[float, float]] = set()
+        for view in self.page.board.sorted_alarms():
+            place = place_of(self.page.parts.network, view.alarm.asset)
+            if place is None or view.alarm.hidden:
+                continue
+            worst.setdefault(place, view)
+            if view.id in out:
+                flags.add(place)
+        return [self._mark(view, place, flag=place in flags) for place, view in worst.items()]
+
+    def _mark(self, view: AlarmView, place: tuple[float, float], *, flag: bool) -> dict[str, Any]:
+        label = f'<span class="flag">{escape(self.page.tr("crew"))}</span>' if flag else ""
+        return {
+            "asset": view.alarm.asset,
+            "x": place[0],
+            "y": place[1],
+            "priority": int(view.alarm.priority),
+            "html": html.priority_mark(view.alarm) + label,
+        }
+
+    def _story(self) -> str:
+        tr, language = self.page.tr, self.page.tr.language
+        now_us = self.page.parts.clock.now_us()
+        notes = story(self.page.board)
+        past = [note for note in notes if _at(note) <= now_us]
+        lines = []
+        for note in notes:
+            begun = note in past
+            kind = "now" if past and note is past[-1] else "past" if begun else ""
+            when = clock_time(from_us(_at(note)), self.page.timezone, self.page.now()) if _at(note) else ""
+            title = escape(str(note.get(f"title_{language}", "")))
+            look = f"<p>{escape(str(note.get(f'look_{language}', '')))}</p>" if begun else ""
+            lines.append(f'<li class="{kind}"><span>{when[:5]}</span><div><b>{title}</b>{look}</div></li>')
+        return "".join(lines) or f"<li>{escape(tr('Nothing yet.'))}</li>"
+
+    # The chosen alarm --------------------------------------------------------------------------------------
+
+    def choose(self, alarm_id: str) -> None:
+        """Show an alarm."""
+        self.chosen = alarm_id
+        self.alarms.select(alarm_id)
+        self.map.select(alarm_id.partition("@")[2])
+        self._reload()
+
+    def _choose_asset(self, asset: str) -> None:
+        found = next((v for v in self.page.board.sorted_alarms() if v.alarm.asset == asset), None)
+        if found is not None:
+            self.choose(found.id)
+
+    def _choose_ticket(self, ticket_no: str) -> None:
+        self.tickets.select(ticket_no)
+        ticket = self.page.board.tickets.get(ticket_no)
+        if ticket is not None and ticket.alarms:
+            self.choose(ticket.alarms[0])
+
+    def _reload(self) -> None:
+        background_tasks.create(self._load(self.chosen), name="load alarm")
+
+    async def _load(self, alarm_id: str) -> None:
+        try:
+            detail = await asyncio.to_thread(alarm_detail, self.page.parts, alarm_id)
+        except GatewayError:
+            return
+        if alarm_id != self.chosen or self.client.is_deleted:
+            return
+        with self.client:
+            self.detail = detail
+            self._show(detail)
+            await self._refresh_trend()
+
+    def _show(self, detail: AlarmDetail) -> None:
+        page, view = self.page, detail.view
+        tr, zone, now = page.tr, page.timezone, page.now()
+        self.nothing.element.set_visibility(False)
+        self.box.set_visibility(True)
+        self.top.set(html.detail_top(view, tr, zone, now, limit_of(page.parts, view)))
+        self.actions.set(html.actions(acts.offer(view, page.user), tr))
+        self.guide.set(html.guide(view, tr))
+        self.ticket.set(html.detail_tickets(detail.tickets, tr, zone, now))
+        self.journal.set(html.journal(detail, tr, zone, now))
+
+    async def _refresh_trend(self) -> None:
+        detail, page = self.detail, self.page
+        if detail is None:
+            return
+        view = detail.view
+        found = await trend(page.parts, view)
+        if self.detail is not detail:
+            return
+        self.trend_box.set_visibility(found is not None and bool(found.times_ms))
+        if found is None:
+            return
+        onset = view.alarm.source_at or view.alarm.condition_at
+        label = f"{found.point} · {found.unit}" if found.unit else found.point
+        self.trend_title.set(f"<span>{escape(page.tr('Trend'))} · {escape(label)}</span><span>{charts.zone_label(page.timezone, page.now())}</span>")
+        options = charts.trend(found, page.palette, page.tr, timezone=page.timezone, onset=onset, limit=limit_of(page.parts, view))
+        if self.chart.options != options:
+            self.chart.options.clear()
+            self.chart.options.update(options)
+
+    # Acts --------------------------------------------------------------------------------------------------
+
+    def _key(self, event: KeyEventArguments) -> None:
+        act = _KEYS.get(str(event.key).lower())
+        modified = event.modifiers.ctrl or event.modifiers.meta or event.modifiers.alt
+        if act and event.action.keydown and not modified and not self.shelf.value:
+            self._act(act)
+
+    async def _act(self, act: str) -> None:
+        detail = self.detail
+        if detail is None or not getattr(acts.offer(detail.view, self.page.user), act, False):
+            return
+        parts, user, alarm = self.page.parts, self.page.user, detail.view.alarm
+        calls: dict[str, Callable[[], Any]] = {
+            "acknowledge": lambda: acts.acknowledge(parts, user, alarm.alarm_id, alarm.occurrence_no, uuid4().hex),
+            "unshelve": lambda: acts.unshelve(parts, user, alarm.alarm_id, alarm.occurrence_no, uuid4().hex),
+            "reset": lambda: acts.reset(parts, user, alarm.alarm_id, uuid4().hex),
+        }
+        if act == "shelve":
+            self._open_shelf(detail.view)
+        elif act in calls:
+            await self._try(calls[act])
+
+    def _open_shelf(self, view: AlarmView) -> None:
+        tr = self.page.tr
+        choices = "".join(
+            f'<button type="button" class="gg-button" data-minutes="{int(span.total_seconds() // 60)}">{_span(span)}</button>'
+            for span in acts.shelf_choices(view)
+        )
+        self.shelf_form.set(
+            f"<h2>{escape(tr('Shelve: {title}', title=tr(view.definition.title)))}</h2>"
+            f'<p class="gg-dim" style="margin:4px 0 16px">{escape(html.place(view))}</p>'
+            f'<label class="gg-field">{escape(tr("Reason"))}<input maxlength="200" autofocus></label>'
+            f'<p class="gg-dim" style="margin:16px 0 8px">{escape(tr("It comes back by itself after"))}</p><div class="gg-choices">{choices}</div>'
+        )
+        self.shelf.open()
+
+    async def _shelve(self, event: GenericEventArguments) -> None:
+        detail = self.detail
+        if detail is None or not isinstance(event.args, list) or len(event.args) != 2:
+            return
+        minutes, reason = str(event.args[0]), str(event.args[1])[:200]
+        if not minutes.isdigit():
+            return
+        parts, user, alarm_id = self.page.parts, self.page.user, detail.view.id
+        until = parts.clock.now() + timedelta(minutes=int(minutes[:5]))
+        if await self._try(lambda: acts.shelve(parts, user, alarm_id, until, reason, uuid4().hex)):
+            self.shelf.close()
+
+    async def _try(self, call: Callable[[], Any]) -> bool:
+        """Run an act in a thread; say plainly why if it was refused."""
+        try:
+            await asyncio.to_thread(call)
+        except RefusedError as error:
+            ui.notify(words.refusal(error.code, self.page.tr), type="warning", position="top")
+            return False
+        except GatewayError:
+            ui.notify(self.page.tr("That did not work. Try again."), type="negative", position="top")
+            return False
+        self._reload()
+        return True
+
+
+def _at(note: dict[str, Any]) -> int:
+    """Return a note's moment in us, 0 if it has none."""
+    at = note.get("at")
+    return int(at) if isinstance(at, int | float) and not isinstance(at, bool) else 0
+
+
+def _span(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h"
+
+

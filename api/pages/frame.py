@@ -1,0 +1,146 @@
+"""What every page has: head, language, theme, clock, and who is looking."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+from nicegui import app as pages_app
+from nicegui import ui
+
+from api.auth import User
+from api.deps import Parts, user_of
+from api.pages.parts import charts, words
+from api.pages.parts.charts import PALETTES, Palette
+from api.pages.parts.html import FLAME
+from api.roles import Act
+from api.services.live import Board
+from api.services.pulse import Pulse
+from api.text import LANGUAGES, Texts, texts
+
+LANGUAGE_COOKIE = "gasgate_language"
+THEME_COOKIE = "gasgate_theme"
+STATIC = Path(__file__).parents[1] / "static"
+_SUN = (
+    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" aria-hidden="true">'
+    '<circle cx="12" cy="12" r="4.500"/><path d="M12 2v2.500M12 19.500V22M2 12h2.500M19.500 12H22M5 5l1.800 1.800M17.200 17.200 19 19M19 5l-1.800 '
+    '1.800M6.800 17.200 5 19"/></svg>'
+)
+_OUT = (
+    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" stroke-linejoin="round" '
+    'aria-hidden="true"><path d="M14 4h5v16h-5M4 12h11M11 8l4 4-4 4"/></svg>'
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One browser's page: parts, person, language and theme."""
+
+    parts: Parts
+    board: Board
+    pulse: Pulse
+    user: User
+    tr: Texts
+    theme: str
+
+    @property
+    def timezone(self) -> str:
+        """The site's time zone."""
+        return self.parts.site.gas_day.timezone
+
+    @property
+    def palette(self) -> Palette:
+        """The charts' colours."""
+        return PALETTES[self.theme]
+
+    def now(self) -> datetime:
+        """Return the site's time."""
+        return self.parts.clock.now()
+
+    def can(self, act: Act) -> bool:
+        """Return True if the person may do an act."""
+        return self.user.may(act)
+
+
+async def open_page(request: Request) -> Page | RedirectResponse:
+    """Return the page of whoever is logged in, else the way to the log-in."""
+    request.scope["app"] = pages_app
+    user = await asyncio.to_thread(user_of, request)
+    if user is None:
+        return RedirectResponse(f"/login?next={request.url.path}", status_code=303)
+    state = pages_app.state
+    language = request.cookies.get(LANGUAGE_COOKIE, user.language)
+    theme = "light" if request.cookies.get(THEME_COOKIE) == "light" else "dark"
+    return Page(state.parts, state.board, state.pulse, user, texts(language), theme)
+
+
+def head_html(page_texts: Texts, clock: str = "") -> str:
+    """Return what goes into a page's head; the theme is set before anything is drawn."""
+    language = "zh-CN" if page_texts.language == "zh" else "en"
+    return (
+        f'<link rel="stylesheet" href="{static("gasgate.css")}"><script src="{static("gasgate.js")}"></script>'
+        f'<script>document.documentElement.lang="{language}";{clock}</script>'
+    )
+
+
+def static(name: str) -> str:
+    """Return the address of a static file, new whenever the file is."""
+    return f"/static/{name}?v={(STATIC / name).stat().st_mtime_ns:x}"
+
+
+def draw_frame(page: Page, current: str, title: str) -> None:
+    """Put the head, the banner of a lost connection and the theme into the page."""
+    tr = page.tr
+    ui.page_title(f"{title} · {page.parts.site.name} · gasgate")
+    ui.add_head_html(head_html(tr, _clock_script(page)))
+    ui.dark_mode(page.theme == "dark")
+    lost = escape(tr("Connection lost. What you see may be old. Trying again…"))
+    ui.html(f'<div id="gg-lost" role="alert">{lost}</div>', sanitize=False)
+    ui.timer(60.0, lambda: ui.run_javascript(_clock_script(page)))
+
+
+def _clock_script(page: Page) -> str:
+    clock = page.parts.clock
+    shift = charts.offset_ms(page.timezone, clock.now())
+    return f"gasgate.setClock({clock.now_us() / 1000:.0f},{1 / clock.real_seconds(1.0):g},{shift})"
+
+
+def header_html(page: Page, current: str) -> str:
+    """Return the head line: site, pages, clock, person, language, theme."""
+    tr = page.tr
+    links = "".join(
+        f'<a href="{path}"{" aria-current=page" if path == current else ""}>{escape(name)}</a>'
+        for path, name in (("/", tr("Control room")), ("/loss", tr("Loss")), ("/system", tr("System")))
+    )
+    factor = 1 / page.parts.clock.real_seconds(1.0)
+    simulated = ""
+    if page.parts.simulated:
+        simulated = f'<span class="gg-tag">{escape(tr("simulated city, time ×{factor}", factor=f"{factor:g}"))}</span>'
+    other = next(language for language in LANGUAGES if language != tr.language)
+    role = escape(tr(words.ROLES[page.user.role]))
+    return (
+        f'<a class="gg-brand" href="/">{FLAME}gasgate<span>{escape(page.parts.site.name)}</span></a>'
+        f'<nav class="gg-nav" aria-label="{escape(tr("Pages"))}">{links}</nav><div class="gg-space"></div>'
+        f'<div class="gg-head-right">{simulated}<div class="gg-time"><span data-clock="date"></span><b data-clock="time"></b>'
+        f"<span>{charts.zone_label(page.timezone, page.now())}</span></div>"
+        f'<div class="gg-user"><b>{escape(page.user.name)}</b> {role}</div><div>'
+        f'<button class="gg-icon" onclick="gasgate.language({escape(json.dumps(other))})" data-language="{other}">{LANGUAGES[other]}</button>'
+        f'<button class="gg-icon" onclick="gasgate.theme()" aria-label="{escape(tr("Light or dark"))}" title="{escape(tr("Light or dark"))}">{_SUN}</button>'
+        f'<button class="gg-icon" onclick="gasgate.logout()" aria-label="{escape(tr("Log out"))}" title="{escape(tr("Log out"))}">{_OUT}</button></div></div>'
+    )
+
+
+def panel(title: str, classes: str = "", note: str = "") -> Any:
+    """Return an open panel with its heading; use it in a `with`."""
+    box = ui.element("section").classes(f"gg-panel {classes}")
+    with box:
+        small = f"<small>{escape(note)}</small>" if note else ""
+        ui.html(f"<h2>{escape(title)}</h2>{small}", sanitize=False, tag="header")
+    return box

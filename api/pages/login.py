@@ -1,0 +1,36 @@
+"""The log-in page: plain HTML, so that it is there at once and works with every password manager."""
+
+from __future__ import annotations
+
+from html import escape
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from api.deps import PartsDep
+from api.pages.frame import LANGUAGE_COOKIE, head_html, static
+from api.pages.parts.html import FLAME
+from api.text import DEFAULT, LANGUAGES, texts
+
+router = APIRouter(include_in_schema=False)
+_AFTER = ("/", "/loss", "/system")
+
+
+@router.get("/login", response_class=HTMLResponse)
+def login_page(request: Request, parts: PartsDep, next: str = "/") -> str:  # noqa: A002 - the word in the address
+    """Return the form."""
+    tr = texts(request.cookies.get(LANGUAGE_COOKIE, DEFAULT))
+    after = next if next in _AFTER else "/"
+    others = " · ".join(
+        f'<a href="#" data-language="{key}">{name}</a>' for key, name in LANGUAGES.items() if key != tr.language
+    )
+    return f"""<!doctype html><html><head><meta charset="utf-8"><title>{escape(tr("Log in"))} · gasgate</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="/static/favicon.svg">{head_html(tr)}</head>
+<body class="gg-login"><form data-next="{after}" data-wrong="{escape(tr("Name or password is wrong."))}"
+ data-locked="{escape(tr("Too many failures. Try again in five minutes."))}" data-failed="{escape(tr("The gateway does not answer."))}">
+<h1>{FLAME}gasgate</h1><p>{escape(parts.site.name)}</p>
+<label>{escape(tr("Name"))}<input name="name" autocomplete="username" required autofocus></label>
+<label>{escape(tr("Password"))}<input name="password" type="password" autocomplete="current-password" required></label>
+<div role="alert"></div><button class="gg-button primary">{escape(tr("Log in"))}</button>
+<div class="foot"><span>{escape(tr("simulated city") if parts.simulated else "")}</span><span>{others}</span></div></form>
+<script src="{static("login.js")}"></script></body></html>"""

@@ -1,0 +1,224 @@
+"""Where the gas goes: the tree of zones, the course of one, and the suspects with their evidence."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+from html import escape
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+from nicegui import background_tasks, ui
+from nicegui.events import GenericEventArguments
+
+from api.pages.frame import Page, draw_frame, header_html, open_page, panel
+from api.pages.parts import charts, loss_html, words
+from api.pages.parts.elements import Html, KeyedList
+from api.roles import Act
+from api.services.findings import INSPECTED, FindingView, inspect, list_findings
+from api.services.live import Change
+from api.services.loss import LossLine, Period, known_days, loss_tree, loss_trend, span
+from gateway.errors import GatewayError
+from gateway.model.finding import FindingStatus
+
+_MOST_SUSPECTS = 300
+ROW_PX = 52
+
+
+async def build(request: Request) -> RedirectResponse | None:
+    """Draw the page."""
+    page = await open_page(request)
+    if isinstance(page, RedirectResponse):
+        return page
+    draw_frame(page, "/loss", page.tr("Loss"))
+    desk = LossPage(page)
+    desk.draw()
+    await desk.load()
+    ui.context.client.on_delete(page.board.listen(desk.changed))
+    return None
+
+
+class LossPage:
+    """One browser's loss page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.client = ui.context.client
+        self.period = Period.DAY
+        self.day: date | None = None
+        self.known: tuple[date, date] | None = None
+        self.zone = ""
+        self.lines: list[LossLine] = []
+        self.folded: set[str] = set()
+        self.suspects: dict[int, FindingView] = {}
+        self.finding = 0
+
+    def draw(self) -> None:
+        """Lay the page out."""
+        page, tr = self.page, self.page.tr
+        with ui.element("div").classes("gg"):
+            ui.html(header_html(page, "/loss"), sanitize=False, tag="header").classes("gg-head")
+            with ui.element("main").classes("gg-loss"):
+                with panel(tr("Loss by zone"), ""):
+                    self.tools = Html(classes="gg-bar-tools")
+                    self.tools.on_data("period", self._set_period).on_data("move", self._move)
+                    self.tools.element.on("change", self._set_day, js_handler="(e) => emit(e.target.value)")
+                    self.tree = Html(classes="gg-scroll")
+                    self.tree.element.on("click", self._pick_zone, js_handler=_PICK)
+                with panel(tr("Suspects"), "", tr("the most certain first")):
+                    self.list = KeyedList(
+                        row_height=ROW_PX, label=tr("Suspects"), empty=loss_html.no_suspects(tr), rows=[], on_pick=self._pick
+                    )
+                with panel(tr("Loss rate"), ""):
+                    self.course_title = Html(classes="gg-course-title")
+                    self.course = ui.echart({}).classes("gg-fill-chart")
+                with panel(tr("Evidence"), ""), ui.element("div").classes("gg-evidence"):
+                    self.facts = Html()
+                    self.chart = ui.echart({}).classes("gg-fill-chart")
+                    self.bars = Html()
+                    self.verdict = Html(classes="gg-actions").on_data("result", self._inspect)
+
+    async def load(self) -> None:
+        """Read days, tree and suspects."""
+        self.known = await asyncio.to_thread(known_days, self.page.parts)
+        if self.known is not None and self.day is None:
+            self.day = self.known[1]
+        await self._load_tree()
+        await self._load_suspects()
+
+    def changed(self, change: Change) -> None:
+        """Read again what analysis or an inspector changed."""
+        if change.findings:
+            background_tasks.create(self._again(), name="load findings")
+
+    async def _again(self) -> None:
+        newest = await asyncio.to_thread(known_days, self.page.parts)
+        if self.client.is_deleted:
+            return
+        with self.client:
+            if newest is not None and (self.known is None or self.day == self.known[1]):
+                self.day = newest[1]
+            self.known = newest
+            await self._load_tree()
+            await self._load_suspects()
+
+    async def _load_tree(self) -> None:
+        page = self.page
+        if self.day is None:
+            self.tools.set("")
+            self.tree.set(loss_html.no_days(page.tr))
+            return
+        first, last = span(self.period, self.day)
+        self.lines = await asyncio.to_thread(loss_tree, page.parts, first, last)
+        if not self.zone and self.lines:
+            self.zone = max(self.lines, key=_worth_a_look).zone
+        self.tools.set(loss_html.tools(page.tr, self.period, self.day, self.known, first))
+        self._show_tree()
+        await self._load_course(first)
+
+    def _show_tree(self) -> None:
+        self.tree.set(loss_html.tree(self.lines, self.page.tr, self.zone, self.folded))
+
+    async def _load_course(self, first: date) -> None:
+        page, zone = self.page, self.zone
+        if self.day is None:
+            return
+        last = self.known[1] if self.known else self.day
+        days = await asyncio.to_thread(loss_trend, page.parts, zone, last)
+        name = page.parts.network.name_of(zone)
+        self.course_title.set(loss_html.course_title(name, zone, days, page.tr))
+        chosen = [entry.gas_day for entry in days if first.isoformat() <= entry.gas_day <= self.day.isoformat()]
+        self.course.options.clear()
+        self.course.options.update(charts.loss_course(days, page.palette, page.tr, chosen))
+
+    async def _load_suspects(self) -> None:
+        found = await asyncio.to_thread(list_findings, self.page.parts, list(FindingStatus), _MOST_SUSPECTS)
+        found.sort(key=lambda view: (view.status != FindingStatus.OPEN, -view.score))
+        gone = [str(key) for key in self.suspects if all(view.id != key for view in found)]
+        self.suspects = {view.id: view for view in found}
+        self.list.apply([loss_html.suspect_row(view, n, self.page.tr) for n, view in enumerate(found, 1)], gone)
+        if self.finding not in self.suspects:
+            self.finding = found[0].id if found else 0
+        self.list.select(str(self.finding))
+        self._show_evidence()
+
+    def _show_evidence(self) -> None:
+        page = self.page
+        view = self.suspects.get(self.finding)
+        options = None
+        if view is not None:
+            onset = page.parts.site.gas_day.of(view.onset).isoformat()
+            options = charts.evidence(view.evidence, page.palette, page.tr, onset)
+        self.facts.set(loss_html.facts(view, page.tr, page.timezone) if view else loss_html.no_suspects(page.tr))
+        self.bars.set(loss_html.alternatives(view.evidence, page.tr) if view else "")
+        self.verdict.set(loss_html.results(view, page.tr) if view and page.can(Act.FINDING_INSPECT) else "")
+        self.chart.set_visibility(options is not None)
+        if options is not None:
+            self.chart.options.clear()
+            self.chart.options.update(options)
+
+    # What the person does ------------------------------------------------------------------------------------
+
+    async def _set_period(self, period: str) -> None:
+        if period in set(Period):
+            self.period = Period(period)
+            await self._load_tree()
+
+    async def _move(self, days: str) -> None:
+        if days in {"-1", "1"} and self.day is not None:
+            await self._go(self.day + timedelta(days=int(days)))
+
+    async def _set_day(self, event: GenericEventArguments) -> None:
+        try:
+            await self._go(date.fromisoformat(str(event.args)))
+        except ValueError:
+            return
+
+    async def _go(self, day: date) -> None:
+        if self.known is not None and self.known[0] <= day <= self.known[1]:
+            self.day = day
+            await self._load_tree()
+
+    async def _pick_zone(self, event: GenericEventArguments) -> None:
+        if not isinstance(event.args, list) or len(event.args) != 2:
+            return
+        kind, zone = (str(part) for part in event.args)
+        if zone not in self.page.parts.network.zones:
+            return
+        if kind == "fold":
+            self.folded ^= {zone}
+            self._show_tree()
+            return
+        self.zone = zone
+        self._show_tree()
+        if self.day is not None:
+            await self._load_course(span(self.period, self.day)[0])
+
+    def _pick(self, finding: str) -> None:
+        if finding.isdigit() and int(finding) in self.suspects:
+            self.finding = int(finding)
+            self.list.select(finding)
+            self._show_evidence()
+
+    async def _inspect(self, result: str) -> None:
+        if result not in set(INSPECTED) or self.finding not in self.suspects:
+            return
+        page = self.page
+        try:
+            await asyncio.to_thread(inspect, page.parts, page.user, self.finding, FindingStatus(result), "")
+        except GatewayError:
+            ui.notify(page.tr("That did not work. Try again."), type="negative", position="top")
+            return
+        ui.notify(page.tr("Recorded: {result}", result=page.tr(words.STATUSES[result])), position="top")
+        await self._load_suspects()
+
+
+_PICK = (
+    "(e) => { const f = e.target.closest('[data-fold]'); if (f) return emit('fold', f.dataset.fold);"
+    "const r = e.target.closest('[data-pick]'); if (r) emit('zone', r.dataset.pick) }"
+)
+
+
+def _worth_a_look(line: LossLine) -> tuple[bool, int, float]:
+    """Order zones by what a person wants to see first: high, deep in the tree, large."""
+    return (line.verdict == "high", line.depth if line.verdict == "high" else -line.depth, line.loss_rate or 0.0)

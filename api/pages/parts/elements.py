@@ -1,0 +1,88 @@
+"""Elements of our own: a list that draws only what is seen, and the map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nicegui
+from nicegui import ui
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+STATIC = Path(__file__).parents[2] / "static"
+LEAFLET = Path(nicegui.__file__).parent / "elements" / "leaflet" / "dist"
+Row = dict[str, str]
+"""id, key (sorts as text) and html"""
+
+
+class KeyedList(Element, component=STATIC / "keyed_list.js"):
+    """Rows by key, of one height in px; `on_pick` hears the id of a chosen row."""
+
+    def __init__(
+        self, *, row_height: int, label: str, empty: str, rows: Sequence[Row], on_pick: Callable[[str], Any]
+    ) -> None:
+        super().__init__()
+        self._props["rowHeight"] = row_height
+        self._props["label"] = label
+        self._props["empty"] = empty
+        self._props["selected"] = ""
+        self._props["rows"] = list(rows)
+        self.on("pick", lambda event: on_pick(_text(event)))
+
+    def apply(self, changed: Sequence[Row], gone: Sequence[str]) -> None:
+        """Change some rows in the browser; nothing else is sent."""
+        if changed or gone:
+            self.run_method("apply", list(changed), list(gone))
+
+    def select(self, row_id: str) -> None:
+        """Mark one row."""
+        self._props["selected"] = row_id
+        self.run_method("select", row_id)
+
+
+class CityMap(Element, component=STATIC / "city_map.js", esm={"nicegui-leaflet": str(LEAFLET)}):
+    """The network in local metres; `on_pick` hears the asset of a chosen place."""
+
+    def __init__(self, *, marks: Sequence[dict[str, Any]], on_pick: Callable[[str], Any]) -> None:
+        super().__init__()
+        self.add_resource(LEAFLET)
+        self._props["marks"] = list(marks)
+        self._props["selected"] = ""
+        self.on("pick", lambda event: on_pick(_text(event)))
+
+    def show(self, marks: Sequence[dict[str, Any]]) -> None:
+        """Replace the marks in the browser."""
+        self.run_method("show", list(marks))
+
+    def select(self, asset: str) -> None:
+        """Mark one place."""
+        self._props["selected"] = asset
+        self.run_method("select", asset)
+
+
+class Html:
+    """A piece of the page that is replaced as a whole, and only if it differs."""
+
+    def __init__(self, content: str = "", *, tag: str = "div", classes: str = "") -> None:
+        self.element = ui.html(content, sanitize=False, tag=tag).classes(classes)
+        self._content = content
+
+    def set(self, content: str) -> None:
+        """Show other HTML, made by `parts.html` with every foreign text escaped."""
+        if content != self._content:
+            self._content = content
+            self.element.set_content(content)
+
+    def on_data(self, name: str, handler: Callable[[str], Any]) -> Html:
+        """Call `handler` with the value of `data-<name>` of what was clicked."""
+        script = f"(e) => {{ const n = e.target.closest('[data-{name}]'); if (n && !n.disabled) emit(n.dataset.{name}) }}"
+        self.element.on("click", lambda event: handler(_text(event)), js_handler=script)
+        return self
+
+
+def _text(event: GenericEventArguments) -> str:
+    """Return what the browser sent as text: it may send anything."""
+    value = event.args[0] if isinstance(event.args, list) and event.args else event.args
+    return str(value)[:300]

@@ -1,0 +1,149 @@
+"""HTML of the system page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from api.pages.parts import words
+from api.pages.parts.html import empty
+from api.services import pulse
+from api.services.format import UNKNOWN, clock_time, number
+from api.services.pulse import RoleHealth
+from api.text import Texts
+from gateway.model.reading import from_us
+from gateway.store.user_rows import AuditRow
+
+
+def roles(health: Sequence[RoleHealth], tr: Texts) -> str:
+    """Return one card per process."""
+    return "".join(_card(role, tr) for role in health)
+
+
+def _card(role: RoleHealth, tr: Texts) -> str:
+    if role.age_s is None:
+        said = tr("never heard of")
+    elif role.ok:
+        said = tr("well")
+    else:
+        said = tr("not well, last heard {seconds} s ago", seconds=f"{role.age_s:.0f}")
+    detail = " · ".join(f"{key} {value}" for key, value in role.detail.items() if isinstance(value, str | int | float))
+    kind = "" if role.ok else " bad"
+    return (
+        f'<div class="gg-card{kind}"><h3>{escape(tr(words.PROCESSES.get(role.role, role.role)))} <span class="gg-dim">{escape(role.role)}</span></h3>'
+        f'<span class="gg-state{kind}">{escape(said)}</span><p title="{escape(detail)}">{escape(detail) or "&nbsp;"}</p></div>'
+    )
+
+
+def links(status: Mapping[str, Any] | None, problem: str, tr: Texts, timezone: str, now: datetime) -> str:
+    """Return every link with its state and last answer."""
+    if status is None:
+        return _away(problem, tr)
+    rows = []
+    for link in sorted(pulse.links(status), key=lambda entry: (pulse.link_ok(entry), str(entry.get("name", "")))):
+        ok = pulse.link_ok(link)
+        last = link.get("last_at") or link.get("last_us")
+        when = clock_time(from_us(int(last)), timezone, now) if isinstance(last, int | float) and last else UNKNOWN
+        state = f'<span class="gg-state{"" if ok else " bad"}">{escape(tr("answers") if ok else tr("does not answer"))}</span>'
+        detail = str(link.get("detail") or link.get("problem") or link.get("reason") or "")
+        rows.append(
+            f'<tr><td>{escape(str(link.get("name", "")))}</td><td>{state}</td><td>{when}</td><td class="dim">{escape(detail[:200])}</td></tr>'
+        )
+    if not rows:
+        return f'<div class="gg-empty">{empty(tr("No link is configured."))}</div>'
+    head = "".join(f"<th>{escape(name)}</th>" for name in (tr("Link"), tr("State"), tr("Last answer"), tr("Detail")))
+    return f'<table class="gg-table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def flow(status: Mapping[str, Any] | None, problem: str, tr: Texts) -> str:
+    """Return what came in and where it went: counters by source, spool, outputs."""
+    if status is None:
+        return _away(problem, tr)
+    return _accounting(status.get("accounting"), tr) + _plain(status, tr)
+
+
+def _accounting(found: Any, tr: Texts) -> str:
+    if not isinstance(found, Mapping):
+        return ""
+    counts = {str(name): entry for name, entry in found.items() if isinstance(entry, Mapping)}
+    names = list(dict.fromkeys(key for entry in counts.values() for key in entry))
+    words_ = {
+        "received": tr("received"),
+        "stored": tr("stored"),
+        "duplicate": tr("doubled"),
+        "conflict": tr("in conflict"),
+        "refused": tr("refused"),
+        "dead_lettered": tr("dead letters"),
+        "in_flight": tr("on the way"),
+    }
+    head = "".join(f'<th class="num">{escape(words_.get(name, name))}</th>' for name in names)
+    rows = "".join(
+        f"<tr><td>{escape(source)}</td>" + "".join(f'<td class="num">{_amount(entry.get(name))}</td>' for name in names) + "</tr>"
+        for source, entry in counts.items()
+    )
+    return f'<table class="gg-table"><thead><tr><th>{escape(tr("Source"))}</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _amount(value: Any) -> str:
+    return number(float(value)) if isinstance(value, int | float) else UNKNOWN
+
+
+def _plain(status: Mapping[str, Any], tr: Texts) -> str:
+    rows = []
+    outputs = status.get("outputs") or []
+    if isinstance(outputs, Mapping):
+        outputs = [{"name": key, **value} for key, value in outputs.items() if isinstance(value, Mapping)]
+    for entry in outputs:
+        ok = bool(entry.get("ok", True))
+        state = f'<span class="gg-state{"" if ok else " bad"}">{escape(tr("well") if ok else tr("waiting"))}</span>'
+        lag = entry.get("lag", entry.get("behind"))
+        note = tr("behind by {count} groups", count=_amount(lag)) if lag else tr("up to date")
+        rows.append(f'<tr><td>{escape(str(entry.get("name", "")))}</td><td>{state}</td><td class="dim">{escape(note)} {escape(str(entry.get("detail") or entry.get("problem") or "")[:200])}</td></tr>')
+    spool = status.get("spool")
+    if isinstance(spool, Mapping):
+        ok = bool(spool.get("healthy", spool.get("ok", True)))
+        state = f'<span class="gg-state{"" if ok else " bad"}">{escape(tr("well") if ok else tr("cannot write"))}</span>'
+        note = " · ".join(f"{key} {_amount(value)}" for key, value in spool.items() if isinstance(value, int | float) and not isinstance(value, bool))
+        rows.insert(0, f'<tr><td>{escape(tr("Spool"))}</td><td>{state}</td><td class="dim">{escape(note)}</td></tr>')
+    return f'<table class="gg-table"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
+
+
+def _away(problem: str, tr: Texts) -> str:
+    text = escape(problem or tr("not asked yet"))
+    return f'<div class="gg-empty"><span>{escape(tr("The store service does not answer. Nothing is known here."))}</span><small>{text}</small></div>'
+
+
+def letters(
+    total: int, reasons: Sequence[tuple[str, str, int, int]], rows: Sequence[Any], tr: Texts, timezone: str, now: datetime
+) -> str:
+    """Return the dead letters: first why and how often, then the newest."""
+    if not total:
+        return f'<div class="gg-empty">{empty(tr("Everything that came could be read."))}</div>'
+    first = "".join(
+        f'<tr><td class="num">{number(count)}</td><td>{escape(source)}</td><td class="wrap">{escape(reason)}</td><td>{clock_time(from_us(newest), timezone, now)}</td></tr>'
+        for source, reason, count, newest in reasons
+    )
+    head = f'<th class="num">{escape(tr("Count"))}</th><th>{escape(tr("Source"))}</th><th>{escape(tr("Reason"))}</th><th>{escape(tr("Newest"))}</th>'
+    shown = f'<table class="gg-table"><thead><tr>{head}</tr></thead><tbody>{first}</tbody></table>'
+    if not rows:
+        return shown
+    lines = "".join(
+        f'<tr><td>{clock_time(from_us(row["received_at"]), timezone, now)}</td><td title="{escape(row["topic"])}">{escape(row["topic"][:60])}</td>'
+        f'<td class="dim">{escape(row["payload"][:48].decode("utf-8", "replace"))}</td></tr>'
+        for row in rows
+    )
+    head = "".join(f"<th>{escape(name)}</th>" for name in (tr("Received"), tr("Topic or device"), tr("Content")))
+    return f'{shown}<table class="gg-table"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+
+
+def audit(rows: Sequence[AuditRow], tr: Texts, timezone: str, now: datetime) -> str:
+    """Return the newest lines of the audit trail."""
+    lines = "".join(
+        f"<tr><td>{clock_time(from_us(row.at), timezone, now)}</td><td>{escape(row.who)}</td><td>{escape(row.act)}</td>"
+        f'<td class="dim">{escape(row.subject[:60])}</td></tr>'
+        for row in rows
+    )
+    head = "".join(f"<th>{escape(name)}</th>" for name in (tr("When"), tr("Who"), tr("Act"), tr("On what")))
+    return f'<table class="gg-table"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'

@@ -1,0 +1,177 @@
+"""The words for states, classes and kinds, as texts of the catalogues."""
+
+from __future__ import annotations
+
+from api.text import Texts, mark
+
+STATES = {
+    "A": mark("normal"),
+    "B": mark("unacknowledged"),
+    "C": mark("acknowledged"),
+    "D": mark("returned, unacknowledged"),
+    "L1": mark("latched, unacknowledged"),
+    "L2": mark("latched, acknowledged"),
+    "E": mark("shelved"),
+    "F": mark("suppressed by design"),
+    "G": mark("out of service"),
+}
+TICKET_CLASSES = {"EMERGENCY": mark("Emergency"), "URGENT": mark("Urgent"), "CHECK": mark("Check")}
+TICKET_STATES = {
+    "open": mark("open"),
+    "accepted": mark("accepted"),
+    "dispatched": mark("dispatched"),
+    "departed": mark("departed"),
+    "arrived": mark("on site"),
+    "in_progress": mark("at work"),
+    "supply_restored": mark("supply restored"),
+    "fixed": mark("fixed"),
+    "left_site": mark("left the site"),
+    "completed": mark("completed"),
+    "returned": mark("returned"),
+    "cancelled": mark("cancelled"),
+    "rechecked": mark("rechecked"),
+    "called_back": mark("called back"),
+    "reopened": mark("reopened"),
+}
+DELIVERIES = {
+    "pending": mark("waiting to be sent"),
+    "sending": mark("being sent"),
+    "confirmed": mark("delivered"),
+    "unknown": mark("delivery unknown"),
+    "retry": mark("sending again"),
+    "dead": mark("not delivered"),
+}
+TICKET_TYPES = {
+    "gas_concentration": mark("Gas concentration"),
+    "home_gas": mark("Gas in a home"),
+    "leak": mark("Leak"),
+    "pressure": mark("Pressure"),
+    "overpressure": mark("Over-pressure"),
+    "underpressure": mark("Under-pressure"),
+    "supply_loss": mark("Supply interruption"),
+    "communication": mark("Communication"),
+    "check": mark("Check"),
+}
+EVENTS = {
+    "raised": mark("raised"),
+    "returned": mark("condition over"),
+    "announced": mark("announced"),
+    "announced_again": mark("announced again"),
+    "withheld": mark("withheld"),
+    "acknowledged": mark("acknowledged"),
+    "never_acknowledged": mark("was never acknowledged"),
+    "shelved": mark("shelved"),
+    "unshelved": mark("taken off the shelf"),
+    "shelf_over": mark("shelf time over"),
+    "reset": mark("reset"),
+    "silenced": mark("silenced"),
+}
+FINDINGS = {
+    "leak": mark("Leak"),
+    "non_moving": mark("Non-moving meter"),
+    "theft": mark("Theft suspicion"),
+    "unauthorised": mark("Unauthorised use"),
+    "ic_mismatch": mark("IC-card mismatch"),
+    "slow": mark("Slow meter"),
+    "silent": mark("Silent meter"),
+    "flow_when_closed": mark("Flow while closed"),
+}
+HYPOTHESES = {
+    **FINDINGS,
+    "stuck": mark("Stuck meter"),
+    "vacant": mark("Nobody at home"),
+    "away": mark("Nobody at home"),
+    "honest": mark("Honest"),
+    "normal": mark("Normal use"),
+    "healthy": mark("Normal use"),
+    "bypass": mark("Bypass"),
+    "share": mark("A share is not counted"),
+    "deficit": mark("A fixed amount is not counted"),
+}
+STATUSES = {
+    "open": mark("open"),
+    "ended": mark("ended"),
+    "confirmed": mark("confirmed"),
+    "honest": mark("honest"),
+    "meter_fault": mark("meter fault"),
+}
+VERDICTS = {"normal": mark("normal"), "high": mark("high"), "not_assessable": mark("not assessable")}
+ZONES = {
+    "city": mark("City"),
+    "district": mark("District"),
+    "regulator": mark("Regulator zone"),
+    "building": mark("Building"),
+}
+ROLES = {
+    "viewer": mark("Viewer"),
+    "operator": mark("Operator"),
+    "engineer": mark("Meter engineer"),
+    "auditor": mark("Reading auditor"),
+    "manager": mark("Service manager"),
+    "administrator": mark("Administrator"),
+}
+PROCESSES = {
+    "keep": mark("Collect and keep"),
+    "alarm": mark("Judge and alarm"),
+    "analyse": mark("Analyse"),
+    "web": mark("Pages and API"),
+}
+REFUSALS = {
+    "already_acknowledged": mark("It is acknowledged already."),
+    "stale_occurrence": mark("It rose again meanwhile: look at it anew."),
+    "hidden": mark("It is hidden now."),
+    "condition_active": mark("The condition is still there."),
+    "not_acknowledged": mark("Acknowledge it first."),
+    "not_latched": mark("There is nothing to reset."),
+    "nothing_active": mark("There is nothing to shelve."),
+    "already_shelved": mark("It is shelved already."),
+    "not_shelved": mark("It is not shelved."),
+    "not_shelvable": mark("This alarm may not be shelved."),
+    "shelve_time": mark("That is longer than this alarm may be shelved."),
+    "reason_required": mark("Say why."),
+    "conflict": mark("Somebody else was faster: look at it anew."),
+    "forbidden": mark("Your role may not do that."),
+    "out_of_service": mark("It is out of service."),
+}
+
+
+def state(letter: str, tr: Texts) -> str:
+    """Name an alarm's state."""
+    return tr(STATES.get(letter, letter))
+
+
+def ticket_class(name: str, tr: Texts) -> str:
+    """Name a ticket's class."""
+    return tr(TICKET_CLASSES.get(name, name))
+
+
+def ticket_state(name: str, tr: Texts) -> str:
+    """Name a ticket's last step."""
+    return tr(TICKET_STATES.get(name, name))
+
+
+def ticket_type(name: str, tr: Texts) -> str:
+    """Name what a ticket is about."""
+    return tr(TICKET_TYPES.get(name, name.replace("_", " ")))
+
+
+def delivery(name: str, tr: Texts) -> str:
+    """Name how a delivery stands."""
+    return tr(DELIVERIES.get(name, name))
+
+
+def event(name: str, tr: Texts) -> str:
+    """Name a line of the journal."""
+    return tr(EVENTS.get(name, name.replace("_", " ")))
+
+
+def clock_label(name: str, tr: Texts) -> tuple[str, str]:
+    """Name a running clock, and the same when it is over."""
+    if name == "depart":
+        return tr("to leave"), tr("late to leave")
+    return tr("to arrive"), tr("late to arrive")
+
+
+def refusal(code: str, tr: Texts) -> str:
+    """Say why an act was refused."""
+    return tr(REFUSALS.get(code, "It was refused: {code}"), code=code) if code not in REFUSALS else tr(REFUSALS[code])

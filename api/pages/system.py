@@ -1,0 +1,90 @@
+"""How the gateway is doing: processes, links, spool, outputs, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+from nicegui import ui
+
+from api.pages.frame import Page, draw_frame, header_html, open_page, panel
+from api.pages.parts import system_html
+from api.pages.parts.elements import Html
+from api.roles import Act
+from api.services.pulse import role_health
+from gateway.errors import GatewayError
+from gateway.store import user_rows, view_rows
+
+EVERY_S = 2.0
+_LETTERS = 60
+_REASONS = 8
+
+
+async def build(request: Request) -> RedirectResponse | None:
+    """Draw the page."""
+    page = await open_page(request)
+    if isinstance(page, RedirectResponse):
+        return page
+    draw_frame(page, "/system", page.tr("System"))
+    view = SystemPage(page)
+    view.draw()
+    await view.refresh()
+    ui.timer(EVERY_S, view.refresh, immediate=False)
+    return None
+
+
+class SystemPage:
+    """One browser's system page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def draw(self) -> None:
+        """Lay the page out."""
+        page, tr = self.page, self.page.tr
+        with ui.element("div").classes("gg"):
+            ui.html(header_html(page, "/system"), sanitize=False, tag="header").classes("gg-head")
+            with ui.element("main").classes("gg-system"):
+                self.roles = Html(classes="gg-cards gg-wide")
+                with ui.element("div").classes("gg-column"):
+                    with panel(tr("Links to devices and brokers"), "grow-3"):
+                        self.links = Html(classes="gg-scroll")
+                    with panel(tr("Spool, store and outputs"), "grow-2"):
+                        self.flow = Html(classes="gg-scroll")
+                with ui.element("div").classes("gg-column"):
+                    with panel(tr("Dead letters"), "grow-3", tr("what could not become a reading, and why")):
+                        self.letters = Html(classes="gg-scroll")
+                    if page.can(Act.AUDIT_READ):
+                        with panel(tr("Audit trail"), "grow-2", tr("who did what")):
+                            self.audit: Html | None = Html(classes="gg-scroll")
+                    else:
+                        self.audit = None
+
+    async def refresh(self) -> None:
+        """Read everything again and show what differs."""
+        page = self.page
+        tr, status, problem = page.tr, page.pulse.store, page.pulse.store_problem
+        try:
+            roles = await asyncio.to_thread(role_health, page.parts)
+            letters, audit = await asyncio.to_thread(self._read)
+        except GatewayError:
+            return
+        self.roles.set(system_html.roles(roles, tr))
+        self.links.set(system_html.links(status, problem, tr, page.timezone, page.now()))
+        self.flow.set(system_html.flow(status, problem, tr))
+        self.letters.set(letters)
+        if self.audit is not None:
+            self.audit.set(audit)
+
+    def _read(self) -> tuple[str, str]:
+        page = self.page
+        tr, zone, now = page.tr, page.timezone, page.now()
+        with page.parts.state.read() as connection:
+            total = view_rows.dead_letter_count(connection)
+            reasons = view_rows.dead_letter_reasons(connection, _REASONS)
+            rows = []
+            if page.can(Act.DEAD_LETTER_READ):
+                rows = view_rows.dead_letter_rows(connection, None, _LETTERS)
+            trail = user_rows.list_audit(connection, None, _LETTERS) if page.can(Act.AUDIT_READ) else []
+        return system_html.letters(total, reasons, rows, tr, zone, now), system_html.audit(trail, tr, zone, now)

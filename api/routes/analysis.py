@@ -1,0 +1,106 @@
+"""Loss, findings, zones and readings."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AwareDatetime
+
+from api.auth import User
+from api.deps import PartsDep, Reader, Require
+from api.roles import Act
+from api.services import findings as service
+from api.services.city import city_map
+from api.services.loss import Period, known_days, loss_tree, loss_trend, span
+from api.services.series import series
+from api.shapes import InspectionBody, finding_json, loss_json, plain
+from gateway.errors import RefusedError
+from gateway.model.finding import FindingStatus
+
+router = APIRouter(tags=["analysis"])
+_ALL = [status.value for status in FindingStatus]
+
+
+@router.get("/loss")
+def loss(
+    _user: Reader, parts: PartsDep, day: date | None = None, period: Period = Period.DAY
+) -> dict[str, Any]:
+    """Return the balance of every zone over the period that a gas day lies in; without `day`, of the newest."""
+    known = known_days(parts)
+    last = day or (known[1] if known else None)
+    if last is None:
+        return {"first": None, "last": None, "zones": []}
+    _sane(last)
+    first, last = span(period, last)
+    lines = loss_tree(parts, first, last)
+    return {"first": plain(first), "last": plain(last), "zones": [loss_json(line) for line in lines]}
+
+
+@router.get("/zones/{zone}/loss")
+def zone_loss(
+    zone: str, _user: Reader, parts: PartsDep, last: date, days: Annotated[int, Query(ge=1, le=400)] = 62
+) -> list[dict[str, Any]]:
+    """Return the course of one zone's loss over gas days."""
+    if zone not in parts.network.zones:
+        raise RefusedError(404, "unknown_zone")
+    _sane(last)
+    return [plain(line) for line in loss_trend(parts, zone, last, days)]
+
+
+@router.get("/zones")
+def zones(_user: Reader, parts: PartsDep) -> list[dict[str, Any]]:
+    """Return the nodes of the balance tree."""
+    return [plain(zone) for zone in parts.network.zones.values()]
+
+
+@router.get("/map")
+def network_map(_user: Reader, parts: PartsDep) -> dict[str, Any]:
+    """Return pipes, stations and meters in local metres."""
+    return city_map(parts.network)
+
+
+@router.get("/findings")
+def findings(
+    _user: Reader,
+    parts: PartsDep,
+    status: Annotated[list[FindingStatus] | None, Query(max_length=5)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+) -> list[dict[str, Any]]:
+    """Return suspected cases with their evidence, the most certain first."""
+    wanted = [entry.value for entry in status] if status else _ALL
+    return [finding_json(view) for view in service.list_findings(parts, wanted, limit)]
+
+
+@router.post("/findings/{finding_id}/inspection")
+def inspection(
+    finding_id: Annotated[int, Path(ge=1, le=2**53)],
+    body: InspectionBody,
+    user: Annotated[User, Depends(Require(Act.FINDING_INSPECT))],
+    parts: PartsDep,
+) -> dict[str, Any]:
+    """Record what an inspection found: confirmed, honest or meter_fault."""
+    return finding_json(service.inspect(parts, user, finding_id, body.status, body.note))
+
+
+@router.get("/points/{asset}/{quantity}/history")
+async def history(
+    asset: str,
+    quantity: str,
+    _user: Reader,
+    parts: PartsDep,
+    start: AwareDatetime,
+    end: AwareDatetime | None = None,
+    most: Annotated[int, Query(ge=4, le=20_000)] = 2000,
+) -> dict[str, Any]:
+    """Return readings with start <= source time < end, thinned to about `most` without losing peaks."""
+    until = end or start + timedelta(days=1)
+    for moment in (start, until):
+        _sane(moment)
+    return plain(await series(parts, f"{asset}/{quantity}", start, until, most))  # type: ignore[no-any-return]
+
+
+def _sane(moment: date | datetime) -> None:
+    if not 1990 <= moment.year <= 2190:
+        raise RefusedError(422, "bad_time", "years 1990 to 2190")

@@ -1,0 +1,123 @@
+"""How the gateway is doing: status, dead letters, audit trail, live changes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
+
+from api.auth import User
+from api.deps import PartsDep, Reader, Require
+from api.roles import Act
+from api.services.live import Board, Change
+from api.services.pulse import Pulse, links, role_health
+from api.services.summary import summary
+from api.shapes import alarm_json, plain, ticket_json
+from gateway.errors import RefusedError
+from gateway.store import user_rows, view_rows
+
+router = APIRouter(tags=["system"])
+LIVE_LISTENERS = 200
+_WAITING = 200
+_HEARTBEAT_S = 15.0
+_SHOWN_BYTES = 2000
+
+
+@router.get("/status")
+def status(_user: Reader, request: Request, parts: PartsDep) -> dict[str, Any]:
+    """Return roles, links, spool, outputs and the strip's key figures."""
+    board: Board = request.app.state.board
+    pulse: Pulse = request.app.state.pulse
+    return {
+        "now": plain(parts.clock.now()),
+        "roles": [plain(role) for role in role_health(parts)],
+        "store": plain(dict(pulse.store)) if pulse.store is not None else None,
+        "store_problem": pulse.store_problem or None,
+        "links": [plain(dict(link)) for link in links(pulse.store)],
+        "summary": plain(summary(board, pulse)),
+    }
+
+
+@router.get("/clock")
+def clock(_user: Reader, parts: PartsDep) -> dict[str, Any]:
+    """Return the site's time in ms since 1970 UTC and how many of its seconds pass in a real one."""
+    return {"now_ms": parts.clock.now_us() / 1000, "factor": 1 / parts.clock.real_seconds(1.0)}
+
+
+@router.get("/dead-letters")
+def dead_letters(
+    _user: Annotated[User, Depends(Require(Act.DEAD_LETTER_READ))],
+    parts: PartsDep,
+    before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> dict[str, Any]:
+    """Return what could not become a reading, newest first; `before` is the last id seen."""
+    with parts.state.read() as connection:
+        rows = view_rows.dead_letter_rows(connection, before, limit)
+        total = view_rows.dead_letter_count(connection)
+    shown = [
+        {
+            "id": row["id"],
+            "source": row["source"],
+            "topic": row["topic"],
+            "reason": row["reason"],
+            "received_at": row["received_at"],
+            "payload_base64": base64.b64encode(row["payload"][:_SHOWN_BYTES]).decode(),
+        }
+        for row in rows
+    ]
+    return {"total": total, "dead_letters": shown}
+
+
+@router.get("/audit")
+def audit(
+    _user: Annotated[User, Depends(Require(Act.AUDIT_READ))],
+    parts: PartsDep,
+    before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> list[dict[str, Any]]:
+    """Return who did what, newest first; `before` is the last seq seen."""
+    with parts.state.read() as connection:
+        return [plain(row) for row in user_rows.list_audit(connection, before, limit)]
+
+
+@router.get("/live")
+async def live(_user: Reader, request: Request, parts: PartsDep) -> StreamingResponse:
+    """Stream changes of alarms, tickets and findings as server-sent events; a slow reader is sent away."""
+    board: Board = request.app.state.board
+    if board.listeners >= LIVE_LISTENERS:
+        raise RefusedError(503, "too_many_listeners")
+    changes: asyncio.Queue[Change] = asyncio.Queue(_WAITING)  # full: the listener fails and is dropped
+    end = board.listen(changes.put_nowait)
+
+    async def events() -> AsyncIterator[str]:
+        try:
+            yield ": listening\n\n"
+            while True:
+                try:
+                    change = await asyncio.wait_for(changes.get(), _HEARTBEAT_S)
+                except TimeoutError:
+                    yield ": still here\n\n"
+                    continue
+                yield f"id: {change.number}\nevent: change\ndata: {json.dumps(_change(change, parts))}\n\n"
+        finally:
+            end()
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+def _change(change: Change, parts: Any) -> dict[str, Any]:
+    now = parts.clock.now()
+    return {
+        "number": change.number,
+        "alarms": [alarm_json(view) for view in change.alarms],
+        "alarms_gone": list(change.gone),
+        "tickets": [ticket_json(view, now) for view in change.tickets],
+        "tickets_gone": list(change.tickets_gone),
+        "findings": change.findings,
+    }

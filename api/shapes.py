@@ -1,0 +1,152 @@
+"""What the API takes and gives as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, is_dataclass
+from datetime import date, datetime
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.roles import Role
+from api.services.findings import FindingView
+from api.services.loss import LossLine
+from api.services.views import AlarmView, TicketView
+from gateway.model.finding import FindingStatus
+from gateway.store.alarm_rows import JournalEntry
+
+
+def _storable(text: str) -> str:
+    if any("\ud800" <= sign <= "\udfff" or (sign < " " and sign not in "\t\n\r") for sign in text):
+        raise ValueError("control signs and half characters are not allowed")
+    return text
+
+
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_storable)]
+Name = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_storable)]
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+
+
+class Body(BaseModel):
+    """Base of all request bodies: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class LoginBody(Body):
+    """Name and password."""
+
+    name: Name
+    password: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_storable)]
+
+
+class TokenBody(Body):
+    """A wanted API token."""
+
+    name: Name
+    role: Role = Role.VIEWER
+    days: Annotated[int, Field(ge=1, le=3650)] | None = 365
+    """how long it is good for; null: until it is revoked"""
+
+
+class OccurrenceBody(Body):
+    """Which occurrence a person has seen."""
+
+    occurrence_no: Annotated[int, Field(ge=0, le=2**53)]
+    request_id: RequestId
+    """the same id again gives the first answer and does nothing"""
+
+
+class ShelveBody(Body):
+    """How long and why to hide an alarm."""
+
+    minutes: Annotated[int, Field(ge=1, le=1440)]
+    reason: Text
+    one_shot: bool = False
+    request_id: RequestId
+
+
+class RequestBody(Body):
+    """An act that needs nothing but its id."""
+
+    request_id: RequestId
+
+
+class InspectionBody(Body):
+    """What an inspection found."""
+
+    status: FindingStatus
+    note: Text = ""
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON values; moments are ISO 8601 in UTC."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, datetime | date):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, frozenset | set):
+        return sorted(plain(entry) for entry in value)
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+def alarm_json(view: AlarmView) -> dict[str, Any]:
+    """Return an alarm as the API shows it."""
+    facts = plain(view.alarm)
+    rule = view.definition
+    return {
+        **facts,
+        "id": view.id,
+        "state": view.letter,
+        "title": rule.title,
+        "unit": rule.unit,
+        "limit": rule.limit,
+        "asset_name": view.asset_name,
+        "zone": view.zone,
+        "zone_name": view.zone_name,
+        "ticket_no": view.ticket_no or None,
+        "guidance": {"cause": rule.cause, "consequence": rule.consequence, "action": rule.action},
+        "shelvable": rule.shelvable,
+    }
+
+
+def journal_json(entry: JournalEntry) -> dict[str, Any]:
+    """Return a line of the journal as the API shows it."""
+    return {
+        "seq": entry.seq,
+        "at": plain(entry.at),
+        "occurrence_no": entry.occurrence_no,
+        "event": entry.event,
+        "actor": entry.actor,
+        "reason": entry.reason,
+    }
+
+
+def ticket_json(view: TicketView, now: datetime) -> dict[str, Any]:
+    """Return a ticket with the clock that counts now."""
+    clock = view.clock()
+    counting = None
+    if clock is not None:
+        counting = {"clock": clock[0], "due": plain(clock[1]), "left_s": (clock[1] - now).total_seconds()}
+    return {**plain(view), "counting": counting}
+
+
+def finding_json(view: FindingView) -> dict[str, Any]:
+    """Return a finding as the API shows it."""
+    shown: dict[str, Any] = plain(view)
+    return shown
+
+
+def loss_json(line: LossLine) -> dict[str, Any]:
+    """Return a zone's balance as the API shows it."""
+    shown: dict[str, Any] = plain(line)
+    return shown

@@ -1,0 +1,56 @@
+// Clocks, theme and language. Runs before the page is drawn; knows nothing of the page's content.
+(() => {
+  const root = document.documentElement;
+  const cookie = (name) => document.cookie.split("; ").find((part) => part.startsWith(name + "="))?.split("=")[1];
+  const keep = (name, value) => {
+    document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=lax`;
+    location.reload();
+  };
+  root.dataset.theme = cookie("gasgate_theme") === "light" ? "light" : "dark";
+
+  const gg = (window.gasgate = {
+    base: null,
+    setClock(nowMs, factor, offsetMs) {
+      gg.base = { nowMs, factor, offsetMs, at: performance.now() };
+      tick();
+    },
+    now: () => (gg.base ? gg.base.nowMs + (performance.now() - gg.base.at) * gg.base.factor : Date.now()),
+    theme: () => keep("gasgate_theme", root.dataset.theme === "light" ? "dark" : "light"),
+    language: (language) => keep("gasgate_language", language),
+    async logout() {
+      await fetch("/api/v1/logout", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
+      location.href = "/login";
+    },
+  });
+
+  const two = (n) => String(n).padStart(2, "0");
+  const span = (seconds) => {
+    const s = Math.floor(Math.abs(seconds));
+    const h = Math.floor(s / 3600);
+    const m = Math.floor(s / 60) % 60;
+    return h ? `${h}:${two(m)}:${two(s % 60)}` : `${m}:${two(s % 60)}`;
+  };
+
+  function tick() {
+    if (!gg.base) return;
+    const now = gg.now();
+    const local = new Date(now + gg.base.offsetMs);
+    for (const e of document.querySelectorAll("[data-clock]")) {
+      e.textContent = e.dataset.clock === "date" ? local.toISOString().slice(0, 10) : local.toISOString().slice(11, 19);
+    }
+    for (const e of document.querySelectorAll("[data-due]")) {
+      const left = (Number(e.dataset.due) - now) / 1000;
+      const text = (left < 0 ? "+" : "") + span(left);
+      if (e.textContent !== text) e.textContent = text;
+      e.classList.toggle("late", left < 0);
+      e.classList.toggle("soon", left >= 0 && left < Number(e.dataset.limit || 0) / 2);
+      const label = e.dataset.lateLabel && e.parentElement.querySelector("[data-label]");
+      if (label) label.textContent = left < 0 ? e.dataset.lateLabel : label.dataset.label;
+    }
+    for (const e of document.querySelectorAll("[data-since]")) {
+      const text = span((now - Number(e.dataset.since)) / 1000);
+      if (e.textContent !== text) e.textContent = text;
+    }
+  }
+  setInterval(tick, 200);
+})();
