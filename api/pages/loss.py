@@ -59,24 +59,34 @@ class LossPage:
         with ui.element("div").classes("gg"):
             ui.html(header_html(page, "/loss"), sanitize=False, tag="header").classes("gg-head")
             with ui.element("main").classes("gg-loss"):
-                with panel(tr("Loss by zone"), ""):
-                    self.tools = Html(classes="gg-bar-tools")
-                    self.tools.on_data("period", self._set_period).on_data("move", self._move)
-                    self.tools.element.on("change", self._set_day, js_handler="(e) => emit(e.target.value)")
-                    self.tree = Html(classes="gg-scroll")
-                    self.tree.element.on("click", self._pick_zone, js_handler=_PICK)
-                with panel(tr("Suspects"), "", tr("the most certain first")):
-                    self.list = KeyedList(
-                        row_height=ROW_PX, label=tr("Suspects"), empty=loss_html.no_suspects(tr), rows=[], on_pick=self._pick
-                    )
-                with panel(tr("Loss rate"), ""):
-                    self.course_title = Html(classes="gg-course-title")
-                    self.course = ui.echart({}).classes("gg-fill-chart")
-                with panel(tr("Evidence"), ""), ui.element("div").classes("gg-evidence"):
-                    self.facts = Html()
-                    self.chart = ui.echart({}).classes("gg-fill-chart")
-                    self.bars = Html()
-                    self.verdict = Html(classes="gg-actions").on_data("result", self._inspect)
+                with ui.element("div").classes("gg-column"):
+                    self._draw_zones()
+                with ui.element("div").classes("gg-column"):
+                    self._draw_suspects()
+
+    def _draw_zones(self) -> None:
+        tr = self.page.tr
+        with panel(tr("Loss by zone"), "grow-4"):
+            self.tools = Html(classes="gg-bar-tools")
+            self.tools.on_data("period", self._set_period).on_data("move", self._move)
+            self.tools.element.on("change", self._set_day, js_handler="(e) => emit(e.target.value)")
+            self.tree = Html(classes="gg-scroll")
+            self.tree.element.on("click", self._pick_zone, js_handler=_PICK)
+        with panel(tr("Loss rate"), "grow-4"):
+            self.course_title = Html(classes="gg-course-title")
+            self.course = ui.echart({}).classes("gg-fill-chart")
+
+    def _draw_suspects(self) -> None:
+        tr = self.page.tr
+        with panel(tr("Suspects"), "grow-2", tr("the most certain first")):
+            self.list = KeyedList(
+                row_height=ROW_PX, label=tr("Suspects"), empty=loss_html.no_suspects(tr), rows=[], on_pick=self._pick
+            )
+        with panel(tr("Evidence"), "grow-4"), ui.element("div").classes("gg-evidence"):
+            self.facts = Html()
+            self.chart = ui.echart({}).classes("gg-fill-chart")
+            self.bars = Html()
+            self.verdict = Html(classes="gg-actions").on_data("result", self._inspect)
 
     async def load(self) -> None:
         """Read days, tree and suspects."""

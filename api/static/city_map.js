@@ -90,7 +90,7 @@ export default {
       }
     },
     fit() {
-      this.map.fitBounds(this.bounds, { padding: [24, 24], animate: false });
+      this.map.fitBounds(this.bounds, { paddingTopLeft: [32, 24], paddingBottomRight: [32, 44], animate: false });
     },
     show(marks) {
       this.shown = marks;

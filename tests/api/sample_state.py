@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -154,7 +155,7 @@ class SampleDesk:
 def fill(state: State, network: Network, desk: SampleDesk, now: datetime) -> None:
     """Put users, alarms, tickets, findings, loss, dead letters and roles into a state."""
     for name, role in USERS.items():
-        add_user(state, name, PASSWORD, role, "en" if name == "engineer" else "zh")
+        add_user(state, name, PASSWORD, role, "en" if name == "engineer" else "zh", now_us=to_us(now))
     _alarms(desk, now)
     _tickets(state, now)
     _loss(state, network)
@@ -297,7 +298,16 @@ def serve(folder: Path, port: int) -> None:
 
     from api.app import make_app
 
-    uvicorn.run(make_app(sample_parts(folder)), host="127.0.0.1", port=port, log_level="warning")
+    parts = sample_parts(folder)
+
+    def live() -> None:
+        while True:
+            for role in ("keep", "alarm", "analyse", "web"):
+                health_rows.beat(parts.state, role, ok=True, detail={})
+            sleep(2)
+
+    threading.Thread(target=live, daemon=True).start()
+    uvicorn.run(make_app(parts), host="127.0.0.1", port=port, log_level="warning")
 
 
 if __name__ == "__main__":

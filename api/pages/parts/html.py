@@ -73,7 +73,7 @@ def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime) -> dict[
     """Return the list's row of an alarm."""
     alarm = view.alarm
     raised = alarm.raised_at or alarm.condition_at
-    classes = "gg-alarm" + (" hidden" if alarm.hidden else "") + ("" if view.unacknowledged else " seen")
+    classes = "gg-alarm" + (" covered" if alarm.hidden else "") + ("" if view.unacknowledged else " seen")
     state = words.state(view.letter, tr)
     html = (
         f'<div class="{classes}">{priority_mark(alarm)}<div style="min-width:0"><div class="what">{escape(tr(view.definition.title))}</div>'
