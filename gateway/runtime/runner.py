@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.errors import PermanentError, TransientError
+from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.reading import from_us
 from gateway.ports import Clock, Delivery, Job, PolledCollector, PushedCollector
 from gateway.runtime.backoff import Backoff
@@ -265,7 +265,8 @@ class PushRunner:
                 )
                 await self._put(delivery)
             self._down("ended")
-        except TransientError as error:
+        except (TransientError, ConfigError) as error:
+            # a secret or a certificate that is missing now may be put back
             self._down(str(error))
         except PermanentError as error:
             self._down(str(error))
