@@ -130,8 +130,7 @@ class OutboxWorker:
                 await awake.wait()
                 awake.clear()
                 room = AT_ONCE - len(running)
-                rows = await self._due(name, ticket_class) if room else []
-                for row in rows[:room]:
+                for row in await self._due(name, ticket_class, room) if room else []:
                     task = asyncio.create_task(self._settle(row), name=f"outbox row {row.id}")
                     running.add(task)
                     task.add_done_callback(running.discard)
@@ -141,9 +140,9 @@ class OutboxWorker:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _due(self, name: str, ticket_class: TicketClass) -> list[ticket_rows.OutboxRow]:
+    async def _due(self, name: str, ticket_class: TicketClass, room: int) -> list[ticket_rows.OutboxRow]:
         try:
-            return await asyncio.to_thread(self._lease_due, name, ticket_class)
+            return await asyncio.to_thread(self._lease_due, name, ticket_class, room)
         except TransientError as error:
             _log.warning("outbox cannot be leased: %s", error)
             return []
@@ -189,13 +188,14 @@ class OutboxWorker:
         with self._state.read() as connection:
             return ticket_rows.outbox_signs(connection, list(self._sinks))
 
-    def _lease_due(self, name: str, ticket_class: TicketClass) -> list[ticket_rows.OutboxRow]:
+    def _lease_due(self, name: str, ticket_class: TicketClass, room: int) -> list[ticket_rows.OutboxRow]:
+        """Lease at most `room` commands: whatever is leased here is sent."""
         with self._state.read() as connection:
             rows = ticket_rows.due_commands(connection, name, ticket_class, wall_now_s=self._wall())
         if not rows:
             return []
         with self._state.write() as connection:
-            return [row for row in rows[:AT_ONCE] if ticket_rows.lease(connection, row.id)]
+            return [row for row in rows[:room] if ticket_rows.lease(connection, row.id)]
 
     def _store(self, row: ticket_rows.OutboxRow, outcome: Outcome) -> None:
         now, tries = self._wall(), row.attempts + 1

@@ -114,6 +114,8 @@ def _event(report: _Report, ticket: Ticket, now: datetime) -> TicketEvent:
 def _read(body: bytes) -> _Report | None:
     try:
         envelope = json.loads(body)
+        if not _storable(envelope):
+            return None
         data = envelope["data"]
         occurred_at = datetime.fromisoformat(_text(data, "occurred_at", 40))
         version = data["version"]
@@ -144,7 +146,13 @@ def _state(type_name: str) -> TicketState:
 
 def _text(values: Mapping[str, Any], key: str, longest: int) -> str:
     value = values[key]
-    if not isinstance(value, str) or not 0 < len(value) <= longest or "\x00" in value:
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise ValueError(f"{key} is no usable text")
-    value.encode()  # a lone surrogate cannot be stored
     return value
+
+
+def _storable(envelope: object) -> bool:
+    """Tell whether no text holds a NUL, which databases refuse. Raises ValueError for half a surrogate pair."""
+    text = json.dumps(envelope, ensure_ascii=False)
+    text.encode()
+    return "\\u0000" not in text

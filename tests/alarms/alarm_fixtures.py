@@ -30,7 +30,9 @@ def small_network() -> Network:
     stations = [
         Station("S-01", "station", "CITY", "North gate", "1 North Road", 0.0, 0.0, 200.0, remote=True),
         *(
-            Station(f"REG-00{n}", "regulator", f"R-00{n}", f"Regulator {n}", f"{n} Main Street", n, n, 2.0, remote=False)
+            Station(
+                f"REG-00{n}", "regulator", f"R-00{n}", f"Regulator {n}", f"{n} Main Street", n, n, 2.0, remote=False
+            )
             for n in (1, 2, 3)
         ),
     ]

@@ -41,7 +41,9 @@ def make_sink(url: str, name: str = "desk") -> WebhookSink:
 
 
 @asynccontextmanager
-async def working(desk: AlarmDesk, url: str, lanes: dict[TicketClass, Lane] | None = None) -> AsyncIterator[WebhookSink]:
+async def working(
+    desk: AlarmDesk, url: str, lanes: dict[TicketClass, Lane] | None = None
+) -> AsyncIterator[WebhookSink]:
     sink = make_sink(url)
     worker = OutboxWorker(desk.state, {"desk": sink}, desk.clock, lanes=lanes or QUICK, rng=random.Random(3))
     task = asyncio.create_task(worker.run())

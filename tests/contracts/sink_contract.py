@@ -1,4 +1,4 @@
-"""What every ticket sink must do. A sink's tests make a `Receiver` whose misbehaviour can be ordered, and run `check_*`."""
+"""What every ticket sink must do. A sink's tests make a `Receiver` that misbehaves on order, and run `check_*`."""
 
 from __future__ import annotations
 
