@@ -87,6 +87,7 @@ class ModbusConfig(Settings):
     model_config = ConfigDict(populate_by_name=True)
 
     kind: Literal["modbus"] = "modbus"
+    """always "modbus" here"""
     name: str = Field(min_length=1, max_length=60, pattern=r"^[^/\s]+$")
     """name of the source"""
     links: tuple[LinkConfig, ...] = Field(alias="link", min_length=1)

@@ -42,6 +42,7 @@ class MqttConfig(Settings):
     model_config = ConfigDict(populate_by_name=True)
 
     kind: Literal["mqtt"] = "mqtt"
+    """always "mqtt" here"""
     name: str = Field(min_length=1, max_length=60, pattern=r"^[^/\s]+$")
     """name of the source"""
     url: str
