@@ -37,7 +37,7 @@ def live(
     folder: Folder,
     broker_port: Annotated[int, typer.Option(help="port of the MQTT broker on 127.0.0.1", min=1, max=65535)],
     modbus_port: Annotated[int, typer.Option(help="first of a run of Modbus TCP ports, one a link", min=1, max=65000)],
-    speed: Annotated[float, typer.Option(help="city seconds in a real second", min=0.1, max=600)] = 30.0,
+    speed: Annotated[float, typer.Option(help="city seconds in a real second", min=0.1, max=3600)] = 30.0,
 ) -> None:
     """Serve the prepared city over Modbus TCP and MQTT until it is told to end.
 

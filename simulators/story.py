@@ -55,7 +55,7 @@ def _after(minutes: float) -> datetime:
     return LIVE_START + timedelta(minutes=minutes)
 
 
-GAS_AT = _after(7.5)
+GAS_AT = _after(12.5)
 BROKER_AT, BROKER_AWAY_S = _after(22.5), 8.0
 """the broker is away for this many real seconds"""
 SILENT_AT, SILENT_UNTIL = _after(35.0), _after(70.0)
@@ -94,7 +94,7 @@ def chapters(plan: Plan, faults: Sequence[Fault]) -> tuple[Chapter, ...]:
         "silent": (SILENT_AT, SILENT_UNTIL),
         "bad-input": (BAD_INPUT_AT, BAD_INPUT_AT + timedelta(minutes=10)),
         "loss": (DAY_CLOSES_AT, None),
-        "non-moving": (DAY_CLOSES_AT, None),
+        "non-moving": (LIVE_START, None),
     }
     business, home = story_meters(plan)
     names = {"gas": GAS_SITE, "station": SILENT_STATION, "business": business, "home": home}

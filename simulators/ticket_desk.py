@@ -7,7 +7,9 @@ import html
 import json
 import logging
 import re
+import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -211,7 +213,7 @@ async def _page(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     tickets = await asyncio.to_thread(desk.store.changed_since, 0)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in
+        f"<tr id={t.external_id}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in
                          (t.external_id, t.ticket_class, t.asset, t.title, t.state, t.raised_at, t.ticket_no)) + "</tr>"
         for t in reversed(tickets)
     )  # fmt: skip
@@ -223,23 +225,39 @@ async def _page(request: Request) -> Response:
     )
 
 
+class _Pauses:
+    """How long to leave gasgate alone with each ticket's next step after it did not take it."""
+
+    def __init__(self) -> None:
+        self._pause_s: dict[str, float] = {}
+        self._until: dict[str, float] = {}
+
+    def over(self, key: str) -> bool:
+        return time.monotonic() >= self._until.get(key, 0.0)
+
+    def note(self, key: str, *, taken: bool) -> None:
+        if taken:
+            self._pause_s.pop(key, None)
+            self._until.pop(key, None)
+            return
+        self._pause_s[key] = min(_LONGEST_PAUSE_S, 2.0 * self._pause_s.get(key, _FIRST_PAUSE_S / 2.0))
+        self._until[key] = time.monotonic() + self._pause_s[key]
+
+
 async def run_crew(desk: Desk) -> None:
     """Let crews work and tell gasgate each step, in order, until it has confirmed it."""
-    pause_s: dict[str, float] = {}
-    not_before: dict[str, float] = {}
-    loop = asyncio.get_running_loop()
-    async with httpx.AsyncClient(timeout=5.0) as client:
+    pauses = _Pauses()
+    async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
         while True:
-            with suppress(ConfigError):
+            try:
                 for step in await asyncio.to_thread(desk.store.take_due, desk.clock.now_us()):
-                    if loop.time() < not_before.get(step.dedup_key, 0.0):
-                        continue
-                    if await _tell(desk, client, step):
-                        pause_s.pop(step.dedup_key, None)
-                        continue
-                    pause = min(_LONGEST_PAUSE_S, 2.0 * pause_s.get(step.dedup_key, _FIRST_PAUSE_S / 2.0))
-                    pause_s[step.dedup_key] = pause
-                    not_before[step.dedup_key] = loop.time() + pause
+                    if pauses.over(step.dedup_key):
+                        pauses.note(step.dedup_key, taken=await _tell(desk, client, step))
+            except ConfigError:
+                pass  # the city is not running, so its crews rest
+            except (sqlite3.Error, OSError):
+                _log.exception("the desk cannot keep its state; trying again")
+                await asyncio.sleep(_LONGEST_PAUSE_S)
             await asyncio.sleep(_LOOK_EVERY_S)
 
 

@@ -148,7 +148,7 @@ def test_the_story_is_labelled_and_told_in_both_languages(running_city: RunningC
     Saved(to_us(BAD_INPUT_AT), {}, ("broker", "bad-input")).write(running_city.folder / "city_now.json")
     running_city.start()
     story = _story(running_city)
-    assert [item["id"] for item in story] == ["gas", "broker", "silent", "bad-input", "loss", "non-moving"]
+    assert [item["id"] for item in story] == ["non-moving", "gas", "broker", "silent", "bad-input", "loss"]
     for item in story:
         assert item["title_en"].startswith("Simulated: ")
         assert item["title_zh"].startswith("模拟：")
@@ -156,7 +156,7 @@ def test_the_story_is_labelled_and_told_in_both_languages(running_city: RunningC
         assert item["look_zh"]
         assert "{" not in "".join(item.values())
     assert {item["id"]: item["state"] for item in story} == {
-        "gas": "now", "broker": "past", "silent": "now", "bad-input": "now", "loss": "coming", "non-moving": "coming",
+        "gas": "now", "broker": "past", "silent": "now", "bad-input": "now", "loss": "coming", "non-moving": "now",
     }  # fmt: skip
 
 
