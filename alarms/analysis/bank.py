@@ -190,12 +190,18 @@ def _day_weight(zone: ZoneDays, good: Flags, config: BankConfig) -> Floats:
     rate = zone.loss[good] / zone.supply[good]
     jump = np.diff(rate)
     noise = max(1.4826 * float(np.median(np.abs(jump))) / np.sqrt(2.0), config.rate_floor) if len(jump) else 1.0
-    quiet = rate[np.abs(rate - np.median(rate)) < 6.0 * noise]
-    centred = quiet - np.median(quiet)
-    energy = float((centred**2).sum())
-    memory = float(np.clip((centred[1:] * centred[:-1]).sum() / energy, 0.2, 0.7)) if energy > 0 else 0.2
+    memory = _memory(rate[np.abs(rate - np.median(rate)) < 6.0 * noise])
     variance = (noise * zone.supply) ** 2 * (1.0 + memory) / (1.0 - memory) + np.nan_to_num(zone.noise_variance)
     return np.where(good, 1.0 / np.where(good, np.maximum(variance, 1e-12), 1.0), 0.0)
+
+
+def _memory(rate: Floats) -> float:
+    """Return the correlation of one day's loss rate with the next, within what is plausible."""
+    if len(rate) < 7:
+        return 0.4
+    centred = rate - np.median(rate)
+    energy = float((centred**2).sum())
+    return float(np.clip((centred[1:] * centred[:-1]).sum() / energy, 0.2, 0.7)) if energy > 0 else 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
