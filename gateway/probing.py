@@ -1,15 +1,130 @@
-"""`gasgate probe`: one real read of one device, topic or output, and how it is shown."""
+"""`gasgate probe`: one real read of one device, source or output, and how it is shown to a person."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
+from collectors.modbus import ModbusConfig
+from collectors.mqtt import MqttConfig
+from collectors.probe import ModbusProbe, MqttProbe, ProbedRequest, probe_modbus, probe_mqtt
 from gateway.config import Config
+from gateway.errors import ConfigError
+from gateway.model.quantity import UNITS
+from gateway.model.reading import Reading, split_point
+from gateway.roles.common import site_clock, site_network
+from gateway.store.outputs import OUTPUTS
+from gateway.store.registry import MemoryRegistry
+
+PAYLOAD_SHOWN = 400
 
 
-async def probe_any(config: Config, name: str, seconds: float) -> object:
-    raise NotImplementedError(config, name, seconds)
+@dataclass(frozen=True, slots=True)
+class OutputProbe:
+    """What an output answered to one test line."""
+
+    name: str
+    answer: str
 
 
-def render(found: object) -> RenderableType:
-    return Group(str(found))
+Probed = ModbusProbe | MqttProbe | OutputProbe
+
+
+async def probe_any(config: Config, name: str, seconds: float) -> Probed:
+    """Read the device with this asset or `source/link/unit`, listen to this MQTT source, or try this output, once.
+
+    Raises ConfigError if there is nothing of that name, GatewayError if it does not answer at all.
+    """
+    network = site_network(config)
+    for source, link, unit, names in _units(config):
+        if name in names:
+            return await probe_modbus(source, link, unit, site_clock(config))
+    for source in config.source:
+        if isinstance(source, MqttConfig) and source.name == name:
+            return await probe_mqtt(source, network, seconds, site_clock(config))
+    for output in config.output:
+        if output.name == name:
+            writer = OUTPUTS[output.kind](output, MemoryRegistry().names, network)
+            try:
+                return OutputProbe(name, await writer.probe())
+            finally:
+                await writer.close()
+    raise ConfigError([f"nothing is called {name}; there are: {', '.join(_names(config))}"])
+
+
+def _units(config: Config) -> Iterator[tuple[ModbusConfig, str, int, tuple[str, ...]]]:
+    for source in config.source:
+        if isinstance(source, ModbusConfig):
+            for link in source.links:
+                for unit in link.units:
+                    key = f"{source.name}/{link.name}/{unit.unit}"
+                    yield source, link.name, unit.unit, (key, *filter(None, (unit.asset, *unit.members)))
+
+
+def _names(config: Config) -> list[str]:
+    units = [names[1] if len(names) == 2 else names[0] for *_, names in _units(config)]
+    sources = [source.name for source in config.source if isinstance(source, MqttConfig)]
+    return [*units, *sources, *(output.name for output in config.output)]
+
+
+def render(probed: Probed) -> RenderableType:
+    """Return what was found as text for a terminal."""
+    match probed:
+        case ModbusProbe():
+            return Group(*_modbus(probed))
+        case MqttProbe():
+            return Group(*_mqtt(probed))
+        case OutputProbe():
+            return Text(f"{probed.name}: {probed.answer}")
+
+
+def _modbus(probed: ModbusProbe) -> Iterator[RenderableType]:
+    yield Text(f"{probed.key}: {len(probed.requests)} requests", style="bold")
+    plan = Table("request", "registers", "ms", "raw words", box=None, pad_edge=False)
+    for one in probed.requests:
+        plan.add_row(one.request.table.value, _span(one), f"{one.seconds * 1000:.1f}", _cells(one))
+    yield plan
+    if probed.error:
+        yield Text(f"the unit could not be read: {probed.error}", style="bold red")
+    yield _readings(probed.readings)
+
+
+def _span(one: ProbedRequest) -> str:
+    return f"{one.request.start}-{one.request.start + one.request.count - 1}"
+
+
+def _cells(one: ProbedRequest) -> Text:
+    if one.error:
+        return Text(one.error, style="red")
+    return Text(" ".join(f"{cell:04X}" for cell in one.cells))
+
+
+def _mqtt(probed: MqttProbe) -> Iterator[RenderableType]:
+    yield Text(f"{len(probed.messages)} messages in {probed.seconds:.1f} s", style="bold")
+    for message in probed.messages:
+        yield Text(message.topic, style="bold")
+        payload = message.payload[:PAYLOAD_SHOWN].decode("utf-8", "backslashreplace")
+        yield Text(payload + (" ..." if len(message.payload) > PAYLOAD_SHOWN else ""), style="dim")
+        if message.reason:
+            yield Text(f"would be a dead letter: {message.reason}", style="red")
+        else:
+            yield _readings(message.readings)
+
+
+def _readings(readings: Sequence[Reading]) -> Table:
+    table = Table("point", "value", "unit", "quality", "source time (UTC)", box=None, pad_edge=False)
+    for reading in readings:
+        _, quantity = split_point(reading.point)
+        mark = reading.severity.name.lower()
+        table.add_row(
+            reading.point,
+            f"{reading.value:g}",
+            UNITS[quantity],
+            mark if not reading.reason else f"{mark}: {reading.reason.name.lower()}",
+            reading.source_time.isoformat(timespec="milliseconds"),
+        )
+    return table

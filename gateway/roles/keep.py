@@ -49,7 +49,7 @@ def make_runner(collector: PolledCollector | PushedCollector, intake: Intake, cl
     """Return the runner that suits a collector: one that is asked, or one that is told."""
     if hasattr(collector, "jobs"):
         return PollRunner(cast("PolledCollector", collector), intake.put, clock)
-    return PushRunner(cast("PushedCollector", collector), intake.put, clock)
+    return PushRunner(collector, intake.put, clock)
 
 
 class Keeper:

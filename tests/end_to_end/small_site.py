@@ -66,6 +66,9 @@ class SmallSite:
         (self.folder / "desk.secret").write_text(SECRET, encoding="utf-8")
         (self.folder / "secrets").mkdir(exist_ok=True)
         (self.folder / "secrets" / "desk.secret").write_text(SECRET, encoding="utf-8")
+        now_us = time.time_ns() // 1000
+        clock = {"city_us": now_us, "wall_us": now_us, "factor": 1.0}
+        (self.folder / "clock.json").write_text(json.dumps(clock), encoding="utf-8")
         self.write_config()
 
     @property
@@ -78,7 +81,8 @@ class SmallSite:
 
     def write_config(self) -> None:
         output = (
-            f'[[output]]\nkind = "influx_v1"\nname = "influx"\nurl = "{self.influx_url}"\ndatabase = "{self.folder.name}"\n'
+            f'[[output]]\nkind = "influx_v1"\nname = "influx"\nurl = "{self.influx_url}"\n'
+            f'database = "{self.folder.name}"\n'
             if self.influx_url
             else ""
         )
