@@ -99,7 +99,7 @@ class Forwarder:
                     self.cursor = await asyncio.to_thread(self._cursors.cursor, self.cursor_name)
                     begun = True
                 busy = await self.step()
-            except GatewayError as error:
+            except Exception as error:  # noqa: BLE001 - whatever an output does, the others go on
                 await self._wait_after(error)
                 continue
             if not busy:
@@ -141,10 +141,11 @@ class Forwarder:
             return
         self._news.clear()
 
-    async def _wait_after(self, error: GatewayError) -> None:
+    async def _wait_after(self, error: Exception) -> None:
         if not self._last_error:
-            _LOG.warning("output %s: readings wait in the store: %s", self._output.name, error)
-        self._last_error = str(error)
+            unknown = None if isinstance(error, GatewayError) else error
+            _LOG.warning("output %s: readings wait in the store: %s", self._output.name, error, exc_info=unknown)
+        self._last_error = str(error) or type(error).__name__
         wait_s = self._backoff.next()
         if isinstance(error, PermanentError):
             wait_s = max(wait_s, min(_PERMANENT_WAIT_S, self._backoff.cap_s))

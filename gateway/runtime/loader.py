@@ -73,7 +73,7 @@ class Loader:
             try:
                 busy = await self.step()
                 await self._release()
-            except GatewayError as error:
+            except Exception as error:  # noqa: BLE001 - the spool keeps everything, whatever it was
                 await self._wait_after(error)
                 continue
             self._recovered()
@@ -133,9 +133,10 @@ class Loader:
         self._news.clear()
         await asyncio.sleep(self._period_s)
 
-    async def _wait_after(self, error: GatewayError) -> None:
+    async def _wait_after(self, error: Exception) -> None:
         if self.healthy:
-            _LOG.error("readings stay in the spool: %s", error)
+            unknown = None if isinstance(error, GatewayError) else error
+            _LOG.error("readings stay in the spool: %s", error, exc_info=unknown)
         self.healthy, self.reason = False, str(error)
         await asyncio.sleep(self._backoff.next())
 

@@ -38,14 +38,14 @@ class LineFormat:
         self._prefix: dict[int, str] = {}
 
     def lines(self, batch: ReadingBatch) -> Lines:
-        """Return the lines of a batch; a BAD or infinite value leaves only `q`. Raises KeyError for unknown points."""
+        """Return the lines of a batch; a BAD or infinite value leaves only `q`."""
         self._learn(batch.point)
         found = Lines([], [], [])
         columns = (batch.point, batch.value, batch.quality, batch.source_time)
         for row, (point, value, mark, time) in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
             prefix = self._prefix[point]
             if not prefix:
-                found.rejected.append((row, "the point's name cannot be written as line protocol"))
+                found.rejected.append((row, "the point has no name that line protocol can write"))
             elif not -_LATEST_US <= time <= _LATEST_US:
                 found.rejected.append((row, "the source time is out of InfluxDB's range"))
             else:
@@ -57,8 +57,18 @@ class LineFormat:
     def _learn(self, points: NDArray[np.uint32]) -> None:
         new = [point for point in np.unique(points).tolist() if point not in self._prefix]
         if new:
-            for point, name in zip(new, self._names(np.array(new, dtype=np.uint32)), strict=True):
-                self._prefix[point] = self._prefix_of(name)
+            for point, name in zip(new, self._names_of(new), strict=True):
+                self._prefix[point] = self._prefix_of(name) if name else ""
+
+    def _names_of(self, points: list[int]) -> list[PointId]:
+        """Return the names of points, an empty one for a point that the registry does not know."""
+        try:
+            return self._names(np.array(points, dtype=np.uint32))
+        except KeyError:
+            if len(points) == 1:
+                return [PointId("")]
+            middle = len(points) // 2
+            return self._names_of(points[:middle]) + self._names_of(points[middle:])
 
     def _prefix_of(self, name: PointId) -> str:
         asset, _, quantity = name.rpartition("/")

@@ -27,6 +27,7 @@ NEWEST = (
     f"SELECT {COLUMNS} FROM reading SEMI JOIN"  # noqa: S608 - our names
     " (SELECT point, max(source_time) AS source_time FROM reading GROUP BY point) USING (point, source_time)"
 )
+_LAST_MONTH = (10_000 - 1970) * 12 - 1
 _NAME = re.compile(r"readings-(\d{4})-(\d{2})\.duckdb")
 
 
@@ -68,8 +69,9 @@ def is_month(path: Path) -> bool:
 
 
 def months_of(received_us: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the month of each moment as months since January 1970."""
-    return received_us.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+    """Return the month of each moment as months since January 1970; what no file name can hold goes to the nearest."""
+    number = received_us.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+    return np.clip(number, 0, _LAST_MONTH)
 
 
 def file_of(month: int) -> str:

@@ -153,7 +153,7 @@ class FileSpool:
             oldest = self._wall() - self._stock_s
             short = shutil.disk_usage(self._folder).free < self._min_free_bytes
             for one in self._releasable():
-                if not (short or total > self._cap_bytes or one.path.stat().st_mtime < oldest):
+                if not (short or total > self._cap_bytes or _modified_s(one.path) < oldest):
                     break
                 total -= one.size
                 self._delete(one)
@@ -344,6 +344,13 @@ class FileSpool:
     def _delete(self, one: _Segment) -> None:
         one.path.unlink(missing_ok=True)
         self._segments.remove(one)
+
+
+def _modified_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _received_us(delivery: Delivery) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import GatewayError, PermanentError, TransientError
+from gateway.errors import PermanentError, TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Written
 from gateway.runtime.forwarder import Forwarder
@@ -27,7 +27,7 @@ class Server:
 
     def __init__(self) -> None:
         self.values: list[float] = []
-        self.error: GatewayError | None = None
+        self.error: Exception | None = None
         self.attempts = 0
         self.refuse: set[float] = set()
 
@@ -95,9 +95,9 @@ async def test_it_goes_on_at_its_cursor_after_a_restart(parts: Parts) -> None:
     assert parts.server.values == [1.0, 2.0, 3.0, 4.0]
 
 
-@pytest.mark.parametrize("error", [TransientError("away"), PermanentError("401: no"), TransientError("busy")])
+@pytest.mark.parametrize("error", [TransientError("away"), PermanentError("401: no"), KeyError("a fault of ours")])
 async def test_what_is_not_accepted_is_kept_and_sent_later(
-    parts: Parts, error: GatewayError, caplog: pytest.LogCaptureFixture
+    parts: Parts, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts.server.error = error
     await parts.load(1, 1.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gateway.model.network import Network, Zone, ZoneKind
 from gateway.model.reading import PointId, ReadingBatch
@@ -77,6 +78,15 @@ def test_a_time_that_influxdb_cannot_keep_is_rejected(time: int) -> None:
     found = form.lines(ReadingBatch.build(np.array([0, 0], np.uint32), [time, 7], 0, [1.0, 2.0]))
     assert [row for row, _ in found.rejected] == [0]
     assert found.rows == [1]
+
+
+def test_a_point_that_nobody_knows_is_rejected_alone() -> None:
+    def names(indices: NDArray[np.uint32]) -> list[PointId]:
+        return [{1: PointId("a/b"), 3: PointId("c/b")}[index] for index in indices.tolist()]
+
+    found = LineFormat(names, NETWORK).lines(ReadingBatch.build([1, 2, 3], [1, 2, 3], 0, [1.0, 2.0, 3.0]))
+    assert found.rows == [0, 2]
+    assert [row for row, _ in found.rejected] == [1]
 
 
 def test_a_comment_is_not_a_measurement() -> None:

@@ -3,10 +3,13 @@
 import asyncio
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -102,6 +105,69 @@ async def test_one_load_may_span_months(store: DuckReadings, tmp_path: Path) -> 
     again = DuckReadings(tmp_path / "readings")
     assert (await again.loaded(), len(await everything(again))) == (3, 2)
     await again.close()
+
+
+async def test_no_received_time_is_lost_for_its_file_name(store: DuckReadings, tmp_path: Path) -> None:
+    times = [-(2**62), -1, 0, 2**62]
+    await store.load(1, ReadingBatch.build([1] * 4, [1, 2, 3, 4], np.array(times), [1.0] * 4))
+    await store.close()
+    again = DuckReadings(tmp_path / "readings")
+    assert (await again.loaded(), len(await again.history(np.array([1], np.uint32), 0, 9))) == (1, 4)
+    await again.close()
+
+
+async def test_after_a_fatal_error_it_opens_again(store: DuckReadings, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store.load(1, batch_of([(1, 1, 1.0)]))
+
+    def broken(*_: object) -> None:
+        raise duckdb.FatalException("the database has been invalidated")
+
+    monkeypatch.setattr(store, "_insert", broken)
+    with pytest.raises(TransientError, match="invalidated"):
+        await store.load(2, batch_of([(1, 2, 2.0)]))
+    monkeypatch.undo()
+    assert (await store.load(2, batch_of([(1, 2, 2.0)]))).stored == 1
+    assert [row[2] for row in await everything(store)] == [1.0, 2.0]
+
+
+def test_a_full_disk_keeps_what_was_loaded_and_recovers(tmp_path: Path) -> None:
+    """The kernel itself refuses to let the files grow, in a process of its own."""
+    script = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+import numpy as np
+from gateway.errors import TransientError
+from gateway.model.reading import ReadingBatch
+from gateway.store.readings import DuckReadings
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def batch(seq):
+    times = np.arange(5000) + seq * 5000
+    return ReadingBatch.build([1] * 5000, times, 0, np.random.default_rng(seq).random(5000))
+async def main():
+    store, seq, failed = DuckReadings(Path(sys.argv[1])), 0, 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    while failed < 3:
+        try:
+            await store.load(seq + 1, batch(seq + 1))
+            seq += 1
+        except TransientError:
+            failed += 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    for number in range(await store.loaded() + 1, seq + 4):
+        await store.load(number, batch(number))
+    found = await store.history(np.array([1], np.uint32), 0, 2**62)
+    print(seq > 0, len(found) == 5000 * (seq + 3), store.damage)
+    await store.close()
+    store = DuckReadings(Path(sys.argv[1]))
+    print(await store.loaded() == seq + 3, store.damage)
+    await store.close()
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout.splitlines() == ["True True []", "True []"], done.stderr
 
 
 async def test_history_of_many_points_is_imported_in_order(store: DuckReadings) -> None:
