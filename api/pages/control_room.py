@@ -110,7 +110,7 @@ class ControlRoom:
     def _draw_story(self) -> None:
         if self.page.parts.note_file is None:
             return
-        with panel(self.page.tr("What happens here"), "grow-2", self.page.tr("simulated")):
+        with panel(self.page.tr("What happens here"), "gg-told", self.page.tr("simulated")):
             self.story = Html(self._story(), tag="ul", classes="gg-story gg-scroll")
         ui.timer(2.0, lambda: self.story.set(self._story()))
 

@@ -14,7 +14,6 @@ from prometheus_client.registry import Collector
 from api.deps import Parts, PartsDep, user_of
 from api.services.live import Board
 from api.services.pulse import Pulse, links, role_health
-from api.services.pulse import link_ok as is_ok
 from gateway.errors import GatewayError, RefusedError
 from gateway.store import view_rows
 
@@ -72,7 +71,7 @@ class _Gauges(Collector):
         yield _family("gasgate_dead_letters", "Dead letters that are kept.", (), [(dead,)])
         roles = [(role.role, int(role.ok)) for role in role_health(self._parts)]
         yield _family("gasgate_role_up", "1 if a role is well.", ("role",), roles)
-        known = [(str(link.get("name", "")), int(is_ok(link))) for link in links(self._pulse.store)]
+        known = [(link.name, int(link.up)) for link in links(self._pulse.store) if link.up is not None]
         yield _family("gasgate_link_up", "1 if a link works.", ("link",), known)
         yield _family("gasgate_store_up", "1 if the store service answers.", (), [(int(self._pulse.store is not None),)])
         yield _family("gasgate_page_listeners", "Pages and programs that watch.", (), [(self._board.listeners,)])

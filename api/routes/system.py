@@ -38,7 +38,7 @@ def status(_user: Reader, request: Request, parts: PartsDep) -> dict[str, Any]:
         "roles": [plain(role) for role in role_health(parts)],
         "store": plain(dict(pulse.store)) if pulse.store is not None else None,
         "store_problem": pulse.store_problem or None,
-        "links": [plain(dict(link)) for link in links(pulse.store)],
+        "links": [plain(link) for link in links(pulse.store)],
         "summary": plain(summary(board, pulse)),
     }
 

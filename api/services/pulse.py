@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from api.deps import Parts
 from gateway.errors import GatewayError
 from gateway.model.quantity import Quantity
+from gateway.model.reading import from_us
 from gateway.store import view_rows
 
 EVERY_S = 2.0
@@ -123,14 +124,32 @@ def _role(role: str, row: Any, now: float) -> RoleHealth:
     return RoleHealth(role, ok=bool(row["ok"]) and age < ROLE_SILENT_S, age_s=age, detail=row["detail"] or {})
 
 
-def links(status: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return the collectors' links of the keeping role's status, each a mapping; empty if there is no status."""
-    found = (status or {}).get("links", [])
-    if isinstance(found, Mapping):
-        found = [{"name": name, **value} for name, value in found.items() if isinstance(value, Mapping)]
-    return [link for link in found if isinstance(link, Mapping)]
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link to a device, a concentrator or a broker."""
+
+    name: str
+    source: str
+    up: bool | None
+    """None until it was tried"""
+    last_good: datetime | None
+    failures: int
+    error: str
 
 
-def link_ok(link: Mapping[str, Any]) -> bool:
-    """Return True if a link works."""
-    return bool(link.get("ok", link.get("up", True)))
+def links(status: Mapping[str, Any] | None) -> list[Link]:
+    """Return the links in the keeping role's status, those that are down first; none if there is no status."""
+    found = [_link(entry) for entry in (status or {}).get("links", []) if isinstance(entry, Mapping)]
+    return sorted(found, key=lambda link: (link.up is not False, link.name))
+
+
+def _link(entry: Mapping[str, Any]) -> Link:
+    last = entry.get("last_good_us")
+    return Link(
+        name=str(entry.get("key", "")),
+        source=str(entry.get("source", "")),
+        up=entry.get("up"),
+        last_good=None if last is None else from_us(last),
+        failures=int(entry.get("failures", 0)),
+        error=str(entry.get("error", "")),
+    )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from api.services.live import Board
-from api.services.pulse import Pulse, Supply, link_ok, links
+from api.services.pulse import Pulse, Supply, links
 
 _LARGEST_NOTE = 200_000
 
@@ -52,7 +52,7 @@ def summary(board: Board, pulse: Pulse) -> Summary:
         undelivered=sum(ticket.delivery not in {"confirmed", ""} for ticket in out),
         worst=None if worst is None else (worst[1], worst[0], worst[2]),
         supply=pulse.supply,
-        links_down=None if pulse.store is None else sum(not link_ok(link) for link in known_links),
+        links_down=None if pulse.store is None else sum(link.up is False for link in known_links),
         links=len(known_links),
     )
 

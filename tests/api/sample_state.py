@@ -15,22 +15,28 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from alarms.acts import AlarmDesk
 from alarms.definitions import load_definitions
-from alarms.machine import Acknowledge, ConditionFalls, ConditionRises, Shelve, step
+from alarms.machine import Acknowledge, ConditionFalls, ConditionRises, Shelve, TicketDue
+from alarms.route import TicketPolicy
+from alarms.tickets.events import fold
 from api.auth import add_user
 from api.deps import Parts
-from gateway.model.alarm import Alarm
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Point, Station, Zone, ZoneKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, to_us
-from gateway.runtime.clock import CityClock
-from gateway.store import alarm_rows, health_rows, tables
+from gateway.model.ticket import DeliveryState, TicketClass
+from gateway.runtime.clock import CityClock, ManualClock
+from gateway.store import health_rows, tables, ticket_rows
 from gateway.store.state import State
+from gateway.store.ticket_rows import TicketEvent
 
 START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
 LAST_DAY = date(2026, 1, 14)
 PASSWORD = "demo-password"
+POLICY = TicketPolicy(site="sample", sinks=dict.fromkeys(TicketClass, "desk"))
+SECONDS = {name: timedelta(seconds=s) for name, s in {"accepted": 20, "dispatched": 60, "departed": 130, "arrived": 1000}.items()}
 USERS = {"operator": "operator", "engineer": "engineer", "auditor": "auditor", "viewer": "viewer", "admin": "administrator", "manager": "manager"}
 
 
@@ -112,15 +118,21 @@ class SampleStore:
 
     async def status(self) -> dict[str, Any]:
         self._check()
+        now = self.clock.now_us()
         return {
+            "ok": True, "problems": [], "damage": [], "loader_lag": 0,
             "links": [
-                {"name": "stations/S-01", "ok": True, "last_at": self.clock.now_us() - 2_000_000, "detail": ""},
-                {"name": "stations/S-02", "ok": False, "last_at": self.clock.now_us() - 190_000_000, "detail": "no reply"},
-                {"name": "remote-meters", "ok": True, "last_at": self.clock.now_us() - 1_000_000, "detail": ""},
+                _link("stations/S-01", "stations", True, now - 2_000_000, ""),
+                _link("stations/S-02", "stations", False, now - 190_000_000, "no reply within 1 s"),
+                _link("remote-meters", "remote-meters", True, now - 1_000_000, ""),
+                _link("correctors/V-001", "correctors", None, None, ""),
             ],
-            "accounting": {"remote-meters": {"received": 41230, "stored": 41190, "duplicate": 36, "dead_lettered": 4, "refused": 0, "in_flight": 0}},
-            "spool": {"last_seq": 1204, "loaded": 1204, "healthy": True, "bytes": 8_400_000},
-            "outputs": [{"name": "influxdb", "ok": True, "lag": 0, "detail": ""}],
+            "accounting": {
+                "remote-meters": {"received": 41230, "stored": 41190, "duplicate": 36, "refused": 0, "dead_lettered": 4, "in_flight": 0},
+                "stations": {"received": 9120, "stored": 9120, "duplicate": 0, "refused": 0, "dead_lettered": 0, "in_flight": 0},
+            },
+            "spool": {"last_seq": 1204, "first_seq": 1, "loaded": 1204, "bytes": 8_400_000},
+            "outputs": [{"name": "influxdb", "connected": True, "cursor": 1204, "lag": 0, "written": 50310, "rejected": 0, "last_error": ""}],
         }
 
     def _check(self) -> None:
@@ -130,34 +142,16 @@ class SampleStore:
             raise TransientError("the store service is away")
 
 
-class SampleDesk:
-    """Applies events as the alarm desk does: facts and journal in one transaction."""
-
-    def __init__(self, state: State, clock: CityClock) -> None:
-        self.state, self.clock, self.definitions = state, clock, load_definitions()
-        self._lock = threading.Lock()
-
-    def apply(self, alarm_id: str, event: Any, actor: str, request_id: str | None = None, now: datetime | None = None) -> Alarm:
-        name, _, asset = alarm_id.partition("@")
-        rule = self.definitions[name]
-        moment = now or self.clock.now()
-        with self.state.write() as connection:
-            before = alarm_rows.load(connection, alarm_id) or Alarm(name, asset, rule.priority)
-            after, _effects = step(before, event, rule, moment)
-            alarm_rows.save(connection, after)
-            alarm_rows.append_journal(
-                connection, at=moment, before=before, after=after, event=type(event).__name__.lower(),
-                occurrence_no=after.occurrence_no, actor=actor,
-            )
-        return after
+def _link(key: str, source: str, up: bool | None, last: int | None, error: str) -> dict[str, Any]:
+    return {"key": key, "source": source, "link": source, "up": up, "since_us": 0, "last_good_us": last, "failures": 0, "overruns": 0, "deliveries": 9, "error": error}
 
 
-def fill(state: State, network: Network, desk: SampleDesk, now: datetime) -> None:
+def fill(state: State, network: Network, now: datetime) -> None:
     """Put users, alarms, tickets, findings, loss, dead letters and roles into a state."""
     for name, role in USERS.items():
         add_user(state, name, PASSWORD, role, "en" if name == "engineer" else "zh", now_us=to_us(now))
-    _alarms(desk, now)
-    _tickets(state, now)
+    _alarms(state, network, now)
+    _tickets(state)
     _loss(state, network)
     _findings(state, now)
     with state.write() as connection:
@@ -172,54 +166,48 @@ def fill(state: State, network: Network, desk: SampleDesk, now: datetime) -> Non
         health_rows.beat(state, role, ok=True, detail={})
 
 
-def _alarms(desk: SampleDesk, now: datetime) -> None:
+def _alarms(state: State, network: Network, now: datetime) -> None:
+    clock = ManualClock(to_us(now))
+    desk = AlarmDesk(state, load_definitions(), network, clock, POLICY)
+
+    def act(alarm_id: str, minutes: float, event: Any, actor: str = "gasgate") -> None:
+        clock.set(now - timedelta(minutes=minutes))
+        desk.apply(alarm_id, event, actor)
+
     def rise(alarm_id: str, minutes: float, value: float | None) -> None:
-        at = now - timedelta(minutes=minutes)
-        desk.apply(alarm_id, ConditionRises(at, value), "pipeline", now=at)
+        act(alarm_id, minutes, ConditionRises(now - timedelta(minutes=minutes), value))
 
-    rise("UNDERPRESS_LO@REG-003", 42, 2.31)
-    desk.apply("UNDERPRESS_LO@REG-003", Acknowledge(1, "operator"), "operator", now=now - timedelta(minutes=40))
-    rise("OVERPRESS_HI@REG-001", 30, 3.71)
-    desk.apply("OVERPRESS_HI@REG-001", ConditionFalls(3.2), "pipeline", now=now - timedelta(minutes=22))
     rise("UNDERPRESS_LO@REG-001", 55, 2.2)
-    desk.apply("UNDERPRESS_LO@REG-001", Shelve(now + timedelta(minutes=90), "调压器检修", "operator"), "operator", now=now - timedelta(minutes=50))
-    rise("STATION_COMM_LOSS@S-02", 3, None)
+    act("UNDERPRESS_LO@REG-001", 50, Shelve(now + timedelta(minutes=90), "调压器检修", "operator"), "operator")
+    rise("SUPPLY_LOSS@REG-003", 46, 0.3)
+    act("SUPPLY_LOSS@REG-003", 44, Acknowledge(1, "operator"), "operator")
+    act("SUPPLY_LOSS@REG-003", 12, ConditionFalls(2.9))
+    rise("UNDERPRESS_LO@REG-003", 42, 2.31)
+    act("UNDERPRESS_LO@REG-003", 40, Acknowledge(1, "operator"), "operator")
+    rise("OVERPRESS_HI@REG-001", 30, 3.71)
+    act("OVERPRESS_HI@REG-001", 22, ConditionFalls(3.2))
     rise("GAS_CONC_HIHI@REG-002", 6, 23.4)
+    rise("STATION_COMM_LOSS@S-02", 5.5, None)
+    act("STATION_COMM_LOSS@S-02", 0.1, TicketDue())
 
 
-def _tickets(state: State, now: datetime) -> None:
-    raised = to_us(now - timedelta(minutes=6))
-    rows = [
-        _ticket("T-20260115-000002", "EMERGENCY", "gas_concentration", "REG-002", "departed", raised, 6, departed_at=raised + 130_000_000, dispatched_at=raised + 60_000_000),
-        _ticket("T-20260115-000001", "EMERGENCY", "supply_loss", "REG-003", "arrived", raised - 2_400_000_000, 46, departed_at=raised - 2_280_000_000, arrived_at=raised - 1_400_000_000),
-        _ticket("T-20260115-000003", "URGENT", "communication", "S-02", "open", raised + 200_000_000, 3),
-    ]
+def _tickets(state: State) -> None:
+    """Let the ticketing system answer: confirmed, some steps reported, one delivery still failing."""
     with state.write() as connection:
-        connection.execute(tables.ticket.insert(), rows)
-        connection.execute(tables.ticket_alarm.insert().values(alarm_id="GAS_CONC_HIHI@REG-002", occurrence_no=1, ticket_no=rows[0]["ticket_no"]))
-        connection.execute(tables.ticket_alarm.insert().values(alarm_id="STATION_COMM_LOSS@S-02", occurrence_no=1, ticket_no=rows[2]["ticket_no"]))
-        for n, row in enumerate(rows):
-            delivery = "RETRY" if n == 2 else "CONFIRMED"
-            connection.execute(tables.outbox.insert().values(
-                ticket_no=row["ticket_no"], command="open", command_no=1, sink="desk", state=delivery, webhook_id=f"msg_{n}", body={},
-                attempts=3 if n == 2 else 1, created_at=row["raised_at"], wall_created_at=0.0, next_at=0.0, last_error="503" if n == 2 else "",
-            ))
-        for n, kind in enumerate(("accepted", "dispatched", "departed")):
-            connection.execute(tables.ticket_event.insert().values(
-                source="desk", event_id=f"e{n}", ticket_no=rows[0]["ticket_no"], type=kind, version=n + 1,
-                occurred_at=raised + (n + 1) * 40_000_000, received_at=raised + (n + 1) * 40_000_000, actor="crew 3", data={},
-            ))
-
-
-def _ticket(number: str, class_: str, kind: str, asset: str, state: str, raised: int, _age: float, **more: Any) -> dict[str, Any]:
-    urgent = class_ == "EMERGENCY"
-    values = {
-        "ticket_no": number, "dedup_key": f"sample.1:{asset}:{kind}:1:{number}", "ticket_class": class_, "type": kind, "asset": asset,
-        "join_group": "network", "scope": f"{asset}:{number}", "state": state, "raised_at": raised, "depart_by": raised + 180_000_000 if urgent else None,
-        "arrive_by": raised + (1_800_000_000 if urgent else 14_400_000_000), "title": kind, "description": "", "external_id": f"WO-{number[-3:]}",
-        "external_url": "", "external_version": 0, "dispatched_at": None, "departed_at": None, "arrived_at": None, "completed_at": None, "joinable": False,
-    }
-    return {**values, **more}
+        for ticket in ticket_rows.list_open(connection):
+            steps = {"REG-002": ("accepted", "dispatched", "departed"), "REG-003": ("accepted", "dispatched", "departed", "arrived")}.get(ticket.asset, ())
+            events = [
+                TicketEvent("desk", f"{ticket.ticket_no}-{step}", ticket.ticket_no, step, n, ticket.raised_at + SECONDS[step], ticket.raised_at + SECONDS[step], "crew 3", {})
+                for n, step in enumerate(steps, 1)
+            ]
+            for event in events:
+                ticket_rows.insert_event(connection, event)
+            ticket_rows.update_ticket(connection, fold(ticket, events))
+            for row in ticket_rows.outbox_of(connection, ticket.ticket_no):
+                if steps:
+                    ticket_rows.set_confirmed(connection, row.id, attempts=1, at=ticket.raised_at, wall_now_s=0.0)
+                else:
+                    ticket_rows.set_delivery(connection, row.id, DeliveryState.RETRY, attempts=3, next_at=9e12, error="503")
 
 
 def _loss(state: State, network: Network) -> None:
@@ -276,8 +264,8 @@ def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
     state = State.in_folder(folder)
     network = sample_network()
     clock = CityClock(to_us(START), int(datetime.now(UTC).timestamp() * 1e6), factor)
-    desk = SampleDesk(state, clock)
-    fill(state, network, desk, clock.now())
+    desk = AlarmDesk(state, load_definitions(), network, clock, POLICY)
+    fill(state, network, clock.now())
     note = folder / "story.json"
     note.write_text(json.dumps([
         {"at": to_us(START) - 400_000_000, "id": "gas", "state": "running", "title_en": "Gas rises at REG-002", "title_zh": "REG-002 燃气浓度上升",

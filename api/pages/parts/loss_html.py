@@ -71,7 +71,7 @@ def tree(lines: Sequence[LossLine], tr: Texts, chosen: str, folded: set[str]) ->
         f"<th>± 2σ <small>0–{scale * 100:.0f} %</small></th>"
         f'<th class="num">{escape(tr("Coverage"))} <small>%</small></th>{days}<th>{escape(tr("Verdict"))}</th></tr>'
     )
-    return f'<table class="gg-table"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<table class="gg-table tight"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def _top(line: LossLine) -> float:
@@ -155,7 +155,6 @@ def facts(view: FindingView, tr: Texts, timezone: str) -> str:
     """Return what is suspected, of whom, since when and how much."""
     cells = (
         (tr(words.FINDINGS.get(view.kind, view.kind)), view.meter or view.zone),
-        (tr("Zone"), f"{view.zone_name} · {view.zone}"),
         (tr("Certainty"), f"{view.score * 100:.0f} %"),
         (tr("Size"), f"{number(view.estimate_m3_per_day, 1)} {tr('m³/day')}" if view.estimate_m3_per_day is not None else UNKNOWN),
         (tr("Began about"), full_time(view.onset, timezone)[:10]),

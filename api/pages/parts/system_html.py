@@ -42,14 +42,12 @@ def links(status: Mapping[str, Any] | None, problem: str, tr: Texts, timezone: s
     if status is None:
         return _away(problem, tr)
     rows = []
-    for link in sorted(pulse.links(status), key=lambda entry: (pulse.link_ok(entry), str(entry.get("name", "")))):
-        ok = pulse.link_ok(link)
-        last = link.get("last_at") or link.get("last_us")
-        when = clock_time(from_us(int(last)), timezone, now) if isinstance(last, int | float) and last else UNKNOWN
-        state = f'<span class="gg-state{"" if ok else " bad"}">{escape(tr("answers") if ok else tr("does not answer"))}</span>'
-        detail = str(link.get("detail") or link.get("problem") or link.get("reason") or "")
+    for link in pulse.links(status):
+        said = tr("not tried yet") if link.up is None else tr("answers") if link.up else tr("does not answer")
+        state = f'<span class="gg-state{" bad" if link.up is False else ""}">{escape(said)}</span>'
+        when = clock_time(link.last_good, timezone, now)
         rows.append(
-            f'<tr><td>{escape(str(link.get("name", "")))}</td><td>{state}</td><td>{when}</td><td class="dim">{escape(detail[:200])}</td></tr>'
+            f'<tr><td>{escape(link.name)}</td><td>{state}</td><td>{when}</td><td class="dim">{escape(link.error[:200])}</td></tr>'
         )
     if not rows:
         return f'<div class="gg-empty">{empty(tr("No link is configured."))}</div>'
@@ -61,7 +59,7 @@ def flow(status: Mapping[str, Any] | None, problem: str, tr: Texts) -> str:
     """Return what came in and where it went: counters by source, spool, outputs."""
     if status is None:
         return _away(problem, tr)
-    return _accounting(status.get("accounting"), tr) + _plain(status, tr)
+    return _accounting(status.get("accounting"), tr) + _streams(status, tr)
 
 
 def _accounting(found: Any, tr: Texts) -> str:
@@ -90,24 +88,29 @@ def _amount(value: Any) -> str:
     return number(float(value)) if isinstance(value, int | float) else UNKNOWN
 
 
-def _plain(status: Mapping[str, Any], tr: Texts) -> str:
+def _streams(status: Mapping[str, Any], tr: Texts) -> str:
     rows = []
-    outputs = status.get("outputs") or []
-    if isinstance(outputs, Mapping):
-        outputs = [{"name": key, **value} for key, value in outputs.items() if isinstance(value, Mapping)]
-    for entry in outputs:
-        ok = bool(entry.get("ok", True))
-        state = f'<span class="gg-state{"" if ok else " bad"}">{escape(tr("well") if ok else tr("waiting"))}</span>'
-        lag = entry.get("lag", entry.get("behind"))
-        note = tr("behind by {count} groups", count=_amount(lag)) if lag else tr("up to date")
-        rows.append(f'<tr><td>{escape(str(entry.get("name", "")))}</td><td>{state}</td><td class="dim">{escape(note)} {escape(str(entry.get("detail") or entry.get("problem") or "")[:200])}</td></tr>')
     spool = status.get("spool")
     if isinstance(spool, Mapping):
-        ok = bool(spool.get("healthy", spool.get("ok", True)))
-        state = f'<span class="gg-state{"" if ok else " bad"}">{escape(tr("well") if ok else tr("cannot write"))}</span>'
-        note = " · ".join(f"{key} {_amount(value)}" for key, value in spool.items() if isinstance(value, int | float) and not isinstance(value, bool))
-        rows.insert(0, f'<tr><td>{escape(tr("Spool"))}</td><td>{state}</td><td class="dim">{escape(note)}</td></tr>')
+        waiting = int(spool.get("last_seq", 0)) - int(spool.get("loaded", 0))
+        note = tr("{size} MB kept", size=number(spool.get("bytes", 0) / 1e6, 1))
+        ahead = tr("{count} groups on the way into the store", count=number(waiting)) if waiting else tr("all in the store")
+        problems = "; ".join(str(problem) for problem in status.get("problems", []))
+        rows.append(_stream(tr("Spool"), problems, tr("well"), tr("cannot write"), f"{note} · {ahead}"))
+    for entry in status.get("outputs", []):
+        if isinstance(entry, Mapping):
+            lag = int(entry.get("lag", 0))
+            behind = tr("behind by {count} groups", count=number(lag)) if lag else tr("up to date")
+            note = f"{behind} · {tr('{count} written', count=number(entry.get('written', 0)))}"
+            error = "" if entry.get("connected") else str(entry.get("last_error") or " ")
+            rows.append(_stream(str(entry.get("name", "")), error, tr("well"), tr("waiting"), note))
     return f'<table class="gg-table"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
+
+
+def _stream(name: str, problem: str, well: str, ill: str, note: str) -> str:
+    state = f'<span class="gg-state{" bad" if problem else ""}">{escape(ill if problem else well)}</span>'
+    shown = f"{note} · {problem[:200]}" if problem.strip() else note
+    return f'<tr><td>{escape(name)}</td><td>{state}</td><td class="dim" title="{escape(shown)}">{escape(shown)}</td></tr>'
 
 
 def _away(problem: str, tr: Texts) -> str:

@@ -65,6 +65,14 @@ EVENTS = {
     "shelf_over": mark("shelf time over"),
     "reset": mark("reset"),
     "silenced": mark("silenced"),
+    "realarmed": mark("sounded again"),
+    "acknowledgement_undone": mark("acknowledgement taken back"),
+    "limit_changed": mark("limit changed"),
+    "priority_raised": mark("priority raised"),
+    "rule_on": mark("suppressed by rule"),
+    "rule_off": mark("no longer suppressed"),
+    "removed_from_service": mark("taken out of service"),
+    "returned_to_service": mark("back in service"),
 }
 FINDINGS = {
     "leak": mark("Leak"),
