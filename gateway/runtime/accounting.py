@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
+_MOST_RECORDS = 50_000
+
 
 @dataclass(slots=True)
 class Account:
@@ -49,12 +51,20 @@ class Accounting:
         with self._lock:
             self._of(source).duplicate += count
 
+    def refused(self, source: str, count: int) -> None:
+        """Count readings that were not taken for want of room."""
+        with self._lock:
+            account = self._of(source)
+            account.received += count
+            account.refused += count
+
     def committed(self, seq: int, shares: list[tuple[str, int, int]]) -> None:
         """Note whose (source, readings, dead letters) stand in a record, in its order."""
         with self._lock:
             early = self._early.pop(seq, None)
             if early is None:
                 self._rows[seq] = shares
+                self._forget_oldest()
             else:
                 self._settle(shares, early[2])
 
@@ -69,6 +79,14 @@ class Accounting:
             else:
                 self._of("spool").received += rows + dead
                 self._settle([("spool", rows, dead)], duplicate_rows)
+
+    def _forget_oldest(self) -> None:
+        """Bound the memory while nothing is loaded for long: the oldest record belongs to `spool` from now on."""
+        if len(self._rows) > _MOST_RECORDS:
+            oldest = next(iter(self._rows))
+            for source, count, letters in self._rows.pop(oldest):
+                self._of(source).received -= count + letters
+            self.live_after = oldest
 
     def _settle(self, shares: list[tuple[str, int, int]], duplicate_rows: list[int]) -> None:
         owners = [source for source, count, _ in shares for _ in range(count)] if duplicate_rows else []

@@ -13,6 +13,7 @@ from gateway.errors import TransientError
 from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from gateway.ports import Clock, Delivery, Spool, SpoolRecord
 from gateway.runtime.accounting import Accounting
+from gateway.runtime.room import Room
 
 _LOG = logging.getLogger(__name__)
 GROUP_S = 0.005
@@ -42,9 +43,13 @@ class Intake:
         on_record: Callable[[SpoolRecord], None],
         *,
         accounting: Accounting | None = None,
+        room: Room | None = None,
         retry_s: float = 5.0,
     ) -> None:
-        """Make one; `on_record` is called in order, on the loop, for every record that is on disk."""
+        """Make one.
+
+        `on_record` is called in order, on the loop, for every record that is on disk; `room` may refuse readings.
+        """
         self.accounting = accounting or Accounting()
         self.healthy = True
         self.reason = ""
@@ -52,6 +57,7 @@ class Intake:
         self.acks_failed = 0
         self.accounting.live_after = spool.last_seq()
         self._spool, self._clock, self._on_record, self._retry_s = spool, clock, on_record, retry_s
+        self._room = room
         self._waiting: deque[tuple[Delivery, int]] = deque()
         self._bytes = 0
         self._closing = False
@@ -60,10 +66,11 @@ class Intake:
 
     async def put(self, delivery: Delivery) -> None:
         """Queue a delivery; waits while two groups are queued. Returns before it is on disk: `ack` tells that."""
+        delivery = self._without_refused(_judge_clock(delivery))
         size = _size_of(delivery)
         async with self._changed:
             await self._changed.wait_for(self._has_room)
-            self._waiting.append((_judge_clock(delivery), size))
+            self._waiting.append((delivery, size))
             self._bytes += size
             self.accounting.received(delivery.source, len(delivery.batch) + len(delivery.dead))
             self._changed.notify_all()
@@ -91,6 +98,13 @@ class Intake:
         async with self._changed:
             self._closing = True
             self._changed.notify_all()
+
+    def _without_refused(self, delivery: Delivery) -> Delivery:
+        refused = None if self._room is None else self._room.refused(delivery.batch)
+        if refused is None:
+            return delivery
+        self.accounting.refused(delivery.source, int(np.count_nonzero(refused)))
+        return Delivery(delivery.source, delivery.batch.take(~refused), delivery.dead, delivery.digest, delivery.ack)
 
     def _has_room(self) -> bool:
         few = len(self._waiting) < _GROUPS_WAITING * GROUP_DELIVERIES
@@ -140,12 +154,15 @@ class Intake:
 
     def _account(self, group: Sequence[Delivery], record: SpoolRecord) -> None:
         again = set(record.redelivered)
-        shares = []
+        shares: list[tuple[str, int, int]] = []
         for position, one in enumerate(group):
+            rows, dead = len(one.batch), len(one.dead)
             if position in again:
-                self.accounting.redelivered(one.source, len(one.batch) + len(one.dead))
+                self.accounting.redelivered(one.source, rows + dead)
+            elif shares and shares[-1][0] == one.source:
+                shares[-1] = (one.source, shares[-1][1] + rows, shares[-1][2] + dead)
             else:
-                shares.append((one.source, len(one.batch), len(one.dead)))
+                shares.append((one.source, rows, dead))
         self.accounting.committed(record.seq, shares)
 
     async def _acknowledge(self, group: Sequence[Delivery]) -> None:

@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gateway.errors import TransientError
-from gateway.model.reading import ReadingBatch, Reason, Severity, quality
+from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, quality
 from gateway.ports import DeadLetter, Delivery, SpoolRecord
 from gateway.runtime.accounting import Accounting
 from gateway.runtime.clock import ManualClock
 from gateway.runtime.intake import AHEAD_US, GROUP_BYTES, GROUP_DELIVERIES, Intake
+from gateway.runtime.room import Room
 from gateway.store.spool import FileSpool
 
 
@@ -168,6 +171,67 @@ async def test_cancelling_does_not_hang(disk: Disk) -> None:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 1)
     disk.close()
+
+
+GIB = 1 << 30
+QUANTITIES = ["gas_lel_pct", "register_measured_m3", "pressure_gauge_kpa", "battery_v", "no quantity"]
+
+
+def names(indices: NDArray[np.uint32]) -> list[PointId]:
+    return [PointId(f"S-01/{QUANTITIES[index]}") for index in indices.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "kept", "letters"),
+    [
+        (10 * GIB, 2 * GIB, [0, 1, 2, 3, 4], ""),
+        (10 * GIB, 2 * GIB - 1, [0, 1, 2, 4], "D"),
+        (10 * GIB, GIB - 1, [0, 1, 4], "CD"),
+        (10 * GIB, 0, [0, 1, 4], "CD"),
+        (1000 * GIB, 49 * GIB, [0, 1, 2, 4], "D"),
+    ],
+)
+async def test_without_room_diagnostics_go_before_network_and_the_rest_never(
+    disk: Disk, tmp_path: Path, *, total: int, free: int, kept: list[int], letters: str
+) -> None:
+    room = Room(tmp_path, names, usage=lambda _: (total, free))
+    records: list[SpoolRecord] = []
+    intake = Intake(disk, ManualClock(0), records.append, room=room)
+    task = asyncio.create_task(intake.run())
+    for _ in range(2):
+        await intake.put(Delivery("a", ReadingBatch.build([0, 1, 2, 3, 4], [0] * 5, 0, [1.0] * 5)))
+    await intake.close()
+    await asyncio.wait_for(task, 5)
+    assert [point for one in records for point in one.batch.point.tolist()] == kept * 2
+    account = intake.accounting.snapshot()["a"]
+    assert (account["received"], account["refused"]) == (10, 10 - 2 * len(kept))
+    assert account["in_flight"] == 2 * len(kept)
+    assert room.refused_classes == letters
+    disk.close()
+
+
+def test_room_is_looked_at_again(tmp_path: Path) -> None:
+    now, free = [0.0], [0]
+    room = Room(tmp_path, names, usage=lambda _: (10 * GIB, free[0]), real=lambda: now[0])
+    batch = ReadingBatch.build([3], [0], 0, [1.0])
+    assert room.refused(batch) is not None
+    free[0] = 9 * GIB
+    now[0] = 1.5
+    assert room.refused(batch) is None
+    assert room.refused_classes == ""
+
+
+def test_memory_is_bounded_while_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.runtime.accounting._MOST_RECORDS", 3)
+    accounting = Accounting()
+    accounting.live_after = 0
+    for seq in range(1, 6):
+        accounting.received("a", 2)
+        accounting.committed(seq, [("a", 2, 0)])
+    for seq in range(1, 6):
+        accounting.settled(seq, 2, 0, [])
+    books = accounting.snapshot()
+    assert {name: (one["received"], one["stored"]) for name, one in books.items()} == {"a": (6, 6), "spool": (4, 4)}
 
 
 def test_accounts_add_up_whatever_comes_first() -> None:

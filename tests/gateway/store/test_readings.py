@@ -38,7 +38,7 @@ def received(batch: ReadingBatch, at_us: int) -> ReadingBatch:
     return ReadingBatch.build(batch.point, batch.source_time, at_us, batch.value, batch.quality)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(rows=ROWS, data=st.data())
 def test_neither_order_nor_doubling_changes_what_is_stored(rows: list[Row], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(rows + rows[: len(rows) // 2]))
