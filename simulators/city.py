@@ -232,11 +232,11 @@ class City:
     def shown(self, registers: Registers) -> NDArray[np.float64]:
         """Return what the customers' registers show: whole litres, rolled over."""
         litres = np.floor(np.mod(registers.customer, self.plan.customers.capacity_m3) * 1000.0 + 1e-6)
-        return np.asarray(litres * 0.001, dtype=np.float64)
+        return np.asarray(litres / 1000.0, dtype=np.float64)
 
     def credit(self, registers: Registers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return (left, ever bought) for every customer, m3; it means something for IC-card meters only."""
-        return credit(self.plan.customers, np.floor(registers.customer * 1000.0 + 1e-6) * 0.001)
+        return credit(self.plan.customers, np.floor(registers.customer * 1000.0 + 1e-6) / 1000.0)
 
     def _known_row(self, at_us: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return (row of the hour in the tables, share of the hour) of moments, once the tables reach so far."""

@@ -160,7 +160,7 @@ def _readings_table(city: City, hours: NDArray[np.int64]) -> pa.Table:
     plan, customers = city.plan, city.plan.customers
     registers = city.registers(hours * HOUR_US)
     shown, (left, bought) = city.shown(registers), city.credit(registers)
-    supply = np.floor(registers.supply * 100.0 + 1e-6) * 0.01
+    supply = np.floor(registers.supply * 100.0 + 1e-6) / 100.0
     zones, count = supply.shape[1], len(hours)
     names = [supply_meter(n) for n in range(zones)] + [m.meter_id for m in customers.meters]
     late_s = np.where(customers.ic_card, 2, report_phase_s(plan))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from gateway.model.quantity import Quantity
 from simulators.city import LIVE_START, City, demo_plan
 from simulators.city_dataset import write_weather
 from simulators.exam import write_exam
+from simulators.mqtt_publisher import Reporter
 from simulators.prepare import prepare, read_city
 from simulators.story import past_faults
 
@@ -121,3 +123,21 @@ def test_an_exam_tells_the_truth(tmp_path: Path) -> None:
     mine = names == stopped["meter"]
     assert len(np.unique(registers[mine & (times >= onset)])) == 1
     assert len(np.unique(registers[mine & (times < onset)])) > 20
+
+
+def test_history_and_reports_agree_to_the_last_bit(prepared_city: Path) -> None:
+    plan = demo_plan(3, 10)
+    city = City(plan, past_faults(plan))
+    live_us = int(LIVE_START.timestamp()) * 1_000_000
+    reported = {}
+    for _, payload in Reporter(city, live_us).due(live_us + 1_800_000_000):
+        report = json.loads(payload)
+        reported |= {(report["id"], reading["t"]): reading["v"] for reading in report["readings"]}
+    table = pq.read_table(prepared_city / "history" / "readings.parquet").to_pylist()
+    seen = 0
+    for row in table:
+        litres = reported.get((row["meter_id"], int(row["time"].timestamp()) * 1000))
+        if litres is not None:
+            seen += 1
+            assert row["register_m3"] == float(Decimal(litres) * Decimal("0.001"))
+    assert seen > 100
