@@ -31,6 +31,7 @@ _WINDOW = 2000
 _QUEUE_BYTES = 300 * 1024 * 1024
 """More than the largest MQTT packet: a single message over the bound would end the connection again and again."""
 _SESSION_S = 7 * 86_400
+_BACKLOG_TIMEOUT_S = 600.0
 _TAKEN_OVER = 0x8E
 _DEAD_PAYLOAD_BYTES = 16 * 1024
 """How much of a message that is too large is kept."""
@@ -129,17 +130,20 @@ class MqttCollector:
         client.on_disconnect = lambda cause: None if lost.done() else lost.set_result(cause)
         try:
             had_session = await connect(client, self._config)
-            self._subscribing = asyncio.create_task(self._subscribe(client), name=f"{self.name}: subscribe")
-            # a session brings its backlog at once, and the broker's answer waits behind it
+            self._subscribing = asyncio.create_task(
+                self._subscribe(client, had_session), name=f"{self.name}: subscribe"
+            )
+            # a session brings its backlog at once, and the broker's answer comes behind it
             if not had_session:
                 await self._subscribing
         except BaseException:
             await self.close()
             raise
 
-    async def _subscribe(self, client: AsyncClient) -> None:
+    async def _subscribe(self, client: AsyncClient, had_session: bool) -> None:
+        filters = [(subscription(topic.filter), 1) for topic in self._config.topics]
         try:
-            await client.subscribe([(subscription(topic.filter), 1) for topic in self._config.topics])
+            await client.subscribe(filters, timeout=_BACKLOG_TIMEOUT_S if had_session else self._config.timeout_s)
         except MQTTError as error:
             await client.disconnect()
             raise TransientError(f"{self._config.url}: cannot subscribe: {error}") from error

@@ -280,3 +280,6 @@ def _check_block(points: tuple[_PointTable, ...]) -> None:
     doubled = {quantity.value for quantity in quantities if quantities.count(quantity) > 1}
     if doubled:
         raise ValueError(f"{', '.join(sorted(doubled))} appears twice: a quantity has one place")
+    words = {(point.together, _parse_place(point.at)[0]) for point in points if point.together}
+    if len({word for word, _ in words}) < len(words):
+        raise ValueError("points that are read together must stand in one table")

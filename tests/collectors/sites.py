@@ -67,7 +67,7 @@ PROFILE = """
 name = "test_device"
 description = "four registers and a gap"
 max_gap = 20
-every_s = 60
+every_s = {every_s}
 point = [
   {{ quantity = "register_measured_m3", at = "holding:10", type = "uint32", scale = 0.001, together = "a" }},
   {{ quantity = "balance_m3", at = "holding:12", type = "int32", scale = 0.01, together = "a" }},
@@ -79,9 +79,9 @@ golden = [{{ ask = "03 0014 0001", reply = "03 02 0005", gives = {{ flow_measure
 """
 
 
-def write_profile(folder: Path, *, more: str = "", tail: str = "") -> str:
+def write_profile(folder: Path, *, more: str = "", tail: str = "", every_s: float = 60) -> str:
     path = folder / "test_device.toml"
-    path.write_text(PROFILE.format(more=more, tail=tail), encoding="utf-8")
+    path.write_text(PROFILE.format(more=more, tail=tail, every_s=every_s), encoding="utf-8")
     return str(path)
 
 

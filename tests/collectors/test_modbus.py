@@ -13,7 +13,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from collectors.modbus import ModbusCollector, ModbusConfig, wrong_reply
 from gateway.errors import ConfigError, TransientError
 from gateway.model.reading import Reason
-from gateway.runtime.clock import ManualClock
+from gateway.ports import Delivery
+from gateway.runtime.clock import ManualClock, SystemClock
+from gateway.runtime.runner import PollRunner
 from tests.collectors.devices import Question, in_turn, running
 from tests.collectors.sites import METERS, MemoryRegistry, link, modbus, network, write_profile
 
@@ -378,6 +380,27 @@ async def test_units_of_a_link_never_talk_at_once_and_links_do(registry: MemoryR
     assert (1, 1) in together
     assert not any(max(counts) > 1 for counts in together)
     assert one.connections == two.connections == 1
+
+
+async def test_a_dead_unit_costs_its_neighbour_on_the_line_little(registry: MemoryRegistry, tmp_path: Path) -> None:
+    profile = write_profile(tmp_path, every_s=0.1)
+    units = [{"unit": number, "profile": profile, "asset": METERS[number]} for number in (1, 2)]
+    rows: dict[bool, int] = {True: 0, False: 0}
+
+    async def put(delivery: Delivery) -> None:
+        rows[bool(delivery.batch.good.all())] += 1
+
+    async with running(lambda q: honest(q) if q.unit == 2 else None) as device:
+        collector = modbus(registry, link(device.port, *units, timeout_s=0.1))
+        runner = PollRunner(collector, put, SystemClock())
+        task = asyncio.create_task(runner.run())
+        await asyncio.sleep(3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert rows[True] >= 22
+    assert rows[False] == 1
+    assert [state.up for state in runner.link_states()] == [False, True]
+    assert sum(question.unit == 1 for question in device.asked) < 8
 
 
 def config(**changes: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import asyncio
 import json
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -196,18 +197,51 @@ async def test_unreadable_messages_stop_nothing(broker_port: int, publisher: Pub
     assert all(len(delivery.batch) == 0 for delivery in got[:-1])
 
 
-async def test_a_huge_message_is_dead_and_the_next_one_lives(
-    broker_port: int, publisher: Publisher, source: Any, request: pytest.FixtureRequest
-) -> None:
-    if "iotcore" in request.node.name:
-        pytest.skip("this broker refuses packets of that size itself")
-    async with opened(source(broker_port)) as deliveries:
+async def test_a_huge_message_is_dead_and_the_next_one_lives(mosquitto: Server, source: Any) -> None:
+    peer = Publisher(mosquitto.port)
+    async with opened(source(mosquitto.port)) as deliveries:
         huge = (f"{PREFIX}/M-000001/up", b" " * 1_000_000)
-        await asyncio.to_thread(publisher.send, huge, message("M-000001", 5))
+        await asyncio.to_thread(peer.send, huge, message("M-000001", 5))
         got = await take(deliveries, 2)
+    peer.close()
     assert got[0].dead[0].reason.startswith("too large")
     assert len(got[0].dead[0].payload) == 16 * 1024
     assert registers(got) == [5]
+
+
+VICTIM = """
+import asyncio, sys, tests.collectors.test_mqtt as here
+async def main():
+    collector = here.victim(int(sys.argv[1]))
+    await collector.open()
+    print("open", flush=True)
+    async for delivery in collector.deliveries():
+        await delivery.ack() if delivery.batch.value[0] < 0.01 else print("got", flush=True)
+asyncio.run(main())
+"""
+
+
+def victim(port: int) -> MqttCollector:
+    topic = {"filter": f"{PREFIX}/{{meter}}/up", "each": "$.readings[*]", "values": {"register_measured_m3": "v"}}
+    table = {"name": "meters", "url": f"mqtt://127.0.0.1:{port}", "client_id": "gasgate-victim", "topic": [topic]}
+    return MqttCollector(MqttConfig.model_validate(table), MemoryRegistry(), network(), ManualClock(NOW_US))
+
+
+async def test_a_killed_gateway_gets_again_what_it_had_not_acked(mosquitto: Server) -> None:
+    peer = Publisher(mosquitto.port)
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", VICTIM, str(mosquitto.port), stdout=pipe)
+    assert child.stdout is not None
+    assert await asyncio.wait_for(child.stdout.readline(), 8) == b"open\n"
+    await asyncio.to_thread(peer.send, *(message("M-000001", number) for number in range(5)))
+    for _ in range(4):
+        assert await asyncio.wait_for(child.stdout.readline(), 5) == b"got\n"
+    child.kill()
+    await child.wait()
+    async with opened(victim(mosquitto.port)) as deliveries:
+        got = await take(deliveries, 4)
+    peer.close()
+    assert [float(delivery.batch.value[0]) for delivery in got] == [1, 2, 3, 4]
 
 
 async def test_without_a_source_time_a_redelivery_has_the_same_digest(mosquitto: Server, source: Any) -> None:

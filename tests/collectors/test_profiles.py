@@ -58,6 +58,11 @@ def test_classic_numbers_begin_at_one() -> None:
         ('"uint16"', '"uint16", color = 1', "x.toml: point.0.color: Extra inputs"),
         ("every_s = 30", "every_s = 0", "x.toml: every_s"),
         ("holding:900-905", "holding:905-900", "ends before it begins"),
+        (
+            '"uint16" }',
+            '"uint16", together = "a" }, { quantity = "valve", at = "input:7", type = "int16", together = "a" }',
+            "must stand in one table",
+        ),
         ("point = [", "point = [{ quantity = 'flow_base_m3h', at = 'holding:1', type = 'int16' }, ", "appears twice"),
     ],
 )
