@@ -63,6 +63,7 @@ class FileSpool:
         self._segment_bytes, self._cap_bytes = segment_bytes, cap_bytes
         self._stock_s, self._min_free_bytes, self._wall = stock_s, min_free_bytes, wall
         self._lock = threading.RLock()
+        self._appending = threading.Lock()
         self._digests: dict[bytes, int] = {}
         self._segments: list[_Segment] = []
         self._next_seq = 1
@@ -82,16 +83,17 @@ class FileSpool:
 
         Raises TransientError when it could not be written: nothing of it was kept.
         """
-        fresh, again, digests = self._sort_out(deliveries)
-        record = SpoolRecord(
-            self._next_seq,
-            ReadingBatch.concat(one.batch for one in fresh),
-            tuple(letter for one in fresh for letter in one.dead),
-            again,
-        )
-        self._write(encode(record, digests))
-        self._remember(digests)
-        return record
+        with self._appending:
+            fresh, again, digests = self._sort_out(deliveries)
+            record = SpoolRecord(
+                self._next_seq,
+                ReadingBatch.concat(one.batch for one in fresh),
+                tuple(letter for one in fresh for letter in one.dead),
+                again,
+            )
+            self._write(encode(record, digests))
+            self._remember(digests)
+            return record
 
     def read(self, after: int, limit: int, most_bytes: int = _READ_BYTES) -> list[SpoolRecord]:
         """Return up to `limit` records, and about `most_bytes`, with seq > after, oldest first."""
@@ -159,8 +161,8 @@ class FileSpool:
                 self._delete(one)
 
     def close(self) -> None:
-        """Close; may be called twice. Every record is on disk already."""
-        with self._lock:
+        """Close; may be called twice. Waits for an append that another thread is in."""
+        with self._appending, self._lock:
             for handle in (self._file, self._owner):
                 if handle >= 0:
                     os.close(handle)

@@ -2,6 +2,8 @@
 
 import os
 import random
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +39,30 @@ def fill(spool: Spool, count: int) -> None:
 
 def segments(folder: Path) -> list[Path]:
     return sorted((folder / "spool").glob("*.spool"))
+
+
+def test_closing_waits_for_an_append_in_another_thread(
+    make_spool: Callable[[], FileSpool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the append would write into whatever file gets the number of the closed one."""
+    spool = make_spool()
+    real, inside = os.fdatasync, threading.Event()
+
+    def slow(handle: int) -> None:
+        inside.set()
+        time.sleep(0.2)
+        real(handle)
+
+    monkeypatch.setattr("gateway.store.spool.os.fdatasync", slow)
+    appending = threading.Thread(target=fill, args=(spool, 1))
+    appending.start()
+    assert inside.wait(5)
+    spool.close()
+    assert spool.last_seq() == 1
+    appending.join()
+    with pytest.raises(TransientError, match="closed"):
+        fill(spool, 1)
+    assert [one.seq for one in make_spool().read(0, 10)] == [1]
 
 
 def test_a_second_owner_is_refused(make_spool: Callable[[], FileSpool]) -> None:
