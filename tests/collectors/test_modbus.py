@@ -312,7 +312,7 @@ async def test_a_cancelled_poll_returns_quickly(registry: MemoryRegistry, unit: 
         poll.cancel()
         with pytest.raises(asyncio.CancelledError):
             await poll
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 0.5
 
 
 async def test_half_a_reply_keeps_what_came(registry: MemoryRegistry) -> None:
@@ -397,7 +397,7 @@ async def test_a_dead_unit_costs_its_neighbour_on_the_line_little(registry: Memo
         await asyncio.sleep(3)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    assert rows[True] >= 22
+    assert rows[True] >= 18
     assert rows[False] == 1
     assert [state.up for state in runner.link_states()] == [False, True]
     assert sum(question.unit == 1 for question in device.asked) < 8
