@@ -145,7 +145,7 @@ def _with_exchanges(series: Series, exchanges: Exchanges) -> tuple[NDArray[np.in
     fresh = np.zeros(len(time), dtype=np.bool_)
     fresh[len(time) - extra :] = True
     if extra:
-        order = np.lexsort((fresh, time, column))
+        order = np.lexsort((~fresh, time, column))
         column, time, value, fresh = column[order], time[order], value[order], fresh[order]
     return column, time, value, fresh
 
