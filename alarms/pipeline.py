@@ -7,17 +7,20 @@ behind the committed cursor, from the committed facts and delays, so everything 
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alarms.acts import CURSOR, AlarmDesk, Edge
-from alarms.delay import STOPPED, Timer
-from alarms.detectors.limits import LimitEdge, LimitJudge, watches_of
+from alarms.delay import STOPPED
+from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
 from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
 from alarms.machine import ConditionFalls, ConditionRises, RuleOff, RuleOn, step
@@ -26,7 +29,7 @@ from alarms.timers import area_edges, quality_edges, ticket_edges, timer_edges
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.finding import Finding, FindingStatus
 from gateway.model.network import Network
-from gateway.model.reading import from_us, to_us
+from gateway.model.reading import PointId, from_us, to_us
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock, PointRegistry, SpoolRecord
 from gateway.store import alarm_rows, ticket_rows
@@ -37,6 +40,7 @@ UNCONFIRMED_AFTER_S = 20.0
 """real seconds after which an emergency ticket without confirmation raises an alarm"""
 LEAK_SCORE = 0.9
 LEAK_M3H = 5.0
+_log = logging.getLogger(__name__)
 _AREAS = ("AREA_COMM_LOSS", "AREA_SUPPLY_LOSS")
 
 
@@ -144,7 +148,7 @@ class AlarmPipeline:
         fresh = self._limits.unknown(points)
         if not len(fresh):
             return
-        numbers, names = fresh.tolist(), self._registry.names(fresh)
+        numbers, names = self._named(fresh)
         watches = [watches_of(name, self._definitions, self._network) for name in names]
         self._limits.adopt(numbers, watches)
         self._silence.adopt(numbers, names)
@@ -152,14 +156,25 @@ class AlarmPipeline:
         for watch in (one for own in watches for one in own):
             self._restore(watch.alarm_id)
 
+    def _named(self, points: NDArray[np.uint32]) -> tuple[list[int], list[PointId]]:
+        """Return index and name of each point; one that the registry has lost must not stop the others."""
+        with contextlib.suppress(KeyError):
+            return points.tolist(), self._registry.names(points)
+        names: list[PointId] = []
+        for point in points:
+            try:
+                names += self._registry.names(np.array([point], dtype=np.uint32))
+            except KeyError:
+                _log.warning("point %d has no name; its readings are not judged", point)
+                names.append(PointId(""))
+        return points.tolist(), names
+
     def _restore(self, alarm_id: str) -> None:
         alarm, timer = self._facts.pop(alarm_id, None), self._timers.pop(alarm_id, None)
         cond = alarm is not None and alarm.cond
-        if timer is not None:
-            self._limits.restore(alarm_id, Timer(cond, timer.since, timer.last))
-        elif alarm is not None:
-            last = STOPPED if alarm.source_at is None else to_us(alarm.source_at)
-            self._limits.restore(alarm_id, Timer(cond, STOPPED, last))
+        last = STOPPED if alarm is None or alarm.source_at is None else to_us(alarm.source_at)
+        running = None if timer is None else Running(**asdict(timer))
+        self._limits.restore(alarm_id, cond=cond, last=last, running=running)
 
     def _burst_edges(self, record: SpoolRecord) -> list[Edge]:
         definition = self._definitions.get("LEAK_BURST")
@@ -178,10 +193,10 @@ class AlarmPipeline:
     def _active(self) -> dict[str, Alarm]:
         with self._desk.state.read() as connection:
             found = [*alarm_rows.list_active(connection, limit=100_000), *alarm_rows.load_of(connection, _AREAS)]
-        return {alarm.alarm_id: alarm for alarm in found}
+        return {alarm.alarm_id: alarm for alarm in found if alarm.definition in self._definitions}
 
     def _commit(self, edges: Sequence[Edge], active: dict[str, Alarm] | None = None) -> None:
-        self._queue += edges
+        self._queue += [edge for edge in edges if edge.alarm_id.partition("@")[0] in self._definitions]
         due = self._wall() - self._committed_wall >= COMMIT_EVERY_S and self.seq != self._committed_seq
         if self._queue or due or active is not None:
             ready = self._with_rules(self._active() if active is None else active)
@@ -191,7 +206,7 @@ class AlarmPipeline:
                 self._committed_seq, self._committed_wall = self.seq, self._wall()
 
     def _running(self) -> list[alarm_rows.RunningTimer]:
-        running = [alarm_rows.RunningTimer(*one) for one in self._limits.running()]
+        running = [alarm_rows.RunningTimer(**asdict(one)) for one in self._limits.running()]
         return [*running, *self._timers.values()]
 
     def _with_rules(self, active: dict[str, Alarm]) -> list[Edge]:

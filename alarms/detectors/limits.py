@@ -112,6 +112,18 @@ def _watch(definition: Definition, asset: str, side: int, limit: float) -> Watch
     return Watch(alarm_id, side, limit, limit - side * deadband, definition.on_delay_s, definition.off_delay_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a watch with a running delay stands; times are us UTC."""
+
+    alarm_id: str
+    since: int
+    last: int
+    seen: int
+    period: int
+    value: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pairs:
     """A usable reading beside each watch of its point; columns of equal length."""
@@ -169,16 +181,28 @@ class LimitJudge:
         self.watches += fresh
         self._grow(fresh)
 
-    def restore(self, alarm_id: str, timer: Timer) -> None:
+    def restore(self, alarm_id: str, *, cond: bool, last: int = STOPPED, running: Running | None = None) -> None:
         """Set where a watch stood at the last commit; an alarm that is no limit's is ignored."""
         number = self._number.get(alarm_id)
-        if number is not None:
-            self.cond[number], self.since[number], self.last[number] = timer.cond, timer.since, timer.last
+        if number is None:
+            return
+        self.cond[number], self.last[number] = cond, last
+        if running is not None:
+            self.since[number], self.last[number] = running.since, running.last
+            self._seen[number], self._period[number] = running.seen, running.period
+            self._value[number] = running.value
 
-    def running(self) -> list[tuple[str, int, int]]:
-        """Return (alarm id, since, last) of every delay that runs now."""
+    def running(self) -> list[Running]:
+        """Return every watch whose delay runs now."""
         return [
-            (self.watches[number].alarm_id, int(self.since[number]), int(self.last[number]))
+            Running(
+                self.watches[number].alarm_id,
+                int(self.since[number]),
+                int(self.last[number]),
+                int(self._seen[number]),
+                int(self._period[number]),
+                float(self._value[number]),
+            )
             for number in np.flatnonzero(self.since != STOPPED)
         ]
 

@@ -61,11 +61,19 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RunningTimer:
-    """A delay that was running at the last commit, in us UTC: since when, and the newest sample seen."""
+    """A delay that was running at the last commit; times are us UTC."""
 
     alarm_id: str
     since: int
+    """device time at which it began"""
     last: int
+    """device time of the newest sample"""
+    seen: int
+    """received time of the newest sample"""
+    period: int
+    """us between samples as learnt so far, 0 = unknown"""
+    value: float
+    """the newest value"""
 
 
 def facts_of(alarm: Alarm) -> dict[str, Any]:
@@ -215,9 +223,7 @@ def verify_journal(connection: Connection) -> int | None:
 
 def load_timers(connection: Connection) -> list[RunningTimer]:
     """Return the delays that were running at the last commit."""
-    column = tables.running_timer.c
-    rows = connection.execute(select(column.alarm_id, column.since, column.last))
-    return [RunningTimer(str(alarm_id), int(since), int(last)) for alarm_id, since, last in rows]
+    return [RunningTimer(**row) for row in connection.execute(select(tables.running_timer)).mappings()]
 
 
 def replace_timers(connection: Connection, timers: Sequence[RunningTimer]) -> None:

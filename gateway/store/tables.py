@@ -101,6 +101,9 @@ running_timer = Table(
     Column("alarm_id", String(200), primary_key=True),
     Column("since", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("period", BigInteger, nullable=False),
+    Column("value", Float, nullable=False),
     comment="delays of limit judging that ran when the reader's cursor was committed; us UTC",
 )
 
