@@ -161,7 +161,10 @@ class DuckReadings:
             _LOG.warning("the readings store stays closed until it can be opened: %s", error)
 
     def _checked(self, path: Path) -> Month | None:
-        """Read a whole file and note its newest rows; set it aside and return None if that fails."""
+        """Read a whole file and note its newest rows; set it aside and return None if that fails.
+
+        If it has a write-ahead log, that goes first: without it the file may well be good as of its last checkpoint.
+        """
         try:
             with duckdb.connect(str(path), config=self._config) as connection:
                 for statement in months.SCHEMA:
@@ -175,15 +178,17 @@ class DuckReadings:
         except duckdb.Error as error:
             if any(words in str(error) for words in _NO_DAMAGE):
                 raise
+            log = path.with_name(path.name + ".wal")
+            if log.exists():
+                self._set_aside(log, str(error))
+                return self._checked(path)
             self._set_aside(path, str(error))
             return None
 
     def _set_aside(self, path: Path, reason: str) -> None:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self._refill_marker.write_text(str(self._refill_upto()), encoding="ascii")
-        for part in (path, path.with_name(path.name + ".wal")):
-            if part.exists():
-                part.rename(part.with_name(f"{part.name}.damaged-{stamp}"))
+        path.rename(path.with_name(f"{path.name}.damaged-{stamp}"))
         self.damage.append(path.name)
         _LOG.error("%s cannot be read and is set aside, the spool fills it again: %s", path.name, reason)
 

@@ -236,6 +236,38 @@ async def test_refilling_goes_on_after_an_interruption(store: DuckReadings, tmp_
     await again.close()
 
 
+def test_a_damaged_log_leaves_the_rest_of_its_month(tmp_path: Path) -> None:
+    script = """
+import asyncio, os, sys
+from pathlib import Path
+from gateway.store.readings import DuckReadings
+from tests.contracts.store_contract import batch_of
+async def main():
+    store = DuckReadings(Path(sys.argv[1]))
+    await store.load(1, batch_of([(1, 1, 1.0)]))
+    await store.checkpoint()
+    await store.load(2, batch_of([(1, 2, 2.0)]))
+    os._exit(0)
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=30, check=True)
+    (log,) = tmp_path.glob("*.wal")
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    log.write_bytes(data)
+
+    async def check() -> None:
+        store = DuckReadings(tmp_path)
+        assert store.damage == [log.name]
+        assert await store.loaded() == 0
+        assert [row[2] for row in await everything(store)] == [1.0]
+        assert (await store.load(1, batch_of([(1, 1, 1.0)]))).duplicate == 1
+        assert (await store.load(2, batch_of([(1, 2, 2.0)]))).stored == 1
+        await store.close()
+
+    asyncio.run(check())
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_the_start_never_fails_because_of_flipped_bits(store: DuckReadings, tmp_path: Path, seed: int) -> None:
     count = 20_000
