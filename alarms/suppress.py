@@ -35,6 +35,8 @@ def area_of(assets: Iterable[str], network: Network, *, least: int, share: float
     hit: dict[str, int] = {}
     every: dict[str, int] = {}
     chosen = set(assets)
+    if len(chosen) < least:
+        return None
     for station in network.stations.values():
         for zone in _above(station.zone_id, network):
             every[zone] = every.get(zone, 0) + 1

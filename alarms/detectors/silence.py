@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.delay import MISSING_POLLS
-from gateway.model.network import Network
+from gateway.model.network import Network, Point
 from gateway.model.reading import PointId, ReadingBatch
 
 SHORTEST_US = 60_000_000
@@ -30,8 +30,11 @@ class SilenceJudge:
         self._station_of: list[int] = []
         self._column: dict[PointId, int] = {}
         self.stations: list[str] = []
-        for station in sorted(network.stations):
-            points = [point for point in network.points.values() if point.asset == station]
+        described: dict[str, list[Point]] = {station: [] for station in sorted(network.stations)}
+        for point in network.points.values():
+            if point.asset in described:
+                described[point.asset].append(point)
+        for station, points in described.items():
             chosen = [point for point in points if point.quantity.value in grave] or points
             for point in chosen:
                 self._column[point.point_id] = len(self._station_of)
