@@ -122,7 +122,7 @@ def take_all(browser: Browser, address: str, out: Path) -> None:
         wait_until("a crew is out and a station is silent", lambda: both_are_shown(client))
         for picture in CONTROL_ROOM:
             take(browser, address, operator, picture, out)
-        wait_until("the gas day is balanced", lambda: client.get("/loss").json()["last"] != balanced)
+        wait_until("the gas day that closed shows a high loss", lambda: is_high(client, after=balanced))
         wait_until("a meter is suspected", lambda: '"theft' in client.get("/findings").text)
         for picture in LOSS + SYSTEM:
             take(browser, address, engineer, picture, out)
@@ -138,6 +138,12 @@ def log_in(client: httpx.Client, name: str) -> str:
 def both_are_shown(client: httpx.Client) -> bool:
     """Tell whether there is a ticket whose crew has left and an alarm about lost communication."""
     return '"departed' in client.get("/tickets").text and "COMM_LOSS" in client.get("/alarms").text
+
+
+def is_high(client: httpx.Client, after: str | None) -> bool:
+    """Tell whether a later gas day than `after` is balanced and a zone's loss was high on it."""
+    loss = client.get("/loss").json()
+    return loss["last"] != after and any(zone["verdict"] == "high" for zone in loss["zones"])
 
 
 def wait_until(what: str, holds: Callable[[], bool]) -> None:
