@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gateway.runtime.loader import Loader
 from gateway.store.dead_rows import list_dead, put_dead
@@ -33,6 +34,7 @@ def run_until_killed(folder: Path, first: int, after_s: float) -> list[int]:
     return [int(line) for line in out.split(b"\n")[:-1]]
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_is_stored_once(tmp_path: Path) -> None:
     rng = random.Random(5)
     acknowledged: list[int] = []
