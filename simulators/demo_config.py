@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulators.devices import LinkPlan, plan_links
-from simulators.prepare import read_city, replace_file
+from simulators.files import replace_file
+from simulators.prepare import read_city
 
 _TOPIC = (
     'filter = "gas/+/{meter}/up"\nidentity = "$.id"\neach = "$.readings[*]"\n'

@@ -23,8 +23,9 @@ from simulators.city import LIVE_START, City
 from simulators.city_dataset import write_weather
 from simulators.devices import build_servers, plan_links
 from simulators.faults import Fault, FaultKind
+from simulators.files import replace_file
 from simulators.mqtt_publisher import Publisher, Reporter, bad_messages
-from simulators.prepare import read_city, replace_file
+from simulators.prepare import read_city
 from simulators.story import (
     BAD_INPUT_AT,
     BROKER_AT,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.model.reading import to_us
 from simulators.city import LIVE_START, City, Plan, demo_plan
 from simulators.city_dataset import write_history, write_network
+from simulators.files import replace_file, write_secret
 from simulators.story import past_faults
 
 CITY_FILE = "city.json"
@@ -50,20 +48,3 @@ def read_city(folder: Path) -> CityFile:
     """Return what `prepare` wrote. Raises FileNotFoundError if the folder was not prepared."""
     data = json.loads((folder / CITY_FILE).read_text(encoding="utf-8"))
     return CityFile(int(data["seed"]), int(data["days"]))
-
-
-def write_secret(path: Path) -> None:
-    """Write a new webhook secret that only its owner may read; one that is there stays."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.exists():
-        return
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file at once, so that a reader never sees half of it."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -30,7 +30,7 @@ from gateway.model.reading import from_us
 from gateway.runtime import child
 from gateway.runtime.clock import CityClock
 from simulators.desk_store import DeskStore, DeskTicket, NewTicket, Step
-from simulators.prepare import replace_file
+from simulators.files import replace_file
 
 BODY_LIMIT = 20_000
 _LOOK_EVERY_S = 0.1

@@ -129,7 +129,7 @@ def test_history_and_reports_agree_to_the_last_bit(prepared_city: Path) -> None:
     plan = demo_plan(3, 10)
     city = City(plan, past_faults(plan))
     live_us = int(LIVE_START.timestamp()) * 1_000_000
-    reported = {}
+    reported: dict[tuple[str, int], int] = {}
     for _, payload in Reporter(city, live_us).due(live_us + 1_800_000_000):
         report = json.loads(payload)
         reported |= {(report["id"], reading["t"]): reading["v"] for reading in report["readings"]}

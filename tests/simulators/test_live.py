@@ -35,7 +35,7 @@ class RunningCity:
         (self.folder / "ready").unlink(missing_ok=True)
         process = subprocess.Popen([sys.executable, "-m", "simulators", *words], stderr=subprocess.DEVNULL)
         self.processes.append(process)
-        end = time.monotonic() + 15.0
+        end = time.monotonic() + 30.0
         while not (self.folder / "ready").exists():
             assert time.monotonic() < end
             assert process.poll() is None

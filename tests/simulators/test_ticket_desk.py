@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +20,8 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from simulators.desk_store import DeskStore, NewTicket
-from simulators.prepare import write_secret
+from simulators.files import write_secret
+from tests.services import pick_free_port
 
 NOW_US = 1_768_424_400_000_000
 SPEED = 600.0
@@ -75,7 +76,7 @@ class RunningDesk:
     def start(self) -> None:
         words = ["desk", "--folder", str(self.folder), "--port", str(self.port), "--events-url", self.events.url]
         self.process = subprocess.Popen([sys.executable, "-m", "simulators", *words], stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 15.0
+        end = time.monotonic() + 30.0
         while True:
             with suppress(httpx.TransportError):
                 httpx.get(self.base, timeout=1.0)
@@ -112,16 +113,29 @@ def _set_clock(folder: Path, speed: float = SPEED) -> None:
     (folder / "clock.json").write_text(json.dumps(clock))
 
 
-@pytest.fixture
-def desk(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[RunningDesk]:
-    _set_clock(tmp_path)
-    made = RunningDesk(tmp_path, free_port())
+@contextmanager
+def _running(folder: Path) -> Iterator[RunningDesk]:
+    _set_clock(folder)
+    made = RunningDesk(folder, pick_free_port())
     made.start()
     yield made
     if made.process is not None and made.process.poll() is None:
         made.kill(signal.SIGTERM)
     made.events.server.shutdown()
     made.events.server.server_close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[RunningDesk]:
+    with _running(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDesk]:
+    """Return a desk for tests that need no empty one."""
+    with _running(tmp_path_factory.mktemp("desk")) as made:
+        yield made
 
 
 def _open(number: int = 1, ticket_class: str = "EMERGENCY", **more: Any) -> dict[str, Any]:
@@ -132,37 +146,37 @@ def _open(number: int = 1, ticket_class: str = "EMERGENCY", **more: Any) -> dict
     }  # fmt: skip
 
 
-def test_a_ticket_is_taken_once(desk: RunningDesk) -> None:
-    first, again = desk.post(_open()), desk.post(_open())
+def test_a_ticket_is_taken_once(shared_desk: RunningDesk) -> None:
+    first, again = shared_desk.post(_open()), shared_desk.post(_open())
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["duplicate"] is True
     assert first.json()["external_ticket_id"] == again.json()["external_ticket_id"]
     assert first.json()["received_at"] >= "2026-01-14T21:00:00Z"
-    found = httpx.get(f"{desk.base}/tickets/by-key/demo.1%3AREG-002%3AGAS_CONC_HIHI%3A1").json()
+    found = httpx.get(f"{shared_desk.base}/tickets/by-key/demo.1%3AREG-002%3AGAS_CONC_HIHI%3A1").json()
     assert found["external_ticket_id"] == first.json()["external_ticket_id"]
     assert found["raised_at"] == "2026-01-14T21:00:00Z"
-    assert httpx.get(f"{desk.base}/tickets/by-key/none").status_code == 404
-    assert "REG-002" in httpx.get(desk.base).text
+    assert httpx.get(f"{shared_desk.base}/tickets/by-key/none").status_code == 404
+    assert "REG-002" in httpx.get(shared_desk.base).text
 
 
-def test_only_our_signature_opens_the_desk(desk: RunningDesk) -> None:
+def test_only_our_signature_opens_the_desk(shared_desk: RunningDesk) -> None:
     other = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
-    assert desk.post(_open(), secret=other).status_code == 401
-    assert desk.post(_open(), at=datetime.now(UTC) - timedelta(minutes=6)).status_code == 401
-    assert desk.post(_open(), headers={"webhook-signature": "v1"}).status_code == 401
-    assert httpx.post(f"{desk.base}/tickets", content=b"\xff", timeout=5.0).status_code == 401
-    assert desk.post("x" * 20_001).status_code == 413
-    assert desk.post(["no", "object"]).status_code == 400
-    assert desk.post({**_open(), "command_no": "one"}).status_code == 400
-    assert desk.post({**_open(), "dedup_key": ""}).status_code == 400
-    assert httpx.get(f"{desk.base}/tickets").json()["tickets"] == []
+    assert shared_desk.post(_open(2), secret=other).status_code == 401
+    assert shared_desk.post(_open(2), at=datetime.now(UTC) - timedelta(minutes=6)).status_code == 401
+    assert shared_desk.post(_open(2), headers={"webhook-signature": "v1"}).status_code == 401
+    assert httpx.post(f"{shared_desk.base}/tickets", content=b"\xff", timeout=5.0).status_code == 401
+    assert shared_desk.post("x" * 20_001).status_code == 413
+    assert shared_desk.post(["no", "object"]).status_code == 400
+    assert shared_desk.post({**_open(2), "command_no": "one"}).status_code == 400
+    assert shared_desk.post({**_open(2), "dedup_key": ""}).status_code == 400
+    assert httpx.get(f"{shared_desk.base}/tickets/by-key/{_open(2)['dedup_key']}").status_code == 404
 
 
-def test_messages_about_a_ticket(desk: RunningDesk) -> None:
-    note = {**_open(), "command": "note", "command_no": 2}
-    assert desk.post(note).status_code == 409
-    desk.post(_open())
-    assert [desk.post(note).status_code, desk.post(note).status_code] == [201, 200]
+def test_messages_about_a_ticket(shared_desk: RunningDesk) -> None:
+    note = {**_open(3), "command": "note", "command_no": 2}
+    assert shared_desk.post(note).status_code == 409
+    shared_desk.post(_open(3))
+    assert [shared_desk.post(note).status_code, shared_desk.post(note).status_code] == [201, 200]
 
 
 def test_the_crew_reports_each_step_once_and_in_order(desk: RunningDesk) -> None:
