@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.errors import ConfigError
+
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Folder = Annotated[Path, typer.Option(help="folder of the demo")]
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Print what a person can repair, and end with code 2."""
+    try:
+        yield
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
 
 
 @app.callback()
@@ -45,7 +59,8 @@ def live(
     """
     from simulators.live import serve
 
-    serve(folder, speed=speed, broker_port=broker_port, first_modbus_port=modbus_port)
+    with _plain_errors():
+        serve(folder, speed=speed, broker_port=broker_port, first_modbus_port=modbus_port)
 
 
 @app.command()
@@ -60,7 +75,8 @@ def desk(
     """
     from simulators.ticket_desk import serve
 
-    serve(folder, port=port, events_url=events_url)
+    with _plain_errors():
+        serve(folder, port=port, events_url=events_url)
 
 
 @app.command()

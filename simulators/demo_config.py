@@ -31,7 +31,7 @@ class DemoPorts:
 def write_config(folder: Path, ports: DemoPorts, influx_url: str | None = None) -> Path:
     """Write `gasgate.toml` into a prepared folder and return its path.
 
-    Raises FileNotFoundError if `prepare` has not been run there.
+    Raises ConfigError if `prepare` has not been run there.
     """
     links = plan_links(read_city(folder).plan(), ports.modbus)
     parts = [

@@ -71,7 +71,7 @@ class Live:
     """One running city. `run` returns when `stop` is set."""
 
     def __init__(self, folder: Path, *, speed: float, broker_port: int, first_modbus_port: int) -> None:
-        """Read the prepared folder. Raises FileNotFoundError if `prepare` has not been run there."""
+        """Read the prepared folder. Raises ConfigError if `prepare` has not been run there."""
         self._folder = folder
         self._plan = read_city(folder).plan()
         self._state_file = folder / "city_now.json"

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.errors import ConfigError
 from gateway.model.reading import to_us
 from simulators.city import LIVE_START, City, Plan, demo_plan
 from simulators.city_dataset import write_history, write_network
@@ -45,6 +46,12 @@ def prepare(folder: Path, *, seed: int = 1, days: int = 60) -> Plan:
 
 
 def read_city(folder: Path) -> CityFile:
-    """Return what `prepare` wrote. Raises FileNotFoundError if the folder was not prepared."""
-    data = json.loads((folder / CITY_FILE).read_text(encoding="utf-8"))
-    return CityFile(int(data["seed"]), int(data["days"]))
+    """Return what `prepare` wrote. Raises ConfigError if the folder was not prepared."""
+    file = folder / CITY_FILE
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return CityFile(int(data["seed"]), int(data["days"]))
+    except FileNotFoundError as error:
+        raise ConfigError([f"{file} is missing: run `python -m simulators prepare --folder {folder}` first"]) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError([f"{file} is damaged: delete {folder} and prepare it again"]) from error

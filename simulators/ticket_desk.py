@@ -29,6 +29,7 @@ from gateway.errors import ConfigError
 from gateway.model.reading import from_us
 from gateway.runtime import child
 from gateway.runtime.clock import CityClock
+from gateway.settings import Secret
 from simulators.desk_store import DeskStore, DeskTicket, NewTicket, Step
 from simulators.files import replace_file
 
@@ -313,16 +314,15 @@ def _write_repair(folder: Path, step: Step) -> None:
 
 
 def serve(folder: Path, *, port: int, events_url: str) -> None:
-    """Run the desk until SIGTERM or SIGINT, or until the parent dies."""
+    """Run the desk until SIGTERM or SIGINT, or until the parent dies. Raises ConfigError without its secret."""
     child.die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    secret = (folder / "secrets" / "desk.secret").read_text(encoding="utf-8").strip()
     desk = Desk(
         folder=folder,
         store=DeskStore(folder / "desk.db"),
         clock=DeskClock(folder / "clock.json"),
-        webhook=Webhook(secret),
+        webhook=Webhook(Secret(file=folder / "secrets" / "desk.secret").read()),
         events_url=events_url,
         base_url=f"http://127.0.0.1:{port}",
     )

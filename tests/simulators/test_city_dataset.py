@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gateway.dataset import read_network
+from gateway.errors import ConfigError
 from gateway.model.quantity import Quantity
 from simulators.city import LIVE_START, City, demo_plan
 from simulators.city_dataset import write_weather
@@ -141,3 +142,11 @@ def test_history_and_reports_agree_to_the_last_bit(prepared_city: Path) -> None:
             seen += 1
             assert row["register_m3"] == float(Decimal(litres) * Decimal("0.001"))
     assert seen > 100
+
+
+def test_a_folder_that_was_not_prepared_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="simulators prepare"):
+        read_city(tmp_path)
+    (tmp_path / "city.json").write_text("{")
+    with pytest.raises(ConfigError, match="damaged"):
+        read_city(tmp_path)
