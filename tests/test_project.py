@@ -1,5 +1,6 @@
 """The project around the code: a wheel that runs elsewhere, pinned requirements, clean files, complete documents."""
 
+import ast
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -146,6 +148,29 @@ def test_a_production_install_stays_small() -> None:
     for small, large in (("base", "simulators"), ("simulators", "dev")):
         assert pins(small).items() <= pins(large).items()
     assert not {"pytest", "mypy", "playwright", "pyarrow", "iotcore", "setuptools"} & set(pins("base"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_package_imports_is_installed_with_it(package: str) -> None:
+    level = "simulators" if package == "simulators" else "base"
+    distributions = packages_distributions()
+    missing = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / package).rglob("*.py")
+        for name in imported(path)
+        if name not in sys.stdlib_module_names
+        and name not in PACKAGES
+        and not {canonicalize_name(one) for one in distributions.get(name, [])} & set(pins(level))
+    }
+    assert not missing
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level names of the modules that a file imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    froms = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.split(".")[0] for name in plain | froms}
 
 
 @pytest.fixture(scope="module")
