@@ -77,7 +77,11 @@ def make_app(parts: Parts) -> FastAPI:
     pages_app.state.pulse = app.state.pulse
     pages.register(app)
     ui.run_with(
-        app, title="gasgate", favicon=STATIC / "favicon.svg", tailwind=False, reconnect_timeout=30.0,
+        app,
+        title="gasgate",
+        favicon=STATIC / "favicon.svg",
+        tailwind=False,
+        reconnect_timeout=30.0,
         show_welcome_message=False,
     )
     return app

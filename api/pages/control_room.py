@@ -24,6 +24,7 @@ from api.services.format import clock_time
 from api.services.live import Change
 from api.services.summary import story, summary
 from api.services.views import AlarmView, TicketView, ticket_order
+from api.text import Texts
 from gateway.errors import GatewayError, RefusedError
 from gateway.model.reading import from_us
 
@@ -157,21 +158,22 @@ class ControlRoom:
         return html.ticket_row(view, self.page.tr, ticket_order(view))
 
     def _marks(self) -> list[dict[str, Any]]:
-        """Return one mark per place: its worst visible alarm and whether a crew is due there."""
-        out = {alarm for ticket in self.page.board.tickets.values() if ticket.open for alarm in ticket.alarms}
+        """Return one mark per place: its worst visible alarm, and how far the most urgent ticket there is."""
+        tickets = sorted((ticket for ticket in self.page.board.tickets.values() if ticket.open), key=ticket_order)
         worst: dict[tuple[float, float], AlarmView] = {}
-        flags: set[tuple[float, float]] = set()
+        flags: dict[tuple[float, float], str] = {}
         for view in self.page.board.sorted_alarms():
             place = place_of(self.page.parts.network, view.alarm.asset)
             if place is None or view.alarm.hidden:
                 continue
             worst.setdefault(place, view)
-            if view.id in out:
-                flags.add(place)
-        return [self._mark(view, place, flag=place in flags) for place, view in worst.items()]
+            ticket = next((ticket for ticket in tickets if view.id in ticket.alarms), None)
+            if ticket is not None:
+                flags.setdefault(place, words.ticket_state(ticket.state, self.page.tr))
+        return [self._mark(view, place, flags.get(place, "")) for place, view in worst.items()]
 
-    def _mark(self, view: AlarmView, place: tuple[float, float], *, flag: bool) -> dict[str, Any]:
-        label = f'<span class="flag">{escape(self.page.tr("crew"))}</span>' if flag else ""
+    def _mark(self, view: AlarmView, place: tuple[float, float], flag: str) -> dict[str, Any]:
+        label = f'<span class="flag">{escape(flag)}</span>' if flag else ""
         return {
             "asset": view.alarm.asset,
             "x": place[0],
@@ -254,19 +256,23 @@ class ControlRoom:
             return
         onset = view.alarm.source_at or view.alarm.condition_at
         label = f"{found.point} · {found.unit}" if found.unit else found.point
-        self.trend_title.set(f"<span>{escape(page.tr('Trend'))} · {escape(label)}</span><span>{charts.zone_label(page.timezone, page.now())}</span>")
-        options = charts.trend(found, page.palette, page.tr, timezone=page.timezone, onset=onset, limit=limit_of(page.parts, view))
+        self.trend_title.set(
+            f"<span>{escape(page.tr('Trend'))} · {escape(label)}</span><span>{charts.zone_label(page.timezone, page.now())}</span>"
+        )
+        options = charts.trend(
+            found, page.palette, page.tr, timezone=page.timezone, onset=onset, limit=limit_of(page.parts, view)
+        )
         if self.chart.options != options:
             self.chart.options.clear()
             self.chart.options.update(options)
 
     # Acts --------------------------------------------------------------------------------------------------
 
-    def _key(self, event: KeyEventArguments) -> None:
+    async def _key(self, event: KeyEventArguments) -> None:
         act = _KEYS.get(str(event.key).lower())
         modified = event.modifiers.ctrl or event.modifiers.meta or event.modifiers.alt
         if act and event.action.keydown and not modified and not self.shelf.value:
-            self._act(act)
+            await self._act(act)
 
     async def _act(self, act: str) -> None:
         detail = self.detail
@@ -286,7 +292,7 @@ class ControlRoom:
     def _open_shelf(self, view: AlarmView) -> None:
         tr = self.page.tr
         choices = "".join(
-            f'<button type="button" class="gg-button" data-minutes="{int(span.total_seconds() // 60)}">{_span(span)}</button>'
+            f'<button type="button" class="gg-button" data-minutes="{int(span.total_seconds() // 60)}">{_span(span, tr)}</button>'
             for span in acts.shelf_choices(view)
         )
         self.shelf_form.set(
@@ -329,8 +335,6 @@ def _at(note: dict[str, Any]) -> int:
     return int(at) if isinstance(at, int | float) and not isinstance(at, bool) else 0
 
 
-def _span(span: timedelta) -> str:
+def _span(span: timedelta, tr: Texts) -> str:
     minutes = int(span.total_seconds() // 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h"
-
-
+    return tr("{count} min", count=minutes) if minutes < 60 else tr("{count} h", count=minutes // 60)

@@ -24,9 +24,7 @@ _ALL = [status.value for status in FindingStatus]
 
 
 @router.get("/loss")
-def loss(
-    _user: Reader, parts: PartsDep, day: date | None = None, period: Period = Period.DAY
-) -> dict[str, Any]:
+def loss(_user: Reader, parts: PartsDep, day: date | None = None, period: Period = Period.DAY) -> dict[str, Any]:
     """Return the balance of every zone over the period that a gas day lies in; without `day`, of the newest."""
     known = known_days(parts)
     last = day or (known[1] if known else None)

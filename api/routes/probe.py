@@ -73,7 +73,9 @@ class _Gauges(Collector):
         yield _family("gasgate_role_up", "1 if a role is well.", ("role",), roles)
         known = [(link.name, int(link.up)) for link in links(self._pulse.store) if link.up is not None]
         yield _family("gasgate_link_up", "1 if a link works.", ("link",), known)
-        yield _family("gasgate_store_up", "1 if the store service answers.", (), [(int(self._pulse.store is not None),)])
+        yield _family(
+            "gasgate_store_up", "1 if the store service answers.", (), [(int(self._pulse.store is not None),)]
+        )
         yield _family("gasgate_page_listeners", "Pages and programs that watch.", (), [(self._board.listeners,)])
 
 

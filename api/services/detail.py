@@ -55,7 +55,9 @@ async def trend(parts: Parts, view: AlarmView) -> Series | None:
 def limit_of(parts: Parts, view: AlarmView) -> float | None:
     """Return the limit in force at the asset, in the definition's unit: the point's own, else the default."""
     rule = view.definition
-    point = next((p for p in parts.network.points.values() if p.asset == view.alarm.asset and p.quantity == rule.quantity), None)
+    point = next(
+        (p for p in parts.network.points.values() if p.asset == view.alarm.asset and p.quantity == rule.quantity), None
+    )
     own = None if point is None else (point.low if rule.kind == "low_limit" else point.high)
     if own is not None:
         return own

@@ -55,9 +55,7 @@ def one_finding(parts: Parts, finding_id: int) -> FindingView:
 def inspect(parts: Parts, user: User, finding_id: int, status: FindingStatus, note: str) -> FindingView:
     """Record what an inspection found. Raises RefusedError 404, 409 or 422."""
     with parts.state.write() as connection:
-        finding_rows.record_inspection(
-            connection, finding_id, status, user.name, parts.clock.now_us(), note=note
-        )
+        finding_rows.record_inspection(connection, finding_id, status, user.name, parts.clock.now_us(), note=note)
     return one_finding(parts, finding_id)
 
 

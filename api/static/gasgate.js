@@ -36,7 +36,8 @@
     const now = gg.now();
     const local = new Date(now + gg.base.offsetMs);
     for (const e of document.querySelectorAll("[data-clock]")) {
-      e.textContent = e.dataset.clock === "date" ? local.toISOString().slice(0, 10) : local.toISOString().slice(11, 19);
+      const text = e.dataset.clock === "date" ? local.toISOString().slice(0, 10) : local.toISOString().slice(11, 19);
+      if (e.textContent !== text) e.textContent = text;
     }
     for (const e of document.querySelectorAll("[data-due]")) {
       const left = (Number(e.dataset.due) - now) / 1000;
@@ -53,4 +54,8 @@
     }
   }
   setInterval(tick, 200);
+  // What is drawn anew shows its time at once, not at the next tick.
+  new MutationObserver((changes) => {
+    if (changes.some((change) => [...change.addedNodes].some((node) => node.nodeType === Node.ELEMENT_NODE))) tick();
+  }).observe(root, { childList: true, subtree: true });
 })();

@@ -51,7 +51,9 @@ def update(translations: dict[str, dict[str, str]]) -> None:
     for language in LANGUAGES:
         known = catalogue(language) if path_of(language).exists() else {}
         known |= translations.get(language, {})
-        fresh = Catalog(locale=language, project="gasgate", fuzzy=False, header_comment=f"# Texts of gasgate: {LANGUAGES[language]}")
+        fresh = Catalog(
+            locale=language, project="gasgate", fuzzy=False, header_comment=f"# Texts of gasgate: {LANGUAGES[language]}"
+        )
         for text in sorted(wanted()):
             fresh.add(text, text if language == "en" else known.get(text, ""))
         with path_of(language).open("wb") as file:

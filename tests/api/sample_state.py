@@ -6,6 +6,7 @@ import json
 import math
 import random
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -14,13 +15,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from argon2 import PasswordHasher
 
 from alarms.acts import AlarmDesk
 from alarms.definitions import load_definitions
 from alarms.machine import Acknowledge, ConditionFalls, ConditionRises, Shelve, TicketDue
 from alarms.route import TicketPolicy
 from alarms.tickets.events import fold
-from api.auth import add_user
 from api.deps import Parts
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Point, Station, Zone, ZoneKind
@@ -28,16 +29,28 @@ from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, to_us
 from gateway.model.ticket import DeliveryState, TicketClass
 from gateway.runtime.clock import CityClock, ManualClock
-from gateway.store import health_rows, tables, ticket_rows
+from gateway.store import health_rows, tables, ticket_rows, user_rows
 from gateway.store.state import State
 from gateway.store.ticket_rows import TicketEvent
 
 START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
 LAST_DAY = date(2026, 1, 14)
 PASSWORD = "demo-password"
+CHEAP_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+SECRET = "whsec_c2FtcGxlLXNlY3JldC1zYW1wbGUtc2VjcmV0"
 POLICY = TicketPolicy(site="sample", sinks=dict.fromkeys(TicketClass, "desk"))
-SECONDS = {name: timedelta(seconds=s) for name, s in {"accepted": 20, "dispatched": 60, "departed": 130, "arrived": 1000}.items()}
-USERS = {"operator": "operator", "engineer": "engineer", "auditor": "auditor", "viewer": "viewer", "admin": "administrator", "manager": "manager"}
+SECONDS = {
+    name: timedelta(seconds=s)
+    for name, s in {"accepted": 20, "dispatched": 60, "departed": 130, "arrived": 1000}.items()
+}
+USERS = {
+    "operator": "operator",
+    "engineer": "engineer",
+    "auditor": "auditor",
+    "viewer": "viewer",
+    "admin": "administrator",
+    "manager": "manager",
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +63,12 @@ class SampleSite:
 def sample_network(meters_per_zone: int = 100) -> Network:
     dice = random.Random(7)
     zones = [
-        Zone("CITY", "", ZoneKind.CITY, "滨江市"), Zone("D-1", "CITY", ZoneKind.DISTRICT, "城北区"), Zone("D-2", "CITY", ZoneKind.DISTRICT, "城南区"),
-        Zone("R-001", "D-1", ZoneKind.REGULATOR, "柳园"), Zone("R-002", "D-1", ZoneKind.REGULATOR, "北站"), Zone("R-003", "D-2", ZoneKind.REGULATOR, "河东"),
+        Zone("CITY", "", ZoneKind.CITY, "滨江市"),
+        Zone("D-1", "CITY", ZoneKind.DISTRICT, "城北区"),
+        Zone("D-2", "CITY", ZoneKind.DISTRICT, "城南区"),
+        Zone("R-001", "D-1", ZoneKind.REGULATOR, "柳园"),
+        Zone("R-002", "D-1", ZoneKind.REGULATOR, "北站"),
+        Zone("R-003", "D-2", ZoneKind.REGULATOR, "河东"),
     ]
     stations = [
         Station("S-01", "station", "CITY", "北门站", "环城北路 1 号", 300.0, 1900.0, 400.0, remote=False),
@@ -74,7 +91,21 @@ def sample_network(meters_per_zone: int = 100) -> Network:
             y = regulator.y_m + (n // 20 % 5 - 2) * 110 + (14 if n % 2 else -14)
             kind = MeterKind.REMOTE if dice.random() < 0.6 else MeterKind.IC_CARD
             name = f"M-{number:06}"
-            meters[name] = Meter(name, regulator.zone_id, MeterRole.CUSTOMER, kind, "residential", 5, 3, 6.0, False, date(2020, 5, 1), "open", x, y)
+            meters[name] = Meter(
+                name,
+                regulator.zone_id,
+                MeterRole.CUSTOMER,
+                kind,
+                "residential",
+                5,
+                3,
+                6.0,
+                False,
+                date(2020, 5, 1),
+                "open",
+                x,
+                y,
+            )
     ring = [(300, 1900), (500, 1350), (1000, 500), (1700, 60)]
     features += [_pipe(ring, "medium"), _pipe([(300, 1900), (1500, 1400), (1700, 60)], "medium")]
     points = {}
@@ -86,8 +117,12 @@ def sample_network(meters_per_zone: int = 100) -> Network:
     return Network({zone.zone_id: zone for zone in zones}, meters, {s.station_id: s for s in stations}, points, geojson)
 
 
-def _pipe(line: list[tuple[float, float]], pressure: str) -> dict[str, Any]:
-    return {"type": "Feature", "properties": {"pressure": pressure}, "geometry": {"type": "LineString", "coordinates": line}}
+def _pipe(line: Sequence[tuple[float, float]], pressure: str) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "properties": {"pressure": pressure},
+        "geometry": {"type": "LineString", "coordinates": line},
+    }
 
 
 class SampleStore:
@@ -97,7 +132,7 @@ class SampleStore:
         self.names, self.clock, self.onset = names, clock, to_us(onset)
         self.down = False
 
-    def _value(self, name: str, times: np.ndarray) -> np.ndarray:
+    def _value(self, name: str, times: Any) -> Any:
         phase = times / 3.6e9
         if name.endswith("gas_lel_pct"):
             rise = np.clip((times - self.onset) / 60e6 + 20, 0, 28) if name.startswith("REG-002") else 0.0
@@ -109,18 +144,26 @@ class SampleStore:
     async def history(self, points: Any, start_us: int, end_us: int) -> ReadingBatch:
         self._check()
         times = np.arange(start_us, min(end_us, self.clock.now_us()), 60_000_000, dtype=np.int64)
-        return ReadingBatch.concat(ReadingBatch.build([int(p)] * len(times), times, times, self._value(self.names[int(p)], times)) for p in points)
+        return ReadingBatch.concat(
+            ReadingBatch.build([int(p)] * len(times), times, times, self._value(self.names[int(p)], times))
+            for p in points
+        )
 
     async def latest(self, points: Any) -> ReadingBatch:
         self._check()
         now = np.array([self.clock.now_us() - 5_000_000])
-        return ReadingBatch.concat(ReadingBatch.build([int(p)], now, now, self._value(self.names[int(p)], now)) for p in points)
+        return ReadingBatch.concat(
+            ReadingBatch.build([int(p)], now, now, self._value(self.names[int(p)], now)) for p in points
+        )
 
     async def status(self) -> dict[str, Any]:
         self._check()
         now = self.clock.now_us()
         return {
-            "ok": True, "problems": [], "damage": [], "loader_lag": 0,
+            "ok": True,
+            "problems": [],
+            "damage": [],
+            "loader_lag": 0,
             "links": [
                 _link("stations/S-01", "stations", True, now - 2_000_000, ""),
                 _link("stations/S-02", "stations", False, now - 190_000_000, "no reply within 1 s"),
@@ -128,11 +171,35 @@ class SampleStore:
                 _link("correctors/V-001", "correctors", None, None, ""),
             ],
             "accounting": {
-                "remote-meters": {"received": 41230, "stored": 41190, "duplicate": 36, "refused": 0, "dead_lettered": 4, "in_flight": 0},
-                "stations": {"received": 9120, "stored": 9120, "duplicate": 0, "refused": 0, "dead_lettered": 0, "in_flight": 0},
+                "remote-meters": {
+                    "received": 41230,
+                    "stored": 41190,
+                    "duplicate": 36,
+                    "refused": 0,
+                    "dead_lettered": 4,
+                    "in_flight": 0,
+                },
+                "stations": {
+                    "received": 9120,
+                    "stored": 9120,
+                    "duplicate": 0,
+                    "refused": 0,
+                    "dead_lettered": 0,
+                    "in_flight": 0,
+                },
             },
             "spool": {"last_seq": 1204, "first_seq": 1, "loaded": 1204, "bytes": 8_400_000},
-            "outputs": [{"name": "influxdb", "connected": True, "cursor": 1204, "lag": 0, "written": 50310, "rejected": 0, "last_error": ""}],
+            "outputs": [
+                {
+                    "name": "influxdb",
+                    "connected": True,
+                    "cursor": 1204,
+                    "lag": 0,
+                    "written": 50310,
+                    "rejected": 0,
+                    "last_error": "",
+                }
+            ],
         }
 
     def _check(self) -> None:
@@ -143,13 +210,26 @@ class SampleStore:
 
 
 def _link(key: str, source: str, up: bool | None, last: int | None, error: str) -> dict[str, Any]:
-    return {"key": key, "source": source, "link": source, "up": up, "since_us": 0, "last_good_us": last, "failures": 0, "overruns": 0, "deliveries": 9, "error": error}
+    return {
+        "key": key,
+        "source": source,
+        "link": source,
+        "up": up,
+        "since_us": 0,
+        "last_good_us": last,
+        "failures": 0,
+        "overruns": 0,
+        "deliveries": 9,
+        "error": error,
+    }
 
 
 def fill(state: State, network: Network, now: datetime) -> None:
     """Put users, alarms, tickets, findings, loss, dead letters and roles into a state."""
-    for name, role in USERS.items():
-        add_user(state, name, PASSWORD, role, "en" if name == "engineer" else "zh", now_us=to_us(now))
+    with state.write() as connection:
+        for name, role in USERS.items():
+            language = "en" if name == "engineer" else "zh"
+            user_rows.save_user(connection, user_rows.UserRow(name, CHEAP_HASH, role, language, disabled=False), to_us(now))
     _alarms(state, network, now)
     _tickets(state)
     _loss(state, network)
@@ -157,11 +237,23 @@ def fill(state: State, network: Network, now: datetime) -> None:
     with state.write() as connection:
         points = list(network.points)
         connection.execute(tables.point.insert(), [{"index": n, "point_id": name} for n, name in enumerate(points)])
-        connection.execute(tables.dead_letter.insert(), [
-            {"seq": n, "ordinal": 0, "source": "remote-meters", "topic": f"gas/R-001/M-{n:06}/up", "payload": b'{"id": "M-0', "reason": reason,
-             "received_at": to_us(now) - n * 7_000_000}
-            for n, reason in enumerate(["not JSON", "not JSON", "the topic names M-000017, the payload M-000018", "not JSON"])
-        ])
+        connection.execute(
+            tables.dead_letter.insert(),
+            [
+                {
+                    "seq": n,
+                    "ordinal": 0,
+                    "source": "remote-meters",
+                    "topic": f"gas/R-001/M-{n:06}/up",
+                    "payload": b'{"id": "M-0',
+                    "reason": reason,
+                    "received_at": to_us(now) - n * 7_000_000,
+                }
+                for n, reason in enumerate(
+                    ["not JSON", "not JSON", "the topic names M-000017, the payload M-000018", "not JSON"]
+                )
+            ],
+        )
     for role in ("keep", "alarm", "analyse", "web"):
         health_rows.beat(state, role, ok=True, detail={})
 
@@ -195,9 +287,22 @@ def _tickets(state: State) -> None:
     """Let the ticketing system answer: confirmed, some steps reported, one delivery still failing."""
     with state.write() as connection:
         for ticket in ticket_rows.list_open(connection):
-            steps = {"REG-002": ("accepted", "dispatched", "departed"), "REG-003": ("accepted", "dispatched", "departed", "arrived")}.get(ticket.asset, ())
+            steps = {
+                "REG-002": ("accepted", "dispatched", "departed"),
+                "REG-003": ("accepted", "dispatched", "departed", "arrived"),
+            }.get(ticket.asset, ())
             events = [
-                TicketEvent("desk", f"{ticket.ticket_no}-{step}", ticket.ticket_no, step, n, ticket.raised_at + SECONDS[step], ticket.raised_at + SECONDS[step], "crew 3", {})
+                TicketEvent(
+                    "desk",
+                    f"{ticket.ticket_no}-{step}",
+                    ticket.ticket_no,
+                    step,
+                    n,
+                    ticket.raised_at + SECONDS[step],
+                    ticket.raised_at + SECONDS[step],
+                    "crew 3",
+                    {},
+                )
                 for n, step in enumerate(steps, 1)
             ]
             for event in events:
@@ -207,7 +312,9 @@ def _tickets(state: State) -> None:
                 if steps:
                     ticket_rows.set_confirmed(connection, row.id, attempts=1, at=ticket.raised_at, wall_now_s=0.0)
                 else:
-                    ticket_rows.set_delivery(connection, row.id, DeliveryState.RETRY, attempts=3, next_at=9e12, error="503")
+                    ticket_rows.set_delivery(
+                        connection, row.id, DeliveryState.RETRY, attempts=3, next_at=9e12, error="503"
+                    )
 
 
 def _loss(state: State, network: Network) -> None:
@@ -233,10 +340,19 @@ def _loss_row(zone: str, day: date, supply: float | None, rate: float, sigma: fl
     known = supply is not None
     verdict = "not_assessable" if not known else "high" if rate > 0.04 else "normal"
     return {
-        "zone": zone, "gas_day": day.isoformat(), "revision": 1, "supply_m3": supply, "metered_m3": supply * (1 - rate) if supply else None,
-        "linepack_m3": 0.0 if known else None, "loss_m3": supply * rate if supply else None, "loss_rate": rate if known else None,
-        "sigma": sigma if known else None, "coverage": 0.99 if known else 0.4, "verdict": verdict,
-        "reason": "" if known else "coverage below 80 %", "computed_at": to_us(START),
+        "zone": zone,
+        "gas_day": day.isoformat(),
+        "revision": 1,
+        "supply_m3": supply,
+        "metered_m3": supply * (1 - rate) if supply else None,
+        "linepack_m3": 0.0 if known else None,
+        "loss_m3": supply * rate if supply else None,
+        "loss_rate": rate if known else None,
+        "sigma": sigma if known else None,
+        "coverage": 0.99 if known else 0.4,
+        "verdict": verdict,
+        "reason": "" if known else "coverage below 80 %",
+        "computed_at": to_us(START),
     }
 
 
@@ -245,18 +361,45 @@ def _findings(state: State, now: datetime) -> None:
     expected = [62 + 5 * math.sin(n / 2) for n in range(21)]
     meter = [value * (0.08 if n > 17 else 1.0) for n, value in enumerate(expected)]
     deficit = [a - b for a, b in zip(expected, meter, strict=True)]
-    theft = {"days": days, "meter_m3": meter, "expected_m3": expected, "zone_loss_m3": [11 + d for d in deficit], "deficit_m3": deficit,
-             "alternatives": {"theft": 0.96, "stuck": 0.02, "leak": 0.015, "vacant": 0.005}}
-    still = {"days": days, "meter_m3": [8.0 if n < 15 else 0.0 for n in range(21)], "expected_m3": [8.2] * 21,
-             "zone_loss_m3": [9.0 if n < 15 else 16.5 for n in range(21)], "deficit_m3": [0.0 if n < 15 else 8.2 for n in range(21)],
-             "alternatives": {"non_moving": 0.91, "vacant": 0.09}}
-    rows = [("theft", "R-003", "M-000241", 0.96, 57.3, theft, 3), ("non_moving", "R-001", "M-000017", 0.91, 8.2, still, 6), ("leak", "R-002", None, 0.41, 6.0, {}, 1)]
+    theft = {
+        "days": days,
+        "meter_m3": meter,
+        "expected_m3": expected,
+        "zone_loss_m3": [11 + d for d in deficit],
+        "deficit_m3": deficit,
+        "alternatives": {"theft": 0.96, "stuck": 0.02, "leak": 0.015, "vacant": 0.005},
+    }
+    still = {
+        "days": days,
+        "meter_m3": [8.0 if n < 15 else 0.0 for n in range(21)],
+        "expected_m3": [8.2] * 21,
+        "zone_loss_m3": [9.0 if n < 15 else 16.5 for n in range(21)],
+        "deficit_m3": [0.0 if n < 15 else 8.2 for n in range(21)],
+        "alternatives": {"non_moving": 0.91, "vacant": 0.09},
+    }
+    rows = [
+        ("theft", "R-003", "M-000241", 0.96, 57.3, theft, 3),
+        ("non_moving", "R-001", "M-000017", 0.91, 8.2, still, 6),
+        ("leak", "R-002", None, 0.41, 6.0, {}, 1),
+    ]
     with state.write() as connection:
         for kind, zone, name, score, size, evidence, ago in rows:
-            connection.execute(tables.finding.insert().values(
-                kind=kind, zone=zone, meter=name, subject=name or zone, episode_no=1, status="open", detected_at=to_us(now) - 600_000_000,
-                updated_at=to_us(now), onset=to_us(now - timedelta(days=ago)), score=score, estimate_m3_per_day=size, evidence=evidence,
-            ))
+            connection.execute(
+                tables.finding.insert().values(
+                    kind=kind,
+                    zone=zone,
+                    meter=name,
+                    subject=name or zone,
+                    episode_no=1,
+                    status="open",
+                    detected_at=to_us(now) - 600_000_000,
+                    updated_at=to_us(now),
+                    onset=to_us(now - timedelta(days=ago)),
+                    score=score,
+                    estimate_m3_per_day=size,
+                    evidence=evidence,
+                )
+            )
 
 
 def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
@@ -267,16 +410,42 @@ def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
     desk = AlarmDesk(state, load_definitions(), network, clock, POLICY)
     fill(state, network, clock.now())
     note = folder / "story.json"
-    note.write_text(json.dumps([
-        {"at": to_us(START) - 400_000_000, "id": "gas", "state": "running", "title_en": "Gas rises at REG-002", "title_zh": "REG-002 燃气浓度上升",
-         "look_en": "Watch the top alarm and its ticket's clock.", "look_zh": "请看最上方的报警及其工单时钟。"},
-        {"at": to_us(START) + 400_000_000, "id": "broker", "state": "planned", "title_en": "The broker restarts", "title_zh": "消息服务器重启",
-         "look_en": "Nothing is lost: see the system page.", "look_zh": "数据不丢失：请看系统页。"},
-    ]), encoding="utf-8")
+    note.write_text(
+        json.dumps(
+            [
+                {
+                    "at": to_us(START) - 400_000_000,
+                    "id": "gas",
+                    "state": "running",
+                    "title_en": "Gas rises at REG-002",
+                    "title_zh": "REG-002 燃气浓度上升",
+                    "look_en": "Watch the top alarm and its ticket's clock.",
+                    "look_zh": "请看最上方的报警及其工单时钟。",
+                },
+                {
+                    "at": to_us(START) + 400_000_000,
+                    "id": "broker",
+                    "state": "planned",
+                    "title_en": "The broker restarts",
+                    "title_zh": "消息服务器重启",
+                    "look_en": "Nothing is lost: see the system page.",
+                    "look_zh": "数据不丢失：请看系统页。",
+                },
+            ]
+        ),
+        encoding="utf-8",
+    )
     store = SampleStore(list(network.points), clock, START - timedelta(minutes=6))
     return Parts(
-        site=SampleSite(), state=state, store=store, network=network, clock=clock, desk=desk,
-        ticket_secrets=("whsec_" + "c2FtcGxlLXNlY3JldC1zYW1wbGU=",), note_file=note, simulated=True,
+        site=SampleSite(),
+        state=state,
+        store=store,
+        network=network,
+        clock=clock,
+        desk=desk,
+        ticket_secrets=(SECRET,),
+        note_file=note,
+        simulated=True,
     )
 
 

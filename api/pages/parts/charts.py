@@ -34,10 +34,28 @@ class Palette:
 
 PALETTES = {
     "dark": Palette(
-        "#dde2e7", "#98a2ac", "#3c444d", "#272d34", "#22272d", "#b9c7d4", "#7d8894", "#ff5c5c", "#ff9d3c", "rgba(169,186,201,0.18)"
+        "#dde2e7",
+        "#98a2ac",
+        "#3c444d",
+        "#272d34",
+        "#22272d",
+        "#b9c7d4",
+        "#7d8894",
+        "#ff5c5c",
+        "#ff9d3c",
+        "rgba(169,186,201,0.18)",
     ),
     "light": Palette(
-        "#1a2027", "#56616c", "#b9c2ca", "#e6eaee", "#ffffff", "#3b5166", "#8b98a5", "#c9252d", "#b85a00", "rgba(74,96,116,0.16)"
+        "#1a2027",
+        "#56616c",
+        "#b9c2ca",
+        "#e6eaee",
+        "#ffffff",
+        "#3b5166",
+        "#8b98a5",
+        "#c9252d",
+        "#b85a00",
+        "rgba(74,96,116,0.16)",
     ),
 }
 
@@ -157,21 +175,47 @@ def loss_course(days: Sequence[LossDay], palette: Palette, tr: Texts, chosen: Se
         low.append(round(rate - 2 * sigma, 3) if bounded else None)  # type: ignore[operator]
         width.append(round(4 * sigma, 3) if bounded else None)  # type: ignore[operator]
         high = day.verdict == "high"
-        points.append({"value": rate, "symbolSize": 8 if high else 4, "itemStyle": {"color": palette.bad if high else palette.series}})
-    hidden = {"lineStyle": {"opacity": 0}, "symbol": "none", "silent": True, "stack": "band", "tooltip": {"show": False}}
+        points.append(
+            {
+                "value": rate,
+                "symbolSize": 8 if high else 4,
+                "itemStyle": {"color": palette.bad if high else palette.series},
+            }
+        )
+    hidden = {
+        "lineStyle": {"opacity": 0},
+        "symbol": "none",
+        "silent": True,
+        "stack": "band",
+        "tooltip": {"show": False},
+    }
     area = [{"xAxis": chosen[0]}, {"xAxis": chosen[-1]}] if len(chosen) > 1 else []
     marks: Options = {}
     if area:
         marks = {"markArea": {"silent": True, "itemStyle": {"color": palette.band}, "data": [area]}}
     elif chosen:
-        marks = {"markLine": {"symbol": "none", "silent": True, "animation": False, "data": [_moment(chosen[0], palette.muted, "")]}}
+        marks = {
+            "markLine": {
+                "symbol": "none",
+                "silent": True,
+                "animation": False,
+                "data": [_moment(chosen[0], palette.muted, "")],
+            }
+        }
     return {
         **_base(palette),
         "xAxis": _axis(palette, "category", data=[day.gas_day for day in days], boundaryGap=False),
         "yAxis": _value_axis(palette, "%"),
         "series": [
             {"type": "line", "name": "−2σ", "data": low, "stackStrategy": "all", **hidden},
-            {"type": "line", "name": "±2σ", "data": width, "stackStrategy": "all", "areaStyle": {"color": palette.band}, **hidden},
+            {
+                "type": "line",
+                "name": "±2σ",
+                "data": width,
+                "stackStrategy": "all",
+                "areaStyle": {"color": palette.band},
+                **hidden,
+            },
             {
                 "type": "line",
                 "name": tr("Loss rate"),
@@ -189,8 +233,14 @@ def evidence(facts: Mapping[str, Any], palette: Palette, tr: Texts, onset_day: s
     days = facts.get("days")
     if not isinstance(days, list) or not days:
         return None
-    upper = [("meter_m3", tr("Meter"), palette.series, "solid"), ("expected_m3", tr("Expected"), palette.second, "dashed")]
-    lower = [("zone_loss_m3", tr("Loss of the zone"), palette.series, "solid"), ("deficit_m3", tr("Deficit of the meter"), palette.warn, "dashed")]
+    upper = [
+        ("meter_m3", tr("Meter"), palette.series, "solid"),
+        ("expected_m3", tr("Expected"), palette.second, "dashed"),
+    ]
+    lower = [
+        ("zone_loss_m3", tr("Loss of the zone"), palette.series, "solid"),
+        ("deficit_m3", tr("Deficit of the meter"), palette.warn, "dashed"),
+    ]
     series: list[Options] = []
     for grid, lines in enumerate((upper, lower)):
         for key, name, colour, dash in lines:
@@ -199,20 +249,42 @@ def evidence(facts: Mapping[str, Any], palette: Palette, tr: Texts, onset_day: s
                 line = {"color": colour, "width": 1.5, "type": dash}
                 series.append(
                     {
-                        "type": "line", "name": name, "data": values, "xAxisIndex": grid, "yAxisIndex": grid,
-                        "showSymbol": False, "connectNulls": False, "lineStyle": line, "itemStyle": {"color": colour},
+                        "type": "line",
+                        "name": name,
+                        "data": values,
+                        "xAxisIndex": grid,
+                        "yAxisIndex": grid,
+                        "showSymbol": False,
+                        "connectNulls": False,
+                        "lineStyle": line,
+                        "itemStyle": {"color": colour},
                     }
                 )
     if not series:
         return None
     if onset_day in days:
-        series[0]["markLine"] = {"symbol": "none", "silent": True, "animation": False, "data": [_moment(onset_day, palette.bad, tr("onset"))]}
+        series[0]["markLine"] = {
+            "symbol": "none",
+            "silent": True,
+            "animation": False,
+            "data": [_moment(onset_day, palette.bad, tr("onset"))],
+        }
     base = _base(palette)
     unit = tr("m³/day")
     return {
         **base,
-        "legend": {"top": 0, "right": 0, "itemWidth": 20, "itemHeight": 2, "icon": "rect", "textStyle": {"color": palette.muted, "fontSize": 11}},
-        "grid": [{"left": 48, "right": 16, "top": 32, "height": "30%"}, {"left": 48, "right": 16, "bottom": 24, "height": "30%"}],
+        "legend": {
+            "top": 0,
+            "right": 0,
+            "itemWidth": 20,
+            "itemHeight": 2,
+            "icon": "rect",
+            "textStyle": {"color": palette.muted, "fontSize": 11},
+        },
+        "grid": [
+            {"left": 48, "right": 16, "top": 32, "height": "30%"},
+            {"left": 48, "right": 16, "bottom": 24, "height": "30%"},
+        ],
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "xAxis": [
             _axis(palette, "category", data=days, gridIndex=0, boundaryGap=False, axisLabel={"show": False}),

@@ -77,7 +77,9 @@ class Html:
 
     def on_data(self, name: str, handler: Callable[[str], Any]) -> Html:
         """Call `handler` with the value of `data-<name>` of what was clicked."""
-        script = f"(e) => {{ const n = e.target.closest('[data-{name}]'); if (n && !n.disabled) emit(n.dataset.{name}) }}"
+        script = (
+            f"(e) => {{ const n = e.target.closest('[data-{name}]'); if (n && !n.disabled) emit(n.dataset.{name}) }}"
+        )
         self.element.on("click", lambda event: handler(_text(event)), js_handler=script)
         return self
 

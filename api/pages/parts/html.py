@@ -129,9 +129,18 @@ def strip(figures: Summary, tr: Texts) -> str:
         f'<span class="gg-count{"" if count else " zero"}">{glyph(level, f"gg-prio p{level} full")}<b>{count}</b></span>'
         for level, count in figures.unacknowledged.items()
     )
-    cells = [f'<div class="gg-figure"><small>{escape(tr("Unacknowledged by priority"))}</small><div class="gg-counts">{counts}</div></div>']
+    cells = [
+        f'<div class="gg-figure"><small>{escape(tr("Unacknowledged by priority"))}</small><div class="gg-counts">{counts}</div></div>'
+    ]
     note = escape(tr("{count} not confirmed", count=figures.undelivered)) if figures.undelivered else ""
-    cells.append(_figure(tr("Tickets out"), str(figures.tickets_out), f"<i>{note}</i>", "warn" if figures.undelivered else "" if figures.tickets_out else "quiet"))
+    cells.append(
+        _figure(
+            tr("Tickets out"),
+            str(figures.tickets_out),
+            f"<i>{note}</i>",
+            "warn" if figures.undelivered else "" if figures.tickets_out else "quiet",
+        )
+    )
     if figures.worst is None:
         cells.append(_figure(tr("Worst clock"), UNKNOWN, f"<i>{escape(tr('none running'))}</i>", "quiet"))
     else:
@@ -143,7 +152,9 @@ def strip(figures: Summary, tr: Texts) -> str:
             f'<i data-label="{escape(label)}">{escape(label)}</i></div></div>'
         )
     supply = figures.supply
-    partial = f"<i>m³/h · {escape(tr('{known} of {expected} measured', known=supply.known, expected=supply.expected))}</i>"
+    partial = (
+        f"<i>m³/h · {escape(tr('{known} of {expected} measured', known=supply.known, expected=supply.expected))}</i>"
+    )
     whole = supply.known == supply.expected and supply.expected > 0
     cells.append(_figure(tr("Supply now"), number(supply.flow_base_m3h), "<i>m³/h</i>" if whole else partial, ""))
     down = UNKNOWN if figures.links_down is None else str(figures.links_down)
@@ -166,12 +177,16 @@ def detail_top(view: AlarmView, tr: Texts, timezone: str, now: datetime, limit: 
         bound = f"<small>{escape(tr('limit'))} {sign} {significant(limit)}</small>" if limit is not None else ""
         value = f"<b>{significant(alarm.value)}</b> <i>{escape(rule.unit)}</i>{bound}"
     since = f'<span data-since="{ms(raised)}"></span>' if raised else UNKNOWN
-    chips = [f'<span class="gg-chip{" strong" if view.unacknowledged else ""}">{escape(words.state(view.letter, tr))}</span>']
+    chips = [
+        f'<span class="gg-chip{" strong" if view.unacknowledged else ""}">{escape(words.state(view.letter, tr))}</span>'
+    ]
     if alarm.uncertain:
         chips.append(f'<span class="gg-chip gg-stale">{escape(tr("no fresh value"))}</span>')
     if alarm.shelf is not None:
         until = clock_time(alarm.shelf.until, timezone, now)
-        chips.append(f'<span class="gg-chip">{escape(tr("until {time} by {name}", time=until, name=alarm.shelf.by))}</span>')
+        chips.append(
+            f'<span class="gg-chip">{escape(tr("until {time} by {name}", time=until, name=alarm.shelf.by))}</span>'
+        )
     return (
         f'<div class="top">{priority_mark(alarm)}<div style="min-width:0"><h3>{escape(tr(rule.title))}</h3>'
         f'<p>{escape(place(view))}</p></div><div class="value">{value}</div></div>'

@@ -62,7 +62,9 @@ def tree(lines: Sequence[LossLine], tr: Texts, chosen: str, folded: set[str]) ->
         if cut is not None and line.depth > cut:
             continue
         cut = line.depth if line.zone in folded else None
-        rows.append(_line(line, tr, chosen, scale, leaf=line.zone not in parents, folded=line.zone in folded, many=many))
+        rows.append(
+            _line(line, tr, chosen, scale, leaf=line.zone not in parents, folded=line.zone in folded, many=many)
+        )
     days = f'<th class="num">{escape(tr("Days"))}</th>' if many else ""
     head = (
         f"<tr><th>{escape(tr('Zone'))}</th>"
@@ -132,14 +134,16 @@ def course_title(name: str, zone: str, days: Sequence[LossDay], tr: Texts) -> st
     supply = sum(day.supply_m3 or 0.0 for day in known)
     mean = sum(day.loss_m3 or 0.0 for day in known) / supply if supply else None
     label = name if name == zone else f"{name} · {zone}"
-    note = tr("{known} of {asked} gas days · mean {mean} % · band ± 2σ", known=len(known), asked=len(days), mean=percent(mean))
+    note = tr(
+        "{known} of {asked} gas days · mean {mean} % · band ± 2σ", known=len(known), asked=len(days), mean=percent(mean)
+    )
     return f'<span>{escape(label)}</span><span class="gg-dim">{escape(note)}</span>'
 
 
 def suspect_row(view: FindingView, rank: int, tr: Texts) -> dict[str, str]:
     """Return the list's row of a suspect."""
     done = view.status != "open"
-    status = f' · {escape(tr(words.STATUSES.get(view.status, view.status)))}' if done else ""
+    status = f" · {escape(tr(words.STATUSES.get(view.status, view.status)))}" if done else ""
     size = number(view.estimate_m3_per_day, 1)
     html = (
         f'<div class="gg-suspect"{" style=opacity:.55" if done else ""}><span class="rank">{rank}</span><div style="min-width:0">'
@@ -156,7 +160,12 @@ def facts(view: FindingView, tr: Texts, timezone: str) -> str:
     cells = (
         (tr(words.FINDINGS.get(view.kind, view.kind)), view.meter or view.zone),
         (tr("Certainty"), f"{view.score * 100:.0f} %"),
-        (tr("Size"), f"{number(view.estimate_m3_per_day, 1)} {tr('m³/day')}" if view.estimate_m3_per_day is not None else UNKNOWN),
+        (
+            tr("Size"),
+            f"{number(view.estimate_m3_per_day, 1)} {tr('m³/day')}"
+            if view.estimate_m3_per_day is not None
+            else UNKNOWN,
+        ),
         (tr("Began about"), full_time(view.onset, timezone)[:10]),
         (tr("Found"), full_time(view.detected_at, timezone)[:16]),
     )
@@ -168,7 +177,9 @@ def alternatives(evidence: Mapping[str, Any], tr: Texts) -> str:
     found = evidence.get("alternatives")
     if not isinstance(found, dict):
         return ""
-    shares = [(str(key), float(value)) for key, value in found.items() if isinstance(value, int | float) and 0 <= value <= 1]
+    shares = [
+        (str(key), float(value)) for key, value in found.items() if isinstance(value, int | float) and 0 <= value <= 1
+    ]
     if not shares:
         return ""
     shares.sort(key=lambda pair: -pair[1])

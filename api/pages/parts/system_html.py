@@ -28,8 +28,12 @@ def _card(role: RoleHealth, tr: Texts) -> str:
     elif role.ok:
         said = tr("well")
     else:
-        said = tr("not well, last heard {seconds} s ago", seconds=f"{role.age_s:.0f}")
-    detail = " · ".join(f"{key} {value}" for key, value in role.detail.items() if isinstance(value, str | int | float))
+        said = tr("not well")
+    told = [f"{key} {value}" for key, value in role.detail.items() if isinstance(value, str | int | float)]
+    told += [str(problem) for problem in role.detail.get("problems") or []]
+    if role.age_s is not None:
+        told.append(tr("heard {seconds} s ago", seconds=f"{role.age_s:.0f}"))
+    detail = " · ".join(told)
     kind = "" if role.ok else " bad"
     return (
         f'<div class="gg-card{kind}"><h3>{escape(tr(words.PROCESSES.get(role.role, role.role)))} <span class="gg-dim">{escape(role.role)}</span></h3>'
@@ -78,7 +82,9 @@ def _accounting(found: Any, tr: Texts) -> str:
     }
     head = "".join(f'<th class="num">{escape(words_.get(name, name))}</th>' for name in names)
     rows = "".join(
-        f"<tr><td>{escape(source)}</td>" + "".join(f'<td class="num">{_amount(entry.get(name))}</td>' for name in names) + "</tr>"
+        f"<tr><td>{escape(source)}</td>"
+        + "".join(f'<td class="num">{_amount(entry.get(name))}</td>' for name in names)
+        + "</tr>"
         for source, entry in counts.items()
     )
     return f'<table class="gg-table"><thead><tr><th>{escape(tr("Source"))}</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
@@ -94,7 +100,9 @@ def _streams(status: Mapping[str, Any], tr: Texts) -> str:
     if isinstance(spool, Mapping):
         waiting = int(spool.get("last_seq", 0)) - int(spool.get("loaded", 0))
         note = tr("{size} MB kept", size=number(spool.get("bytes", 0) / 1e6, 1))
-        ahead = tr("{count} groups on the way into the store", count=number(waiting)) if waiting else tr("all in the store")
+        ahead = (
+            tr("{count} groups on the way into the store", count=number(waiting)) if waiting else tr("all in the store")
+        )
         problems = "; ".join(str(problem) for problem in status.get("problems", []))
         rows.append(_stream(tr("Spool"), problems, tr("well"), tr("cannot write"), f"{note} · {ahead}"))
     for entry in status.get("outputs", []):
@@ -110,7 +118,9 @@ def _streams(status: Mapping[str, Any], tr: Texts) -> str:
 def _stream(name: str, problem: str, well: str, ill: str, note: str) -> str:
     state = f'<span class="gg-state{" bad" if problem else ""}">{escape(ill if problem else well)}</span>'
     shown = f"{note} · {problem[:200]}" if problem.strip() else note
-    return f'<tr><td>{escape(name)}</td><td>{state}</td><td class="dim" title="{escape(shown)}">{escape(shown)}</td></tr>'
+    return (
+        f'<tr><td>{escape(name)}</td><td>{state}</td><td class="dim" title="{escape(shown)}">{escape(shown)}</td></tr>'
+    )
 
 
 def _away(problem: str, tr: Texts) -> str:
@@ -119,7 +129,12 @@ def _away(problem: str, tr: Texts) -> str:
 
 
 def letters(
-    total: int, reasons: Sequence[tuple[str, str, int, int]], rows: Sequence[Any], tr: Texts, timezone: str, now: datetime
+    total: int,
+    reasons: Sequence[tuple[str, str, int, int]],
+    rows: Sequence[Any],
+    tr: Texts,
+    timezone: str,
+    now: datetime,
 ) -> str:
     """Return the dead letters: first why and how often, then the newest."""
     if not total:

@@ -53,7 +53,7 @@ TICKET_TYPES = {
     "check": mark("Check"),
 }
 EVENTS = {
-    "raised": mark("raised"),
+    "raised": mark("condition rose"),
     "returned": mark("condition over"),
     "announced": mark("announced"),
     "announced_again": mark("announced again"),
@@ -95,6 +95,9 @@ HYPOTHESES = {
     "bypass": mark("Bypass"),
     "share": mark("A share is not counted"),
     "deficit": mark("A fixed amount is not counted"),
+    "another meter": mark("Another meter"),
+    "a meter": mark("A meter"),
+    "nothing": mark("Nothing is wrong"),
 }
 STATUSES = {
     "open": mark("open"),

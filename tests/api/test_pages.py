@@ -1,0 +1,190 @@
+"""The pages in Chromium against a server of its own; every act goes through the real alarm desk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from alarms.acts import AlarmDesk
+from alarms.definitions import load_definitions
+from alarms.machine import ConditionRises
+from gateway.runtime.clock import ManualClock
+from gateway.store.state import State
+from tests.api.conftest import Served
+from tests.api.sample_state import PASSWORD, POLICY, START, sample_network
+from tests.services import chromium_arguments
+
+pytestmark = [pytest.mark.browser]
+SIZES = ((1366, 768), (1920, 1080))
+_meter = count(1)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=chromium_arguments())
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, served: Served) -> Iterator[Any]:
+    """Give a function that logs a user in and opens a page; a script error on it fails the test."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_as(user: str, path: str = "/", *, language: str = "en", theme: str = "dark", size: tuple[int, int] = SIZES[0]) -> Page:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        contexts.append(context)
+        for name, value in (("gasgate_language", language), ("gasgate_theme", theme)):
+            context.add_cookies([{"name": name, "value": value, "url": served.url}])
+        answer = context.request.post(f"{served.url}/api/v1/login", data={"name": user, "password": PASSWORD})
+        assert answer.ok
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: errors.append(request.url) if not _own(request.url, served.url) else None)
+        page.goto(served.url + path)
+        return page
+
+    yield open_as
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def _own(address: str, url: str) -> bool:
+    return address.startswith((url, url.replace("http", "ws"), "data:", "blob:"))
+
+
+def raise_alarm(served: Served) -> str:
+    """Let a home's gas sensor rise through the desk, as the alarm role does in another process."""
+    asset = f"M-{next(_meter):06}"
+    state = State.in_folder(served.folder)
+    clock = ManualClock(int((START + timedelta(hours=1)).timestamp() * 1e6))
+    desk = AlarmDesk(state, load_definitions(), sample_network(), clock, POLICY)
+    desk.apply(f"HOME_GAS_SENSOR@{asset}", ConditionRises(clock.now(), 64.0), "gasgate")
+    state.close()
+    return asset
+
+
+@pytest.mark.parametrize(("language", "wrong", "room"), [("zh", "用户名或密码错误", "调度台"), ("en", "Name or password is wrong", "Control room")])
+def test_login_in_both_languages(browser: Browser, served: Served, language: str, wrong: str, room: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{served.url}/loss")
+    if language == "en":
+        page.get_by_role("link", name="English").click()
+    page.locator("[name=name]").fill("operator")
+    page.locator("[name=password]").fill("not the password")
+    page.locator("form button").click()
+    expect(page.get_by_role("alert")).to_contain_text(wrong)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("form button").click()
+    page.wait_for_url(f"{served.url}/loss")
+    expect(page.get_by_role("link", name=room)).to_be_visible()
+    context.close()
+
+
+def test_a_new_alarm_appears_by_itself_and_is_acknowledged_by_key(visit: Any, served: Served) -> None:
+    page = visit("operator")
+    expect(page.locator(".gg-row").first).to_be_visible()
+    asset = raise_alarm(served)
+    row = page.locator(".gg-row", has_text=asset).first
+    row.wait_for(timeout=1500)
+    row.click()
+    expect(page.locator(".gg-detail h3")).to_have_text("Gas sensor of a home meter")
+    expect(page.locator(".gg-guide")).to_contain_text("windows open")
+    page.keyboard.press("a")
+    expect(row).to_contain_text("acknowledged")
+    expect(row).not_to_contain_text("unacknowledged")
+    expect(page.locator("[data-act=acknowledge]")).to_have_count(0)
+    expect(page.locator(".gg-journal")).to_contain_text("operator")
+
+
+def test_the_ticket_clock_counts_down(visit: Any, served: Served) -> None:
+    asset = raise_alarm(served)
+    page = visit("viewer", language="zh")
+    page.locator(".gg-row", has_text=asset).first.click()
+    clock = page.locator(".gg-steps .gg-clock").first
+    expect(clock).to_have_text(re.compile(r"^\d+:\d\d"))
+    before = clock.inner_text()
+    page.wait_for_timeout(500)
+    assert clock.inner_text() != before
+    expect(page.locator(".gg-steps")).to_contain_text("到场")
+    expect(page.locator("[data-act]")).to_have_count(0)
+
+
+def test_shelving_asks_for_a_reason(visit: Any) -> None:
+    page = visit("operator")
+    page.locator(".gg-row", has_text="No contact with a station").first.click()
+    expect(page.locator(".gg-detail h3")).to_have_text("No contact with a station")
+    page.keyboard.press("s")
+    page.locator("[data-minutes='15']").click()
+    expect(page.get_by_text("Say why.")).to_be_visible()
+    page.locator(".gg-dialog input").fill("modem exchanged")
+    page.locator("[data-minutes='15']").click()
+    expect(page.locator(".gg-detail .gg-chip").first).to_have_text("shelved")
+
+
+def test_loss_tree_course_and_evidence(visit: Any) -> None:
+    page = visit("engineer", "/loss")
+    tree = page.locator(".gg-table.tight tbody tr")
+    expect(tree).to_have_count(6)
+    expect(page.locator("tr[data-pick='R-003']")).to_contain_text("high")
+    expect(page.locator("tr[data-pick='D-1'] td").nth(1)).to_have_text("—")
+    page.locator("tr[data-pick='R-001']").click()
+    expect(page.locator(".gg-course-title")).to_contain_text("R-001")
+    page.locator("[data-fold='D-1']").click()
+    expect(tree).to_have_count(4)
+    page.locator("[data-period='week']").click()
+    expect(page.locator("tr[data-pick='R-003']")).to_contain_text("7/7")
+    expect(page.locator(".gg-facts")).to_contain_text("M-000241")
+    expect(page.locator(".gg-alternatives .first")).to_be_visible()
+    page.locator("[data-result='confirmed']").click()
+    expect(page.locator(".gg-row", has_text="M-000241")).to_contain_text("confirmed")
+
+
+def test_a_viewer_sees_evidence_but_no_verdict_buttons(visit: Any) -> None:
+    page = visit("viewer", "/loss", language="zh")
+    expect(page.locator(".gg-row", has_text="M-000017")).to_contain_text("死表")
+    expect(page.locator("[data-result]")).to_have_count(0)
+
+
+def test_the_system_page_names_what_is_down(visit: Any) -> None:
+    page = visit("admin", "/system")
+    expect(page.locator("tr", has_text="stations/S-02")).to_contain_text("does not answer")
+    expect(page.locator("tr", has_text="not JSON").first).to_contain_text("3")
+    expect(page.locator(".gg-card")).to_have_count(4)
+
+
+@pytest.mark.parametrize(("language", "theme", "size"), [("en", "dark", SIZES[0]), ("zh", "light", SIZES[1])])
+def test_no_page_scrolls_and_the_map_is_drawn(visit: Any, language: str, theme: str, size: tuple[int, int]) -> None:
+    for path in ("/", "/loss", "/system"):
+        page = visit("admin", path, language=language, theme=theme, size=size)
+        expect(page.locator(".gg-head [data-clock=time]")).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
+        page.wait_for_timeout(300)
+        over = "[document.documentElement.scrollWidth - innerWidth, document.documentElement.scrollHeight - innerHeight]"
+        assert page.evaluate(over) == [0, 0], path
+        for box in page.locator(".gg-scroll, .gg-list").all():
+            assert box.evaluate("e => e.scrollWidth <= e.clientWidth"), (path, box)
+        if path == "/":
+            expect(page.locator(".leaflet-canvas-pane, .leaflet-overlay-pane canvas").first).to_be_attached()
+            expect(page.locator(".gg-pin").first).to_be_visible()
+
+
+def test_live_changes_are_streamed(served: Served) -> None:
+    with httpx.Client(base_url=served.url, timeout=5.0) as client:
+        client.post("/api/v1/login", json={"name": "viewer", "password": PASSWORD}).raise_for_status()
+        with client.stream("GET", "/api/v1/live") as stream:
+            lines = stream.iter_lines()
+            assert next(lines).startswith(":")
+            asset = raise_alarm(served)
+            data = next(line for line in lines if line.startswith("data:"))
+    assert asset in data
