@@ -36,6 +36,8 @@ from gateway.store import alarm_rows, ticket_rows
 
 COMMIT_EVERY_S = 1.0
 """real seconds after which the cursor is committed although nothing happened"""
+MOST_AT_ONCE = 200
+"""events of one transaction, so that a flood leaves other writers their turn; the last one moves the cursor"""
 UNCONFIRMED_AFTER_S = 20.0
 """real seconds after which an emergency ticket without confirmation raises an alarm"""
 LEAK_SCORE = 0.9
@@ -201,8 +203,12 @@ class AlarmPipeline:
         if self._queue or due or active is not None:
             ready = self._with_rules(self._active() if active is None else active)
             if ready or due:
-                self._desk.commit(ready, cursor=self.seq, timers=self._running())
-                self._queue.clear()
+                self._queue = ready
+                while len(self._queue) > MOST_AT_ONCE:
+                    self._desk.commit(self._queue[:MOST_AT_ONCE])
+                    del self._queue[:MOST_AT_ONCE]
+                self._desk.commit(self._queue, cursor=self.seq, timers=self._running())
+                self._queue = []
                 self._committed_seq, self._committed_wall = self.seq, self._wall()
 
     def _running(self) -> list[alarm_rows.RunningTimer]:

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from gateway.model.alarm import Alarm, AlarmState, OutOfService, Priority, Shelf
 from gateway.model.reading import from_us, to_us
 from gateway.store import tables
-from gateway.store.state import upsert
 
 _MOMENTS = ("silenced_until", "source_at", "condition_at", "raised_at", "acked_at", "cleared_at")
 _PLAIN = (
@@ -32,6 +31,13 @@ _PLAIN = (
     "version",
 )
 _PAGE = 10_000
+
+# Statements of the hot path are built once: SQLAlchemy takes longer to build one than SQLite to run it.
+_LOAD = select(tables.alarm).where(tables.alarm.c.alarm_id == bindparam("key"))
+_UPDATE = tables.alarm.update().where(tables.alarm.c.alarm_id == bindparam("key"))
+_INSERT = tables.alarm.insert()
+_NEWEST_HASH = select(tables.journal.c.hash).order_by(tables.journal.c.seq.desc()).limit(1)
+_APPEND = tables.journal.insert()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def alarm_from(facts: Mapping[Any, Any]) -> Alarm:
 
 def load(connection: Connection, alarm_id: str) -> Alarm | None:
     """Return the facts of one alarm, None if it never rose."""
-    row = connection.execute(select(tables.alarm).where(tables.alarm.c.alarm_id == alarm_id)).mappings().first()
+    row = connection.execute(_LOAD, {"key": alarm_id}).mappings().first()
     return None if row is None else alarm_from(row)
 
 
@@ -120,8 +126,9 @@ def load_of(connection: Connection, definitions: Sequence[str]) -> list[Alarm]:
 
 def save(connection: Connection, alarm: Alarm) -> None:
     """Store the facts of one alarm and its derived letter."""
-    facts = facts_of(alarm)
-    upsert(connection, tables.alarm, {"alarm_id": alarm.alarm_id}, {**facts, "state": alarm.state.value})
+    values = {**facts_of(alarm), "state": alarm.state.value}
+    if connection.execute(_UPDATE, {**values, "key": alarm.alarm_id}).rowcount == 0:
+        connection.execute(_INSERT, {**values, "alarm_id": alarm.alarm_id})
 
 
 def list_active(
@@ -135,10 +142,8 @@ def list_active(
     """Return alarms that are not in state A, or those in `states`: worst priority first, then newest first."""
     column = tables.alarm.c
     query = select(tables.alarm).order_by(column.priority, column.condition_at.desc(), column.alarm_id)
-    if states is None:
-        query = query.where(column.state != AlarmState.NORMAL.value)
-    else:
-        query = query.where(column.state.in_([state.value for state in states]))
+    wanted = [state for state in AlarmState if state is not AlarmState.NORMAL] if states is None else states
+    query = query.where(column.state.in_([state.value for state in wanted]))
     if assets is not None:
         query = query.where(column.asset.in_(assets))
     return [alarm_from(row) for row in connection.execute(query.limit(limit).offset(offset)).mappings()]
@@ -179,9 +184,8 @@ def append_journal(
         "actor": actor,
         "reason": reason,
     }
-    newest = select(tables.journal.c.hash).order_by(tables.journal.c.seq.desc()).limit(1)
-    previous = connection.execute(newest).scalar() or ""
-    made = connection.execute(tables.journal.insert().values(**values, hash=_chained(values, previous)))
+    previous = connection.execute(_NEWEST_HASH).scalar() or ""
+    made = connection.execute(_APPEND, {**values, "hash": _chained(values, previous)})
     assert made.inserted_primary_key is not None
     return int(made.inserted_primary_key[0])
 

@@ -117,7 +117,7 @@ ticket = Table(
     Column("asset", String(120), nullable=False),
     Column("join_group", String(40), nullable=False),
     Column("scope", String(120), nullable=False),
-    Column("state", String(20), nullable=False),
+    Column("state", String(20), nullable=False, index=True),
     Column("raised_at", BigInteger, nullable=False, index=True),
     Column("depart_by", BigInteger),
     Column("arrive_by", BigInteger),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, exists, func, not_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, func, not_, select, update
 
 from gateway.model.reading import from_us, to_us
 from gateway.model.ticket import Command, DeliveryState, Ticket, TicketClass, TicketState
@@ -15,6 +15,7 @@ from gateway.store import tables
 
 ENDED = (TicketState.COMPLETED, TicketState.CANCELLED, TicketState.CALLED_BACK, TicketState.RECHECKED)
 WAITING = (DeliveryState.PENDING, DeliveryState.UNKNOWN, DeliveryState.RETRY)
+_UNCONFIRMED = [state.value for state in DeliveryState if state is not DeliveryState.CONFIRMED]
 _MOMENTS = ("raised_at", "depart_by", "arrive_by", "dispatched_at", "departed_at", "arrived_at", "completed_at")
 _TEXTS = (
     "ticket_no",
@@ -29,6 +30,13 @@ _TEXTS = (
     "external_url",
     "external_version",
 )
+
+# Statements of the hot path are built once: SQLAlchemy takes longer to build one than SQLite to run it.
+_LINK = tables.ticket_alarm.c
+_TICKET_OF = select(_LINK.ticket_no).where(
+    _LINK.alarm_id == bindparam("key"), _LINK.occurrence_no == bindparam("number")
+)
+_NEWEST_COMMAND = select(func.max(tables.outbox.c.command_no)).where(tables.outbox.c.ticket_no == bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class TimelineEntry:
 
 def insert_ticket(connection: Connection, ticket: Ticket) -> None:
     """Store a new ticket; alarms of the same join group, if it has one, may join it."""
-    connection.execute(tables.ticket.insert().values(**_values(ticket), joinable=bool(ticket.join_group)))
+    connection.execute(tables.ticket.insert(), {**_values(ticket), "joinable": bool(ticket.join_group)})
 
 
 def update_ticket(connection: Connection, ticket: Ticket) -> None:
@@ -120,7 +128,7 @@ def find_by_key(connection: Connection, dedup_key: str) -> Ticket | None:
 def list_open(connection: Connection, *, limit: int = 500) -> list[Ticket]:
     """Return tickets that have not ended: emergencies first, then the oldest first."""
     column = tables.ticket.c
-    query = _with_delivery().where(column.state.not_in([state.value for state in ENDED]))
+    query = _with_delivery().where(column.state.in_([state.value for state in TicketState if state not in ENDED]))
     tickets = [_ticket(row) for row in connection.execute(query.order_by(column.raised_at).limit(limit)).mappings()]
     order = tuple(TicketClass)
     return sorted(tickets, key=lambda ticket: (order.index(ticket.ticket_class), ticket.raised_at))
@@ -149,9 +157,7 @@ def link_alarm(connection: Connection, alarm_id: str, occurrence_no: int, ticket
 
 def ticket_of(connection: Connection, alarm_id: str, occurrence_no: int) -> Ticket | None:
     """Return the ticket of an occurrence, own or joined."""
-    link = tables.ticket_alarm.c
-    query = select(link.ticket_no).where(link.alarm_id == alarm_id, link.occurrence_no == occurrence_no)
-    number = connection.execute(query).scalar()
+    number = connection.execute(_TICKET_OF, {"key": alarm_id, "number": occurrence_no}).scalar()
     return None if number is None else find_ticket(connection, str(number))
 
 
@@ -219,28 +225,26 @@ def timeline(connection: Connection, ticket_no: str) -> list[TimelineEntry]:
 
 def insert_command(connection: Connection, command: Command, *, sink: str, wall_now_s: float) -> None:
     """Put a command into the outbox, in the transaction that made it necessary."""
-    connection.execute(
-        tables.outbox.insert().values(
-            ticket_no=command.ticket_no,
-            command=command.command,
-            command_no=command.command_no,
-            sink=sink,
-            state=DeliveryState.PENDING.value,
-            webhook_id=command.webhook_id,
-            body=dict(command.body),
-            attempts=0,
-            created_at=to_us(command.created_at),
-            wall_created_at=wall_now_s,
-            next_at=wall_now_s,
-            last_error="",
-        )
-    )
+    values = {
+        "ticket_no": command.ticket_no,
+        "command": command.command,
+        "command_no": command.command_no,
+        "sink": sink,
+        "state": DeliveryState.PENDING.value,
+        "webhook_id": command.webhook_id,
+        "body": dict(command.body),
+        "attempts": 0,
+        "created_at": to_us(command.created_at),
+        "wall_created_at": wall_now_s,
+        "next_at": wall_now_s,
+        "last_error": "",
+    }
+    connection.execute(tables.outbox.insert(), values)
 
 
 def next_command_no(connection: Connection, ticket_no: str) -> int:
     """Return the number that the next command of a ticket gets, from 1."""
-    column = tables.outbox.c
-    newest = connection.execute(select(func.max(column.command_no)).where(column.ticket_no == ticket_no)).scalar()
+    newest = connection.execute(_NEWEST_COMMAND, {"key": ticket_no}).scalar()
     return int(newest or 0) + 1
 
 
@@ -356,7 +360,7 @@ def list_unconfirmed(connection: Connection, ticket_class: TicketClass, *, wall_
     column = tables.outbox.c
     query = (
         _outbox()
-        .where(column.command == "open", column.state != DeliveryState.CONFIRMED.value)
+        .where(column.command == "open", column.state.in_(_UNCONFIRMED))
         .where(column.wall_created_at <= wall_before_s, tables.ticket.c.ticket_class == ticket_class.value)
     )
     return [_outbox_row(row) for row in connection.execute(query).mappings()]

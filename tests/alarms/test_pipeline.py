@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from alarms.acts import AlarmDesk
 from alarms.machine import Acknowledge, Shelve
 from alarms.pipeline import AlarmPipeline
+from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, AlarmState
 from gateway.model.finding import Finding, FindingStatus
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, quality, to_us
@@ -33,7 +34,10 @@ class Names:
         return np.array([self.known.index(point) for point in points], dtype=np.uint32)
 
     def names(self, indices: NDArray[np.uint32]) -> list[PointId]:
-        return [self.known[index] for index in indices.tolist()]
+        try:
+            return [self.known[index] for index in indices.tolist()]
+        except IndexError as error:
+            raise KeyError(str(error)) from error
 
 
 class Plant:
@@ -433,3 +437,46 @@ def test_own_alarms_rise_and_fall_once(plant: Plant) -> None:
     with plant.desk.state.read() as connection:
         events = [entry.event for entry in alarm_rows.journal(connection, "EVAL_LAG@gasgate")]
     assert events == ["raised", "announced", "returned"]
+
+
+def test_a_flood_is_kept_whole_and_worst_first(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alarms.pipeline.MOST_AT_ONCE", 2)
+    stations = ("REG-001", "REG-002", "REG-003", "S-01")
+    plant.feed(*((f"{station}/gas_lel_pct", 28.0) for station in stations))
+    with plant.desk.state.read() as connection:
+        entries = alarm_rows.journal_after(connection, 0)
+        announced = [entry.alarm_id for entry in entries if entry.event == "announced"]
+        assert len(ticket_rows.list_open(connection)) == 4
+    assert announced == [f"{name}@{station}" for name in ("GAS_CONC_HIHI", "GAS_CONC_HI") for station in stations]
+    assert plant.desk.state.cursor("alarm") == plant.pipeline.seq
+
+
+def test_edges_outlive_a_state_database_that_is_away(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = plant.desk.commit
+
+    def away(*_: object, **__: object) -> list[Alarm]:
+        raise TransientError("locked")
+
+    monkeypatch.setattr(plant.desk, "commit", away)
+    with pytest.raises(TransientError):
+        plant.feed(("REG-001/gas_lel_pct", 28.0))
+    monkeypatch.setattr(plant.desk, "commit", commit)
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "never"
+    plant.tick()
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "B"
+
+
+def test_a_point_without_name_and_a_definition_that_is_gone_stop_nothing(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    plant.feed(("REG-002/gas_lel_pct", 28.0))
+    plant.desk.definitions = {
+        name: one for name, one in plant.desk.definitions.items() if name not in ("GAS_CONC_HI", "DEPART_OVERDUE")
+    }
+    plant.restart()
+    now = plant.clock.now_us()
+    plant.pipeline.process(SpoolRecord(9, ReadingBatch.build([900, 901], [now, now], now, [28.0, 1.0])))
+    plant.after(600)
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    plant.tick()
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "B"
+    assert plant.state("DEPART_OVERDUE@T-20260115-000001") == "never"
