@@ -13,6 +13,7 @@ from typing import Any
 from alarms.analysis.city import AccountChange, CityModel, SiteFigures
 from alarms.findings import update
 from alarms.passes import CityData, Exchange, daily_pass, make_series
+from alarms.work_items import abnormal
 from gateway.dataset import Dataset, read_dataset
 from gateway.model.finding import Finding, FindingStatus, LossRow
 from gateway.model.reading import ReadingBatch, to_us
@@ -62,9 +63,7 @@ def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> tup
         for finding in (*changes.raised, *changes.updated, *changes.ended):
             known[finding.kind, finding.subject, finding.episode_no] = finding
         told += [*changes.raised, *(replace(finding, detected_at=now) for finding in changes.updated)]
-        for detection in result.detections:
-            abnormal = (name for name, verdict in zip(detection.assets, detection.verdict, strict=True) if verdict == 1)
-            seen.update(dict.fromkeys(((detection.condition, name) for name in abnormal), now))
+        seen.update(dict.fromkeys(abnormal(result.detections), now))
         if report is not None:
             report(done, len(moments))
     return told, sorted(loss.values(), key=lambda row: (row.gas_day, row.zone))

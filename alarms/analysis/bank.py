@@ -51,7 +51,7 @@ class BankConfig:
     least_days: int = 10
     """assessable days before the first day of anything"""
     baseline_days: int = 28
-    rate_floor: float = 0.002
+    rate_floor: float = 0.001
     """least day-to-day noise of a loss rate"""
     accept: float = 0.5
     """probability from which a hypothesis is taken for true"""
