@@ -37,7 +37,7 @@ async def build(request: Request) -> RedirectResponse | None:
     page = await open_page(request)
     if isinstance(page, RedirectResponse):
         return page
-    draw_frame(page, "/", page.tr("Control room"))
+    draw_frame(page, page.tr("Control room"))
     room = ControlRoom(page)
     room.draw()
     stop = page.board.listen(room.changed)
@@ -257,7 +257,8 @@ class ControlRoom:
         onset = view.alarm.source_at or view.alarm.condition_at
         label = f"{found.point} · {found.unit}" if found.unit else found.point
         self.trend_title.set(
-            f"<span>{escape(page.tr('Trend'))} · {escape(label)}</span><span>{charts.zone_label(page.timezone, page.now())}</span>"
+            f"<span>{escape(page.tr('Trend'))} · {escape(label)}</span><span>"
+            f"{charts.zone_label(page.timezone, page.now())}</span>"
         )
         options = charts.trend(
             found, page.palette, page.tr, timezone=page.timezone, onset=onset, limit=limit_of(page.parts, view)
@@ -292,14 +293,16 @@ class ControlRoom:
     def _open_shelf(self, view: AlarmView) -> None:
         tr = self.page.tr
         choices = "".join(
-            f'<button type="button" class="gg-button" data-minutes="{int(span.total_seconds() // 60)}">{_span(span, tr)}</button>'
+            f'<button type="button" class="gg-button" data-minutes="{int(span.total_seconds() // 60)}">'
+            f"{_span(span, tr)}</button>"
             for span in acts.shelf_choices(view)
         )
         self.shelf_form.set(
             f"<h2>{escape(tr('Shelve: {title}', title=tr(view.definition.title)))}</h2>"
             f'<p class="gg-dim" style="margin:4px 0 16px">{escape(html.place(view))}</p>'
             f'<label class="gg-field">{escape(tr("Reason"))}<input maxlength="200" autofocus></label>'
-            f'<p class="gg-dim" style="margin:16px 0 8px">{escape(tr("It comes back by itself after"))}</p><div class="gg-choices">{choices}</div>'
+            f'<p class="gg-dim" style="margin:16px 0 8px">{escape(tr("It comes back by itself after"))}</p><div '
+            f'class="gg-choices">{choices}</div>'
         )
         self.shelf.open()
 

@@ -29,12 +29,15 @@ LANGUAGE_COOKIE = "gasgate_language"
 THEME_COOKIE = "gasgate_theme"
 STATIC = Path(__file__).parents[1] / "static"
 _SUN = (
-    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" aria-hidden="true">'
-    '<circle cx="12" cy="12" r="4.500"/><path d="M12 2v2.500M12 19.500V22M2 12h2.500M19.500 12H22M5 5l1.800 1.800M17.200 17.200 19 19M19 5l-1.800 '
+    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" '
+    'aria-hidden="true">'
+    '<circle cx="12" cy="12" r="4.500"/><path d="M12 2v2.500M12 19.500V22M2 12h2.500M19.500 12H22M5 5l1.800 '
+    "1.800M17.200 17.200 19 19M19 5l-1.800 "
     '1.800M6.800 17.200 5 19"/></svg>'
 )
 _OUT = (
-    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" stroke-linejoin="round" '
+    '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" '
+    'stroke-linejoin="round" '
     'aria-hidden="true"><path d="M14 4h5v16h-5M4 12h11M11 8l4 4-4 4"/></svg>'
 )
 
@@ -95,7 +98,7 @@ def static(name: str) -> str:
     return f"/static/{name}?v={(STATIC / name).stat().st_mtime_ns:x}"
 
 
-def draw_frame(page: Page, current: str, title: str) -> None:
+def draw_frame(page: Page, title: str) -> None:
     """Put the head, the banner of a lost connection and the theme into the page."""
     tr = page.tr
     ui.page_title(f"{title} · {page.parts.site.name} · gasgate")
@@ -128,12 +131,16 @@ def header_html(page: Page, current: str) -> str:
     return (
         f'<a class="gg-brand" href="/">{FLAME}gasgate<span>{escape(page.parts.site.name)}</span></a>'
         f'<nav class="gg-nav" aria-label="{escape(tr("Pages"))}">{links}</nav><div class="gg-space"></div>'
-        f'<div class="gg-head-right">{simulated}<div class="gg-time"><span data-clock="date"></span><b data-clock="time"></b>'
+        f'<div class="gg-head-right">{simulated}<div class="gg-time"><span data-clock="date"></span><b '
+        'data-clock="time"></b>'
         f"<span>{charts.zone_label(page.timezone, page.now())}</span></div>"
         f'<div class="gg-user"><b>{escape(page.user.name)}</b> {role}</div><div>'
-        f'<button class="gg-icon" onclick="gasgate.language({escape(json.dumps(other))})" data-language="{other}">{LANGUAGES[other]}</button>'
-        f'<button class="gg-icon" onclick="gasgate.theme()" aria-label="{escape(tr("Light or dark"))}" title="{escape(tr("Light or dark"))}">{_SUN}</button>'
-        f'<button class="gg-icon" onclick="gasgate.logout()" aria-label="{escape(tr("Log out"))}" title="{escape(tr("Log out"))}">{_OUT}</button></div></div>'
+        f'<button class="gg-icon" onclick="gasgate.language({escape(json.dumps(other))})" '
+        f'data-language="{other}">{LANGUAGES[other]}</button>'
+        f'<button class="gg-icon" onclick="gasgate.theme()" aria-label="{escape(tr("Light or dark"))}" '
+        f'title="{escape(tr("Light or dark"))}">{_SUN}</button>'
+        f'<button class="gg-icon" onclick="gasgate.logout()" aria-label="{escape(tr("Log out"))}" '
+        f'title="{escape(tr("Log out"))}">{_OUT}</button></div></div>'
     )
 
 

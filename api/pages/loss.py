@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
-from html import escape
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
@@ -30,7 +29,7 @@ async def build(request: Request) -> RedirectResponse | None:
     page = await open_page(request)
     if isinstance(page, RedirectResponse):
         return page
-    draw_frame(page, "/loss", page.tr("Loss"))
+    draw_frame(page, page.tr("Loss"))
     desk = LossPage(page)
     desk.draw()
     await desk.load()
@@ -55,7 +54,7 @@ class LossPage:
 
     def draw(self) -> None:
         """Lay the page out."""
-        page, tr = self.page, self.page.tr
+        page = self.page
         with ui.element("div").classes("gg"):
             ui.html(header_html(page, "/loss"), sanitize=False, tag="header").classes("gg-head")
             with ui.element("main").classes("gg-loss"):

@@ -26,7 +26,7 @@ async def build(request: Request) -> RedirectResponse | None:
     page = await open_page(request)
     if isinstance(page, RedirectResponse):
         return page
-    draw_frame(page, "/system", page.tr("System"))
+    draw_frame(page, page.tr("System"))
     view = SystemPage(page)
     view.draw()
     await view.refresh()
@@ -87,4 +87,6 @@ class SystemPage:
             if page.can(Act.DEAD_LETTER_READ):
                 rows = view_rows.dead_letter_rows(connection, None, _LETTERS)
             trail = user_rows.list_audit(connection, None, _LETTERS) if page.can(Act.AUDIT_READ) else []
-        return system_html.letters(total, reasons, rows, tr, zone, now), system_html.audit(trail, tr, zone, now)
+        return system_html.letters(total, reasons, rows, tr=tr, timezone=zone, now=now), system_html.audit(
+            trail, tr, zone, now
+        )

@@ -83,7 +83,7 @@ def inspection(
 
 
 @router.get("/points/{asset}/{quantity}/history")
-async def history(
+async def history(  # noqa: PLR0917 - one parameter of the query each
     asset: str,
     quantity: str,
     _user: Reader,

@@ -229,7 +229,9 @@ def fill(state: State, network: Network, now: datetime) -> None:
     with state.write() as connection:
         for name, role in USERS.items():
             language = "en" if name == "engineer" else "zh"
-            user_rows.save_user(connection, user_rows.UserRow(name, CHEAP_HASH, role, language, disabled=False), to_us(now))
+            user_rows.save_user(
+                connection, user_rows.UserRow(name, CHEAP_HASH, role, language, disabled=False), to_us(now)
+            )
     _alarms(state, network, now)
     _tickets(state)
     _loss(state, network)

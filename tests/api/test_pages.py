@@ -40,7 +40,9 @@ def visit(browser: Browser, served: Served) -> Iterator[Any]:
     contexts = []
     errors: list[str] = []
 
-    def open_as(user: str, path: str = "/", *, language: str = "en", theme: str = "dark", size: tuple[int, int] = SIZES[0]) -> Page:
+    def open_as(
+        user: str, path: str = "/", *, language: str = "en", theme: str = "dark", size: tuple[int, int] = SIZES[0]
+    ) -> Page:
         context = browser.new_context(viewport={"width": size[0], "height": size[1]})
         contexts.append(context)
         for name, value in (("gasgate_language", language), ("gasgate_theme", theme)):
@@ -74,7 +76,10 @@ def raise_alarm(served: Served) -> str:
     return asset
 
 
-@pytest.mark.parametrize(("language", "wrong", "room"), [("zh", "用户名或密码错误", "调度台"), ("en", "Name or password is wrong", "Control room")])
+@pytest.mark.parametrize(
+    ("language", "wrong", "room"),
+    [("zh", "用户名或密码错误", "调度台"), ("en", "Name or password is wrong", "Control room")],
+)
 def test_login_in_both_languages(browser: Browser, served: Served, language: str, wrong: str, room: str) -> None:
     context = browser.new_context()
     page = context.new_page()
@@ -170,7 +175,9 @@ def test_no_page_scrolls_and_the_map_is_drawn(visit: Any, language: str, theme: 
         page = visit("admin", path, language=language, theme=theme, size=size)
         expect(page.locator(".gg-head [data-clock=time]")).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
         page.wait_for_timeout(300)
-        over = "[document.documentElement.scrollWidth - innerWidth, document.documentElement.scrollHeight - innerHeight]"
+        over = (
+            "[document.documentElement.scrollWidth - innerWidth, document.documentElement.scrollHeight - innerHeight]"
+        )
         assert page.evaluate(over) == [0, 0], path
         for box in page.locator(".gg-scroll, .gg-list").all():
             assert box.evaluate("e => e.scrollWidth <= e.clientWidth"), (path, box)

@@ -233,7 +233,9 @@ async def test_signed_events_move_a_ticket_and_unsigned_ones_do_not(rest: Api, p
         "content-type": "application/cloudevents+json; charset=utf-8",
     }
     async with rest.nobody() as client:
-        bad = await client.post("/api/v1/ticket-events", content=body, headers={**headers, "webhook-signature": "v1,AAAA"})
+        bad = await client.post(
+            "/api/v1/ticket-events", content=body, headers={**headers, "webhook-signature": "v1,AAAA"}
+        )
         assert bad.status_code == 401
         good = await client.post("/api/v1/ticket-events", content=body, headers=headers)
         assert good.status_code == 204, good.text
@@ -322,16 +324,50 @@ async def test_a_large_body_is_refused(rest: Api) -> None:
 @pytest.mark.slow
 async def test_malformed_requests_never_break_the_server(rest: Api) -> None:
     dice = random.Random(11)
-    pieces = ["", "\x00", "\ud800".encode("utf-8", "surrogatepass").decode("latin1"), "9" * 400, "'; --", "{", "[[", "null", "NaN", "é" * 50, "%", "@", "../..", "-1"]
-    bodies = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"occurrence_no": 1e400}', b'{"name": "\\ud800", "password": "\\ud800"}', b'{"minutes": NaN}', b'{"a":' * 3000]
+    pieces = [
+        "",
+        "\x00",
+        "\ud800".encode("utf-8", "surrogatepass").decode("latin1"),
+        "9" * 400,
+        "'; --",
+        "{",
+        "[[",
+        "null",
+        "NaN",
+        "é" * 50,
+        "%",
+        "@",
+        "../..",
+        "-1",
+    ]
+    bodies = [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"occurrence_no": 1e400}',
+        b'{"name": "\\ud800", "password": "\\ud800"}',
+        b'{"minutes": NaN}',
+        b'{"a":' * 3000,
+    ]
     async with rest.as_user("admin") as client:
         begun = time.monotonic()
         for number in range(2000):
             method, path, _act, _body = dice.choice(CALLS)
             parts = path.partition("?")[0].split("/")
-            parts[dice.randrange(3, len(parts))] = quote(dice.choice(pieces), safe="", encoding="latin1", errors="replace")
-            query = f"?{dice.choice(['limit', 'before', 'start', 'day', 'status', 'most'])}={dice.choice(['', '9' * 30, 'x', '%00', '%ff', '-1'])}"
-            headers = {"content-type": dice.choice(["application/json", "text/plain", "", "application/json; charset=nonsense"])}
+            parts[dice.randrange(3, len(parts))] = quote(
+                dice.choice(pieces), safe="", encoding="latin1", errors="replace"
+            )
+            query = (
+                f"?{dice.choice(['limit', 'before', 'start', 'day', 'status', 'most'])}"
+                f"={dice.choice(['', '9' * 30, 'x', '%00', '%ff', '-1'])}"
+            )
+            headers = {
+                "content-type": dice.choice(
+                    ["application/json", "text/plain", "", "application/json; charset=nonsense"]
+                )
+            }
             if "logout" in path or "live" in "/".join(parts):
                 continue
             answer = await client.request(method, "/".join(parts) + query, content=dice.choice(bodies), headers=headers)

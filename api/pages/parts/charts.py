@@ -141,8 +141,8 @@ def trend(
     axis = _value_axis(palette, series.unit, scale=True)
     known = [value for value in series.values if value is not None]
     if limit is not None and known:
-        axis |= {"min": round(min(0.0 if min(known) >= 0 and limit > 5 else min(*known, limit), min(known)), 2)}
-        axis |= {"max": round(max(max(known), limit) * 1.08, 2)}
+        lowest = 0.0 if min(known) >= 0 and limit > 5 else limit
+        axis |= {"min": round(min(*known, lowest), 2), "max": round(max(*known, limit) * 1.08, 2)}
     data = [[at + shift, value] for at, value in zip(series.times_ms, series.values, strict=True)]
     return {
         **_base(palette),

@@ -24,8 +24,10 @@ _SHAPES = {
 }
 FLAME = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" '
-    'stroke-linejoin="round" aria-hidden="true"><path d="M12 3c.6 3.400 5 5.600 5 10.200A5 5 0 0 1 12 18.500a5 5 0 0 1-5-5.300'
-    'C7 10.600 8.700 9.600 9.400 7.600c1 .7 1.500 1.700 1.600 2.900C12 9 12.300 6 12 3z"/><path d="M4 21.500h16"/></svg>'
+    'stroke-linejoin="round" aria-hidden="true"><path d="M12 3c.6 3.400 5 5.600 5 10.200A5 5 0 0 1 12 18.500a5 5 '
+    "0 0 1-5-5.300"
+    'C7 10.600 8.700 9.600 9.400 7.600c1 .7 1.500 1.700 1.600 2.900C12 9 12.300 6 12 3z"/><path d="M4 '
+    '21.500h16"/></svg>'
 )
 CHECK = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.500" aria-hidden="true">'
@@ -53,7 +55,10 @@ def priority_mark(alarm: Alarm, *, blink: bool = True) -> str:
 def glyph(level: int, classes: str) -> str:
     """Return the shape of a priority with its number."""
     y = 15 if level == 2 else 12.5
-    return f'<svg class="{classes}" viewBox="0 0 24 24" role="img" aria-label="P{level}">{_SHAPES[level]}<text x="12" y="{y}">{level}</text></svg>'
+    return (
+        f'<svg class="{classes}" viewBox="0 0 24 24" role="img" aria-label="P{level}">{_SHAPES[level]}<text '
+        f'x="12" y="{y}">{level}</text></svg>'
+    )
 
 
 def empty(text: str) -> str:
@@ -76,7 +81,8 @@ def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime) -> dict[
     classes = "gg-alarm" + (" covered" if alarm.hidden else "") + ("" if view.unacknowledged else " seen")
     state = words.state(view.letter, tr)
     html = (
-        f'<div class="{classes}">{priority_mark(alarm)}<div style="min-width:0"><div class="what">{escape(tr(view.definition.title))}</div>'
+        f'<div class="{classes}">{priority_mark(alarm)}<div style="min-width:0"><div class="what">'
+        f"{escape(tr(view.definition.title))}</div>"
         f'<div class="where">{escape(place(view))}</div></div>'
         f'<div class="when"><b>{clock_time(raised, timezone, now)}</b>{escape(state)}</div></div>'
     )
@@ -98,18 +104,25 @@ def ticket_row(view: TicketView, tr: Texts, key: tuple[float, ...]) -> dict[str,
 def _clock_box(view: TicketView, tr: Texts, delivery: str) -> str:
     counting = view.clock()
     if counting is None:
-        return f'<div class="clockbox"><span>{escape(words.ticket_state(view.state, tr))}</span><small>{delivery}</small></div>'
+        return (
+            f'<div class="clockbox"><span>{escape(words.ticket_state(view.state, tr))}</span><small>'
+            f"{delivery}</small></div>"
+        )
     name, due = counting
     label, late = words.clock_label(name, tr)
     return (
         f'<div class="clockbox">{clock(due, (due - view.raised_at).total_seconds(), late)}'
-        f'<small><span data-label="{escape(label)}">{escape(label)}</span>{" · " + delivery if delivery else ""}</small></div>'
+        f'<small><span data-label="{escape(label)}">{escape(label)}</span>'
+        f"{' · ' + delivery if delivery else ''}</small></div>"
     )
 
 
 def clock(due: datetime, limit_s: float, late_label: str = "") -> str:
     """Return a clock that counts down in the browser, amber in its second half, red when it is over."""
-    return f'<span class="gg-clock" data-due="{ms(due)}" data-limit="{limit_s:.0f}" data-late-label="{escape(late_label)}">{UNKNOWN}</span>'
+    return (
+        f'<span class="gg-clock" data-due="{ms(due)}" data-limit="{limit_s:.0f}" '
+        f'data-late-label="{escape(late_label)}">{UNKNOWN}</span>'
+    )
 
 
 def delivery_chip(view: TicketView, tr: Texts) -> str:
@@ -126,11 +139,15 @@ def delivery_chip(view: TicketView, tr: Texts) -> str:
 def strip(figures: Summary, tr: Texts) -> str:
     """Return the strip of key figures."""
     counts = "".join(
-        f'<span class="gg-count{"" if count else " zero"}">{glyph(level, f"gg-prio p{level} full")}<b>{count}</b></span>'
+        f'<span class="gg-count{"" if count else " zero"}">{glyph(level, f"gg-prio p{level} full")}<b>{count}</b>'
+        "</span>"
         for level, count in figures.unacknowledged.items()
     )
     cells = [
-        f'<div class="gg-figure"><small>{escape(tr("Unacknowledged by priority"))}</small><div class="gg-counts">{counts}</div></div>'
+        (
+            f'<div class="gg-figure"><small>{escape(tr("Unacknowledged by priority"))}</small><div class="gg-counts">'
+            f"{counts}</div></div>"
+        )
     ]
     note = escape(tr("{count} not confirmed", count=figures.undelivered)) if figures.undelivered else ""
     cells.append(
@@ -146,7 +163,10 @@ def strip(figures: Summary, tr: Texts) -> str:
     else:
         name, due, number_ = figures.worst
         label, late = words.clock_label(name, tr)
-        shown = f'<span class="gg-clock" style="font-size:22px;line-height:28px" data-due="{ms(due)}" data-limit="0" data-late-label="{escape(late)}"></span>'
+        shown = (
+            f'<span class="gg-clock" style="font-size:22px;line-height:28px" data-due="{ms(due)}" '
+            f'data-limit="0" data-late-label="{escape(late)}"></span>'
+        )
         cells.append(
             f'<div class="gg-figure"><small>{escape(tr("Worst clock"))} · {escape(number_)}</small><div>{shown}'
             f'<i data-label="{escape(label)}">{escape(label)}</i></div></div>'

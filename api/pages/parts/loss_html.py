@@ -36,7 +36,8 @@ def no_suspects(tr: Texts) -> str:
 def tools(tr: Texts, period: Period, day: date, known: tuple[date, date] | None, first: date) -> str:
     """Return the period picker."""
     buttons = "".join(
-        f'<button type="button" data-period="{key}" aria-pressed="{str(key is period).lower()}">{escape(tr(name))}</button>'
+        f'<button type="button" data-period="{key}" aria-pressed="{str(key is period).lower()}">'
+        f"{escape(tr(name))}</button>"
         for key, name in PERIODS.items()
     )
     bounds = f'min="{known[0]}" max="{known[1]}"' if known else ""
@@ -45,9 +46,11 @@ def tools(tr: Texts, period: Period, day: date, known: tuple[date, date] | None,
     shown = f'<span class="gg-dim">{first} – {day}</span>' if first != day else ""
     return (
         f'<div class="gg-seg">{buttons}</div>'
-        f'<button type="button" class="gg-icon" data-move="-1" {back} aria-label="{escape(tr("Day before"))}">‹</button>'
+        f'<button type="button" class="gg-icon" data-move="-1" {back} aria-label="{escape(tr("Day before"))}">'
+        "‹</button>"
         f'<input class="gg-input" type="date" value="{day}" {bounds} aria-label="{escape(tr("Gas day"))}">'
-        f'<button type="button" class="gg-icon" data-move="1" {ahead} aria-label="{escape(tr("Day after"))}">›</button>{shown}'
+        f'<button type="button" class="gg-icon" data-move="1" {ahead} aria-label="{escape(tr("Day after"))}">'
+        f"›</button>{shown}"
     )
 
 
@@ -68,8 +71,10 @@ def tree(lines: Sequence[LossLine], tr: Texts, chosen: str, folded: set[str]) ->
     days = f'<th class="num">{escape(tr("Days"))}</th>' if many else ""
     head = (
         f"<tr><th>{escape(tr('Zone'))}</th>"
-        f'<th class="num">{escape(tr("Supply"))} <small>m³</small></th><th class="num">{escape(tr("Metered"))} <small>m³</small></th>'
-        f'<th class="num">{escape(tr("Loss"))} <small>m³</small></th><th class="num">{escape(tr("Loss rate"))} <small>%</small></th>'
+        f'<th class="num">{escape(tr("Supply"))} <small>m³</small></th><th class="num">{escape(tr("Metered"))} '
+        "<small>m³</small></th>"
+        f'<th class="num">{escape(tr("Loss"))} <small>m³</small></th><th class="num">{escape(tr("Loss rate"))} '
+        "<small>%</small></th>"
         f"<th>± 2σ <small>0–{scale * 100:.0f} %</small></th>"
         f'<th class="num">{escape(tr("Coverage"))} <small>%</small></th>{days}<th>{escape(tr("Verdict"))}</th></tr>'
     )
@@ -96,7 +101,8 @@ def _line(line: LossLine, tr: Texts, chosen: str, scale: float, *, leaf: bool, f
     name = escape(line.name or line.zone)
     return (
         f'<tr data-pick="{escape(line.zone)}" aria-selected="{str(line.zone == chosen).lower()}">'
-        f'<td style="padding-left:{8 + 20 * line.depth}px">{fold}{name} <span class="gg-dim">{escape(line.zone) if line.zone != line.name else ""}</span></td>'
+        f'<td style="padding-left:{8 + 20 * line.depth}px">{fold}{name} <span class="gg-dim">'
+        f"{escape(line.zone) if line.zone != line.name else ''}</span></td>"
         f'<td class="num">{number(line.supply_m3)}</td><td class="num">{number(line.metered_m3)}</td>'
         f'<td class="num">{number(line.loss_m3, 1)}</td><td class="num">{percent(line.loss_rate)}</td>'
         f'<td>{_bar(line, scale, high=high)}</td><td class="num dim">{percent(line.coverage, 0)}</td>{days}'
@@ -119,7 +125,8 @@ def _bar(line: LossLine, scale: float, *, high: bool) -> str:
         low, top = x(line.loss_rate - 2 * line.sigma), x(line.loss_rate + 2 * line.sigma)
         whisker = f'<path d="M{low} 10H{top}M{low} 6v8M{top} 6v8" stroke="{colour}" stroke-width="1.500" fill="none"/>'
     return (
-        f'<svg class="gg-bar" viewBox="0 0 120 20" preserveAspectRatio="xMinYMid meet" aria-hidden="true">{_rule()}{whisker}'
+        '<svg class="gg-bar" viewBox="0 0 120 20" preserveAspectRatio="xMinYMid meet" aria-hidden="true">'
+        f"{_rule()}{whisker}"
         f'<circle cx="{middle}" cy="10" r="3.500" fill="{colour}"/></svg>'
     )
 
@@ -146,10 +153,13 @@ def suspect_row(view: FindingView, rank: int, tr: Texts) -> dict[str, str]:
     status = f" · {escape(tr(words.STATUSES.get(view.status, view.status)))}" if done else ""
     size = number(view.estimate_m3_per_day, 1)
     html = (
-        f'<div class="gg-suspect"{" style=opacity:.55" if done else ""}><span class="rank">{rank}</span><div style="min-width:0">'
-        f'<div class="what">{escape(tr(words.FINDINGS.get(view.kind, view.kind)))} · {escape(view.meter or view.zone)}</div>'
+        f'<div class="gg-suspect"{" style=opacity:.55" if done else ""}><span class="rank">{rank}</span><div '
+        'style="min-width:0">'
+        f'<div class="what">{escape(tr(words.FINDINGS.get(view.kind, view.kind)))} · '
+        f"{escape(view.meter or view.zone)}</div>"
         f'<div class="where">{escape(view.zone_name)} · {escape(view.zone)}{status}</div></div>'
-        f'<div class="size">{size} <span class="gg-dim">{escape(tr("m³/day"))}</span><small><span class="gg-meter-bar"><i style="width:{view.score * 100:.0f}%"></i></span>'
+        f'<div class="size">{size} <span class="gg-dim">{escape(tr("m³/day"))}</span><small><span '
+        f'class="gg-meter-bar"><i style="width:{view.score * 100:.0f}%"></i></span>'
         f" {view.score * 100:.0f} %</small></div></div>"
     )
     return {"id": str(view.id), "key": f"{rank:06}", "html": html}
@@ -169,7 +179,10 @@ def facts(view: FindingView, tr: Texts, timezone: str) -> str:
         (tr("Began about"), full_time(view.onset, timezone)[:10]),
         (tr("Found"), full_time(view.detected_at, timezone)[:16]),
     )
-    return f'<div class="gg-facts">{"".join(f"<div><small>{escape(name)}</small>{escape(value)}</div>" for name, value in cells)}</div>'
+    return (
+        '<div class="gg-facts">'
+        f"{''.join(f'<div><small>{escape(name)}</small>{escape(value)}</div>' for name, value in cells)}</div>"
+    )
 
 
 def alternatives(evidence: Mapping[str, Any], tr: Texts) -> str:
@@ -184,11 +197,16 @@ def alternatives(evidence: Mapping[str, Any], tr: Texts) -> str:
         return ""
     shares.sort(key=lambda pair: -pair[1])
     rows = "".join(
-        f'<span>{escape(tr(words.HYPOTHESES.get(key, key.replace("_", " "))))}</span><span class="{"first" if n == 0 else ""}">'
-        f'<i style="width:{share * 100:.1f}%"></i></span><span class="gg-dim" style="text-align:right">{percent(share, 0)} %</span>'
+        f"<span>{escape(tr(words.HYPOTHESES.get(key, key.replace('_', ' '))))}</span><span "
+        f'class="{"first" if n == 0 else ""}">'
+        f'<i style="width:{share * 100:.1f}%"></i></span><span class="gg-dim" style="text-align:right">'
+        f"{percent(share, 0)} %</span>"
         for n, (key, share) in enumerate(shares[:5])
     )
-    return f'<div class="gg-section" style="margin-bottom:4px">{escape(tr("Explanations compared"))}</div><div class="gg-alternatives">{rows}</div>'
+    return (
+        f'<div class="gg-section" style="margin-bottom:4px">{escape(tr("Explanations compared"))}</div><div '
+        f'class="gg-alternatives">{rows}</div>'
+    )
 
 
 def results(view: FindingView, tr: Texts) -> str:

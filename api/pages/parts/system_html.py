@@ -36,8 +36,10 @@ def _card(role: RoleHealth, tr: Texts) -> str:
     detail = " · ".join(told)
     kind = "" if role.ok else " bad"
     return (
-        f'<div class="gg-card{kind}"><h3>{escape(tr(words.PROCESSES.get(role.role, role.role)))} <span class="gg-dim">{escape(role.role)}</span></h3>'
-        f'<span class="gg-state{kind}">{escape(said)}</span><p title="{escape(detail)}">{escape(detail) or "&nbsp;"}</p></div>'
+        f'<div class="gg-card{kind}"><h3>{escape(tr(words.PROCESSES.get(role.role, role.role)))} <span '
+        f'class="gg-dim">{escape(role.role)}</span></h3>'
+        f'<span class="gg-state{kind}">{escape(said)}</span><p title="{escape(detail)}">'
+        f"{escape(detail) or '&nbsp;'}</p></div>"
     )
 
 
@@ -51,7 +53,8 @@ def links(status: Mapping[str, Any] | None, problem: str, tr: Texts, timezone: s
         state = f'<span class="gg-state{" bad" if link.up is False else ""}">{escape(said)}</span>'
         when = clock_time(link.last_good, timezone, now)
         rows.append(
-            f'<tr><td>{escape(link.name)}</td><td>{state}</td><td>{when}</td><td class="dim">{escape(link.error[:200])}</td></tr>'
+            f'<tr><td>{escape(link.name)}</td><td>{state}</td><td>{when}</td><td class="dim">'
+            f"{escape(link.error[:200])}</td></tr>"
         )
     if not rows:
         return f'<div class="gg-empty">{empty(tr("No link is configured."))}</div>'
@@ -87,7 +90,10 @@ def _accounting(found: Any, tr: Texts) -> str:
         + "</tr>"
         for source, entry in counts.items()
     )
-    return f'<table class="gg-table"><thead><tr><th>{escape(tr("Source"))}</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return (
+        f'<table class="gg-table"><thead><tr><th>{escape(tr("Source"))}</th>{head}</tr></thead><tbody>'
+        f"{rows}</tbody></table>"
+    )
 
 
 def _amount(value: Any) -> str:
@@ -125,13 +131,17 @@ def _stream(name: str, problem: str, well: str, ill: str, note: str) -> str:
 
 def _away(problem: str, tr: Texts) -> str:
     text = escape(problem or tr("not asked yet"))
-    return f'<div class="gg-empty"><span>{escape(tr("The store service does not answer. Nothing is known here."))}</span><small>{text}</small></div>'
+    return (
+        '<div class="gg-empty"><span>'
+        f"{escape(tr('The store service does not answer. Nothing is known here.'))}</span><small>{text}</small></div>"
+    )
 
 
 def letters(
     total: int,
     reasons: Sequence[tuple[str, str, int, int]],
     rows: Sequence[Any],
+    *,
     tr: Texts,
     timezone: str,
     now: datetime,
@@ -140,15 +150,20 @@ def letters(
     if not total:
         return f'<div class="gg-empty">{empty(tr("Everything that came could be read."))}</div>'
     first = "".join(
-        f'<tr><td class="num">{number(count)}</td><td>{escape(source)}</td><td class="wrap">{escape(reason)}</td><td>{clock_time(from_us(newest), timezone, now)}</td></tr>'
+        f'<tr><td class="num">{number(count)}</td><td>{escape(source)}</td><td class="wrap">{escape(reason)}</td>'
+        f"<td>{clock_time(from_us(newest), timezone, now)}</td></tr>"
         for source, reason, count, newest in reasons
     )
-    head = f'<th class="num">{escape(tr("Count"))}</th><th>{escape(tr("Source"))}</th><th>{escape(tr("Reason"))}</th><th>{escape(tr("Newest"))}</th>'
+    head = (
+        f'<th class="num">{escape(tr("Count"))}</th><th>{escape(tr("Source"))}</th><th>'
+        f"{escape(tr('Reason'))}</th><th>{escape(tr('Newest'))}</th>"
+    )
     shown = f'<table class="gg-table"><thead><tr>{head}</tr></thead><tbody>{first}</tbody></table>'
     if not rows:
         return shown
     lines = "".join(
-        f'<tr><td>{clock_time(from_us(row["received_at"]), timezone, now)}</td><td title="{escape(row["topic"])}">{escape(row["topic"][:60])}</td>'
+        f"<tr><td>{clock_time(from_us(row['received_at']), timezone, now)}</td><td "
+        f'title="{escape(row["topic"])}">{escape(row["topic"][:60])}</td>'
         f'<td class="dim">{escape(row["payload"][:48].decode("utf-8", "replace"))}</td></tr>'
         for row in rows
     )
