@@ -26,6 +26,14 @@ from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, Reason, Window, from_us, split_point
 
 REGISTERS = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
+PASS_QUANTITIES = (
+    *REGISTERS,
+    Quantity.PRESSURE_GAUGE_KPA,
+    Quantity.VALVE,
+    Quantity.PURCHASED_M3,
+    Quantity.BALANCE_M3,
+)
+"""what a pass looks at; other points need not be fetched"""
 REGISTER_SPAN_H = 72.0
 """registers, and the credit that must follow them, are joined by straight lines over at most this"""
 NOT_USED = (Reason.CONFLICT, Reason.CLOCK_AHEAD)
@@ -180,12 +188,16 @@ def city_from_batch(
     accounts: Mapping[str, tuple[AccountChange, ...]] | None = None,
     config: StudyConfig | None = None,
 ) -> CityData:
-    """Make a city of stored readings; `names` gives the point of each index that occurs in `batch`."""
+    """Make a city of stored readings; `names` gives the point of each index that occurs in `batch`.
+
+    The batch should reach back 64 days; of its points only those of `PASS_QUANTITIES` are looked at.
+    """
     index = np.unique(batch.point)
     parts: dict[Quantity, list[tuple[int, str]]] = {}
     for number in index:
         asset, quantity = split_point(names[int(number)])
-        parts.setdefault(quantity, []).append((int(number), asset))
+        if quantity in PASS_QUANTITIES:
+            parts.setdefault(quantity, []).append((int(number), asset))
     series: dict[Quantity, Series] = {}
     for quantity, points in parts.items():
         numbers = np.array([number for number, _ in points], dtype=np.uint32)
