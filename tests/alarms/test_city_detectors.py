@@ -198,3 +198,16 @@ def test_a_zone_without_its_supply_meter_is_unknown_and_accuses_nobody():
     assert dict(zip(leak.assets, leak.verdict, strict=True)) == {"R-1": Verdict.UNKNOWN, "R-2": Verdict.NORMAL}
     theft = TheftDetector(city.model).detect(windows, city.now)
     assert theft.verdict[theft.assets.index(BUSINESS)] == Verdict.UNKNOWN
+
+
+def test_a_zone_without_customers_is_judged_too():
+    city = a_city()
+    windows = city.windows()
+    measured = windows[Quantity.REGISTER_MEASURED_M3]
+    only_r2 = [column for column, name in enumerate(measured.assets) if name.startswith("M-2")]
+    windows[Quantity.REGISTER_MEASURED_M3] = a_window(
+        measured.quantity, city.bounds, [measured.assets[c] for c in only_r2], measured.value[:, only_r2]
+    )
+    found = BalanceDetector(city.model).detect(windows, city.now)
+    assert dict(zip(found.assets, found.verdict, strict=True))["R-2"] == Verdict.NORMAL
+    assert len(found.assets) == 2
