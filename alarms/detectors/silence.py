@@ -1,4 +1,4 @@
-"""Which stations fell silent: no good value of a point that matters for the longer of 60 s and three polls.
+"""Which stations fell silent: no good value of a point that matters for 60 s and for three polls.
 
 Silence is judged by received time, up to the newest record that was seen: if nothing at all arrives, the fault is
 ours and not every station's.
@@ -17,7 +17,7 @@ from gateway.model.reading import PointId, ReadingBatch
 
 SHORTEST_US = 60_000_000
 UNPROVED_US = 2 * SHORTEST_US
-"""without a failed poll as proof, silence must last this long and two periods more"""
+"""without failed polls as proof, silence must last this much longer than twice its limit"""
 NEVER_HEARD_US = 15 * 60_000_000
 """how long after the start a station that was never heard may stay unproved"""
 
@@ -47,7 +47,7 @@ class SilenceJudge:
         self._seen = np.zeros(count, dtype=np.int64)
         self._heard = np.zeros(count, dtype=np.bool_)
         self._period = np.zeros(count, dtype=np.int64)
-        self._failed = np.zeros(count, dtype=np.bool_)
+        self._failed = np.zeros(count, dtype=np.int64)
         self._well_since = np.full(len(self.stations), -1, dtype=np.int64)
         self.cond = np.zeros(len(self.stations), dtype=np.bool_)
         self._started = False
@@ -85,8 +85,8 @@ class SilenceJudge:
         np.maximum.at(self._seen, column[good], batch.received_time[good])
         self._learn(np.unique(column[good], return_counts=True), before)
         failed = column[bad][batch.received_time[bad] > self._seen[column[bad]]]
-        self._failed[column[good]] = False
-        self._failed[failed] = True
+        self._failed[column[good]] = 0
+        np.add.at(self._failed, failed, 1)
 
     def _learn(self, fed: tuple[NDArray[np.int64], NDArray[np.intp]], before: NDArray[np.int64]) -> None:
         columns, samples = fed
@@ -103,7 +103,7 @@ class SilenceJudge:
         limit = np.maximum(SHORTEST_US, MISSING_POLLS * self._period)
         age = now_us - self._seen
         unproved = np.where(self._heard, UNPROVED_US + 2 * limit, NEVER_HEARD_US)
-        silent = np.where(self._failed, age > limit, age > unproved)
+        silent = np.where(self._failed >= MISSING_POLLS, age > limit, age > unproved)
         any_silent = np.bincount(self._group, weights=silent, minlength=len(self.stations)) > 0
         fresh = self._heard & (age <= limit)
         all_fresh = np.bincount(self._group, weights=~fresh, minlength=len(self.stations)) == 0
