@@ -7,11 +7,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from alarms.outbox import OutboxWorker
-
 from alarms import TICKET_SINKS
 from alarms.acts import AlarmDesk
 from alarms.definitions import load_definitions
+from alarms.outbox import OutboxWorker
 from alarms.pipeline import AlarmPipeline
 from gateway.config import Config
 from gateway.errors import TransientError

@@ -14,13 +14,14 @@ from collectors import COLLECTORS
 from gateway.config import Config
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
-from gateway.ports import Clock, PolledCollector, PushedCollector, SpoolRecord
+from gateway.ports import Clock, Output, PolledCollector, PushedCollector, SpoolRecord
 from gateway.roles.common import heartbeat, open_state, service_token, site_clock, site_network
 from gateway.roles.http import serve
 from gateway.runtime.accounting import Accounting
 from gateway.runtime.forwarder import Forwarder
 from gateway.runtime.intake import Intake
 from gateway.runtime.loader import Loader
+from gateway.runtime.room import Room
 from gateway.runtime.runner import PollRunner, PushRunner
 from gateway.store.dead_rows import put_dead, put_rejected
 from gateway.store.outputs import OUTPUTS
@@ -67,8 +68,15 @@ class Keeper:
         self._store = DuckReadings(folder / "readings")
         self._accounting = Accounting()
         self._tail = TailRing()
-        self._intake = Intake(self._spool, self._clock, self._on_record, accounting=self._accounting)
-        self._forwarders = [self._forwarder(output) for output in config.output]
+        self._intake = Intake(
+            self._spool,
+            self._clock,
+            self._on_record,
+            accounting=self._accounting,
+            room=Room(folder, self._registry.names),
+        )
+        self._outputs = [OUTPUTS[one.kind](one, self._registry.names, self._network) for one in config.output]
+        self._forwarders = [self._forwarder(output) for output in self._outputs]
         self._loader = Loader(
             self._spool,
             self._store,
@@ -100,7 +108,9 @@ class Keeper:
                 group.create_task(runner.run(), name="runner")
 
     async def close(self) -> None:
-        """Close files; may be called twice."""
+        """Close connections and files; may be called twice."""
+        for output in self._outputs:
+            await output.close()
         await self._store.close()
         await asyncio.to_thread(self._spool.close)
         self._state.close()
@@ -108,7 +118,7 @@ class Keeper:
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether readings are being kept, and why not."""
         reasons = [part.reason for part in (self._intake, self._loader) if not part.healthy]
-        damage = [str(one) for one in self._spool.damage]
+        damage = [str(one) for one in (*self._spool.damage, *self._store.damage)]
         return not reasons, {"problems": reasons, "damage": damage, "loader_lag": self._loader.lag}
 
     def status(self) -> Mapping[str, Any]:
@@ -139,9 +149,8 @@ class Keeper:
         for forwarder in self._forwarders:
             forwarder.notify(seq)
 
-    def _forwarder(self, output: Any) -> Forwarder:
-        writer = OUTPUTS[output.kind](output, self._registry.names, self._network)
-        return Forwarder(writer, self._store, self._state, partial(put_rejected, self._state), names=self._names)
+    def _forwarder(self, output: Output) -> Forwarder:
+        return Forwarder(output, self._store, self._state, partial(put_rejected, self._state), names=self._names)
 
     def _names(self, batch: ReadingBatch) -> Sequence[str]:
         return self._registry.names(batch.point)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.runtime import child
 from tests.services import pick_free_port
@@ -36,6 +37,7 @@ class SmallSite:
     keep_port: int = field(default_factory=pick_free_port)
     desk_port: int = field(default_factory=pick_free_port)
     influx_url: str = ""
+    mqtt_version: str = "5"
     extra: str = ""
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -104,7 +106,7 @@ listen = "127.0.0.1:{self.web_port}"
 kind = "mqtt"
 name = "meters"
 url = "mqtt://127.0.0.1:{self.broker_port}"
-version = 5
+version = {self.mqtt_version if self.mqtt_version == "5" else '"3.1.1"'}
 client_id = "gasgate-{self.folder.name}"
 [[source.topic]]
 filter = "{self.folder.name}/{{meter}}/up"
@@ -166,7 +168,7 @@ class Publisher:
     """Meters that publish at QoS 1 and know which messages the broker has taken."""
 
     def __init__(self, port: int, client_id: str) -> None:
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         self._client.max_inflight_messages_set(200)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()

@@ -1,0 +1,62 @@
+"""A publisher in a process of its own: messages of 24 readings at a rate, or as fast as the broker takes them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+import time
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.end_to_end.small_site import meter
+
+READINGS = 24
+WINDOW = 500
+STEP_MS = 1000
+
+
+def main() -> None:
+    """Publish until the time is over; print how many readings the broker took, and the seconds."""
+    parser = argparse.ArgumentParser()
+    for name in ("port", "meters", "first"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    for name in ("rate", "seconds"):
+        parser.add_argument(f"--{name}", type=float, required=True)
+    parser.add_argument("--prefix", required=True)
+    print(json.dumps(publish(**vars(parser.parse_args()))), flush=True)
+
+
+def publish(*, port: int, prefix: str, meters: int, first: int, rate: float, seconds: float) -> dict[str, float]:
+    """Publish `rate` messages a second (0: as many as go) of the meters from `first` on; each has 24 new readings."""
+    window = threading.Semaphore(WINDOW)
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"load-{first}")
+    client.max_inflight_messages_set(WINDOW)
+    client.on_publish = lambda *_: window.release()
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    base_ms = int(time.time() * 1000) - 40 * 86_400_000
+    began = time.monotonic()
+    count = 0
+    while time.monotonic() - began < seconds:
+        ahead_s = count / rate - (time.monotonic() - began) if rate else 0.0
+        if ahead_s > 0.002:
+            time.sleep(ahead_s)
+        number, turn = first + count % meters, count // meters
+        start = base_ms + turn * READINGS * STEP_MS
+        name = meter(number)
+        rows = ",".join(f'{{"t":{start + i * STEP_MS},"v":{turn * READINGS + i},"f":0}}' for i in range(READINGS))
+        window.acquire()
+        client.publish(f"{prefix}/{name}/up", f'{{"id":"{name}","readings":[{rows}]}}', qos=1)
+        count += 1
+    for _ in range(WINDOW):
+        window.acquire()
+    took = time.monotonic() - began
+    client.disconnect()
+    client.loop_stop()
+    return {"messages": float(count), "seconds": took}
+
+
+if __name__ == "__main__":
+    main()
