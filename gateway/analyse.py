@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alarms.analysis.city import AccountChange, CityModel, SiteFigures
+from alarms.analysis.city import CityModel, SiteFigures
+from alarms.company_events import accounts_of, exchanges_of
 from alarms.findings import update
-from alarms.passes import CityData, Exchange, daily_pass, make_series
+from alarms.passes import CityData, daily_pass, make_series
 from alarms.work_items import abnormal
 from gateway.dataset import Dataset, read_dataset
 from gateway.model.finding import Finding, FindingStatus, LossRow
@@ -83,7 +84,7 @@ def city_of(dataset: Dataset) -> CityData:
     """Return a dataset as the daily pass takes it."""
     settings = dataset.settings
     figures = SiteFigures(settings.base_temperature_c, settings.base_pressure_kpa, settings.customer_pressure_kpa)
-    model = CityModel(dataset.network, settings.gas_day, figures, dataset.weather, accounts=_accounts(dataset))
+    model = CityModel(dataset.network, settings.gas_day, figures, dataset.weather, accounts=accounts_of(dataset.events))
     series = {
         part.quantity: make_series(
             dataset.network,
@@ -93,22 +94,7 @@ def city_of(dataset: Dataset) -> CityData:
         )
         for part in dataset.columns
     }
-    exchanges = tuple(
-        Exchange(event.meter_id, to_us(event.at), event.old_register_m3, event.new_register_m3)
-        for event in dataset.events
-        if event.event == "exchange"
-    )
-    return CityData(model, series, exchanges)
-
-
-def _accounts(dataset: Dataset) -> dict[str, tuple[AccountChange, ...]]:
-    """Return openings and closings by meter, oldest first; none counts before its moment."""
-    changes: dict[str, tuple[AccountChange, ...]] = {}
-    for event in sorted(dataset.events, key=lambda event: event.at):
-        if event.event in {"account_opened", "account_closed"}:
-            change = AccountChange(to_us(event.at), event.event == "account_opened")
-            changes[event.meter_id] = (*changes.get(event.meter_id, ()), change)
-    return changes
+    return CityData(model, series, exchanges_of(dataset.events))
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

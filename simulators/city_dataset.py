@@ -39,8 +39,8 @@ def supply_meter(zone_number: int) -> str:
 
 
 def report_phase_s(plan: Plan) -> NDArray[np.int64]:
-    """Return how many seconds after each half hour a remote meter reports, 20 to 1780."""
-    return (20 + 1760 * noise.uniform(plan.seed, 51, plan.customers.key)).astype(np.int64)
+    """Return how many seconds after each half hour a remote meter reports, 20 to 900: before a gas day is judged."""
+    return (20 + 880 * noise.uniform(plan.seed, 51, plan.customers.key)).astype(np.int64)
 
 
 def write_network(plan: Plan, folder: Path, until: datetime) -> None:

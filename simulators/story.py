@@ -67,8 +67,8 @@ def past_faults(plan: Plan) -> tuple[Fault, ...]:
     """Return what began before the live start; a history too short for it begins with it."""
     business, home = story_meters(plan)
     return (
-        _in_history(plan, "story-bypass", FaultKind.BYPASS, business, days=2, size=BYPASS_PASSES),
-        _in_history(plan, "story-stopped", FaultKind.STOPPED, home, days=6, size=0.0),
+        _in_history(plan, "story-bypass", FaultKind.BYPASS, business, days=0, size=BYPASS_PASSES),
+        _in_history(plan, "story-stopped", FaultKind.STOPPED, home, days=5, size=0.0),
     )
 
 

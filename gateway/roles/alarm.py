@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 """real seconds between looks at what only time brings about"""
 FINDINGS_S = 1.0
+TAIL_RECORDS = 100
+BEHIND = "EVAL_LAG@gasgate"
+BEHIND_S = 10.0
+"""real seconds without having judged everything that is stored, or without an answer from the role keep"""
 WAIT_S = 1.0
 """longest wait for a reading; short, so that the role keep can end without cutting a request"""
 RETRY_S = 0.5
@@ -58,6 +63,7 @@ class Judge:
         self._store = store
         self._turn = asyncio.Lock()
         self._problem = ""
+        self._caught_up = time.monotonic()
 
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether judging keeps up."""
@@ -76,9 +82,12 @@ class Judge:
     async def _follow(self) -> None:
         while True:
             try:
-                for record in await self._store.tail(self._pipeline.seq, wait_s=WAIT_S):
+                records = await self._store.tail(self._pipeline.seq, TAIL_RECORDS, WAIT_S)
+                for record in records:
                     async with self._turn:
                         await asyncio.to_thread(self._pipeline.process, record)
+                if len(records) < TAIL_RECORDS:
+                    self._caught_up = time.monotonic()
                 self._well()
             except GoneError as gone:
                 if self._pipeline.seq:
@@ -105,6 +114,7 @@ class Judge:
         with self._state.read() as connection:
             found = [one.finding for one in finding_rows.list_findings(connection, kind="leak", limit=1000)]
         self._pipeline.judge_findings(found)
+        self._pipeline.own(BEHIND, holds=time.monotonic() - self._caught_up > BEHIND_S)
 
     def _well(self) -> None:
         if self._problem:

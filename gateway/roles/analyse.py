@@ -12,27 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from alarms import findings
+from alarms import work_items
 from alarms.analysis.city import SiteFigures
-from alarms.passes import REGISTERS, CityData, Exchange, PassResult, city_from_batch, daily_pass
+from alarms.company_events import accounts_of, exchanges_of
+from alarms.passes import PASS_QUANTITIES, CityData, city_from_batch, daily_pass
 from gateway.config import Config
 from gateway.dataset import read_events, read_weather
 from gateway.errors import ConfigError, TransientError
-from gateway.model.finding import Verdict
 from gateway.model.network import Network
-from gateway.model.quantity import Quantity
-from gateway.model.reading import PointId, from_us, split_point, to_us
+from gateway.model.reading import PointId, split_point, to_us
 from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network
-from gateway.store import finding_rows
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import RemoteStore
 from gateway.store.state import State
 
 log = logging.getLogger(__name__)
 
-QUANTITIES = (*REGISTERS, Quantity.PRESSURE_GAUGE_KPA)
+AGAIN_AFTER_CLOSE = (timedelta(0), timedelta(minutes=20), timedelta(minutes=45), timedelta(hours=2))
+"""passes after a gas day has settled: a day is judged once nearly all of its volume is known"""
 AGAIN_AFTER = timedelta(hours=6)
-"""between gas days, so that late readings count"""
+"""otherwise, so that late readings count"""
 RETRY_S = 2.0
 NICENESS = 10
 """a pass may take long; it must not slow an alarm"""
@@ -95,14 +94,15 @@ class Analyst:
         gas_day = self._config.site.gas_day
         settle = timedelta(minutes=self._config.analyse.settle_minutes)
         today = gas_day.of(now)
-        ends = [gas_day.begins(today) + settle, gas_day.ends(today) + settle, now + AGAIN_AFTER]
-        return min(moment for moment in ends if moment > now)
+        closes = [gas_day.begins(today), gas_day.ends(today)]
+        after_close = [close + settle + again for close in closes for again in AGAIN_AFTER_CLOSE]
+        return min(moment for moment in (*after_close, now + AGAIN_AFTER) if moment > now)
 
     async def _pass(self, store: RemoteStore, now: datetime) -> None:
         began = asyncio.get_running_loop().time()
         city = await self._city(store, now)
         result = await asyncio.to_thread(daily_pass, city, to_us(now), lookback_days=self._config.analyse.lookback_days)
-        raised = await asyncio.to_thread(self._keep, result, now)
+        raised = len(await asyncio.to_thread(work_items.record, self._state, result, city.model.zone_for))
         seconds = asyncio.get_running_loop().time() - began
         self._last = _Done(now, seconds, raised)
         log.info("pass until %s: %d loss rows, %d new findings, %.1f s", now, len(result.loss), raised, seconds)
@@ -127,11 +127,8 @@ class Analyst:
                 batch,
                 names,
                 weather=weather,
-                exchanges=[
-                    Exchange(event.meter_id, to_us(event.at), event.old_register_m3, event.new_register_m3)
-                    for event in events
-                    if event.event == "exchange" and event.at <= now
-                ],
+                exchanges=exchanges_of(events),
+                accounts=accounts_of(events),
             )
         )
 
@@ -139,33 +136,10 @@ class Analyst:
         return {
             index: name
             for index, name in StateRegistry(self._state).known().items()
-            if split_point(name)[1] in QUANTITIES
+            if split_point(name)[1] in PASS_QUANTITIES
         }
-
-    def _keep(self, result: PassResult, now: datetime) -> int:
-        now_us = to_us(now)
-        with self._state.write() as connection:
-            finding_rows.save_loss(connection, result.loss, now_us)
-            known = finding_rows.newest_findings(connection)
-            seen = {(one.finding.kind, one.finding.subject): from_us(one.updated_us) for one in known}
-            changes = findings.update(
-                [one.finding for one in known], result.detections, now, self._network.zone_of, seen_at=seen
-            )
-            finding_rows.apply_changes(
-                connection, now_us, raised=changes.raised, updated=changes.updated, ended=changes.ended
-            )
-            finding_rows.touch(connection, _abnormal(result), now_us)
-        return len(changes.raised)
 
     def _complain(self, problem: str) -> None:
         if problem != self._problem:
             log.warning("no pass yet: %s", problem)
         self._problem = problem
-
-
-def _abnormal(result: PassResult) -> list[tuple[str, str]]:
-    return [
-        (detection.condition, detection.assets[row])
-        for detection in result.detections
-        for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL)
-    ]

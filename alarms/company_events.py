@@ -1,0 +1,29 @@
+"""What the company knows it did to its meters, as the passes take it. Each entry counts from its own moment on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from alarms.analysis.city import AccountChange
+from alarms.passes import Exchange
+from gateway.dataset import MeterEvent
+from gateway.model.reading import to_us
+
+
+def exchanges_of(events: Iterable[MeterEvent]) -> tuple[Exchange, ...]:
+    """Return the recorded exchanges of meters."""
+    return tuple(
+        Exchange(event.meter_id, to_us(event.at), event.old_register_m3, event.new_register_m3)
+        for event in events
+        if event.event == "exchange"
+    )
+
+
+def accounts_of(events: Iterable[MeterEvent]) -> dict[str, tuple[AccountChange, ...]]:
+    """Return openings and closings of accounts by meter, oldest first."""
+    changes: dict[str, tuple[AccountChange, ...]] = {}
+    for event in sorted(events, key=lambda event: event.at):
+        if event.event in {"account_opened", "account_closed"}:
+            change = AccountChange(to_us(event.at), event.event == "account_opened")
+            changes[event.meter_id] = (*changes.get(event.meter_id, ()), change)
+    return changes
