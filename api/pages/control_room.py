@@ -26,7 +26,6 @@ from api.services.summary import story, summary
 from api.services.views import AlarmView, TicketView, ticket_order
 from api.text import Texts
 from gateway.errors import GatewayError, RefusedError
-from gateway.model.reading import from_us
 
 ROW_PX = 52
 _KEYS = {"a": "acknowledge", "s": "shelve", "u": "unshelve", "r": "reset"}
@@ -183,19 +182,16 @@ class ControlRoom:
         }
 
     def _story(self) -> str:
-        tr, language = self.page.tr, self.page.tr.language
-        now_us = self.page.parts.clock.now_us()
-        notes = story(self.page.board)
-        past = [note for note in notes if _at(note) <= now_us]
+        page, language = self.page, self.page.tr.language
         lines = []
-        for note in notes:
-            begun = note in past
-            kind = "now" if past and note is past[-1] else "past" if begun else ""
-            when = clock_time(from_us(_at(note)), self.page.timezone, self.page.now()) if _at(note) else ""
-            title = escape(str(note.get(f"title_{language}", "")))
-            look = f"<p>{escape(str(note.get(f'look_{language}', '')))}</p>" if begun else ""
-            lines.append(f'<li class="{kind}"><span>{when[:5]}</span><div><b>{title}</b>{look}</div></li>')
-        return "".join(lines) or f"<li>{escape(tr('Nothing yet.'))}</li>"
+        for note in story(page.board, page.parts.clock.now()):
+            kind = {"now": "now", "past": "past"}.get(note.state, "")
+            look = f"<p>{escape(note.look[language])}</p>" if kind else ""
+            when = clock_time(note.at, page.timezone, page.now())[:5]
+            lines.append(
+                f'<li class="{kind}"><span>{when}</span><div><b>{escape(note.title[language])}</b>{look}</div></li>'
+            )
+        return "".join(lines) or f"<li>{escape(page.tr('Nothing yet.'))}</li>"
 
     # The chosen alarm --------------------------------------------------------------------------------------
 
@@ -330,12 +326,6 @@ class ControlRoom:
             return False
         self._reload()
         return True
-
-
-def _at(note: dict[str, Any]) -> int:
-    """Return a note's moment in us, 0 if it has none."""
-    at = note.get("at")
-    return int(at) if isinstance(at, int | float) and not isinstance(at, bool) else 0
 
 
 def _span(span: timedelta, tr: Texts) -> str:

@@ -70,7 +70,7 @@ class SystemPage:
             letters, audit = await asyncio.to_thread(self._read)
         except GatewayError:
             return
-        self.roles.set(system_html.roles(roles, tr))
+        self.roles.set(system_html.roles(roles, tr, page.timezone, page.now()))
         self.links.set(system_html.links(status, problem, tr, page.timezone, page.now()))
         self.flow.set(system_html.flow(status, problem, tr))
         self.letters.set(letters)

@@ -10,6 +10,7 @@ from typing import Any
 
 from api.services.live import Board
 from api.services.pulse import Pulse, Supply, links
+from api.text import LANGUAGES
 
 _LARGEST_NOTE = 200_000
 
@@ -57,7 +58,18 @@ def summary(board: Board, pulse: Pulse) -> Summary:
     )
 
 
-def story(board: Board) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note of a simulated city's story; texts by language."""
+
+    at: datetime
+    state: str
+    """past, now or next"""
+    title: Mapping[str, str]
+    look: Mapping[str, str]
+
+
+def story(board: Board, now: datetime) -> list[Note]:
     """Return the notes of a simulated city's story, oldest first; none if there is no readable file."""
     path = board.parts.note_file
     if path is None:
@@ -65,7 +77,15 @@ def story(board: Board) -> list[dict[str, Any]]:
     try:
         if path.stat().st_size > _LARGEST_NOTE:
             return []
-        notes = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        notes = [_note(entry, now) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
-    return [note for note in notes if isinstance(note, dict)] if isinstance(notes, list) else []
+    return sorted(notes, key=lambda note: note.at)
+
+
+def _note(entry: Mapping[str, Any], now: datetime) -> Note:
+    at = datetime.fromisoformat(entry["at"])
+    state = str(entry["state"]) if at <= now else "next"
+    title = {language: str(entry[f"title_{language}"]) for language in LANGUAGES}
+    return Note(at, state, title, {language: str(entry[f"look_{language}"]) for language in LANGUAGES})

@@ -50,7 +50,8 @@ export default {
         attributionControl: false,
         minZoom: -5,
         maxZoom: 3,
-        zoomSnap: 0.25,
+        zoomSnap: 0.05,
+        zoomDelta: 0.5,
       });
       this.map.setView([0, 0], 0, { animate: false });
       const bounds = L.latLngBounds([]);
@@ -90,7 +91,7 @@ export default {
       }
     },
     fit() {
-      this.map.fitBounds(this.bounds, { paddingTopLeft: [32, 24], paddingBottomRight: [32, 44], animate: false });
+      this.map.fitBounds(this.bounds, { paddingTopLeft: [56, 32], paddingBottomRight: [56, 44], animate: false });
     },
     show(marks) {
       this.shown = marks;

@@ -66,9 +66,9 @@ def sample_network(meters_per_zone: int = 100) -> Network:
         Zone("CITY", "", ZoneKind.CITY, "滨江市"),
         Zone("D-1", "CITY", ZoneKind.DISTRICT, "城北区"),
         Zone("D-2", "CITY", ZoneKind.DISTRICT, "城南区"),
-        Zone("R-001", "D-1", ZoneKind.REGULATOR, "柳园"),
-        Zone("R-002", "D-1", ZoneKind.REGULATOR, "北站"),
-        Zone("R-003", "D-2", ZoneKind.REGULATOR, "河东"),
+        Zone("R-001", "D-1", ZoneKind.REGULATOR, "柳园片区 Willow Garden"),
+        Zone("R-002", "D-1", ZoneKind.REGULATOR, "北站片区 North Station"),
+        Zone("R-003", "D-2", ZoneKind.REGULATOR, "河东片区 East Bank"),
     ]
     stations = [
         Station("S-01", "station", "CITY", "北门站", "环城北路 1 号", 300.0, 1900.0, 400.0, remote=False),
@@ -416,18 +416,18 @@ def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
         json.dumps(
             [
                 {
-                    "at": to_us(START) - 400_000_000,
+                    "at": (START - timedelta(minutes=6)).isoformat(),
                     "id": "gas",
-                    "state": "running",
+                    "state": "now",
                     "title_en": "Gas rises at REG-002",
                     "title_zh": "REG-002 燃气浓度上升",
                     "look_en": "Watch the top alarm and its ticket's clock.",
                     "look_zh": "请看最上方的报警及其工单时钟。",
                 },
                 {
-                    "at": to_us(START) + 400_000_000,
+                    "at": (START + timedelta(minutes=6)).isoformat(),
                     "id": "broker",
-                    "state": "planned",
+                    "state": "now",
                     "title_en": "The broker restarts",
                     "title_zh": "消息服务器重启",
                     "look_en": "Nothing is lost: see the system page.",

@@ -101,7 +101,7 @@ def _line(line: LossLine, tr: Texts, chosen: str, scale: float, *, leaf: bool, f
     name = escape(line.name or line.zone)
     return (
         f'<tr data-pick="{escape(line.zone)}" aria-selected="{str(line.zone == chosen).lower()}">'
-        f'<td style="padding-left:{8 + 20 * line.depth}px">{fold}{name} <span class="gg-dim">'
+        f'<td style="padding-left:{8 + 20 * line.depth}px" title="{name}">{fold}{name} <span class="gg-dim">'
         f"{escape(line.zone) if line.zone != line.name else ''}</span></td>"
         f'<td class="num">{number(line.supply_m3)}</td><td class="num">{number(line.metered_m3)}</td>'
         f'<td class="num">{number(line.loss_m3, 1)}</td><td class="num">{percent(line.loss_rate)}</td>'

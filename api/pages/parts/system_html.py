@@ -17,19 +17,23 @@ from gateway.model.reading import from_us
 from gateway.store.user_rows import AuditRow
 
 
-def roles(health: Sequence[RoleHealth], tr: Texts) -> str:
+def roles(health: Sequence[RoleHealth], tr: Texts, timezone: str, now: datetime) -> str:
     """Return one card per process."""
-    return "".join(_card(role, tr) for role in health)
+    return "".join(_card(role, tr, timezone, now) for role in health)
 
 
-def _card(role: RoleHealth, tr: Texts) -> str:
+def _card(role: RoleHealth, tr: Texts, timezone: str, now: datetime) -> str:
     if role.age_s is None:
         said = tr("never heard of")
     elif role.ok:
         said = tr("well")
     else:
         said = tr("not well")
-    told = [f"{key} {value}" for key, value in role.detail.items() if isinstance(value, str | int | float)]
+    told = [
+        f"{key.replace('_', ' ')} {_shown(value, timezone, now)}"
+        for key, value in role.detail.items()
+        if isinstance(value, str | int | float)
+    ]
     told += [str(problem) for problem in role.detail.get("problems") or []]
     if role.age_s is not None:
         told.append(tr("heard {seconds} s ago", seconds=f"{role.age_s:.0f}"))
@@ -41,6 +45,15 @@ def _card(role: RoleHealth, tr: Texts) -> str:
         f'<span class="gg-state{kind}">{escape(said)}</span><p title="{escape(detail)}">'
         f"{escape(detail) or '&nbsp;'}</p></div>"
     )
+
+
+def _shown(value: str | float, timezone: str, now: datetime) -> str:
+    """Return a moment as local time, anything else as it is."""
+    try:
+        moment = datetime.fromisoformat(str(value)) if isinstance(value, str) else None
+    except ValueError:
+        return str(value)
+    return str(value) if moment is None or moment.tzinfo is None else clock_time(moment, timezone, now)
 
 
 def links(status: Mapping[str, Any] | None, problem: str, tr: Texts, timezone: str, now: datetime) -> str:
