@@ -69,13 +69,13 @@ def make_app(parts: Parts) -> FastAPI:
     from nicegui import app as pages_app
     from nicegui import ui
 
-    from api import pages
+    from api.pages.register import register
 
     app = make_rest(parts)
     pages_app.state.parts = parts
     pages_app.state.board = app.state.board
     pages_app.state.pulse = app.state.pulse
-    pages.register(app)
+    register(app)
     ui.run_with(
         app,
         title="gasgate",

@@ -1,16 +1,1 @@
 """Pages: each gathers elements and calls services; it has no rule of its own."""
-
-from __future__ import annotations
-
-from fastapi import FastAPI
-
-
-def register(app: FastAPI) -> None:
-    """Add the log-in page to the app and all others to the pages' library."""
-    from nicegui import ui
-
-    from api.pages import control_room, login, loss, system
-
-    app.include_router(login.router)
-    for path, build in (("/", control_room.build), ("/loss", loss.build), ("/system", system.build)):
-        ui.page(path, response_timeout=10.0)(build)

@@ -10,7 +10,7 @@ from typing import Any
 from api.pages.parts import words
 from api.pages.parts.html import empty
 from api.services.findings import INSPECTED, FindingView
-from api.services.format import UNKNOWN, full_time, number, percent
+from api.services.format import UNKNOWN, clock_time, full_time, number, percent
 from api.services.loss import LossDay, LossLine, Period
 from api.text import Texts, mark
 
@@ -177,7 +177,7 @@ def facts(view: FindingView, tr: Texts, timezone: str) -> str:
             else UNKNOWN,
         ),
         (tr("Began about"), full_time(view.onset, timezone)[:10]),
-        (tr("Found"), full_time(view.detected_at, timezone)[:16]),
+        (tr("Found"), clock_time(view.detected_at, timezone)),
     )
     return (
         '<div class="gg-facts">'
