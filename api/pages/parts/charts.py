@@ -77,7 +77,7 @@ def _base(palette: Palette, top: int = 24) -> Options:
         "animation": False,
         "useUTC": True,
         "textStyle": {"fontFamily": "Noto Sans, Noto Sans CJK SC, sans-serif", "color": palette.muted},
-        "grid": {"left": 44, "right": 16, "top": top, "bottom": 24},
+        "grid": {"left": 44, "right": 16, "top": top, "bottom": 24, "outerBoundsMode": "none"},
         "tooltip": {
             "trigger": "axis",
             "backgroundColor": palette.panel,
@@ -282,8 +282,8 @@ def evidence(facts: Mapping[str, Any], palette: Palette, tr: Texts, onset_day: s
             "textStyle": {"color": palette.muted, "fontSize": 11},
         },
         "grid": [
-            {"left": 48, "right": 16, "top": 32, "height": "30%"},
-            {"left": 48, "right": 16, "bottom": 24, "height": "30%"},
+            {"left": 48, "right": 20, "top": 32, "bottom": "54%", "outerBoundsMode": "none"},
+            {"left": 48, "right": 20, "top": "58%", "bottom": 24, "outerBoundsMode": "none"},
         ],
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "xAxis": [

@@ -99,10 +99,10 @@ def _line(line: LossLine, tr: Texts, chosen: str, scale: float, *, leaf: bool, f
         verdict = f'<span class="gg-chip bad">▲ {verdict}{f" · {line.days_high} d" if many else ""}</span>'
     days = f'<td class="num dim">{line.days}/{line.days_asked}</td>' if many else ""
     name = escape(line.name or line.zone)
+    zone = "" if line.zone == line.name else f'<span class="gg-dim">{escape(line.zone)}</span> '
     return (
         f'<tr data-pick="{escape(line.zone)}" aria-selected="{str(line.zone == chosen).lower()}">'
-        f'<td style="padding-left:{8 + 20 * line.depth}px" title="{name}">{fold}{name} <span class="gg-dim">'
-        f"{escape(line.zone) if line.zone != line.name else ''}</span></td>"
+        f'<td style="padding-left:{8 + 20 * line.depth}px" title="{name}">{fold}{zone}{name}</td>'
         f'<td class="num">{number(line.supply_m3)}</td><td class="num">{number(line.metered_m3)}</td>'
         f'<td class="num">{number(line.loss_m3, 1)}</td><td class="num">{percent(line.loss_rate)}</td>'
         f'<td>{_bar(line, scale, high=high)}</td><td class="num dim">{percent(line.coverage, 0)}</td>{days}'
