@@ -168,9 +168,9 @@ def test_what_a_package_imports_is_installed_with_it(package: str) -> None:
 def imported(path: Path) -> set[str]:
     """Return the top-level names of the modules that a file imports."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
-    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    froms = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
-    return {name.split(".")[0] for name in plain | froms}
+    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    parts = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.split(".")[0] for name in whole | parts}
 
 
 @pytest.fixture(scope="module")
