@@ -85,7 +85,10 @@ def run(
     if role and len(role) == 1:
         raise typer.Exit(run_role(role[0].value, loaded))
     from gateway.app import check as check_site
+    from gateway.runtime.child import die_with_parent
     from gateway.runtime.supervisor import Supervisor
+
+    die_with_parent()
 
     problems = check_site(loaded)
     if problems:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
-import os
 import shutil
 import signal
 import socket
@@ -26,6 +25,7 @@ from gateway import app
 from gateway.config import load
 from gateway.errors import ConfigError, GatewayError
 from gateway.runtime import child
+from gateway.runtime.supervisor import PATIENCE_S
 
 PEOPLE = (("operator", "operator"), ("engineer", "engineer"), ("admin", "administrator"))
 PASSWORD = "demo-only"  # noqa: S105  (printed on purpose: the demo listens on loopback only)
@@ -51,8 +51,7 @@ MODBUS_PORTS = 12
 
 def run_demo(folder: Path, *, speed: float, port: int, console: Console) -> int:
     """Set up what is missing, start all, wait for a signal, end all. Returns the exit code."""
-    if os.environ.get("GASGATE_DIE_WITH_PARENT"):
-        child.die_with_parent()
+    child.die_with_parent()
     _need_simulators()
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +94,7 @@ class _Demo:
             pass
         finally:
             self._console.print("Ending the demo ...")
-            child.stop(list(self._children.values()))
+            child.stop(list(self._children.values()), patience_s=PATIENCE_S + 4)
         self._console.print("The demo has ended; start it again to go on from here.")
         return 0
 

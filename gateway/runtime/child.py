@@ -12,18 +12,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PARENT = "GASGATE_PARENT"
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends; where that is unknown (not Linux), do nothing.
+    """Ask the kernel to end this process when the one that started it ends.
 
-    A parent that died before the call is noticed by the changed parent id.
+    Only for a process that was started by `start`, or with GASGATE_DIE_WITH_PARENT set: what a person started from a
+    shell outlives the shell. Where the kernel cannot do it (not Linux) nothing happens. A parent that died before the
+    call is noticed by its changed id.
     """
-    if not sys.platform.startswith("linux"):
+    parent = os.environ.get(_PARENT)
+    if not sys.platform.startswith("linux") or not (parent or os.environ.get("GASGATE_DIE_WITH_PARENT")):
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    expected = os.environ.get("GASGATE_PARENT")
-    if expected is not None and expected != str(os.getppid()):
+    if parent and parent != str(os.getppid()):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -41,7 +44,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **(environment or {}), "GASGATE_PARENT": str(os.getpid())},
+            env={**os.environ, **(environment or {}), _PARENT: str(os.getpid())},
             start_new_session=True,
         )
     finally:

@@ -192,6 +192,7 @@ class PollRunner:
                 await self._turn(unit)
             except Exception:
                 log.exception("%s: poll failed unexpectedly", unit.job.key)
+            _end_if_cancelled()
             heapq.heapreplace(queue, (unit.after(due_us, self._clock.now_us()), place))
 
     async def _turn(self, unit: _Unit) -> None:
@@ -292,6 +293,17 @@ class PushRunner:
         if news:
             log.warning("%s: lost: %s", self._collector.name, error)
             self._on_state(self._state)
+
+
+def _end_if_cancelled() -> None:
+    """Raise CancelledError if this task was cancelled, and whatever it awaited swallowed that.
+
+    `asyncio.wait_for` of Python 3.11, which the protocol libraries use, does so when what it waits for ends in the same
+    turn of the loop.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _close(collector: PolledCollector | PushedCollector) -> None:

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 CALM_S = 60.0
 """a role that ran this long before it ended is started again at once"""
 LONGEST_PAUSE_S = 30.0
+PATIENCE_S = 8.0
+"""how long a role may take to end before it is killed"""
 CONFIG_ERROR = 2
 """exit code of a role that cannot use its configuration: starting it again would not help"""
 
@@ -58,7 +60,7 @@ class Supervisor:
             while process.poll() is None and not self._stopping.wait(0.1):
                 pass
             if self._stopping.is_set():
-                child.stop([process])
+                child.stop([process], patience_s=PATIENCE_S)
                 return
             if process.returncode == CONFIG_ERROR:
                 self.exit_code = CONFIG_ERROR

@@ -292,3 +292,28 @@ async def test_a_session_that_was_taken_over_is_not_fought_for(quick: None) -> N
     await asyncio.wait_for(runner.run(), 1)
     assert broker.opened == 1
     assert (runner.link_states()[0].up, runner.link_states()[0].error) == (False, "taken over")
+
+
+async def test_a_library_that_swallows_the_cancellation_does_not_keep_the_runner_alive():
+    class Swallowing(FakeDevices):
+        async def collect(self, job: Job) -> ReadingBatch:
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                raise TransientError("refused in the same moment") from None
+            raise AssertionError
+
+    clock = ManualClock(START_US)
+    devices = Swallowing(clock, Job("site/a/1", "site/a", 1.0, 0.0))
+
+    async def put(_delivery: Delivery) -> None:
+        pass
+
+    task = asyncio.create_task(PollRunner(devices, put, clock).run())
+    await asyncio.sleep(0.05)
+    clock.advance(2)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=2)
+    assert done, "still polling"
+    assert devices.closed

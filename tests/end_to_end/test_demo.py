@@ -1,0 +1,153 @@
+"""The demo as a new user meets it: one command, a story that tells itself, and nothing left behind."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.end_to_end.small_site import wait_until
+
+SPEED = 60
+PASSWORD = "demo-only"
+
+
+class Demo:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[str] | None = None
+        self.web = ""
+
+    def start(self) -> float:
+        began = time.monotonic()
+        log = self.folder.with_suffix(".log").open("w")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "demo", "--folder", str(self.folder), "--speed", str(SPEED)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        log.close()
+        wait_until(lambda: "is ready" in self.output() or self.process.poll() is not None, what="the demo", limit_s=90)
+        assert self.process.poll() is None, self.output()
+        self.web = re.search(r"http://127\.0\.0\.1:\d+", self.output()).group()
+        return time.monotonic() - began
+
+    def output(self) -> str:
+        return self.folder.with_suffix(".log").read_text()
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def client(self, name: str) -> httpx.Client:
+        client = httpx.Client(base_url=self.web, timeout=20)
+        client.post("/api/v1/login", json={"name": name, "password": PASSWORD}).raise_for_status()
+        return client
+
+
+def descendants(pid: int) -> set[int]:
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if Path(f"/proc/{pid}").exists() and _state(pid) != "Z"}
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def listening(pids: set[int]) -> dict[int, str]:
+    """Return port > address (hex) of every TCP socket that these processes listen on."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                target = str(link.readlink())
+            except OSError:
+                continue
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                address, port = fields[1].split(":")
+                found[int(port, 16)] = address
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path):
+    demo = Demo(tmp_path / "demo")
+    try:
+        demo.start()
+        pids = descendants(demo.process.pid)
+        assert set(listening(pids).values()) == {"0100007F"}, "only loopback"
+        with closing(demo.client("engineer")) as client:
+            _story(client)
+        assert demo.end() == 0
+        wait_until(lambda: not alive(pids), what="the end of every process", limit_s=10)
+
+        assert demo.start() < 40, "the second start"
+        pids = descendants(demo.process.pid)
+        with closing(demo.client("operator")) as client:
+            tickets = _items(client, "/api/v1/tickets")
+            assert any(ticket["asset"] == "REG-002" for ticket in tickets), "goes on from where it was"
+        demo.end(signal.SIGKILL)
+        wait_until(lambda: not alive(pids), what="the end of every process after a kill", limit_s=15)
+    finally:
+        if demo.process is not None and demo.process.poll() is None:
+            demo.end()
+
+
+def _items(client: httpx.Client, path: str, **params: str) -> list[dict]:
+    answer = client.get(path, params=params)
+    answer.raise_for_status()
+    body = answer.json()
+    return body if isinstance(body, list) else body[path.rpartition("/")[2].replace("-", "_")]
+
+
+def _story(client: httpx.Client) -> None:
+    def ticket() -> dict:
+        return next((one for one in _items(client, "/api/v1/tickets") if one["asset"] == "REG-002"), {})
+
+    def findings() -> set[tuple[str, str]]:
+        return {(one["kind"], one["meter"] or one["zone"]) for one in _items(client, "/api/v1/findings")}
+
+    def journal_of_silence() -> list[str]:
+        return [one["id"] for one in _items(client, "/api/v1/alarms") if "COMM_LOSS" in one["id"]]
+
+    wait_until(lambda: ticket().get("arrived_at"), what="the crew at REG-002", limit_s=60)
+    assert ticket()["ticket_class"] == "EMERGENCY"
+    wait_until(journal_of_silence, what="the alarm of the silent station", limit_s=40)
+    assert journal_of_silence() == ["STATION_COMM_LOSS@S-02"], "one alarm, not a hundred"
+    wait_until(lambda: _items(client, "/api/v1/dead-letters"), what="the dead letters", limit_s=40)
+    wait_until(
+        lambda: {("theft", "M-000229"), ("non_moving", "M-000036")} <= findings(), what="both meters", limit_s=90
+    )
+    assert len(findings()) == 2, "nobody else is suspected"
