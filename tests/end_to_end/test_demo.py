@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -37,7 +38,7 @@ class Demo:
         log.close()
         wait_until(lambda: "is ready" in self.output() or self.process.poll() is not None, what="the demo", limit_s=90)
         assert self.process.poll() is None, self.output()
-        self.web = re.search(r"http://127\.0\.0\.1:\d+", self.output()).group()
+        (self.web, *_) = re.findall(r"http://127\.0\.0\.1:\d+", self.output())
         return time.monotonic() - began
 
     def output(self) -> str:
@@ -47,6 +48,10 @@ class Demo:
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(30)
+
+    def pids(self) -> set[int]:
+        assert self.process is not None
+        return descendants(self.process.pid)
 
     def client(self, name: str) -> httpx.Client:
         client = httpx.Client(base_url=self.web, timeout=20)
@@ -106,7 +111,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path):
     demo = Demo(tmp_path / "demo")
     try:
         demo.start()
-        pids = descendants(demo.process.pid)
+        pids = demo.pids()
         assert set(listening(pids).values()) == {"0100007F"}, "only loopback"
         with closing(demo.client("engineer")) as client:
             _story(client)
@@ -114,7 +119,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path):
         wait_until(lambda: not alive(pids), what="the end of every process", limit_s=10)
 
         assert demo.start() < 40, "the second start"
-        pids = descendants(demo.process.pid)
+        pids = demo.pids()
         with closing(demo.client("operator")) as client:
             tickets = _items(client, "/api/v1/tickets")
             assert any(ticket["asset"] == "REG-002" for ticket in tickets), "goes on from where it was"
@@ -125,7 +130,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path):
             demo.end()
 
 
-def _items(client: httpx.Client, path: str, **params: str) -> list[dict]:
+def _items(client: httpx.Client, path: str, **params: str) -> list[dict[str, Any]]:
     answer = client.get(path, params=params)
     answer.raise_for_status()
     body = answer.json()
@@ -133,7 +138,7 @@ def _items(client: httpx.Client, path: str, **params: str) -> list[dict]:
 
 
 def _story(client: httpx.Client) -> None:
-    def ticket() -> dict:
+    def ticket() -> dict[str, Any]:
         return next((one for one in _items(client, "/api/v1/tickets") if one["asset"] == "REG-002"), {})
 
     def findings() -> set[tuple[str, str]]:
