@@ -69,7 +69,7 @@ class Analyst:
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether the last pass ended well."""
         last = self._last
-        detail = {} if last is None else {"last_pass": last.until.isoformat(), "seconds": last.seconds}
+        detail = {} if last is None else {"last_pass": last.until.isoformat(), "seconds": round(last.seconds, 2)}
         return not self._problem, {**detail, "problems": [self._problem] if self._problem else []}
 
     async def run(self) -> None:
