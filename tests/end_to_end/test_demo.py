@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import signal
 import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path):
         assert set(listening(pids).values()) == {"0100007F"}, "only loopback"
         with closing(demo.client("engineer")) as client:
             _story(client)
+            _no_reading_missing(client, demo.folder)
         assert demo.end() == 0
         wait_until(lambda: not alive(pids), what="the end of every process", limit_s=10)
 
@@ -135,6 +138,20 @@ def _items(client: httpx.Client, path: str, **params: str) -> list[dict[str, Any
     answer.raise_for_status()
     body = answer.json()
     return body if isinstance(body, list) else body[path.rpartition("/")[2].replace("-", "_")]
+
+
+def _no_reading_missing(client: httpx.Client, folder: Path) -> None:
+    """Every half-hour reading of every remote meter is there once, although the broker was away at 05:22."""
+    with (folder / "network" / "meters.csv").open(encoding="utf-8") as file:
+        remote = [row["meter_id"] for row in csv.DictReader(file) if row["kind"] == "remote"]
+    assert len(remote) > 100
+    wanted = ["2026-01-14T21:00:00", "2026-01-14T21:30:00", "2026-01-14T22:00:00"]
+    for meter in remote[::7]:
+        span = {"start": "2026-01-14T20:59:00Z", "end": "2026-01-14T22:01:00Z"}
+        answer = client.get(f"/api/v1/points/{meter}/register_measured_m3/history", params=span).raise_for_status()
+        assert [datetime.fromtimestamp(t / 1000, UTC).isoformat()[:19] for t in answer.json()["times_ms"]] == wanted, (
+            meter
+        )
 
 
 def _story(client: httpx.Client) -> None:
