@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from alarms.tickets.signature import is_authentic
+from gateway.model.reading import to_us
 from gateway.model.ticket import Ticket, TicketState
 from gateway.ports import Clock
-from gateway.store import ticket_rows
-from gateway.store.state import State
+from gateway.store import ticket_rows, user_rows
+from gateway.store.state import State, Transaction
 from gateway.store.ticket_rows import TicketEvent
 
 LONGEST_BODY = 64_000
@@ -48,8 +49,8 @@ def receive(state: State, body: bytes, headers: Mapping[str, str], secrets: Sequ
     """Take one event and return the HTTP status to answer.
 
     204 after the commit, and for a repeat of (source, id); 400 unreadable; 401 unsigned, badly signed or older than
-    five real minutes; 409 for a key that is not ours; 413 too long. Bad input never raises; TransientError means
-    that the state database is away and the sender should come again.
+    five real minutes; 409 for a key that is not ours, which goes into the audit trail; 413 too long. Bad input never
+    raises; TransientError means that the state database is away and the sender should come again.
     """
     if len(body) > LONGEST_BODY:
         return TOO_LONG
@@ -62,6 +63,7 @@ def receive(state: State, body: bytes, headers: Mapping[str, str], secrets: Sequ
     with state.write() as connection:
         ticket = ticket_rows.find_by_key(connection, report.dedup_key)
         if ticket is None:
+            _keep_strange(connection, report, now)
             return UNKNOWN_KEY
         if ticket_rows.insert_event(connection, _event(report, ticket, now)):
             events = ticket_rows.events_of(connection, ticket.ticket_no, limit=10_000)
@@ -85,6 +87,22 @@ def fold(ticket: Ticket, events: Sequence[TicketEvent]) -> Ticket:
         if state is TicketState.REOPENED:
             moments["completed_at"] = None
     return replace(ticket, state=state, external_version=version, **moments)  # type: ignore[arg-type]
+
+
+def _keep_strange(connection: Transaction, report: _Report, now: datetime) -> None:
+    """Keep an event about a ticket that is not ours, once however often it comes: someone has to look into it."""
+    detail = {
+        "dedup_key": report.dedup_key,
+        "external_ticket_id": report.external_id,
+        "type": report.state.value,
+        "version": report.version,
+        "occurred_at": report.occurred_at.isoformat(),
+        "actor": report.actor,
+    }
+    subject = f"{report.source[:79]}#{report.event_id}"
+    user_rows.add_audit_once(
+        connection, to_us(now), report.source, "ticket_event.unknown_key", subject=subject, detail=detail
+    )
 
 
 def _named(ticket: Ticket, report: _Report) -> Ticket:

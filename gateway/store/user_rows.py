@@ -178,6 +178,17 @@ def add_audit(
     )
 
 
+def add_audit_once(
+    connection: Connection, at_us: int, who: str, act: str, *, subject: str, detail: Mapping[str, Any]
+) -> bool:
+    """Write one line of the audit trail unless there is one of this act about this subject; True if it was new."""
+    same = select(tables.audit.c.seq).where(tables.audit.c.act == act, tables.audit.c.subject == subject).limit(1)
+    if connection.execute(same).first() is not None:
+        return False
+    add_audit(connection, at_us, who, act, subject=subject, detail=detail)
+    return True
+
+
 def list_audit(connection: Connection, before: int | None, limit: int) -> list[AuditRow]:
     """Return lines of the audit trail with seq < `before`, newest first."""
     query = select(tables.audit).order_by(desc(tables.audit.c.seq)).limit(limit)

@@ -18,7 +18,7 @@ from alarms.tickets.events import LONGEST_BODY, receive
 from alarms.tickets.signature import signed_headers
 from gateway.model.ticket import Ticket, TicketState
 from gateway.runtime.clock import ManualClock
-from gateway.store import ticket_rows
+from gateway.store import ticket_rows, user_rows
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 from tests.alarms.desk_server import OTHER, SECRET
 
@@ -140,6 +140,24 @@ def test_bad_and_old_signatures_are_401_and_strange_keys_409(desk: AlarmDesk) ->
     assert receive(desk.state, b"x" * (LONGEST_BODY + 1), {}, [SECRET], desk.clock) == 413
     assert post(desk, STORY[0], secret=OTHER) == 204
     assert post(desk, event("accepted", 1, START, dedup_key="hq.1:nobody:X:1")) == 409
+
+
+def test_an_event_about_a_strange_ticket_is_kept_once(desk: AlarmDesk) -> None:
+    strange = event("arrived", 4, START, dedup_key="hq.1:nobody:X:1", external_ticket_id="D-77")
+    assert [post(desk, strange) for _ in range(3)] == [409, 409, 409]
+    assert post(desk, event("completed", 5, START, dedup_key="hq.1:nobody:X:1")) == 409
+    with desk.state.read() as connection:
+        kept = [row for row in user_rows.list_audit(connection, None, 100) if row.act == "ticket_event.unknown_key"]
+    assert [row.subject for row in kept] == ["urn:desk#e-5", "urn:desk#e-4"]
+    assert kept[1].who == "urn:desk"
+    assert kept[1].detail == {
+        "dedup_key": "hq.1:nobody:X:1",
+        "external_ticket_id": "D-77",
+        "type": "arrived",
+        "version": 4,
+        "occurred_at": START.isoformat(),
+        "actor": "crew 3",
+    }
 
 
 @pytest.mark.parametrize(
