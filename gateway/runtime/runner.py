@@ -23,6 +23,8 @@ LONGEST_RECONNECT_S = 30.0
 STABLE_AFTER_S = 60.0
 """A connection that lasted this long was a good one; two gateways with one client id end each other's sooner."""
 _CLOSE_TIMEOUT_S = 5.0
+_CLOCK_SLACK_S = 1.0
+"""A clock that is later than this at a due time was set back."""
 
 log = logging.getLogger(__name__)
 
@@ -185,9 +187,15 @@ class PollRunner:
         queue = [(unit.next_tick(now_us), place) for place, unit in enumerate(units)]
         heapq.heapify(queue)
         while True:
+            before_us, now_us = now_us, self._clock.now_us()
+            if now_us < before_us:
+                # the clock was set back: without this, polls would rest until it shows again what it showed before
+                queue = [(min(due_us, units[place].next_tick(now_us)), place) for due_us, place in queue]
+                heapq.heapify(queue)
             due_us, place = queue[0]
             unit = units[place]
-            await self._clock.sleep_until(from_us(due_us))
+            if not await self._reached(due_us):
+                continue
             try:
                 await self._turn(unit)
             except Exception:
@@ -195,9 +203,20 @@ class PollRunner:
             _end_if_cancelled()
             heapq.heapreplace(queue, (unit.after(due_us, self._clock.now_us()), place))
 
+    async def _reached(self, due_us: int) -> bool:
+        """Wait until the clock shows a moment; return False if it does not although it should."""
+        wait_s = self._clock.real_seconds(max(0, due_us - self._clock.now_us()) / 1e6)
+        try:
+            async with asyncio.timeout(wait_s + _CLOCK_SLACK_S):
+                await self._clock.sleep_until(from_us(due_us))
+        except TimeoutError:
+            return False
+        return True
+
     async def _turn(self, unit: _Unit) -> None:
         try:
             batch = await self._collector.collect(unit.job)
+            _end_if_cancelled()
         except TransientError as error:
             await self._failed(unit, error)
             return
@@ -258,6 +277,7 @@ class PushRunner:
         opened_at = None
         try:
             await self._collector.open()
+            _end_if_cancelled()
             opened_at = asyncio.get_running_loop().time()
             self._up()
             async for delivery in self._collector.deliveries():
@@ -265,6 +285,7 @@ class PushRunner:
                     self._state, deliveries=self._state.deliveries + 1, last_good_us=self._clock.now_us()
                 )
                 await self._put(delivery)
+                _end_if_cancelled()
             self._down("ended")
         except (TransientError, ConfigError) as error:
             # a secret or a certificate that is missing now may be put back

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -317,3 +318,55 @@ async def test_a_library_that_swallows_the_cancellation_does_not_keep_the_runner
     done, _ = await asyncio.wait({task}, timeout=2)
     assert done, "still polling"
     assert devices.closed
+
+
+async def test_a_library_that_swallows_the_cancellation_of_a_connect_does_not_keep_the_runner_alive():
+    class Swallowing(FakeBroker):
+        async def open(self) -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(30)
+
+    broker = Swallowing()
+
+    async def put(_delivery: Delivery) -> None:
+        pass
+
+    task = asyncio.create_task(PushRunner(broker, put, ManualClock(START_US)).run())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=2)
+    assert done, "still connected"
+    assert broker.closed
+
+
+class SteppingClock(CityClock):
+    """A fast clock that somebody sets."""
+
+    def set_back(self, seconds: float) -> None:
+        self.city_us -= round(seconds * 1e6)
+
+
+@pytest.mark.parametrize("while_polling", [False, True])
+async def test_polls_go_on_at_once_when_the_clock_is_set_back(while_polling: bool) -> None:
+    clock = SteppingClock(START_US, time.time_ns() // 1000, 10.0)
+    asked: dict[str, list[int]] = {"site/a/1": [], "site/a/2": []}
+
+    class Noting(FakeDevices):
+        async def collect(self, job: Job) -> ReadingBatch:
+            asked[job.key].append(clock.now_us())
+            if while_polling and len(asked[job.key]) == 2 and job.key == "site/a/1":
+                clock.set_back(86_400)
+            return ReadingBatch.empty()
+
+    async def put(_: Delivery) -> None:
+        pass
+
+    jobs = [job("site/a/1", period_s=1, phase_s=0), job("site/a/2", period_s=2, phase_s=0.5)]
+    task = asyncio.create_task(PollRunner(Noting(ManualClock(START_US), *jobs), put, clock).run())
+    await until(lambda: min(map(len, asked.values())) >= 2)
+    if not while_polling:
+        clock.set_back(86_400)
+    before = {key: len(times) for key, times in asked.items()}
+    await until(lambda: all(len(times) >= before[key] + 3 for key, times in asked.items()))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
