@@ -1,30 +1,22 @@
-"""How the gateway is doing: status, dead letters, audit trail, live changes."""
+"""How the gateway is doing: status, dead letters, audit trail."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import json
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import StreamingResponse
 
 from api.auth import User
 from api.deps import PartsDep, Reader, Require
 from api.roles import Act
-from api.services.live import Board, Change
+from api.services.live import Board
 from api.services.pulse import Pulse, links, role_health
 from api.services.summary import summary
-from api.shapes import alarm_json, plain, ticket_json
-from gateway.errors import RefusedError
+from api.shapes import plain
 from gateway.store import user_rows, view_rows
 
 router = APIRouter(tags=["system"])
-LIVE_LISTENERS = 200
-_WAITING = 200
-_HEARTBEAT_S = 15.0
 _SHOWN_BYTES = 2000
 
 
@@ -84,40 +76,3 @@ def audit(
     """Return who did what, newest first; `before` is the last seq seen."""
     with parts.state.read() as connection:
         return [plain(row) for row in user_rows.list_audit(connection, before, limit)]
-
-
-@router.get("/live")
-async def live(_user: Reader, request: Request, parts: PartsDep) -> StreamingResponse:
-    """Stream changes of alarms, tickets and findings as server-sent events; a slow reader is sent away."""
-    board: Board = request.app.state.board
-    if board.listeners >= LIVE_LISTENERS:
-        raise RefusedError(503, "too_many_listeners")
-    changes: asyncio.Queue[Change] = asyncio.Queue(_WAITING)  # full: the listener fails and is dropped
-    end = board.listen(changes.put_nowait)
-
-    async def events() -> AsyncIterator[str]:
-        try:
-            yield ": listening\n\n"
-            while True:
-                try:
-                    change = await asyncio.wait_for(changes.get(), _HEARTBEAT_S)
-                except TimeoutError:
-                    yield ": still here\n\n"
-                    continue
-                yield f"id: {change.number}\nevent: change\ndata: {json.dumps(_change(change, parts))}\n\n"
-        finally:
-            end()
-
-    return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
-
-
-def _change(change: Change, parts: Any) -> dict[str, Any]:
-    now = parts.clock.now()
-    return {
-        "number": change.number,
-        "alarms": [alarm_json(view) for view in change.alarms],
-        "alarms_gone": list(change.gone),
-        "tickets": [ticket_json(view, now) for view in change.tickets],
-        "tickets_gone": list(change.tickets_gone),
-        "findings": change.findings,
-    }
