@@ -9,7 +9,9 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from alarms.route import TicketPolicy
@@ -113,16 +115,14 @@ def service_token(config: Config) -> str:
     """Return the token of the store service, made at the first start; readable by our own user alone."""
     path = config.data.folder / "store-service.token"
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32))
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
+    if not path.exists():
+        # several roles may start at once: the first link wins, and nobody ever sees half a token
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as fresh:
+            fresh.write(secrets.token_urlsafe(32))
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            with suppress(FileExistsError):
+                os.link(fresh.name, path)
     return path.read_text(encoding="utf-8")
 
 

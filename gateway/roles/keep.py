@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, cast
@@ -33,6 +33,9 @@ from gateway.store.state import State
 from gateway.store.tail import TailRing
 
 GIB = 1 << 30
+_LAST_GROUPS_S = 2.0
+"""how long the last readings may take to the disk when the role ends"""
+_MOST_TOLD = 20
 Runner = PollRunner | PushRunner
 
 
@@ -68,13 +71,8 @@ class Keeper:
         self._store = DuckReadings(folder / "readings")
         self._accounting = Accounting()
         self._tail = TailRing()
-        self._intake = Intake(
-            self._spool,
-            self._clock,
-            self._on_record,
-            accounting=self._accounting,
-            room=Room(folder, self._registry.names),
-        )
+        self._room = Room(folder, self._registry.names)
+        self.intake = Intake(self._spool, self._clock, self._on_record, accounting=self._accounting, room=self._room)
         self._outputs = [OUTPUTS[one.kind](one, self._registry.names, self._network) for one in config.output]
         self._forwarders = [self._forwarder(output) for output in self._outputs]
         self._loader = Loader(
@@ -93,12 +91,22 @@ class Keeper:
         await asyncio.to_thread(self._spool.advance_to, behind)
         for source in self._config.source:
             collector = COLLECTORS[source.kind](source, self._registry, self._network, self._clock)
-            self._runners.append(make_runner(collector, self._intake, self._clock))
+            self._runners.append(make_runner(collector, self.intake, self._clock))
 
     async def run(self) -> None:
-        """Run all parts until cancelled."""
+        """Run all parts until cancelled; then what the collectors have brought still reaches the disk."""
+        intake = asyncio.create_task(self.intake.run(), name="intake")
+        try:
+            await self._run_around(intake)
+        finally:
+            await self.intake.close()
+            await asyncio.wait([intake], timeout=_LAST_GROUPS_S)
+            intake.cancel()
+            await asyncio.gather(intake, return_exceptions=True)
+
+    async def _run_around(self, intake: asyncio.Task[None]) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._intake.run(), name="intake")
+            group.create_task(_end_with(intake), name="watch intake")
             group.create_task(self._loader.run(), name="loader")
             group.create_task(serve(self._service(), self._config.keep.listen), name="store service")
             group.create_task(heartbeat(self._state, "keep", self.health), name="heartbeat")
@@ -117,9 +125,9 @@ class Keeper:
 
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether readings are being kept, and why not."""
-        reasons = [part.reason for part in (self._intake, self._loader) if not part.healthy]
-        damage = [str(one) for one in (*self._spool.damage, *self._store.damage)]
-        return not reasons, {"problems": reasons, "damage": damage, "loader_lag": self._loader.lag}
+        reasons = [part.reason for part in (self.intake, self._loader) if not part.healthy]
+        told = [*reasons, *self._warnings()]
+        return not reasons, {"problems": told, "loader_lag": self._loader.lag}
 
     def status(self) -> Mapping[str, Any]:
         """Return what the system page shows of this role."""
@@ -138,6 +146,14 @@ class Keeper:
             },
         }
 
+    def _warnings(self) -> Iterator[str]:
+        """Yield what people must know although readings are being kept."""
+        yield from (str(one) for one in self._spool.damage[:_MOST_TOLD])
+        for name in self._store.damage[:_MOST_TOLD]:
+            yield f"{name} could not be read and was set aside; what the spool still holds is filled in again"
+        if self._room.refused_classes:
+            yield f"the disk is nearly full: readings of class {self._room.refused_classes} are refused"
+
     def _service(self) -> Starlette:
         return make_service(self._store, self._spool, self._tail, service_token(self._config), self.status)
 
@@ -154,3 +170,9 @@ class Keeper:
 
     def _names(self, batch: ReadingBatch) -> Sequence[str]:
         return self._registry.names(batch.point)
+
+
+async def _end_with(task: asyncio.Task[None]) -> None:
+    """Fail as the task does, without cancelling it."""
+    await asyncio.wait([task])
+    task.result()

@@ -25,6 +25,12 @@ class Damage:
     lost_seqs: tuple[int, int] | None
     """first and last sequence that may be missing, None if nobody knows"""
 
+    def __str__(self) -> str:
+        """Say it to a person."""
+        lost = "no record is known to be lost" if self.lost_seqs is None else "lost are records {} to {}"
+        where = f"spool file {self.file} was damaged at byte {self.start} ({self.length} bytes)"
+        return f"{where}: {lost.format(*self.lost_seqs or ())}"
+
 
 @dataclass(slots=True)
 class Index:
