@@ -30,6 +30,7 @@ TOKENS_OF_ONE_OWNER = 100
 
 _hasher = PasswordHasher()
 _two_at_once = threading.Semaphore(2)  # one check takes 64 MiB
+_room = threading.BoundedSemaphore(8)  # log-ins under way; more would take the threads that acknowledgements need
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,10 @@ class Login:
 def add_user(
     state: State, name: str, password: str, role: str, language: str = "zh", *, now_us: int | None = None
 ) -> None:
-    """Add a user, or give an existing one a new password, role and language. Raises ConfigError."""
+    """Add a user, or give an existing one a new password, role and language, which ends its sessions.
+
+    Raises ConfigError.
+    """
     problems = []
     if not 1 <= len(name) <= 120 or not name.isprintable() or name != name.strip():
         problems.append("name: 1 to 120 printable characters, no space at the ends")
@@ -76,6 +80,7 @@ def add_user(
     at = _wall_us() if now_us is None else now_us
     with state.write() as connection:
         user_rows.save_user(connection, row, at)
+        user_rows.end_sessions_of(connection, name)
         user_rows.add_audit(
             connection, at, "system", "user.save", subject=name, detail={"role": role, "language": language}
         )
@@ -89,23 +94,24 @@ class LockOut:
         self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def locked_for_s(self, name: str) -> float:
-        """Return for how many seconds a name is still locked, 0 if it is not."""
-        with self._lock:
-            count, last = self._failed.get(name, (0, 0.0))
-        return max(0.0, last + LOCKED_S - self._wall()) if count >= FAILURES else 0.0
+    def try_one(self, name: str) -> float:
+        """Count a try as failed before its password is checked, so that tries at once are not free.
 
-    def failed(self, name: str) -> None:
-        """Count one failure; a lock that ran out starts the count again."""
+        Returns 0, or for how many seconds the name is still locked; then nothing was counted. A lock that ran out
+        starts the count again.
+        """
         now = self._wall()
         with self._lock:
             count, last = self._failed.pop(name, (0, 0.0))
-            self._failed[name] = (1 if now - last > LOCKED_S else count + 1, now)
+            over = not 0.0 <= now - last <= LOCKED_S
+            locked = count >= FAILURES and not over
+            self._failed[name] = (count, last) if locked else (1 if over else count + 1, now)
             while len(self._failed) > REMEMBERED_NAMES:
                 self._failed.popitem(last=False)
+        return max(1.0, last + LOCKED_S - now) if locked else 0.0
 
     def succeeded(self, name: str) -> None:
-        """Forget the failures of a name."""
+        """Forget the failures of a name, and its last try."""
         with self._lock:
             self._failed.pop(name, None)
 
@@ -122,16 +128,23 @@ class Authenticator:
         self._nobody = _hasher.hash(secrets.token_hex(16))
 
     def login(self, name: str, password: str, peer: str) -> Login:
-        """Open a session. Blocks for the password check. Raises RefusedError 401 or 429."""
-        wait_s = self._lock_out.locked_for_s(name)
+        """Open a session. Blocks for the password check. Raises RefusedError 401, 429, or 503 while many log in."""
+        if not _room.acquire(blocking=False):
+            raise RefusedError(503, "busy", "too many log-ins at once: try again")
+        try:
+            return self._login(name, password, peer)
+        finally:
+            _room.release()
+
+    def _login(self, name: str, password: str, peer: str) -> Login:
+        wait_s = self._lock_out.try_one(name)
         if wait_s > 0:
-            self._audit(name, "login.locked", {"peer": peer})
+            # not in the audit trail: whoever needs no password to write there could fill the disk
             raise RefusedError(429, "locked", f"too many failures: try again in {wait_s:.0f} s")
         with self._state.read() as connection:
             row = user_rows.find_user(connection, name)
         known = row is not None and not row.disabled
         if not _verify(row.password_hash if row is not None else self._nobody, password) or row is None or not known:
-            self._lock_out.failed(name)
             self._audit(name, "login.failed", {"peer": peer})
             raise RefusedError(401, "wrong_login", "name or password is wrong")
         self._lock_out.succeeded(name)
@@ -182,11 +195,17 @@ class Authenticator:
             return None
         if row.expires_at is not None and row.expires_at <= _us(self._wall()):
             return None
+        if not _may_give(Role(row.user.role), Role(row.role)):
+            return None  # its owner's role was lowered since
         return User(row.user.name, Role(row.role), row.user.language, by_cookie=prefix == "gs")
 
     def make_token(self, user: User, name: str, role: Role, days: int | None) -> tuple[user_rows.TokenRow, str]:
-        """Make an API token for `user`; its text is shown once. Raises RefusedError for a role above one's own."""
-        if role not in (user.role, Role.VIEWER) and user.role is not Role.ADMINISTRATOR:
+        """Make an API token for `user`; its text is shown once. Raises RefusedError.
+
+        403 `forbidden` for a role above one's own, 403 `session_only` if a token asks, 409 `too_many`.
+        """
+        _only_people(user)
+        if not _may_give(user.role, role):
             raise RefusedError(403, "forbidden", "a token may have your own role, or viewer")
         token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
         created = _us(self._wall())
@@ -209,7 +228,8 @@ class Authenticator:
             return user_rows.list_tokens(connection, None if user.may(Act.TOKEN_ALL) else user.name)
 
     def revoke(self, user: User, token_id: str) -> None:
-        """End one of one's own tokens; an administrator may end any. Raises RefusedError 404."""
+        """End one of one's own tokens; an administrator may end any. Raises RefusedError 403 or 404."""
+        _only_people(user)
         if all(token.id != token_id for token in self.tokens(user)):
             raise RefusedError(404, "unknown_token")
         with self._state.write() as connection:
@@ -219,6 +239,16 @@ class Authenticator:
     def _audit(self, who: str, act: str, detail: dict[str, str]) -> None:
         with self._state.write() as connection:
             user_rows.add_audit(connection, self._clock.now_us(), who[:120], act, subject=who[:200], detail=detail)
+
+
+def _may_give(own: Role, role: Role) -> bool:
+    return own is Role.ADMINISTRATOR or role in (own, Role.VIEWER)
+
+
+def _only_people(user: User) -> None:
+    """Refuse a token: one that leaked or runs out must not make another, nor end the others."""
+    if not user.by_cookie:
+        raise RefusedError(403, "session_only", "log in to make or end tokens")
 
 
 def _verify(password_hash: str, password: str) -> bool:

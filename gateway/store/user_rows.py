@@ -122,6 +122,11 @@ def end_session(connection: Connection, session_id: str) -> None:
     connection.execute(delete(tables.session).where(tables.session.c.id == session_id))
 
 
+def end_sessions_of(connection: Connection, owner: str) -> None:
+    """Forget every session of a user."""
+    connection.execute(delete(tables.session).where(tables.session.c.owner == owner))
+
+
 def add_token(connection: Connection, token: TokenRow, secret_hash: str) -> None:
     """Keep a new API token."""
     connection.execute(
