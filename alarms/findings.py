@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -28,6 +28,8 @@ class EpisodeConfig:
     """an onset this near to that of a settled finding is the same evidence"""
     remembers: timedelta = timedelta(days=42)
     """a pass that looks back 60 days cannot say that what began longer ago than this has ended"""
+    overrules: float = 0.98
+    """probability from which a leak is raised although a meter of the zone is open for the same loss"""
     ends_after: timedelta = timedelta(days=3)
     """a finding ends when its subject was judged normal, this long after the finding was last seen"""
 
@@ -54,13 +56,15 @@ def update(
 
     `known` holds the findings so far, of any status; `zone_of` names the zone of a meter; `seen_at` says when an
     open finding, by kind and subject, was last confirmed by a pass (its detection where unknown). A subject that is
-    UNKNOWN changes nothing. A meter that is open as one kind is not raised as another one with the same cause.
+    UNKNOWN changes nothing. A meter that is open as one kind is not raised as another one with the same cause, and it
+    does not end while the loss that it explains is still there and only bears another name, that of a leak.
     """
     config, seen = config or EpisodeConfig(), seen_at or {}
     newest = {(f.kind, f.subject): f for f in sorted(known, key=lambda f: f.episode_no)}
     raised: list[Finding] = []
     updated: list[Finding] = []
     ended: list[Finding] = []
+    leaks = [leak for detection in detections for leak in _leaks(detection, now, zone_of)]
     for detection in detections:
         for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL):
             new = _finding(detection, int(row), now, zone_of)
@@ -75,7 +79,8 @@ def update(
             if kind != detection.condition or finding.status is not FindingStatus.OPEN or subject not in normal:
                 continue
             if (
-                now - finding.onset <= config.remembers
+                not any(_same_loss(leak, finding, config) for leak in leaks)
+                and now - finding.onset <= config.remembers
                 and now - seen.get((kind, subject), finding.detected_at) >= config.ends_after
             ):
                 ended.append(replace(finding, status=FindingStatus.ENDED))
@@ -90,15 +95,34 @@ def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: Episo
     if new.kind in SAME_CAUSE:
         others = (newest.get((kind, new.subject)) for kind in SAME_CAUSE - {new.kind})
         return any(other is not None and other.status is FindingStatus.OPEN for other in others)
-    if new.kind not in ZONE_KINDS:
-        return False
-    return any(
-        other.kind in SAME_CAUSE
-        and other.status is FindingStatus.OPEN
-        and other.zone == new.zone
-        and abs(other.onset - new.onset) <= config.same_onset
-        and _alike(other.estimate_m3_per_day, new.estimate_m3_per_day)
-        for other in newest.values()
+    return new.kind in ZONE_KINDS and explained_by_a_meter(new, newest.values(), config)
+
+
+def explained_by_a_meter(leak: Finding, known: Iterable[Finding], config: EpisodeConfig | None = None) -> bool:
+    """Say whether an open finding on a meter of the zone accounts for a leak: alike in onset and size.
+
+    A leak that is nearly certain is never explained away.
+    """
+    config = config or EpisodeConfig()
+    return leak.score < config.overrules and any(
+        other.status is FindingStatus.OPEN and _same_loss(leak, other, config) for other in known
+    )
+
+
+def _leaks(detection: Detection, now: datetime, zone_of: Callable[[str], str]) -> list[Finding]:
+    if detection.condition not in ZONE_KINDS:
+        return []
+    return [
+        _finding(detection, int(row), now, zone_of) for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL)
+    ]
+
+
+def _same_loss(leak: Finding, meter: Finding, config: EpisodeConfig) -> bool:
+    return (
+        meter.kind in SAME_CAUSE
+        and meter.zone == leak.zone
+        and abs(meter.onset - leak.onset) <= config.same_onset
+        and _alike(meter.estimate_m3_per_day, leak.estimate_m3_per_day)
     )
 
 

@@ -23,6 +23,7 @@ from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
 from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
+from alarms.findings import explained_by_a_meter
 from alarms.machine import ConditionFalls, ConditionRises, RuleOff, RuleOn, step
 from alarms.suppress import wanted_rules
 from alarms.timers import area_edges, quality_edges, ticket_edges, timer_edges
@@ -115,16 +116,20 @@ class AlarmPipeline:
             edges += timer_edges(connection, active, self._definitions, now)
             wall_before_s = self._wall() - UNCONFIRMED_AFTER_S
             emergency = ticket_rows.list_unconfirmed(connection, TicketClass.EMERGENCY, wall_before_s=wall_before_s)
-            dead = ticket_rows.list_dead(connection, limit=1000)
-            edges += ticket_edges(ticket_rows.list_open(connection, limit=2000), emergency, dead, active, now)
+            # all of them: one that is left out would look as if it were well
+            dead = ticket_rows.list_dead(connection, limit=None)
+            tickets = ticket_rows.list_open(connection, ticket_class=TicketClass.EMERGENCY, limit=None)
+            edges += ticket_edges(tickets, emergency, dead, active, now)
         self._commit(edges, active)
 
     def judge_findings(self, findings: Iterable[Finding]) -> None:
         """Raise LEAK_ZONE for grave open leak findings, and end it where the finding is no longer there.
 
-        `findings` are all findings that are open or confirmed now; only `leak` matters. Raises as `process` does.
+        `findings` are all findings that are open or confirmed now. A leak that is but another name for what a meter of
+        its zone explains stays a work item. Raises as `process` does.
         """
-        grave = {finding.zone: finding for finding in findings if _is_grave(finding)}
+        known = [one for one in findings if one.status in (FindingStatus.OPEN, FindingStatus.CONFIRMED)]
+        grave = {leak.zone: leak for leak in known if _is_grave(leak) and not explained_by_a_meter(leak, known)}
         active = self._active()
         edges = []
         for zone, finding in grave.items():
@@ -265,8 +270,7 @@ def _cond(active: Mapping[str, Alarm], alarm_id: str) -> bool:
 
 
 def _is_grave(finding: Finding) -> bool:
-    live = finding.kind == "leak" and finding.status in (FindingStatus.OPEN, FindingStatus.CONFIRMED)
-    return live and (finding.score >= LEAK_SCORE or (_m3h(finding) or 0.0) >= LEAK_M3H)
+    return finding.kind == "leak" and (finding.score >= LEAK_SCORE or (_m3h(finding) or 0.0) >= LEAK_M3H)
 
 
 def _m3h(finding: Finding) -> float | None:

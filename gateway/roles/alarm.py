@@ -15,6 +15,7 @@ from alarms.outbox import OutboxWorker
 from alarms.pipeline import AlarmPipeline
 from gateway.config import Config
 from gateway.errors import TransientError
+from gateway.model.finding import FindingStatus
 from gateway.ports import Clock
 from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network, ticket_policy
 from gateway.store import finding_rows
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 """real seconds between looks at what only time brings about"""
 FINDINGS_S = 1.0
+LIVE = (FindingStatus.OPEN, FindingStatus.CONFIRMED)
 TAIL_RECORDS = 100
 BEHIND = "EVAL_LAG@gasgate"
 BEHIND_S = 10.0
@@ -112,7 +114,12 @@ class Judge:
 
     def _judge_findings(self) -> None:
         with self._state.read() as connection:
-            found = [one.finding for one in finding_rows.list_findings(connection, kind="leak", limit=1000)]
+            leaks = finding_rows.list_findings(connection, kind="leak", limit=finding_rows.MAX_ROWS)
+            zones = sorted({one.finding.zone for one in leaks if one.finding.status in LIVE})
+            others = finding_rows.list_findings(
+                connection, status=FindingStatus.OPEN, zones=zones, limit=finding_rows.MAX_ROWS
+            )
+        found = [one.finding for one in (*leaks, *others) if one.finding.status in LIVE]
         self._pipeline.judge_findings(found)
         self._pipeline.own(BEHIND, holds=time.monotonic() - self._caught_up > BEHIND_S)
 

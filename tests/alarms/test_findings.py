@@ -83,6 +83,19 @@ def test_a_leak_is_not_raised_for_what_a_meter_of_the_zone_explains(days, size, 
     assert len(changes([opened()], leak).raised) == told
 
 
+def test_a_nearly_certain_leak_is_raised_beside_a_meter_of_the_same_size():
+    leak = found(kind="leak", asset="R-1", score=0.985)
+    assert [f.kind for f in changes([opened()], leak).raised] == ["leak"]
+
+
+@pytest.mark.parametrize(("leak_onset", "ended"), [(ONSET, 0), (ONSET + timedelta(days=9), 1)])
+def test_a_meter_does_not_end_while_its_loss_is_there_under_the_name_of_a_leak(leak_onset, ended):
+    normal = found(asset="", verdict=Verdict.NORMAL)
+    leak = found(kind="leak", asset="R-1", score=0.8, onset=leak_onset)
+    later = changes([opened()], normal, leak, now=NOW + timedelta(days=9))
+    assert len(later.ended) == ended
+
+
 def test_an_ended_finding_that_comes_back_is_a_new_episode():
     ended = replace(opened(), status=FindingStatus.ENDED)
     assert [f.episode_no for f in changes([ended], found()).raised] == [2]

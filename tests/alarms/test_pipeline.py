@@ -431,6 +431,15 @@ def test_only_grave_leak_findings_are_alarms(plant: Plant) -> None:
     assert (plant.state("LEAK_ZONE@R-001"), plant.state("LEAK_ZONE@R-002")) == ("L1", "B")
 
 
+def test_a_leak_that_a_meter_of_the_zone_explains_stays_a_work_item(plant: Plant) -> None:
+    leak = Finding("leak", "R-001", None, START, START - timedelta(days=1), 0.95, 130.0)
+    theft = replace(leak, kind="theft", meter="M-000001", score=0.7)
+    plant.pipeline.judge_findings([leak, theft])
+    assert plant.state("LEAK_ZONE@R-001") == "never"
+    plant.pipeline.judge_findings([leak, replace(theft, status=FindingStatus.HONEST)])
+    assert plant.state("LEAK_ZONE@R-001") == "B", "an honest customer explains nothing"
+
+
 def test_own_alarms_rise_and_fall_once(plant: Plant) -> None:
     for holds in (True, True, False, False):
         plant.pipeline.own("EVAL_LAG@gasgate", holds=holds, value=12.0)
