@@ -68,22 +68,25 @@ class AlarmDesk:
 
         The same `request_id` again gives the first answer, a refusal too, and does nothing. Raises RefusedError:
         404 `unknown_alarm`, 409 `conflict` if `version` is given and old, 409 `request_id_used` if another person
-        used the id, and the codes of the machine. Raises TransientError if the database is away.
+        used the id or it was about another alarm, and the codes of the machine. Raises TransientError if the database
+        is away.
         """
         refused: RefusedError | None = None
         with self.state.write() as connection:
             if request_id is not None:
                 answered = alarm_rows.find_answer(connection, request_id)
                 if answered is not None:
-                    return _first_answer(answered, actor)
+                    return _first_answer(answered, actor, alarm_id)
             work = self._work(connection, actor)
             try:
                 self._guard(connection, alarm_id, version)
                 after = work.act(alarm_id, event)
-                answer = alarm_rows.Answer(actor, 200, {"alarm": alarm_rows.facts_of(after)})
+                body: dict[str, Any] = {"alarm": alarm_rows.facts_of(after), "alarm_id": alarm_id}
+                answer = alarm_rows.Answer(actor, 200, body)
             except RefusedError as error:
                 refused = error
-                answer = alarm_rows.Answer(actor, error.status, {"code": error.code, "text": str(error)})
+                body = {"code": error.code, "text": str(error), "alarm_id": alarm_id[:200]}
+                answer = alarm_rows.Answer(actor, error.status, body)
             if request_id is not None:
                 alarm_rows.keep_answer(connection, request_id, answer, work.now)
         if refused is not None:
@@ -219,9 +222,9 @@ class _Work:
         ticket_rows.insert_command(self.connection, made, sink=sink, wall_now_s=self.wall_s)
 
 
-def _first_answer(answer: alarm_rows.Answer, actor: str) -> Alarm:
-    if answer.who != actor:
-        raise RefusedError(409, "request_id_used", "another person used this request id")
+def _first_answer(answer: alarm_rows.Answer, actor: str, alarm_id: str) -> Alarm:
+    if answer.who != actor or answer.body.get("alarm_id", alarm_id) != alarm_id:
+        raise RefusedError(409, "request_id_used", "another person, or another alarm, had this request id")
     if answer.status != 200:
         raise RefusedError(answer.status, str(answer.body["code"]), str(answer.body["text"]))
     return alarm_rows.alarm_from(answer.body["alarm"])

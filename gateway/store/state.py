@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from gateway.errors import TransientError
+from gateway.errors import PermanentError, TransientError
 from gateway.store import tables
 
 Transaction = Connection
@@ -42,7 +43,7 @@ class State:
     def write(self) -> Iterator[Connection]:
         """Give one write transaction: committed at the end, rolled back on an exception.
 
-        Raises TransientError if the database is locked, full or unreachable.
+        Raises TransientError if the database is locked, full or unreachable, PermanentError if it is damaged.
         """
         with self._connection("BEGIN IMMEDIATE") as connection:
             yield connection
@@ -50,7 +51,7 @@ class State:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give one consistent view; it blocks no writer. Raises TransientError as `write` does."""
+        """Give one consistent view; it blocks no writer. Raises what `write` raises."""
         with self._connection("BEGIN") as connection:
             yield connection
 
@@ -63,6 +64,14 @@ class State:
                 yield connection
         except OperationalError as error:
             raise TransientError(f"state database: {error.orig}") from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:
+                raise
+            # what SQLite says of a file that is damaged, or never was a database
+            remedy = "restore it from a backup, or move it away to begin anew"
+            raise PermanentError(f"state database {self.engine.url.database}: {error.orig}; {remedy}") from error
+        except PoolTimeoutError as error:
+            raise TransientError("state database: too many wait for it") from error
 
     def cursor(self, name: str) -> int:
         """Return how far a named reader got, 0 if it never began."""

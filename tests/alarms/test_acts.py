@@ -116,6 +116,20 @@ def test_a_new_occurrence_after_the_latch_gets_its_own_key_and_an_old_ack_is_ref
     assert desk.apply(GAS, Acknowledge(2, "li"), "li").acked
 
 
+def test_a_request_id_is_for_one_alarm(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    first, second = "GAS_CONC_HIHI@REG-001", "GAS_CONC_HIHI@REG-002"
+    desk.commit([Edge(one, ConditionRises(START, 28.0)) for one in (first, second)])
+    desk.apply(first, Acknowledge(1, "li"), "li", "same-id")
+    with pytest.raises(RefusedError, match="another alarm") as refused:
+        desk.apply(second, Acknowledge(1, "li"), "li", "same-id")
+    assert (refused.value.status, refused.value.code) == (409, "request_id_used")
+    with desk.state.read() as connection:
+        alarm = alarm_rows.load(connection, second)
+    assert alarm is not None
+    assert not alarm.acked, "nobody may believe to have acknowledged what is still unacknowledged"
+
+
 def test_the_same_request_id_answers_the_same_and_does_nothing(tmp_path: Path) -> None:
     desk = make_desk(tmp_path)
     rise(desk, GAS)
