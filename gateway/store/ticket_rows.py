@@ -14,6 +14,7 @@ from gateway.model.ticket import Command, DeliveryState, Ticket, TicketClass, Ti
 from gateway.store import tables
 
 ENDED = (TicketState.COMPLETED, TicketState.CANCELLED, TicketState.CALLED_BACK, TicketState.RECHECKED)
+_BEFORE_LEAVING = (TicketState.OPEN, TicketState.ACCEPTED, TicketState.DISPATCHED)
 WAITING = (DeliveryState.PENDING, DeliveryState.UNKNOWN, DeliveryState.RETRY)
 _UNCONFIRMED = [state.value for state in DeliveryState if state is not DeliveryState.CONFIRMED]
 _MOMENTS = ("raised_at", "depart_by", "arrive_by", "dispatched_at", "departed_at", "arrived_at", "completed_at")
@@ -86,9 +87,12 @@ def insert_ticket(connection: Connection, ticket: Ticket) -> None:
 
 
 def update_ticket(connection: Connection, ticket: Ticket) -> None:
-    """Store what the ticketing system changed; a ticket whose crew has left takes no more alarms."""
+    """Store what the ticketing system changed; a ticket whose crew has left takes no more alarms.
+
+    A later step says so too: the event of the leaving itself may be late or lost.
+    """
     values = _values(ticket)
-    if ticket.departed_at is not None or ticket.arrived_at is not None or ticket.state in ENDED:
+    if ticket.departed_at is not None or ticket.arrived_at is not None or ticket.state not in _BEFORE_LEAVING:
         values["joinable"] = False
     connection.execute(update(tables.ticket).where(tables.ticket.c.ticket_no == ticket.ticket_no).values(**values))
 
@@ -125,10 +129,14 @@ def find_by_key(connection: Connection, dedup_key: str) -> Ticket | None:
     return None if row is None else _ticket(row)
 
 
-def list_open(connection: Connection, *, limit: int = 500) -> list[Ticket]:
-    """Return tickets that have not ended: emergencies first, then the oldest first."""
+def list_open(
+    connection: Connection, *, ticket_class: TicketClass | None = None, limit: int | None = 500
+) -> list[Ticket]:
+    """Return tickets that have not ended, of one class or all: emergencies first, then the oldest first."""
     column = tables.ticket.c
     query = _with_delivery().where(column.state.in_([state.value for state in TicketState if state not in ENDED]))
+    if ticket_class is not None:
+        query = query.where(column.ticket_class == ticket_class.value)
     tickets = [_ticket(row) for row in connection.execute(query.order_by(column.raised_at).limit(limit)).mappings()]
     order = tuple(TicketClass)
     return sorted(tickets, key=lambda ticket: (order.index(ticket.ticket_class), ticket.raised_at))
@@ -366,7 +374,7 @@ def list_unconfirmed(connection: Connection, ticket_class: TicketClass, *, wall_
     return [_outbox_row(row) for row in connection.execute(query).mappings()]
 
 
-def list_dead(connection: Connection, *, limit: int = 200) -> list[OutboxRow]:
+def list_dead(connection: Connection, *, limit: int | None = 200) -> list[OutboxRow]:
     """Return commands that were given up, newest first."""
     column = tables.outbox.c
     query = _outbox().where(column.state == DeliveryState.DEAD.value).order_by(column.id.desc()).limit(limit)

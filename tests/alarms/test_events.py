@@ -99,6 +99,18 @@ def desk_folder(desk: AlarmDesk) -> Path:
     return Path(str(desk.state.engine.url.database)).parent
 
 
+@pytest.mark.parametrize("step", ["in_progress", "supply_restored", "fixed", "left_site"])
+def test_a_ticket_whose_crew_was_there_takes_no_new_leak_though_its_leaving_was_never_told(
+    desk: AlarmDesk, step: str
+) -> None:
+    assert post(desk, event(step, 6, START + minutes(15))) == 204
+    desk.commit([Edge("GAS_CONC_HI@REG-001", ConditionRises(START + minutes(20), 12.0))])
+    with desk.state.read() as connection:
+        second = ticket_rows.ticket_of(connection, "GAS_CONC_HI@REG-001", 1)
+    assert second is not None
+    assert second.ticket_no != ticket_of(desk).ticket_no
+
+
 def test_a_lower_version_never_moves_a_ticket_back(desk: AlarmDesk) -> None:
     post(desk, STORY[3])
     post(desk, STORY[1])
