@@ -123,13 +123,16 @@ class AlarmPipeline:
         self._commit(edges, active)
 
     def judge_findings(self, findings: Iterable[Finding]) -> None:
-        """Raise LEAK_ZONE for grave open leak findings, and end it where the finding is no longer there.
+        """Raise LEAK_ZONE for grave live leak findings, and end it where no leak finding is live any more.
 
+        A finding that grew weaker ends no alarm: it says less surely that there is a leak, not that there is none.
         `findings` are all findings that are open or confirmed now. A leak that is but another name for what a meter of
         its zone explains stays a work item. Raises as `process` does.
         """
         known = [one for one in findings if one.status in (FindingStatus.OPEN, FindingStatus.CONFIRMED)]
-        grave = {leak.zone: leak for leak in known if _is_grave(leak) and not explained_by_a_meter(leak, known)}
+        leaks = [one for one in known if one.kind == "leak" and not explained_by_a_meter(one, known)]
+        grave = {leak.zone: leak for leak in leaks if _is_grave(leak)}
+        suspected = {leak.zone for leak in leaks}
         active = self._active()
         edges = []
         for zone, finding in grave.items():
@@ -139,7 +142,7 @@ class AlarmPipeline:
         edges += [
             Edge(alarm.alarm_id, ConditionFalls())
             for alarm in active.values()
-            if alarm.definition == "LEAK_ZONE" and alarm.cond and alarm.asset not in grave
+            if alarm.definition == "LEAK_ZONE" and alarm.cond and alarm.asset not in suspected
         ]
         self._commit(edges, active)
 
@@ -270,7 +273,7 @@ def _cond(active: Mapping[str, Alarm], alarm_id: str) -> bool:
 
 
 def _is_grave(finding: Finding) -> bool:
-    return finding.kind == "leak" and (finding.score >= LEAK_SCORE or (_m3h(finding) or 0.0) >= LEAK_M3H)
+    return finding.score >= LEAK_SCORE or (_m3h(finding) or 0.0) >= LEAK_M3H
 
 
 def _m3h(finding: Finding) -> float | None:

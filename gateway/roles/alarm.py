@@ -64,20 +64,20 @@ class Judge:
         self._clock = clock
         self._store = store
         self._turn = asyncio.Lock()
-        self._problem = ""
+        self._problems: dict[str, str] = {}
         self._caught_up = time.monotonic()
 
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether judging keeps up."""
-        return not self._problem, {"seq": self._pipeline.seq, "problems": [self._problem] if self._problem else []}
+        return not self._problems, {"seq": self._pipeline.seq, "problems": sorted(self._problems.values())}
 
     async def run(self) -> None:
         """Judge until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="tail")
-                group.create_task(self._every(TICK_S, self._tick), name="tick")
-                group.create_task(self._every(FINDINGS_S, self._judge_findings), name="findings")
+                group.create_task(self._every("timers", TICK_S, self._tick), name="tick")
+                group.create_task(self._every("findings", FINDINGS_S, self._judge_findings), name="findings")
         finally:
             await self._store.close()
 
@@ -90,23 +90,24 @@ class Judge:
                         await asyncio.to_thread(self._pipeline.process, record)
                 if len(records) < TAIL_RECORDS:
                     self._caught_up = time.monotonic()
-                self._well()
+                self._well("readings")
             except GoneError as gone:
                 if self._pipeline.seq:
                     log.warning("readings %d to %d were not judged: the spool no longer has them",
                                 self._pipeline.seq + 1, gone.first_seq - 1)  # fmt: skip
                 self._pipeline.seq = gone.first_seq - 1
             except TransientError as error:
-                self._complain(str(error))
+                self._complain("readings", str(error))
                 await asyncio.sleep(RETRY_S)
 
-    async def _every(self, seconds: float, work: Any) -> None:
+    async def _every(self, part: str, seconds: float, work: Any) -> None:
         while True:
             try:
                 async with self._turn:
                     await asyncio.to_thread(work)
+                self._well(part)
             except TransientError as error:
-                self._complain(str(error))
+                self._complain(part, str(error))
             await asyncio.sleep(seconds)
 
     def _tick(self) -> None:
@@ -123,12 +124,11 @@ class Judge:
         self._pipeline.judge_findings(found)
         self._pipeline.own(BEHIND, holds=time.monotonic() - self._caught_up > BEHIND_S)
 
-    def _well(self) -> None:
-        if self._problem:
-            log.info("judging again")
-        self._problem = ""
+    def _well(self, part: str) -> None:
+        if self._problems.pop(part, None) is not None:
+            log.info("judging %s again", part)
 
-    def _complain(self, problem: str) -> None:
-        if problem != self._problem:
-            log.warning("judging is held up: %s", problem)
-        self._problem = problem
+    def _complain(self, part: str, problem: str) -> None:
+        if self._problems.get(part) != problem:
+            log.warning("judging %s is held up: %s", part, problem)
+        self._problems[part] = problem

@@ -17,6 +17,7 @@ from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, AlarmState
 from gateway.model.finding import Finding, FindingStatus
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, quality, to_us
+from gateway.model.ticket import TicketClass
 from gateway.ports import SpoolRecord
 from gateway.runtime.clock import ManualClock
 from gateway.store import alarm_rows, ticket_rows
@@ -429,6 +430,40 @@ def test_only_grave_leak_findings_are_alarms(plant: Plant) -> None:
     assert (plant.state("LEAK_ZONE@R-001"), plant.state("LEAK_ZONE@R-002")) == ("B", "B")
     plant.pipeline.judge_findings([replace(sure, status=FindingStatus.HONEST), large])
     assert (plant.state("LEAK_ZONE@R-001"), plant.state("LEAK_ZONE@R-002")) == ("L1", "B")
+
+
+def test_a_leak_that_is_less_sure_stays_an_alarm_until_its_finding_ends(plant: Plant) -> None:
+    leak = Finding("leak", "R-001", None, START, START - timedelta(days=1), 0.91, 40.0)
+    for score in (0.91, 0.89, 0.91, 0.5):
+        plant.pipeline.judge_findings([replace(leak, score=score)])
+        alarm = plant.alarm("LEAK_ZONE@R-001")
+        assert alarm is not None
+        assert (alarm.cond, alarm.occurrence_no) == (True, 1), "one leak is one occurrence and one ticket"
+    plant.pipeline.judge_findings([])
+    assert plant.state("LEAK_ZONE@R-001") == "L1"
+
+
+def test_a_late_crew_is_seen_behind_thousands_of_other_tickets(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    number = "T-20260115-000001"
+    with plant.desk.state.write() as connection:
+        ticket = ticket_rows.find_ticket(connection, number)
+        assert ticket is not None
+        for n in range(2100):
+            other = replace(
+                ticket,
+                ticket_no=f"T-20260101-{n:06d}",
+                dedup_key=f"old:{n}",
+                ticket_class=TicketClass.CHECK,
+                join_group="",
+                raised_at=START - timedelta(days=14),
+                depart_by=None,
+                arrive_by=None,
+            )
+            ticket_rows.insert_ticket(connection, other)
+    plant.after(180)
+    plant.tick()
+    assert plant.state(f"DEPART_OVERDUE@{number}") == "B"
 
 
 def test_a_leak_that_a_meter_of_the_zone_explains_stays_a_work_item(plant: Plant) -> None:
