@@ -18,7 +18,8 @@ from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.theft import TheftDetector
-from gateway.meterdata.align import Exchanges, Registers, Series, at_times, between, held
+from gateway.meterdata.align import at_times, between, held
+from gateway.meterdata.series import Exchanges, Registers, Series
 from gateway.model.finding import Detection, LossRow
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network

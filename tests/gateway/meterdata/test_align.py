@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.meterdata.align import HOUR_US, Exchanges, Registers, Series, at_times, between, held
+from gateway.meterdata.align import at_times, between, held
+from gateway.meterdata.series import HOUR_US, Exchanges, Registers, Series
 from gateway.model.quantity import Quantity
 
 REGISTER = Quantity.REGISTER_MEASURED_M3
@@ -133,3 +134,17 @@ def test_any_order_and_doubling_of_rows_gives_the_same_grid(data):
     np.testing.assert_allclose(one.variance, other.variance, atol=1e-12)
     known = np.isfinite(one.value)
     np.testing.assert_allclose(one.value[known], (100.0 * np.arange(assets) + np.arange(0, 100, 6)[:, None])[known])
+
+
+def test_an_exchange_before_the_first_reading_does_not_hide_what_follows():
+    exchange = Exchanges(np.array([0], dtype=np.int32), hours(-500), np.array([np.nan]), np.array([np.nan]))
+    got = aligned([(0, 0, 500.0), (0, 1, 501.0), (0, 2, 502.0)], [0, 1, 2], exchange)
+    np.testing.assert_allclose(got, [500.0, 501.0, 502.0])
+
+
+def test_without_a_known_size_only_a_fall_from_near_the_end_to_near_zero_is_a_rollover():
+    unknown = Registers(np.array([100_000.0]), np.array([0.0]), np.array([0.001]))
+    rolled = aligned([(0, 0, 99_000.0), (0, 1, 99_900.0), (0, 2, 5.0)], [0, 1, 2], registers=unknown)
+    np.testing.assert_allclose(np.diff(rolled), [900.0, 105.0])
+    fallen = aligned([(0, 0, 500.0), (0, 1, 501.0), (0, 2, 3.0), (0, 3, 4.0)], [0, 1, 2, 3], registers=unknown)
+    assert np.isnan(fallen[2])

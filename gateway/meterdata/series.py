@@ -1,0 +1,94 @@
+"""Readings of registers and other quantities as sorted columns, and what is known of the registers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+AHEAD_US = 300_000_000
+"""a device time this far after arrival comes from a wrong clock"""
+
+Columns = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """Readings of one quantity of n assets, sorted by asset, source time and received time."""
+
+    assets: tuple[str, ...]
+    column: Columns
+    """index into `assets`"""
+    time: Ints
+    """source time, us UTC"""
+    received: Ints
+    """us UTC"""
+    value: Floats
+
+    @staticmethod
+    def build(assets: Sequence[str], column: Columns, time: Ints, received: Ints, value: Floats) -> Series:
+        """Sort the rows; those that are not finite or come from a clock that runs ahead are left out."""
+        usable = np.isfinite(value) & (time <= received + AHEAD_US)
+        column, time, received, value = column[usable], time[usable], received[usable], value[usable]
+        order = np.lexsort((received, time, column))
+        return Series(tuple(assets), column[order], time[order], received[order], value[order])
+
+    def known(self, until_us: int, since_us: int | None = None) -> Series:
+        """Return what had arrived by a moment; rows with an older source time than `since_us` are left out."""
+        rows = self.received <= until_us
+        if since_us is not None:
+            rows &= self.time >= since_us
+        return self._take(rows)
+
+    def settled(self) -> Series:
+        """Return each device time once; where its values disagree none of them is used."""
+        if len(self.time) == 0:
+            return self
+        first = np.ones(len(self.time), dtype=np.bool_)
+        first[1:] = (self.column[1:] != self.column[:-1]) | (self.time[1:] != self.time[:-1])
+        starts = np.flatnonzero(first)
+        agree = np.maximum.reduceat(self.value, starts) == np.minimum.reduceat(self.value, starts)
+        return self._take(starts[agree])
+
+    def _take(self, rows: Flags | NDArray[np.intp]) -> Series:
+        return Series(self.assets, self.column[rows], self.time[rows], self.received[rows], self.value[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registers:
+    """What is known of n registers, besides their readings."""
+
+    modulus: Floats
+    """value at which the register starts again at zero, m3"""
+    max_flow_m3h: Floats
+    """more than 1.2 times this is not gas; 0 or NaN = unknown"""
+    resolution_m3: Floats
+    """smallest step that is sent"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exchanges:
+    """Recorded meter exchanges: register read off the old meter, register of the new one; NaN = not written down."""
+
+    column: Columns
+    time: Ints
+    old_m3: Floats
+    new_m3: Floats
+
+    @staticmethod
+    def none() -> Exchanges:
+        """Return no exchange."""
+        empty = np.empty(0)
+        return Exchanges(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64), empty, empty)
+
+    def known(self, until_us: int) -> Exchanges:
+        """Return those that had happened by a moment."""
+        rows = self.time <= until_us
+        return Exchanges(self.column[rows], self.time[rows], self.old_m3[rows], self.new_m3[rows])

@@ -1,0 +1,166 @@
+"""What a register did between two readings: grew, rolled over, was exchanged, or did what no meter does. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from gateway.meterdata.series import HOUR_US, Columns, Exchanges, Flags, Floats, Ints, Registers, Series
+
+NEAR_END = 0.1
+"""share of the register's range that counts as near its end, or near zero, where the meter's size is not known"""
+NEAR_ZERO = 0.01
+"""share of the register's range below which a fallen register may have started anew"""
+
+
+class Step(IntEnum):
+    """How a register came from one reading to the next."""
+
+    FIRST = 0
+    PLAIN = 1
+    ROLLOVER = 2
+    EXCHANGE = 3
+    """the new meter's first register, as written down"""
+    UNKNOWN = 4
+    """an exchange without written registers lies between"""
+    RESET = 5
+    """fell to near zero, too far below the register's end to have rolled over"""
+    BACKWARDS = 6
+    FAST = 7
+    """more than the meter can count in the time"""
+
+
+LAST_FINE = Step.EXCHANGE
+"""steps up to this one are what a meter makes; the others break the register"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """Readings and exchanged registers in order, each with the step that led to it; lone spikes stand apart."""
+
+    column: Columns
+    time: Ints
+    value: Floats
+    """as read; NaN = a register that nobody wrote down at an exchange"""
+    growth: Floats
+    """m3 since the row before, rollovers undone; 0 where there is no step or its size is unknown"""
+    kind: Ints
+    """a `Step`"""
+    spike_column: Columns
+    spike_time: Ints
+    spike_value: Floats
+
+    @property
+    def fine(self) -> Flags:
+        """True where the step is one that a meter makes."""
+        return np.asarray(self.kind <= LAST_FINE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unrolled:
+    """Registers as if they never rolled over and never were exchanged."""
+
+    column: Columns
+    time: Ints
+    value: Floats
+    breaks: Ints
+    """number of steps so far that no meter makes; steps across one are unknown"""
+
+
+def unroll(series: Series, registers: Registers, exchanges: Exchanges) -> Unrolled:
+    """Join the pieces of each register: rollovers and recorded exchanges are undone, lone spikes left out.
+
+    A step back that is no rollover, and one faster than the meter can count, is a break.
+    """
+    return join(classify(series, registers, exchanges))
+
+
+def join(steps: Steps) -> Unrolled:
+    """Add up the steps of each register, beginning with its first known value."""
+    breaks = np.cumsum(~steps.fine, dtype=np.int64)
+    known = np.isfinite(steps.value)
+    column, time, value = steps.column[known], steps.time[known], steps.value[known]
+    total = np.cumsum(steps.growth)[known]
+    starts = np.flatnonzero(first_of(column))
+    base = np.repeat(value[starts] - total[starts], np.diff(np.append(starts, len(column))))
+    return Unrolled(column, time, total + base, breaks[known])
+
+
+def classify(series: Series, registers: Registers, exchanges: Exchanges) -> Steps:
+    """Say of each step what it is. `series` is settled: each device time once."""
+    column, time, value, fresh = _with_exchanges(series, exchanges)
+    growth, kind = _steps(column, time, value, fresh, registers)
+    spike = _spikes(column, time, value, kind <= LAST_FINE, registers)
+    spikes = column[spike], time[spike], value[spike]
+    if spike.any():
+        keep = ~spike
+        column, time, value, fresh = column[keep], time[keep], value[keep], fresh[keep]
+        growth, kind = _steps(column, time, value, fresh, registers)
+    return Steps(column, time, value, growth, kind, *spikes)
+
+
+def first_of(column: Columns) -> Flags:
+    """Mark the first row of each asset; the rows are sorted by asset."""
+    first = np.ones(len(column), dtype=np.bool_)
+    first[1:] = column[1:] != column[:-1]
+    return first
+
+
+def _with_exchanges(series: Series, exchanges: Exchanges) -> tuple[Columns, Ints, Floats, Flags]:
+    """Add the two registers of each exchange as readings; `fresh` marks where a new meter begins."""
+    extra = len(exchanges.time)
+    column = np.concatenate([series.column, exchanges.column, exchanges.column])
+    time = np.concatenate([series.time, exchanges.time - 1, exchanges.time])
+    value = np.concatenate([series.value, exchanges.old_m3, exchanges.new_m3])
+    fresh = np.zeros(len(time), dtype=np.bool_)
+    fresh[len(time) - extra :] = True
+    if extra:
+        order = np.lexsort((~fresh, time, column))
+        column, time, value, fresh = column[order], time[order], value[order], fresh[order]
+    return column, time, value, fresh
+
+
+def allowed_m3(column: Columns, gap_us: Ints, registers: Registers) -> Floats:
+    """Return how much each register may grow in a time, m3; infinite where the meter's size is unknown."""
+    flow = registers.max_flow_m3h[column]
+    most = np.where(flow > 0, 1.2 * flow, np.inf)
+    # readings are stamped to the minute at best: a short gap may hold a minute more of flow than it seems
+    hours = gap_us / HOUR_US + 1.0 / 60.0
+    return np.asarray(most * hours + 2.0 * registers.resolution_m3[column])
+
+
+def _steps(column: Columns, time: Ints, value: Floats, fresh: Flags, registers: Registers) -> tuple[Floats, Ints]:
+    """Return the growth into each row, and what kind of step it is."""
+    step = np.diff(value, prepend=value[:1])
+    before = np.concatenate([value[:1], value[:-1]])
+    allowed = allowed_m3(column, np.diff(time, prepend=time[:1]), registers)
+    resolution, modulus = registers.resolution_m3[column], registers.modulus[column]
+    falls = step < -resolution
+    rolled = step + modulus
+    near = np.isfinite(allowed) | ((before >= (1.0 - NEAR_END) * modulus) & (value <= NEAR_END * modulus))
+    is_roll = falls & (rolled >= 0) & (rolled <= allowed) & near
+    restarts = falls & (value <= np.minimum(allowed, NEAR_ZERO * modulus)) & (value < 0.5 * before)
+    unknown = np.isnan(value) | np.isnan(before)
+    new = first_of(column)
+    kind = np.select(
+        [new, unknown, fresh, is_roll, restarts, falls, step > allowed],
+        [Step.FIRST, Step.UNKNOWN, Step.EXCHANGE, Step.ROLLOVER, Step.RESET, Step.BACKWARDS, Step.FAST],
+        Step.PLAIN,
+    ).astype(np.int64)
+    growth = np.where(kind == Step.ROLLOVER, rolled, np.where(kind == Step.PLAIN, np.maximum(step, 0.0), 0.0))
+    return growth, kind
+
+
+def _spikes(column: Columns, time: Ints, value: Floats, fine: Flags, registers: Registers) -> Flags:
+    """Mark lone rows that are off while their neighbours fit each other."""
+    spike = np.zeros(len(value), dtype=np.bool_)
+    if len(value) < 3:
+        return spike
+    across = value[2:] - value[:-2]
+    gap = time[2:] - time[:-2]
+    inside = (column[2:] == column[:-2]) & (across >= 0) & (across <= allowed_m3(column[2:], gap, registers))
+    spike[1:-1] = inside & ~(fine[1:-1] & fine[2:])
+    spike[1:] &= ~spike[:-1]
+    return spike
