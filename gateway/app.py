@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +17,14 @@ from alarms import TICKET_SINKS
 from alarms.definitions import load_definitions
 from api.auth import add_user
 from collectors import COLLECTORS
+from collectors.mqtt import MqttConfig, broker_address, tls_context
 from gateway.config import Config
 from gateway.dataset import dataset_batches, read_dataset
-from gateway.errors import ConfigError, PermanentError
+from gateway.errors import ConfigError, GatewayError, PermanentError
 from gateway.model.reading import ReadingBatch
-from gateway.roles.common import open_state, site_network
+from gateway.roles.common import open_state, site_clock, site_network
 from gateway.runtime.clock import SystemClock
+from gateway.settings import Secret
 from gateway.store import user_rows
 from gateway.store.outputs import OUTPUTS
 from gateway.store.readings import DuckReadings
@@ -32,6 +38,15 @@ def check(config: Config) -> list[str]:
     with _collecting(problems):
         load_definitions()
     with _collecting(problems):
+        site_clock(config)
+    for where, secret in _secrets(config):
+        with _collecting(problems, where):
+            secret.read()
+    for source in config.source:
+        if isinstance(source, MqttConfig) and broker_address(source.url)[2]:
+            with _collecting(problems):
+                tls_context(source)
+    with _collecting(problems):
         network = site_network(config)
         registry = MemoryRegistry()
         for source in config.source:
@@ -43,9 +58,54 @@ def check(config: Config) -> list[str]:
     for sink in config.ticket_sink:
         with _collecting(problems, f"ticket_sink {sink.name}"):
             TICKET_SINKS[sink.kind](sink, SystemClock())
-            for secret in sink.secrets:
-                secret.read()
-    return problems
+    return list(dict.fromkeys(problems))
+
+
+def warnings(config: Config) -> list[str]:
+    """Return what does not keep the site from running but should be changed."""
+    return [
+        f"{where}: {secret.file}: every user of this machine may read the secret; chmod o-r it"
+        for where, secret in _secrets(config)
+        if secret.file is not None and secret.file.is_file() and secret.file.stat().st_mode & stat.S_IROTH
+    ]
+
+
+def _secrets(config: Config) -> Iterator[tuple[str, Secret]]:
+    for table in ("source", "output", "ticket_sink"):
+        for entry in getattr(config, table):
+            for _, value in entry:
+                for one in value if isinstance(value, tuple) else (value,):
+                    if isinstance(one, Secret):
+                        yield f"{table} {entry.name}", one
+
+
+def wait_for_ports(addresses: Sequence[str], *, patience_s: float = 10.0) -> None:
+    """Return when all `HOST:PORT` are free: a gateway that was killed needs a moment to let go of them.
+
+    Raises GatewayError naming the one that cannot be had.
+    """
+    end = time.monotonic() + patience_s
+    for address in addresses:
+        while problem := _cannot_listen(address):
+            if problem.errno != errno.EADDRINUSE or time.monotonic() > end:
+                raise GatewayError(
+                    f"cannot listen on {address}: {problem.strerror}; is the gateway running already? "
+                    "Else give keep.listen and web.listen free addresses of this machine"
+                )
+            time.sleep(0.2)
+
+
+def _cannot_listen(address: str) -> OSError | None:
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, place in found:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+    except OSError as error:
+        return error
+    return None
 
 
 @contextmanager

@@ -52,6 +52,9 @@ def main() -> None:
     except GatewayError as error:
         err.print(f"[bold red]error[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
+    except OSError as error:
+        err.print(f"[bold red]error[/] {escape(str(error.filename or ''))}: {error.strerror}", soft_wrap=True)
+        sys.exit(1)
 
 
 @app.command()
@@ -84,18 +87,24 @@ def run(
     loaded = load(config)
     if role and len(role) == 1:
         raise typer.Exit(run_role(role[0].value, loaded))
-    from gateway.app import check as check_site
+    import logging
+
+    from gateway import app as site
     from gateway.runtime.child import die_with_parent
     from gateway.runtime.supervisor import Supervisor
 
     die_with_parent()
-
-    problems = check_site(loaded)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s gasgate %(levelname)s: %(message)s")
+    problems = site.check(loaded)
     if problems:
         raise ConfigError(problems)
+    for warning in site.warnings(loaded):
+        logging.getLogger(__name__).warning("%s", warning)
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
     chosen = [one.value for one in (role or list(Role))]
+    listening = {Role.KEEP: loaded.keep.listen, Role.WEB: loaded.web.listen}
+    site.wait_for_ports([address for one, address in listening.items() if one in chosen])
     raise typer.Exit(Supervisor(config.resolve(), chosen, logs).run())
 
 
@@ -119,8 +128,10 @@ def check(
         for key, meaning in describe():
             out.print(f"[bold]{escape(key)}[/]  {escape(meaning)}", soft_wrap=True)
         return
+    warnings: list[str] = []
     try:
-        problems = site.check(load(config))
+        loaded = load(config)
+        problems, warnings = site.check(loaded), site.warnings(loaded)
     except ConfigError as error:
         problems = list(error.problems)
     if as_json:
@@ -128,8 +139,10 @@ def check(
     else:
         for problem in problems:
             err.print(f"[bold red]error[/] {escape(problem)}", soft_wrap=True)
+        for warning in warnings:
+            err.print(f"[bold yellow]warning[/] {escape(warning)}", soft_wrap=True)
         if not problems:
-            out.print(f"{escape(str(config))}: no problems found")
+            out.print(f"{escape(str(config))}: no problems found", soft_wrap=True)
     raise typer.Exit(2 if problems else 0)
 
 
@@ -146,9 +159,11 @@ def probe(
     import asyncio
 
     from gateway.config import load
-    from gateway.probing import probe_any, render
+    from gateway.probing import probe_any, render, went_well
 
-    out.print(render(asyncio.run(probe_any(load(config), name, seconds))))
+    probed = asyncio.run(probe_any(load(config), name, seconds))
+    out.print(render(probed))
+    raise typer.Exit(0 if went_well(probed) else 1)
 
 
 @app.command()
@@ -170,7 +185,7 @@ def analyse(
             dataset, out_file, moment, lambda done, total: progress.update(task, completed=done, total=total)
         )
     found, loss = len(answer["findings"]), len(answer["loss"])
-    out.print(f"{found} findings, {loss} loss rows written to {escape(str(out_file))}")
+    out.print(f"{found} findings, {loss} loss rows written to {escape(str(out_file))}", soft_wrap=True)
 
 
 @app.command("import")
@@ -262,4 +277,4 @@ def user_list(config: ConfigFile) -> None:
     from gateway.config import load
 
     for name, role, disabled in site.list_people(load(config)):
-        out.print(f"{escape(name):<24} {role}{'  (disabled)' if disabled else ''}")
+        out.print(f"{escape(name):<24} {role}{'  (disabled)' if disabled else ''}", soft_wrap=True)

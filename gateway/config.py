@@ -185,7 +185,10 @@ def _included(path: Path, patterns: object) -> Iterable[Path]:
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise ConfigError([f'{path}: include: must be a list of file patterns, for example ["sources/*.toml"]'])
     for pattern in patterns:
-        found = sorted(path.parent.glob(pattern))
+        try:
+            found = sorted(one for one in path.parent.glob(pattern) if not one.samefile(path))
+        except (NotImplementedError, ValueError):
+            raise ConfigError([f"{path}: include: {pattern!r} is no pattern of files beside it"]) from None
         if not found and "*" not in pattern:
             raise ConfigError([f"{path}: include: there is no file {pattern} beside it"])
         yield from found

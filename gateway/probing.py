@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from collectors.modbus import ModbusConfig
+from collectors.modbus_config import ModbusConfig
 from collectors.mqtt import MqttConfig
 from collectors.probe import ModbusProbe, MqttProbe, ProbedRequest, probe_modbus, probe_mqtt
 from gateway.config import Config
@@ -69,6 +69,11 @@ def _names(config: Config) -> list[str]:
     units = [names[1] if len(names) == 2 else names[0] for *_, names in _units(config)]
     sources = [source.name for source in config.source if isinstance(source, MqttConfig)]
     return [*units, *sources, *(output.name for output in config.output)]
+
+
+def went_well(probed: Probed) -> bool:
+    """Tell whether anything answered."""
+    return not (isinstance(probed, ModbusProbe) and probed.error)
 
 
 def render(probed: Probed) -> RenderableType:

@@ -52,6 +52,8 @@ class Secret(Settings):
             value = self.file.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigError([f"{self.file}: cannot read the secret: {error.strerror}"]) from error
+        except UnicodeDecodeError as error:
+            raise ConfigError([f"{self.file}: the secret is not UTF-8 text; write it as text"]) from error
         if not value:
             raise ConfigError([f"{self.file}: the file is empty: write the secret into it"])
         return value

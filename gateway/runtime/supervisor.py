@@ -56,19 +56,34 @@ class Supervisor:
         pause_s = 0.5
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = self._start(role)
+            try:
+                process = self._start(role)
+            except OSError as error:
+                log.error("role %s cannot be started: %s", role, error)  # noqa: TRY400 - the text says all
+                pause_s = self._rest(pause_s, began)
+                continue
             while process.poll() is None and not self._stopping.wait(0.1):
                 pass
             if self._stopping.is_set():
                 child.stop([process], patience_s=PATIENCE_S)
                 return
             if process.returncode == CONFIG_ERROR:
+                log.error("role %s cannot use its configuration%s", role, self._see_log(role))
                 self.exit_code = CONFIG_ERROR
                 self._stopping.set()
                 return
-            pause_s = 0.5 if time.monotonic() - began > CALM_S else min(pause_s * 2, LONGEST_PAUSE_S)
-            log.error("role %s ended with code %s; starting it again in %.1f s", role, process.returncode, pause_s)
-            self._stopping.wait(pause_s)
+            log.error("role %s ended with code %s%s", role, process.returncode, self._see_log(role))
+            pause_s = self._rest(pause_s, began)
+
+    def _rest(self, last_s: float, began: float) -> float:
+        """Wait before the next start, longer each time unless the role ran well; return how long."""
+        pause_s = 0.5 if time.monotonic() - began > CALM_S else min(last_s * 2, LONGEST_PAUSE_S)
+        log.info("starting it again in %.1f s", pause_s)
+        self._stopping.wait(pause_s)
+        return pause_s
+
+    def _see_log(self, role: str) -> str:
+        return "" if self._logs is None else f"; why is in {self._logs / (role + '.log')}"
 
     def _start(self, role: str) -> subprocess.Popen[bytes]:
         file = None if self._logs is None else self._logs / f"{role}.log"

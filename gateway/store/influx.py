@@ -8,16 +8,18 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.domain.write_precision import WritePrecision
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from gateway.errors import PermanentError, TransientError
+from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Written
@@ -30,6 +32,16 @@ _PROBE = b"gasgate_probe value=1"
 _ABOUT_LINES = re.compile(
     r"partial write|unable to parse|retention|conflict|dropped|invalid (field|line|number)|cannot parse"
 )
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.port == 0:
+        raise ValueError(f"{url!r} is no address of a server: write http://host:port or https://host:port")
+    return url
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ class InfluxV2:
         kind: Literal["influx_v2"]
         name: str
         """unique name of this output; its cursor is kept under it"""
-        url: str
+        url: WebAddress
         """address of the server, for example http://influx.example:8086"""
         bucket: str
         """bucket, or database/retention-policy on InfluxDB 1.8; VictoriaMetrics ignores it"""
@@ -76,6 +88,7 @@ class InfluxV2:
         self.name = config.name
         self._config = config
         self._token = config.token.read() if config.token else ""
+        _authority(config.ca_file)
         self._format = LineFormat(names, network)
         self._client: Any = None
 
@@ -129,7 +142,7 @@ class InfluxV1:
         kind: Literal["influx_v1"]
         name: str
         """unique name of this output; its cursor is kept under it"""
-        url: str
+        url: WebAddress
         """address of the server, for example http://influx.example:8086"""
         database: str
         """database to write to"""
@@ -160,7 +173,7 @@ class InfluxV1:
             auth=(config.username, password) if config.username else None,
             timeout=config.timeout_s,
             trust_env=False,
-            verify=ssl.create_default_context(cafile=config.ca_file) if config.ca_file else True,
+            verify=_authority(config.ca_file),
         )
 
     async def write(self, batch: ReadingBatch) -> Written:
@@ -204,6 +217,14 @@ class InfluxV1:
         except (httpx.HTTPError, RuntimeError) as error:
             raise TransientError(f"{self._config.url}: {error or type(error).__name__}") from error
         return Answer(answer.status_code, _text(answer.text), answer.headers)
+
+
+def _authority(file: Path | None) -> ssl.SSLContext | bool:
+    """Return whom to trust: the system's authorities, or that of the file. Raises ConfigError if it is none."""
+    try:
+        return ssl.create_default_context(cafile=file) if file is not None else True
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be used as a certificate authority: {error.strerror or error}"]) from error
 
 
 async def write_batch(send: Send, form: LineFormat, batch: ReadingBatch) -> Written:

@@ -130,3 +130,15 @@ def test_every_key_has_a_meaning():
     keys = describe()
     assert len(keys) > 40
     assert [key for key, meaning in keys if not meaning and not key.endswith(".kind")] == []
+
+
+def test_a_pattern_that_fits_the_file_itself_does_not_include_it_again(tmp_path):
+    file = tmp_path / "gasgate.toml"
+    file.write_text('include = ["*.toml"]\n' + GOOD, encoding="utf-8")
+    assert [source.name for source in load(file).source] == ["meters", "stations"]
+
+
+@pytest.mark.parametrize("pattern", ["/etc/*.toml", ""])
+def test_a_pattern_that_is_none_is_refused(tmp_path, pattern):
+    (problem,) = problems_of(tmp_path, f'include = ["{pattern}"]\n' + GOOD)
+    assert "is no pattern of files beside it" in problem
