@@ -18,6 +18,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from alarms.active import ActiveAlarms
 from alarms.acts import CURSOR, AlarmDesk, Edge
 from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
@@ -67,6 +68,7 @@ class AlarmPipeline:
         self._burst = BurstJudge(network)
         grave = frozenset(one.quantity for one in definitions.values() if one.highly_managed and one.quantity)
         self._silence = SilenceJudge(network, grave)
+        self._seen = ActiveAlarms(_AREAS)
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
         self._newest_us = 0
@@ -202,8 +204,8 @@ class AlarmPipeline:
 
     def _active(self) -> dict[str, Alarm]:
         with self._desk.state.read() as connection:
-            found = [*alarm_rows.list_active(connection, limit=100_000), *alarm_rows.load_of(connection, _AREAS)]
-        return {alarm.alarm_id: alarm for alarm in found if alarm.definition in self._definitions}
+            found = self._seen.read(connection)
+        return {alarm_id: alarm for alarm_id, alarm in found.items() if alarm.definition in self._definitions}
 
     def _commit(self, edges: Sequence[Edge], active: dict[str, Alarm] | None = None) -> None:
         self._queue += [edge for edge in edges if edge.alarm_id.partition("@")[0] in self._definitions]

@@ -136,7 +136,7 @@ def list_active(
     *,
     states: Sequence[AlarmState] | None = None,
     assets: Sequence[str] | None = None,
-    limit: int = 1000,
+    limit: int | None = 1000,
     offset: int = 0,
 ) -> list[Alarm]:
     """Return alarms that are not in state A, or those in `states`: worst priority first, then newest first."""

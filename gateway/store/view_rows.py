@@ -66,9 +66,9 @@ def alarms_named(connection: Connection, alarm_ids: Sequence[str]) -> list[Alarm
 
 
 def alarms_touched(connection: Connection, after_seq: int, limit: int) -> list[str]:
-    """Return the alarms that the journal mentions after a line, each once."""
-    query = select(tables.journal.c.alarm_id).where(tables.journal.c.seq > after_seq).limit(limit)
-    return list(dict.fromkeys(connection.execute(query).scalars()))
+    """Return the alarms that the journal mentions after a line, each once; `limit` of them means: perhaps more."""
+    query = select(tables.journal.c.alarm_id).where(tables.journal.c.seq > after_seq).distinct().limit(limit)
+    return list(connection.execute(query).scalars())
 
 
 def ticket_rows(connection: Connection, *, ended_after: int | None, limit: int) -> list[RowMapping]:
