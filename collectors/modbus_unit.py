@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collectors.decode import bad, decode_identity, make_decoder
+from collectors.modbus_frames import WrongReplyError
 from collectors.plan import Limits, Request, hull, plan
 from gateway.errors import TransientError
 from gateway.model.profile import PointSpec, Profile, RegisterTable, Span, width
@@ -42,10 +43,6 @@ class RefusedByDeviceError(Exception):
         """Keep the code."""
         super().__init__(f"exception code {code}")
         self.code = code
-
-
-class WrongReplyError(Exception):
-    """Something answered that is no reply to what was asked."""
 
 
 @dataclass(slots=True)

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collectors.modbus import Link, ModbusConfig, make_unit
-from collectors.modbus_unit import RefusedByDeviceError, Reply, WrongReplyError
+from collectors.modbus import make_unit
+from collectors.modbus_config import ModbusConfig
+from collectors.modbus_frames import WrongReplyError
+from collectors.modbus_link import Link
+from collectors.modbus_unit import RefusedByDeviceError, Reply
 from collectors.mqtt import MqttConfig, connect, make_client, read_message, receive
 from collectors.payload import DeadMessageError, Mapper
 from collectors.plan import Request

@@ -48,6 +48,18 @@ class PointRegistry(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """Small facts that a part wants back after a restart; none that a person would miss."""
+
+    def recall(self, owner: str) -> Mapping[str, object]:
+        """Return every fact of an owner by its name. Raises TransientError."""
+        ...
+
+    def remember(self, owner: str, name: str, fact: Mapping[str, object]) -> None:
+        """Keep a fact, which JSON can hold, in the place of an older one. Raises TransientError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """What could not become a reading, kept with its reason."""

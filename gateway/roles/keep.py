@@ -11,6 +11,7 @@ from typing import Any, cast
 from starlette.applications import Starlette
 
 from collectors import COLLECTORS
+from collectors.modbus import ModbusCollector
 from gateway.config import Config
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
@@ -24,6 +25,7 @@ from gateway.runtime.loader import Loader
 from gateway.runtime.room import Room
 from gateway.runtime.runner import PollRunner, PushRunner
 from gateway.store.dead_rows import put_dead, put_rejected
+from gateway.store.memory import StateMemory
 from gateway.store.outputs import OUTPUTS
 from gateway.store.readings import DuckReadings
 from gateway.store.registry import StateRegistry, highest_cursor
@@ -91,6 +93,8 @@ class Keeper:
         await asyncio.to_thread(self._spool.advance_to, behind)
         for source in self._config.source:
             collector = COLLECTORS[source.kind](source, self._registry, self._network, self._clock)
+            if isinstance(collector, ModbusCollector):
+                collector.remember_in(StateMemory(self._state))
             self._runners.append(make_runner(collector, self.intake, self._clock))
 
     async def run(self) -> None:

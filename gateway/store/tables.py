@@ -37,6 +37,15 @@ cursor = Table(
     Column("seq", BigInteger, nullable=False),
 )
 
+memory = Table(
+    "memory",
+    metadata,
+    Column("owner", String(100), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("fact", JSON, nullable=False),
+    comment="small facts that a part wants back after a restart, such as addresses that a device does not have",
+)
+
 dead_letter = Table(
     "dead_letter",
     metadata,

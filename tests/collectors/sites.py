@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.modbus import ModbusCollector, ModbusConfig
+from collectors.modbus import ModbusCollector
+from collectors.modbus_config import ModbusConfig
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Station, Zone, ZoneKind
 from gateway.model.reading import PointId, ReadingBatch, Reason
 from gateway.ports import Clock

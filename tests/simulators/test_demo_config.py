@@ -3,7 +3,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from collectors.modbus import ModbusConfig
+from collectors.modbus_config import ModbusConfig
 from collectors.mqtt import MqttConfig
 from simulators.demo_config import DemoPorts, write_config
 

@@ -1,0 +1,305 @@
+"""One connection to Modbus devices: one owner, one question in flight, and no reply under the wrong question."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+import struct
+from collections import deque
+from dataclasses import dataclass, field
+from typing import cast
+
+from collectors.modbus_config import LinkConfig
+from collectors.modbus_frames import FRAMINGS, Framing, Question, WrongReplyError
+from collectors.modbus_unit import BUSY_CODES, RefusedByDeviceError, Reply
+from collectors.plan import Request
+from collectors.serial_line import open_line
+from gateway.errors import TransientError
+from gateway.ports import Clock
+
+_BUSY_PAUSE_S = 0.2
+_GATEWAY_CODES = (10, 11)
+"""A converter says that the device behind it does not answer."""
+_REFUSED = 0x80
+_LAST_TRANSACTION = 0xFFFF
+_SHORTEN_AFTER = 3
+"""Timeouts in a row after which a device gets less time; the runner's breaker opens at the same number."""
+_SHORTEST_TIMEOUT_S = 0.2
+_PATIENCE = 4.0
+"""How many times as long as its slowest known reply a silent device is waited for."""
+_FULL_TIMEOUT_EVERY = 5
+"""Of so many shortened waits one is a full one: a device may have become slower for good."""
+_FEWEST_TIMES = 10
+_SILENT_LIMIT = 10
+"""Timeouts after which a line that never becomes silent is given up for this request."""
+_SHORTEST_GAP_S = 0.00175
+_GAP_CHARACTERS = 3.5
+
+
+@dataclass(slots=True)
+class _Pulse:
+    """How a device answered lately."""
+
+    timeouts: int = 0
+    """in a row"""
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    """seconds of its last replies; the slowest of a hundred stands for the 99th percentile"""
+
+
+class Wire(asyncio.Protocol):
+    """The bytes of one connection: what comes answers the question that waits, or is stray."""
+
+    def __init__(self, framing: Framing, clock: Clock) -> None:
+        """Make a wire that is not connected yet."""
+        self.lost = True
+        self.stray_at = -math.inf
+        """when bytes came that nobody waited for, in seconds of the loop"""
+        self.heard = False
+        """whether anything came since this was last set to False"""
+        self._framing = framing
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.WriteTransport | None = None
+        self._buffer = bytearray()
+        self._question: Question | None = None
+        self._transaction = 0
+        self._waiting: asyncio.Future[tuple[bytes, int]] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; called by asyncio."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+        self.lost = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; called by asyncio."""
+        self.lost = True
+        self._fail(ConnectionResetError(f"connection lost: {exc}" if exc else "connection closed by the other side"))
+
+    def data_received(self, data: bytes) -> None:
+        """Look for the reply; called by asyncio."""
+        self.heard = True
+        waiting = self._waiting
+        if waiting is None or waiting.done() or self._question is None:
+            self.stray_at = self._loop.time()
+            return
+        buffer = self._buffer
+        buffer += data
+        try:
+            reply, used = self._framing.find(buffer, self._question, self._transaction)
+        except WrongReplyError as error:
+            self._fail(error)
+            return
+        del buffer[:used]
+        if reply is not None:
+            waiting.set_result((reply, self._clock.now_us()))
+            if buffer:
+                self.stray_at = self._loop.time()
+
+    def ask(self, question: Question, transaction: int) -> asyncio.Future[tuple[bytes, int]]:
+        """Send a question; the future gives the PDU of its reply and when it came, in us UTC.
+
+        It raises WrongReplyError, TimeoutError or OSError.
+        """
+        assert self._transport is not None
+        self._buffer.clear()
+        self._question, self._transaction = question, transaction
+        self._waiting = self._loop.create_future()
+        self._transport.write(self._framing.pack(question, transaction))
+        return self._waiting
+
+    def give_up(self) -> None:
+        """Let the question that waits time out."""
+        self._fail(TimeoutError("no reply"))
+
+    def close(self) -> None:
+        """Let the connection go at once."""
+        self.lost = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(error)
+
+
+class Link:
+    """One connection, opened when it is needed. Whoever asks waits for the one request in flight, in order of asking.
+
+    A reply without transaction id can only be told by its time: after a timeout, a cancellation or a wrong reply on
+    such a framing, the connection is opened anew or kept, and nothing is asked before it was silent for one timeout.
+    """
+
+    def __init__(self, config: LinkConfig, clock: Clock, name: str = "") -> None:
+        """Make a link; nothing is connected yet."""
+        self.config = config
+        self.name = name or config.name
+        self.address = config.address
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._framing = FRAMINGS[self.address.framing]()
+        self._wire: Wire | None = None
+        self._transaction = 0
+        self._free_at = -math.inf
+        self._silent_from = -math.inf
+        """when the last question failed to which a reply may still come"""
+        self._silent_for = config.timeout_s
+        self._timeouts = {one.unit: one.timeout_s or config.timeout_s for one in config.units}
+        self._pulses: dict[int, _Pulse] = {}
+        self._times: deque[float] = deque(maxlen=100)
+        self._gap_s = self._character_s = 0.0
+        if self.address.way == "serial":
+            self._character_s = config.serial.character_s
+            self._gap_s = max(_GAP_CHARACTERS * self._character_s, _SHORTEST_GAP_S)
+
+    async def read(self, unit: int, request: Request, pause_s: float = 0.0) -> Reply:
+        """Ask one request. Raises TransientError, RefusedByDeviceError or WrongReplyError."""
+        table = request.table
+        reply, arrived_us = await self.ask(
+            Question.read(unit, table.read_function, request.start, request.count), pause_s
+        )
+        if table.of_bits:
+            bits = int.from_bytes(reply[2:], "little")
+            return Reply([bits >> place & 1 for place in range(request.count)], arrived_us)
+        return Reply(struct.unpack_from(f">{request.count}H", reply, 2), arrived_us)
+
+    async def ask(self, question: Question, pause_s: float = 0.0) -> tuple[bytes, int]:
+        """Ask, once more if the device is busy with a read; return the reply's PDU and when it came, in us UTC.
+
+        Raises TransientError if nobody answers, RefusedByDeviceError, or WrongReplyError. A write is never repeated.
+        `pause_s` is how long the link rests afterwards.
+        """
+        async with self._lock:
+            reply, arrived_us = await self._ask(question, pause_s)
+            if reply[0] & _REFUSED and reply[1] in BUSY_CODES and question.is_read:
+                await asyncio.sleep(_BUSY_PAUSE_S)
+                reply, arrived_us = await self._ask(question, pause_s)
+        if not reply[0] & _REFUSED:
+            return reply, arrived_us
+        if reply[1] in _GATEWAY_CODES:
+            raise TransientError(f"{self.name}: the converter says that unit {question.unit} does not answer")
+        raise RefusedByDeviceError(reply[1])
+
+    def drop(self) -> None:
+        """Close the connection; the next question opens a new one."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+
+    async def _ask(self, question: Question, pause_s: float) -> tuple[bytes, int]:
+        wire = await self._ready()
+        loop = asyncio.get_running_loop()
+        pulse = self._pulses.get(question.unit) or self._pulses.setdefault(question.unit, _Pulse())
+        wait_s = self._wait_s(question.unit, pulse)
+        self._transaction = self._transaction % _LAST_TRANSACTION + 1
+        began = loop.time()
+        waiting = wire.ask(question, self._transaction)
+        line_s = self._character_s * self._framing.size(question) if self._character_s else 0.0
+        timer = loop.call_later(wait_s + line_s, wire.give_up)
+        try:
+            answer = await waiting
+        except TimeoutError as error:
+            self._no_reply(wire, pulse, wait_s)
+            raise TransientError(f"{self.name}: unit {question.unit} does not answer") from error
+        except OSError as error:
+            self.drop()
+            raise TransientError(f"{self.name}: unit {question.unit} does not answer: {error}") from error
+        except WrongReplyError as error:
+            self._no_trust(wait_s, keep=False)
+            raise WrongReplyError(f"{self.name}: {error}") from error
+        except BaseException:
+            # cancelled: the reply to this question must not meet the next one
+            self._no_trust(wait_s, keep=self._framing.has_ids)
+            raise
+        finally:
+            timer.cancel()
+        ended = loop.time()
+        self._free_at = ended + max(pause_s, self.config.pause_s, self._gap_s)
+        pulse.timeouts = 0
+        if not answer[0][0] & _REFUSED:
+            pulse.times.append(ended - began)
+            self._times.append(ended - began)
+        return answer
+
+    def _wait_s(self, unit: int, pulse: _Pulse) -> float:
+        """Return how long to wait for a reply: less for a device that is silent anyway, for its neighbours' sake."""
+        full = self._timeouts.get(unit, self.config.timeout_s)
+        silent = pulse.timeouts - _SHORTEN_AFTER
+        times = pulse.times if len(pulse.times) >= _FEWEST_TIMES else self._times
+        if silent < 0 or len(times) < _FEWEST_TIMES or silent % _FULL_TIMEOUT_EVERY == _FULL_TIMEOUT_EVERY - 1:
+            return full
+        return min(full, max(_SHORTEST_TIMEOUT_S, _PATIENCE * max(times)))
+
+    def _no_reply(self, wire: Wire, pulse: _Pulse, wait_s: float) -> None:
+        pulse.timeouts += 1
+        # a late reply is known by its transaction id; but where nothing at all came, the connection may be dead
+        self._no_trust(wait_s, keep=self._framing.has_ids and wire.heard)
+        wire.heard = False
+
+    def _no_trust(self, wait_s: float, *, keep: bool) -> None:
+        """Make sure that what may still come does not answer the next question."""
+        if not self._framing.has_ids:
+            self._silent_from, self._silent_for = asyncio.get_running_loop().time(), wait_s
+        if not keep and self.address.way == "socket":
+            self.drop()
+
+    async def _ready(self) -> Wire:
+        """Return a connection that is open, rested, and silent where late replies cannot be told from others."""
+        loop = asyncio.get_running_loop()
+        while True:
+            wire = self._wire
+            if wire is None or wire.lost:
+                wire = await self._connect()
+            if not self._framing.has_ids:
+                await self._silence(wire)
+            rest_s = self._free_at - loop.time()
+            if rest_s <= 0 and not wire.lost:
+                return wire
+            await asyncio.sleep(max(0.0, rest_s))
+
+    async def _silence(self, wire: Wire) -> None:
+        """Wait until nothing came for one timeout since a question failed or bytes came that nobody asked for."""
+        loop = asyncio.get_running_loop()
+        # what the system holds already reaches the wire in this turn of the loop
+        await asyncio.sleep(0)
+        give_up_at = loop.time() + _SILENT_LIMIT * self._silent_for
+        while (until := max(self._silent_from, wire.stray_at) + self._silent_for) > loop.time():
+            if loop.time() > give_up_at:
+                raise TransientError(f"{self.name}: bytes come that nobody asked for, without end")
+            await asyncio.sleep(until - loop.time())
+
+    async def _connect(self) -> Wire:
+        self.drop()
+        wire = Wire(self._framing, self._clock)
+        try:
+            async with asyncio.timeout(self.config.timeout_s):
+                await self._open(wire)
+        except (OSError, TimeoutError) as error:
+            wire.close()
+            reason = f": {error}" if str(error) else ""
+            raise TransientError(f"{self.name}: no connection to {self.address}{reason}") from error
+        except BaseException:
+            wire.close()
+            raise
+        self._wire = wire
+        if self.config.connect_pause_s:
+            await asyncio.sleep(self.config.connect_pause_s)
+        return wire
+
+    async def _open(self, wire: Wire) -> None:
+        address, loop = self.address, asyncio.get_running_loop()
+        if address.way == "serial":
+            open_line(address.device, self.config.serial, wire)
+            return
+        context = tls_context(self.config) if address.tls else None
+        name = (self.config.server_name or address.host) if context else None
+        await loop.create_connection(lambda: wire, address.host, address.port, ssl=context, server_hostname=name)
+
+
+def tls_context(config: LinkConfig) -> ssl.SSLContext:
+    """Return a context for TLS 1.2 or newer that checks the host's name. Raises OSError for unusable files."""
+    context = ssl.create_default_context(cafile=config.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if config.certificate is not None:
+        context.load_cert_chain(config.certificate, config.key)
+    return context
