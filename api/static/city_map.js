@@ -2,6 +2,24 @@
 import { leaflet as L } from "nicegui-leaflet";
 
 const SHAPE_SIZE = 24;
+const APART = 15;
+const FLAG_ROOM = 72;
+const EDGES = { paddingTopLeft: [24, 28], paddingBottomRight: [24, 44], animate: false };
+
+// Where a name may stand beside its site, best first: distance of its left upper corner from the site.
+const SIDES = [
+  (w) => [-w / 2, APART],
+  (w, h) => [-w / 2, -APART - h],
+  () => [-8, APART],
+  (w) => [8 - w, APART],
+  (w, h) => [-8, -APART - h],
+  (w, h) => [8 - w, -APART - h],
+  (w, h) => [APART, -h / 2],
+  (w, h) => [-APART - w, -h / 2],
+];
+
+const shared = (a, b) => Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
+const around = ({ x, y }, right = 12) => [x - 12, y - 14, x + right, y + 12];
 
 export default {
   template: `<div class="gg-map"><div ref="map" style="width:100%;height:100%"></div></div>`,
@@ -39,7 +57,7 @@ export default {
       this.chosen = asset;
       this.show(this.shown);
       const mark = this.shown.find((m) => m.asset === asset);
-      if (mark && this.map && !this.map.getBounds().pad(-0.1).contains([mark.y, mark.x])) this.map.panTo([mark.y, mark.x]);
+      if (mark && this.map && !this.map.getBounds().pad(-0.05).contains([mark.y, mark.x])) this.map.panTo([mark.y, mark.x]);
     },
     build() {
       const style = getComputedStyle(document.documentElement);
@@ -48,6 +66,7 @@ export default {
         crs: L.CRS.Simple,
         preferCanvas: true,
         attributionControl: false,
+        zoomControl: false,
         minZoom: -5,
         maxZoom: 3,
         zoomSnap: 0.05,
@@ -55,6 +74,7 @@ export default {
       });
       this.map.setView([0, 0], 0, { animate: false });
       const bounds = L.latLngBounds([]);
+      this.lines = [];
       if (this.city.pipes) {
         const pipes = L.geoJSON(this.city.pipes, {
           interactive: false,
@@ -64,6 +84,7 @@ export default {
             return { color: colour(main ? "--pipe-main" : "--pipe"), weight: main ? 3 : 1.5 };
           },
         }).addTo(this.map);
+        pipes.eachLayer((layer) => layer.getLatLngs && this.lines.push(layer.getLatLngs().flat(2)));
         bounds.extend(pipes.getBounds());
       }
       for (const [id, x, y] of this.city.meters) {
@@ -71,41 +92,94 @@ export default {
         dot.bindTooltip(id).addTo(this.map);
         bounds.extend([y, x]);
       }
-      for (const site of this.city.stations) {
-        const size = site.kind === "station" ? 14 : 11;
-        const icon = L.divIcon({ className: `gg-site-box`, iconSize: [size, size], html: `<div class="gg-site ${site.kind === "station" ? "station" : "regulator"}" style="width:${size}px;height:${size}px"></div>` });
-        const label = document.createElement("span");
-        label.textContent = site.name;
-        L.marker([site.y, site.x], { icon, keyboard: false })
-          .bindTooltip(label, { permanent: true, direction: "bottom", offset: [0, 8], className: "name" })
-          .on("click", () => this.$emit("pick", site.id))
-          .addTo(this.map);
-        bounds.extend([site.y, site.x]);
-      }
+      this.sites = this.city.stations.map((site) => this.site(site));
+      for (const { at } of this.sites) bounds.extend(at);
       this.bounds = bounds.isValid() ? bounds : L.latLngBounds([0, 0], [1000, 1000]);
       L.control.scale({ imperial: false }).addTo(this.map);
+      L.control.zoom({ position: "bottomright" }).addTo(this.map);
       this.overlay = L.layerGroup().addTo(this.map);
+      this.map.on("zoomend resize moveend", () => this.name());
       this.fit();
       for (const event of ["mousedown", "wheel", "touchstart"]) {
         this.$refs.map.addEventListener(event, () => (this.moved = true), { passive: true });
       }
     },
+    site({ id, kind, name, x, y }) {
+      const size = kind === "station" ? 14 : 11;
+      const box = document.createElement("div");
+      const sign = document.createElement("div");
+      sign.className = `gg-site ${kind === "station" ? "station" : "regulator"}`;
+      sign.style.width = sign.style.height = `${size}px`;
+      const label = document.createElement("span");
+      label.className = "gg-name";
+      label.textContent = name;
+      box.append(sign, label);
+      const icon = L.divIcon({ className: "gg-site-box", iconSize: [size, size], html: box });
+      L.marker([y, x], { icon, keyboard: false })
+        .on("click", () => this.$emit("pick", id))
+        .addTo(this.map);
+      return { at: L.latLng(y, x), label, middle: size / 2 };
+    },
     fit() {
-      this.map.fitBounds(this.bounds, { paddingTopLeft: [56, 32], paddingBottomRight: [56, 44], animate: false });
+      this.map.fitBounds(this.bounds, EDGES);
+      this.name();
+    },
+    // Puts each name where it hides the least: never outside, not on other names and signs, seldom on pipes.
+    name() {
+      if (!this.overlay) return;
+      const point = (at) => this.map.latLngToContainerPoint(at);
+      const size = this.map.getSize();
+      const right = (mark, p) => (mark.html.includes("flag") && p.x < size.x - FLAG_ROOM ? FLAG_ROOM : 12);
+      const taken = [
+        ...this.sites.map(({ at }) => around(point(at))),
+        ...this.shown.map((mark) => [mark, point([mark.y, mark.x])]).map(([mark, p]) => around(p, right(mark, p))),
+      ];
+      const dots = this.drawn(point);
+      for (const { at, label, middle } of this.sites) {
+        const p = point(at);
+        const [w, h] = [label.offsetWidth, label.offsetHeight];
+        let best = [Infinity];
+        SIDES.forEach((side, rank) => {
+          const [dx, dy] = side(w, h);
+          const box = [p.x + dx, p.y + dy, p.x + dx + w, p.y + dy + h];
+          const inside = shared(box, [2, 2, size.x - 2, size.y - 2]);
+          let cost = 20 * (w * h - inside) + 2 * rank;
+          for (const other of taken) cost += 10 * shared(box, other);
+          for (const [x, y] of dots) cost += x > box[0] && x < box[2] && y > box[1] && y < box[3] ? 8 : 0;
+          if (cost < best[0]) best = [cost, dx, dy, box];
+        });
+        label.style.transform = `translate(${Math.round(best[1] + middle)}px, ${Math.round(best[2] + middle)}px)`;
+        taken.push(best[3]);
+      }
+    },
+    // Points on the pipes, some pixels apart.
+    drawn(point) {
+      const dots = [];
+      for (const line of this.lines) {
+        for (let n = 1; n < line.length; n++) {
+          const [a, b] = [point(line[n - 1]), point(line[n])];
+          const steps = Math.min(200, Math.ceil(a.distanceTo(b) / 8));
+          for (let k = 0; k <= steps; k++) dots.push([a.x + ((b.x - a.x) * k) / (steps || 1), a.y + ((b.y - a.y) * k) / (steps || 1)]);
+        }
+      }
+      return dots;
     },
     show(marks) {
       this.shown = marks;
       if (!this.overlay) return;
       this.overlay.clearLayers();
+      const width = this.map.getSize().x;
       for (const mark of marks) {
         const box = document.createElement("div");
-        box.className = `gg-pin${mark.asset === this.chosen ? " chosen" : ""}`;
+        const flipped = this.map.latLngToContainerPoint([mark.y, mark.x]).x > width - FLAG_ROOM;
+        box.className = `gg-pin${mark.asset === this.chosen ? " chosen" : ""}${flipped ? " flipped" : ""}`;
         box.innerHTML = mark.html;
         const icon = L.divIcon({ className: "gg-pin-box", iconSize: [SHAPE_SIZE, SHAPE_SIZE], html: box });
         L.marker([mark.y, mark.x], { icon, zIndexOffset: 1000 - mark.priority * 100, keyboard: false })
           .on("click", () => this.$emit("pick", mark.asset))
           .addTo(this.overlay);
       }
+      this.name();
     },
   },
 };
