@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from nicegui import app as pages_app
 from nicegui import ui
 
-from api.pages import control_room, login, loss, system
+from api.pages import control_room, errors, login, loss, system
 
 
 def register(app: FastAPI) -> None:
@@ -13,3 +14,6 @@ def register(app: FastAPI) -> None:
     app.include_router(login.router)
     for path, build in (("/", control_room.build), ("/loss", loss.build), ("/system", system.build)):
         ui.page(path, response_timeout=10.0)(build)
+    for status in (403, 404):
+        pages_app.add_exception_handler(status, errors.refused)
+    pages_app.add_exception_handler(Exception, errors.failed)
