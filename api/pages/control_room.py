@@ -15,19 +15,21 @@ from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments, KeyEventArguments
 
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
-from api.pages.parts import charts, html, words
+from api.pages.parts import charts, html, room_html, words
 from api.pages.parts.elements import CityMap, Html, KeyedList
 from api.services import acts
 from api.services.city import place_of
-from api.services.detail import AlarmDetail, alarm_detail, limit_of, trend
-from api.services.format import clock_time
+from api.services.detail import AlarmDetail, Latest, alarm_detail, latest, limit_of, trend
+from api.services.findings import list_findings
 from api.services.live import Change
 from api.services.summary import story, summary
 from api.services.views import AlarmView, TicketView, ticket_order
 from api.text import Texts
 from gateway.errors import GatewayError, RefusedError
+from gateway.model.finding import FindingStatus
 
 ROW_PX = 52
+_MOST_FINDINGS = 300
 _KEYS = {"a": "acknowledge", "s": "shelve", "u": "unshelve", "r": "reset"}
 
 
@@ -52,6 +54,7 @@ class ControlRoom:
         self.client = ui.context.client
         self.chosen = ""
         self.detail: AlarmDetail | None = None
+        self.live: Latest | None = None
         self._chart_of = ""
 
     def draw(self) -> None:
@@ -69,7 +72,9 @@ class ControlRoom:
                             empty=html.empty(tr("No alarm. All is well.")),
                             rows=[self._row(view) for view in page.board.sorted_alarms()],
                             on_pick=self.choose,
+                            everywhere=True,
                         )
+                        self.findings = Html()
                     with panel(tr("Tickets"), "grow-2"):
                         self.tickets = KeyedList(
                             row_height=ROW_PX,
@@ -91,11 +96,12 @@ class ControlRoom:
         first = next(iter(page.board.sorted_alarms()), None)
         if first is not None:
             self.choose(first.id)
+        background_tasks.create(self._load_findings(), name="load findings")
 
     def _draw_detail(self) -> None:
         with ui.element("div").classes("gg-scroll"):
             self.nothing = Html(html.empty(self.page.tr("Choose an alarm to see what to do.")), classes="gg-empty")
-            self.box = ui.element("div").classes("gg-detail")
+            self.box = ui.element("div").classes("gg-detail").props("tabindex=-1")
             with self.box:
                 self.top = Html()
                 self.actions = Html(classes="gg-actions").on_data("act", self._act)
@@ -110,7 +116,8 @@ class ControlRoom:
     def _draw_story(self) -> None:
         if self.page.parts.note_file is None:
             return
-        with panel(self.page.tr("What happens here"), "gg-told", self.page.tr("simulated")):
+        note = self.page.tr("a simulation: neither this city nor its troubles are real")
+        with panel(self.page.tr("What happens here"), "gg-told", note):
             self.story = Html(self._story(), tag="ul", classes="gg-story gg-scroll")
         ui.timer(2.0, lambda: self.story.set(self._story()))
 
@@ -133,6 +140,8 @@ class ControlRoom:
             self.strip.set(self._strip())
             if change.alarms or change.gone or change.tickets or change.tickets_gone:
                 self.map.show(self._marks())
+            if change.findings:
+                background_tasks.create(self._load_findings(), name="load findings")
             if not self.chosen and change.alarms:
                 self.choose(self.page.board.sorted_alarms()[0].id)
             elif self._concerns_chosen(change):
@@ -182,16 +191,18 @@ class ControlRoom:
         }
 
     def _story(self) -> str:
-        page, language = self.page, self.page.tr.language
-        lines = []
-        for note in story(page.board, page.parts.clock.now()):
-            kind = {"now": "now", "past": "past"}.get(note.state, "")
-            look = f"<p>{escape(note.look[language])}</p>" if kind else ""
-            when = clock_time(note.at, page.timezone, page.now())[:5]
-            lines.append(
-                f'<li class="{kind}"><span>{when}</span><div><b>{escape(note.title[language])}</b>{look}</div></li>'
-            )
-        return "".join(lines) or f"<li>{escape(page.tr('Nothing yet.'))}</li>"
+        page = self.page
+        return room_html.story(story(page.board, page.now()), page.tr, page.timezone, page.now())
+
+    async def _load_findings(self) -> None:
+        page = self.page
+        try:
+            found = await asyncio.to_thread(list_findings, page.parts, [FindingStatus.OPEN], _MOST_FINDINGS)
+        except GatewayError:
+            return
+        if not self.client.is_deleted:
+            with self.client:
+                self.findings.set(room_html.findings_line(found, page.tr, page.timezone, page.now()))
 
     # The chosen alarm --------------------------------------------------------------------------------------
 
@@ -224,6 +235,8 @@ class ControlRoom:
         if alarm_id != self.chosen or self.client.is_deleted:
             return
         with self.client:
+            if self.detail is None or self.detail.view.id != alarm_id:
+                self.live = None
             self.detail = detail
             self._show(detail)
             await self._refresh_trend()
@@ -233,20 +246,27 @@ class ControlRoom:
         tr, zone, now = page.tr, page.timezone, page.now()
         self.nothing.element.set_visibility(False)
         self.box.set_visibility(True)
-        self.top.set(html.detail_top(view, tr, zone, now, limit_of(page.parts, view)))
+        self._show_top(detail)
         self.actions.set(html.actions(acts.offer(view, page.user), tr))
         self.guide.set(html.guide(view, tr))
         self.ticket.set(html.detail_tickets(detail.tickets, tr, zone, now))
         self.journal.set(html.journal(detail, tr, zone, now))
+
+    def _show_top(self, detail: AlarmDetail) -> None:
+        page, view = self.page, detail.view
+        limit = limit_of(page.parts, view)
+        self.top.set(html.detail_top(view, page.tr, page.timezone, page.now(), limit, self.live))
 
     async def _refresh_trend(self) -> None:
         detail, page = self.detail, self.page
         if detail is None:
             return
         view = detail.view
-        found = await trend(page.parts, view)
+        live, found = await asyncio.gather(latest(page.parts, view), trend(page.parts, view))
         if self.detail is not detail:
             return
+        self.live = live
+        self._show_top(detail)
         self.trend_box.set_visibility(found is not None and bool(found.times_ms))
         if found is None:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
+from html import escape
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
@@ -70,18 +71,25 @@ class LossPage:
             self.tools.on_data("period", self._set_period).on_data("move", self._move)
             self.tools.element.on("change", self._set_day, js_handler="(e) => emit(e.target.value)")
             self.tree = Html(classes="gg-scroll")
+            self.tree.element.props(f'tabindex=0 aria-label="{escape(tr("Loss by zone"))}"')
             self.tree.element.on("click", self._pick_zone, js_handler=_PICK)
+            self.tree.element.on("keydown", self._pick_zone, js_handler=_KEYS)
         with panel(tr("Loss rate"), "grow-4"):
             self.course_title = Html(classes="gg-course-title")
             self.course = ui.echart({}).classes("gg-fill-chart")
 
     def _draw_suspects(self) -> None:
         tr = self.page.tr
-        with panel(tr("Suspects"), "grow-2", tr("the most certain first")):
+        with panel(tr("Suspects"), "gg-suspects", tr("the most certain first")):
             self.list = KeyedList(
-                row_height=ROW_PX, label=tr("Suspects"), empty=loss_html.no_suspects(tr), rows=[], on_pick=self._pick
+                row_height=ROW_PX,
+                label=tr("Suspects"),
+                empty=loss_html.no_suspects(tr),
+                rows=[],
+                on_pick=self._pick,
+                opens=".gg-evidence [data-result]:not(:disabled), .gg-evidence",
             )
-        with panel(tr("Evidence"), "grow-4"), ui.element("div").classes("gg-evidence"):
+        with panel(tr("Evidence"), "grow-4"), ui.element("div").classes("gg-evidence").props("tabindex=-1"):
             self.facts = Html()
             self.chart = ui.echart({}).classes("gg-fill-chart")
             self.bars = Html()
@@ -225,6 +233,18 @@ class LossPage:
 _PICK = (
     "(e) => { const f = e.target.closest('[data-fold]'); if (f) return emit('fold', f.dataset.fold);"
     "const r = e.target.closest('[data-pick]'); if (r) emit('zone', r.dataset.pick) }"
+)
+
+
+_KEYS = (
+    "(e) => { const step = { ArrowDown: 1, ArrowUp: -1 }[e.key], fold = { ArrowLeft: 'true', ArrowRight: 'false' };"
+    "const rows = [...e.currentTarget.querySelectorAll('[data-pick]')];"
+    "const at = rows.findIndex((row) => row.ariaSelected === 'true');"
+    "const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];"
+    "if (step) e.preventDefault(); if (step && next) { next.scrollIntoView({ block: 'nearest' });"
+    "return emit('zone', next.dataset.pick) }"
+    "const knob = rows[at]?.querySelector('[data-fold]');"
+    "if (fold[e.key] && knob?.ariaExpanded === fold[e.key]) emit('fold', knob.dataset.fold) }"
 )
 
 

@@ -41,7 +41,7 @@ async def series(parts: Parts, point: str, start: datetime, end: datetime, most:
     """
     if not start < end or end - start > LONGEST:
         raise RefusedError(422, "bad_span", f"start before end, at most {LONGEST.days} days apart")
-    index = await asyncio.to_thread(_index, parts, point)
+    index = await asyncio.to_thread(index_of, parts, point)
     if index is None:
         raise RefusedError(404, "unknown_point")
     batch = await parts.store.history(np.array([index], dtype=np.uint32), to_us(start), to_us(end))
@@ -66,7 +66,8 @@ def thin(batch: ReadingBatch, most: int) -> NDArray[np.intp]:
     return np.array(sorted(kept), dtype=np.intp)
 
 
-def _index(parts: Parts, point: str) -> int | None:
+def index_of(parts: Parts, point: str) -> int | None:
+    """Return the index of a point in the store; None if nothing was ever read of it."""
     with parts.state.read() as connection:
         return view_rows.point_indices(connection, [point]).get(point)
 

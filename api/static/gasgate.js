@@ -54,8 +54,33 @@
     }
   }
   setInterval(tick, 200);
+
+  // The story of a simulated city keeps its current note in sight, unless somebody is reading elsewhere in it.
+  function follow(nodes) {
+    const note = nodes.map((node) => node.closest?.(".gg-story") || node.querySelector?.(".gg-story")).find(Boolean)?.querySelector("[aria-current]");
+    if (!note || note.parentElement.matches(":hover, :focus-within")) return;
+    const list = note.parentElement;
+    list.scrollTop = note.offsetTop - list.offsetTop - Math.max(0, list.clientHeight - note.offsetHeight) / 2;
+  }
+
+  // The server is asked now and then, for a connection can die without anybody being told.
+  async function beat() {
+    if (!gg.base || document.hidden) return;
+    let alive = false;
+    try {
+      alive = (await fetch("/static/favicon.svg", { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(3000) })).ok;
+    } catch {
+      alive = false;
+    }
+    root.classList.toggle("gg-lost", !alive);
+  }
+  setInterval(beat, 2500);
+
   // What is drawn anew shows its time at once, not at the next tick.
   new MutationObserver((changes) => {
-    if (changes.some((change) => [...change.addedNodes].some((node) => node.nodeType === Node.ELEMENT_NODE))) tick();
+    const nodes = changes.flatMap((change) => [...change.addedNodes]).filter((node) => node.nodeType === Node.ELEMENT_NODE);
+    if (!nodes.length) return;
+    tick();
+    follow(nodes);
   }).observe(root, { childList: true, subtree: true });
 })();

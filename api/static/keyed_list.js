@@ -4,7 +4,7 @@ export default {
     <div v-show="count" ref="space" style="position:relative"></div>
     <div v-show="!count" class="gg-empty" v-html="empty"></div>
   </div>`,
-  props: { rowHeight: Number, empty: String, label: String, selected: String, rows: Array },
+  props: { rowHeight: Number, empty: String, label: String, selected: String, rows: Array, opens: String, everywhere: Boolean },
   data: () => ({ count: 0 }),
   created() {
     this.chosen = this.selected;
@@ -16,8 +16,10 @@ export default {
     this.apply(this.rows || [], []);
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$el);
+    if (this.everywhere) document.addEventListener("keydown", this.afar);
   },
   unmounted() {
+    document.removeEventListener("keydown", this.afar);
     this.observer?.disconnect();
   },
   methods: {
@@ -49,6 +51,7 @@ export default {
           node.className = "gg-row";
           node.setAttribute("role", "option");
           node.dataset.id = row.id;
+          node.id = `row-${row.id}`;
           node.style.height = `${height}px`;
           this.drawn.set(row.id, node);
           space.append(node);
@@ -60,6 +63,7 @@ export default {
         node.style.transform = `translateY(${n * height}px)`;
         node.setAttribute("aria-selected", String(row.id === this.chosen));
       }
+      if (this.drawn.has(this.chosen)) this.$el.setAttribute("aria-activedescendant", `row-${this.chosen}`);
       for (const [id, node] of this.drawn) {
         if (!seen.has(id)) {
           node.remove();
@@ -71,7 +75,18 @@ export default {
       const row = event.target.closest("[data-id]");
       if (row) this.$emit("pick", row.dataset.id);
     },
+    // Keys that were pressed outside the list, where nothing else makes use of them.
+    afar(event) {
+      const used = "input, select, textarea, [role=listbox], [role=dialog], .leaflet-container, .gg-scroll";
+      const plain = !(event.ctrlKey || event.metaKey || event.altKey || event.shiftKey);
+      if (plain && event.key.startsWith("Arrow") && !event.target.closest(used) && !document.querySelector(".q-dialog")) this.key(event);
+    },
     key(event) {
+      if (event.key === "Enter") {
+        event.preventDefault();
+        document.querySelector(this.opens)?.focus();
+        return;
+      }
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (!step || !this.order.length) return;
       event.preventDefault();

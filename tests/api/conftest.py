@@ -57,6 +57,7 @@ class Served:
 
     url: str
     folder: Path
+    pid: int
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = pick_free_port()
     with subprocess.Popen([sys.executable, "-m", "tests.api.sample_state", str(folder), str(port)]) as process:
         try:
-            served = Served(f"http://127.0.0.1:{port}", folder)
+            served = Served(f"http://127.0.0.1:{port}", folder, process.pid)
             _wait_for(served.url, process)
             yield served
         finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import httpx
@@ -22,7 +24,7 @@ from tests.api.sample_state import PASSWORD, POLICY, START, sample_network
 from tests.services import chromium_arguments
 
 pytestmark = [pytest.mark.browser]
-SIZES = ((1366, 768), (1920, 1080))
+SIZES = ((1366, 768), (1920, 1080), (2560, 1440))
 _meter = count(1)
 
 
@@ -105,7 +107,13 @@ def test_a_new_alarm_appears_by_itself_and_is_acknowledged_by_key(visit: Any, se
     row.wait_for(timeout=1500)
     row.click()
     expect(page.locator(".gg-detail h3")).to_have_text("Gas sensor of a home meter")
-    expect(page.locator(".gg-guide")).to_contain_text("windows open")
+    expect(page.locator(".gg-guide li")).to_have_text(
+        [
+            "See that the ticket is confirmed",
+            re.compile("^Phone the customer: windows open"),
+            "Close the meter valve",
+        ]
+    )
     page.keyboard.press("a")
     expect(row).to_contain_text("acknowledged")
     expect(row).not_to_contain_text("unacknowledged")
@@ -124,6 +132,91 @@ def test_the_ticket_clock_counts_down(visit: Any, served: Served) -> None:
     assert clock.inner_text() != before
     expect(page.locator(".gg-steps")).to_contain_text("到场")
     expect(page.locator("[data-act]")).to_have_count(0)
+
+
+def test_arrows_move_the_choice_and_enter_goes_to_its_acts(visit: Any) -> None:
+    page = visit("operator")
+    chosen = page.locator(".gg-list[aria-label=Alarms] .gg-row[aria-selected=true]")
+    expect(chosen).to_have_count(1)
+    first = chosen.get_attribute("data-id")
+    page.keyboard.press("ArrowDown")
+    expect(chosen).not_to_have_attribute("data-id", first)
+    page.keyboard.press("ArrowUp")
+    expect(chosen).to_have_attribute("data-id", first)
+    page.locator(".gg-list").first.focus()
+    assert page.locator(".gg-list").first.evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.closest('.gg-detail') !== null")
+
+
+def test_the_value_now_stands_beside_the_one_that_raised_the_alarm(visit: Any) -> None:
+    page = visit("viewer")
+    page.locator(".gg-row", has_text="Gas concentration very high").first.click()
+    now = page.locator(".gg-detail .value")
+    expect(now).to_contain_text(re.compile(r"\d+:\d\d ago"))
+    expect(page.locator(".gg-detail .top + div")).to_contain_text(re.compile(r"raised .* at [\d.]+ %LEL"))
+
+
+def test_findings_and_the_story_are_told_quietly(visit: Any) -> None:
+    page = visit("engineer")
+    expect(page.locator(".gg-told header")).to_contain_text("a simulation")
+    note = page.locator(".gg-story [aria-current]")
+    expect(note).to_contain_text("Gas rises at REG-002")
+    expect(note).to_be_in_viewport()
+    page.locator(".gg-findings", has_text="Findings to inspect").click()
+    expect(page.locator(".gg-evidence")).to_be_visible()
+
+
+def test_a_gateway_that_stops_answering_is_named_at_once(visit: Any, served: Served) -> None:
+    page = visit("viewer")
+    expect(page.locator(".gg-row").first).to_be_visible()
+    banner = page.get_by_role("alert").filter(has_text="Connection lost")
+    expect(banner).to_be_hidden()
+    os.kill(served.pid, signal.SIGSTOP)
+    try:
+        expect(banner).to_be_visible(timeout=8000)
+    finally:
+        os.kill(served.pid, signal.SIGCONT)
+    expect(banner).to_be_hidden(timeout=8000)
+
+
+@pytest.mark.parametrize(("language", "says"), [("en", "This page does not exist."), ("zh", "没有这个页面。")])
+def test_a_page_that_does_not_exist(visit: Any, served: Served, language: str, says: str) -> None:
+    page = visit("viewer", "/nowhere", language=language)
+    expect(page.get_by_role("heading", name=says)).to_be_visible()
+    answer = page.request.get(f"{served.url}/api/v1/nowhere")
+    assert (answer.status, answer.json()["code"]) == (404, "not_found")
+    page.get_by_role("link").click()
+    expect(page.locator(".gg-room")).to_be_visible()
+
+
+def test_names_on_the_map_cover_neither_each_other_nor_the_edge(visit: Any) -> None:
+    for size in SIZES:
+        page = visit("viewer", size=size)
+        expect(page.locator(".gg-pin").first).to_be_visible()
+        boxes = [name.bounding_box() for name in page.locator(".gg-name").all()]
+        frame = page.locator(".gg-map").bounding_box()
+        for n, a in enumerate(boxes):
+            assert a["x"] >= frame["x"], size
+            assert a["x"] + a["width"] <= frame["x"] + frame["width"], size
+            for b in boxes[n + 1 :]:
+                apart = (
+                    a["x"] + a["width"] <= b["x"] + 1
+                    or b["x"] + b["width"] <= a["x"] + 1
+                    or a["y"] + a["height"] <= b["y"] + 1
+                    or b["y"] + b["height"] <= a["y"] + 1
+                )
+                assert apart, (size, a, b)
+
+
+def test_the_loss_page_on_paper(visit: Any) -> None:
+    page = visit("engineer", "/loss")
+    expect(page.locator("tr[data-pick='R-003']")).to_be_visible()
+    page.emulate_media(media="print")
+    expect(page.locator(".gg-nav")).to_be_hidden()
+    tops = [panel.bounding_box() for panel in page.locator(".gg-panel").all()]
+    assert all(a["y"] + a["height"] <= b["y"] for a, b in pairwise(tops)), "one below the other"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_shelving_asks_for_a_reason(visit: Any) -> None:
@@ -169,7 +262,9 @@ def test_the_system_page_names_what_is_down(visit: Any) -> None:
     expect(page.locator(".gg-card")).to_have_count(4)
 
 
-@pytest.mark.parametrize(("language", "theme", "size"), [("en", "dark", SIZES[0]), ("zh", "light", SIZES[1])])
+@pytest.mark.parametrize(
+    ("language", "theme", "size"), [("en", "dark", SIZES[0]), ("zh", "light", SIZES[1]), ("zh", "dark", SIZES[2])]
+)
 def test_no_page_scrolls_and_the_map_is_drawn(visit: Any, language: str, theme: str, size: tuple[int, int]) -> None:
     for path in ("/", "/loss", "/system"):
         page = visit("admin", path, language=language, theme=theme, size=size)

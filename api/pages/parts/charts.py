@@ -41,7 +41,7 @@ PALETTES = {
         "#22272d",
         "#b9c7d4",
         "#7d8894",
-        "#ff5c5c",
+        "#ff6b6b",
         "#ff9d3c",
         "rgba(169,186,201,0.18)",
     ),
@@ -54,7 +54,7 @@ PALETTES = {
         "#3b5166",
         "#8b98a5",
         "#c9252d",
-        "#b85a00",
+        "#a04e00",
         "rgba(74,96,116,0.16)",
     ),
 }
@@ -115,7 +115,7 @@ def _level(value: float, colour: str, label: str) -> Options:
     return {
         "yAxis": value,
         "lineStyle": {"color": colour, "type": "dashed", "width": 1},
-        "label": {"formatter": label, "color": colour, "position": "insideEndTop", "fontSize": 11},
+        "label": {"formatter": label, "color": colour, "position": "insideStartTop", "fontSize": 11},
     }
 
 
@@ -275,15 +275,15 @@ def evidence(facts: Mapping[str, Any], palette: Palette, tr: Texts, onset_day: s
         **base,
         "legend": {
             "top": 0,
-            "right": 0,
+            "left": "center",
             "itemWidth": 20,
             "itemHeight": 2,
             "icon": "rect",
             "textStyle": {"color": palette.muted, "fontSize": 11},
         },
         "grid": [
-            {"left": 48, "right": 20, "top": 32, "bottom": "54%", "outerBoundsMode": "none"},
-            {"left": 48, "right": 20, "top": "58%", "bottom": 24, "outerBoundsMode": "none"},
+            {"left": 48, "right": 20, "top": 44, "bottom": "56%", "outerBoundsMode": "none"},
+            {"left": 48, "right": 20, "top": "60%", "bottom": 24, "outerBoundsMode": "none"},
         ],
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "xAxis": [

@@ -18,10 +18,22 @@ Row = dict[str, str]
 
 
 class KeyedList(Element, component=STATIC / "keyed_list.js"):
-    """Rows by key, of one height in px; `on_pick` hears the id of a chosen row."""
+    """Rows by key, of one height in px; `on_pick` hears the id of a chosen row.
+
+    Arrow keys move the choice while the list has the focus, with `everywhere` also while nothing else wants them;
+    Enter goes on to what belongs to the chosen row: the first element of the page that `opens` (CSS) names.
+    """
 
     def __init__(
-        self, *, row_height: int, label: str, empty: str, rows: Sequence[Row], on_pick: Callable[[str], Any]
+        self,
+        *,
+        row_height: int,
+        label: str,
+        empty: str,
+        rows: Sequence[Row],
+        on_pick: Callable[[str], Any],
+        opens: str = ".gg-detail button, .gg-detail",
+        everywhere: bool = False,
     ) -> None:
         super().__init__()
         self._props["rowHeight"] = row_height
@@ -29,6 +41,8 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
         self._props["empty"] = empty
         self._props["selected"] = ""
         self._props["rows"] = list(rows)
+        self._props["opens"] = opens
+        self._props["everywhere"] = everywhere
         self.on("pick", lambda event: on_pick(_text(event)))
 
     def apply(self, changed: Sequence[Row], gone: Sequence[str]) -> None:

@@ -8,8 +8,8 @@ from html import escape
 
 from api.pages.parts import words
 from api.services.acts import Offer
-from api.services.detail import AlarmDetail
-from api.services.format import UNKNOWN, clock_time, number, significant
+from api.services.detail import STALE, AlarmDetail, Latest
+from api.services.format import UNKNOWN, clock_time, number, sentence, significant
 from api.services.summary import Summary
 from api.services.views import AlarmView, TicketView
 from api.text import Texts
@@ -67,8 +67,8 @@ def empty(text: str) -> str:
 
 
 def place(view: AlarmView) -> str:
-    """Return name, id and zone of an alarm's asset."""
-    names = [view.asset_name] if view.asset_name == view.alarm.asset else [view.asset_name, view.alarm.asset]
+    """Return id, name and zone of an alarm's asset; the id comes first, for the end may be cut."""
+    names = [view.asset_name] if view.asset_name == view.alarm.asset else [view.alarm.asset, view.asset_name]
     if view.zone_name and view.zone_name not in names:
         names.append(view.zone_name)
     return " · ".join(names)
@@ -163,10 +163,7 @@ def strip(figures: Summary, tr: Texts) -> str:
     else:
         name, due, number_ = figures.worst
         label, late = words.clock_label(name, tr)
-        shown = (
-            f'<span class="gg-clock" style="font-size:22px;line-height:28px" data-due="{ms(due)}" '
-            f'data-limit="0" data-late-label="{escape(late)}"></span>'
-        )
+        shown = clock(due, 0.0, late)
         cells.append(
             f'<div class="gg-figure"><small>{escape(tr("Worst clock"))} · {escape(number_)}</small><div>{shown}'
             f'<i data-label="{escape(label)}">{escape(label)}</i></div></div>'
@@ -187,15 +184,13 @@ def _figure(label: str, value: str, note: str, kind: str) -> str:
     return f'<div class="gg-figure {kind}"><small>{escape(label)}</small><div><b>{escape(value)}</b>{note}</div></div>'
 
 
-def detail_top(view: AlarmView, tr: Texts, timezone: str, now: datetime, limit: float | None) -> str:
-    """Return what the alarm is, where, since when and its value."""
+def detail_top(  # noqa: PLR0917 - each part of the line is looked up elsewhere
+    view: AlarmView, tr: Texts, timezone: str, now: datetime, limit: float | None, live: Latest | None
+) -> str:
+    """Return what the alarm is, where, since when, the value it rose at and the value now."""
     alarm, rule = view.alarm, view.definition
     raised = alarm.raised_at or alarm.condition_at
-    value = ""
-    if rule.quantity and alarm.value is not None:
-        sign = "≤" if rule.kind == "low_limit" else "≥"
-        bound = f"<small>{escape(tr('limit'))} {sign} {significant(limit)}</small>" if limit is not None else ""
-        value = f"<b>{significant(alarm.value)}</b> <i>{escape(rule.unit)}</i>{bound}"
+    where = escape(place(view))
     since = f'<span data-since="{ms(raised)}"></span>' if raised else UNKNOWN
     chips = [
         f'<span class="gg-chip{" strong" if view.unacknowledged else ""}">{escape(words.state(view.letter, tr))}</span>'
@@ -209,10 +204,36 @@ def detail_top(view: AlarmView, tr: Texts, timezone: str, now: datetime, limit: 
         )
     return (
         f'<div class="top">{priority_mark(alarm)}<div style="min-width:0"><h3>{escape(tr(rule.title))}</h3>'
-        f'<p>{escape(place(view))}</p></div><div class="value">{value}</div></div>'
+        f'<p title="{where}">{where}</p></div>{_live_value(view, tr, now, limit, live)}</div>'
         f'<div style="display:flex;gap:8px;align-items:center;margin-top:8px">{"".join(chips)}<span class="gg-dim">'
-        f"{escape(tr('raised'))} {clock_time(raised, timezone, now)} · {since}</span></div>"
+        f"{escape(tr('raised'))} {clock_time(raised, timezone, now)} · {since}{_judged_value(view, tr)}</span></div>"
     )
+
+
+def _live_value(view: AlarmView, tr: Texts, now: datetime, limit: float | None, live: Latest | None) -> str:
+    """Return the newest reading with its age, hatched when it is old, and the limit."""
+    rule = view.definition
+    if not rule.quantity:
+        return ""
+    sign = "≤" if rule.kind == "low_limit" else "≥"
+    bound = f"{escape(tr('limit'))} {sign} {significant(limit)}" if limit is not None else ""
+    if live is None:
+        return f'<div class="value"><b>{UNKNOWN}</b> <i>{escape(rule.unit)}</i><small>{bound}</small></div>'
+    age = escape(tr("{age} ago")).replace("{age}", f'<span data-since="{ms(live.at)}"></span>')
+    stale = " gg-stale" if live.value is None or now - live.at > STALE else ""
+    return (
+        f'<div class="value{stale}"><b>{significant(live.value)}</b> <i>{escape(rule.unit)}</i>'
+        f"<small>{age}{' · ' + bound if bound else ''}</small></div>"
+    )
+
+
+def _judged_value(view: AlarmView, tr: Texts) -> str:
+    """Return the value that raised the alarm, or the one that ended its condition."""
+    alarm = view.alarm
+    if not view.definition.quantity or alarm.value is None:
+        return ""
+    value = f"{significant(alarm.value)} {view.definition.unit}"
+    return f" · {escape(tr('at {value}', value=value) if alarm.cond else tr('returned at {value}', value=value))}"
 
 
 def actions(offered: Offer, tr: Texts) -> str:
@@ -237,7 +258,8 @@ def _button(act: str, label: str, key: str, *, primary: bool = False) -> str:
 def guide(view: AlarmView, tr: Texts) -> str:
     """Return what to do first, what happens otherwise, and the likely cause."""
     rule = view.definition
-    steps = [part.strip() for part in tr(rule.action).replace("；", ";").split(";") if part.strip()]
+    parts = tr(rule.action).replace("；", ";").split(";")
+    steps = [sentence(part.strip()) for part in parts if part.strip()]
     body = escape(steps[0]) if len(steps) == 1 else f"<ol>{''.join(f'<li>{escape(step)}</li>' for step in steps)}</ol>"
     rows = (
         f'<dt>{escape(tr("Do first"))}</dt><dd class="first">{body}</dd>',

@@ -10,7 +10,7 @@ from typing import Any
 from api.pages.parts import words
 from api.pages.parts.html import empty
 from api.services.findings import INSPECTED, FindingView
-from api.services.format import UNKNOWN, clock_time, full_time, number, percent
+from api.services.format import UNKNOWN, clock_time, full_time, number, percent, sentence
 from api.services.loss import LossDay, LossLine, Period
 from api.text import Texts, mark
 
@@ -213,7 +213,7 @@ def results(view: FindingView, tr: Texts) -> str:
     """Return the buttons for what an inspection found."""
     buttons = "".join(
         f'<button type="button" class="gg-button" data-result="{status}"{" disabled" if view.status == status else ""}>'
-        f"{escape(tr(words.STATUSES[status]))}</button>"
+        f"{escape(sentence(tr(words.STATUSES[status])))}</button>"
         for status in INSPECTED
     )
     return f'<span class="gg-dim" style="align-self:center">{escape(tr("Inspection found"))}</span>{buttons}'

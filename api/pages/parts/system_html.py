@@ -10,9 +10,9 @@ from typing import Any
 from api.pages.parts import words
 from api.pages.parts.html import empty
 from api.services import pulse
-from api.services.format import UNKNOWN, clock_time, number
+from api.services.format import UNKNOWN, clock_time, number, significant
 from api.services.pulse import RoleHealth
-from api.text import Texts
+from api.text import Texts, mark
 from gateway.model.reading import from_us
 from gateway.store.user_rows import AuditRow
 
@@ -30,7 +30,7 @@ def _card(role: RoleHealth, tr: Texts, timezone: str, now: datetime) -> str:
     else:
         said = tr("not well")
     told = [
-        f"{key.replace('_', ' ')} {_shown(value, timezone, now)}"
+        _fact(key, value, tr, timezone, now)
         for key, value in role.detail.items()
         if isinstance(value, str | int | float)
     ]
@@ -47,13 +47,31 @@ def _card(role: RoleHealth, tr: Texts, timezone: str, now: datetime) -> str:
     )
 
 
+_FACTS = {
+    "loader_lag": mark("groups on the way into the store: {value}"),
+    "seq": mark("judged up to group {value}"),
+    "last_pass": mark("last pass {value}"),
+    "seconds": mark("took {value} s"),
+}
+
+
+def _fact(key: str, value: str | float, tr: Texts, timezone: str, now: datetime) -> str:
+    """Return one thing that a role says of itself; what the catalogues do not know is shown under its key."""
+    shown = _shown(value, timezone, now)
+    return tr(_FACTS[key], value=shown) if key in _FACTS else f"{key.replace('_', ' ')} {shown}"
+
+
 def _shown(value: str | float, timezone: str, now: datetime) -> str:
-    """Return a moment as local time, anything else as it is."""
+    """Return a moment as local time and a number as people write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return number(value) if float(value).is_integer() else significant(value)
     try:
-        moment = datetime.fromisoformat(str(value)) if isinstance(value, str) else None
+        moment = datetime.fromisoformat(value)
     except ValueError:
-        return str(value)
-    return str(value) if moment is None or moment.tzinfo is None else clock_time(moment, timezone, now)
+        return value
+    return value if moment.tzinfo is None else clock_time(moment, timezone, now)
 
 
 def links(status: Mapping[str, Any] | None, problem: str, tr: Texts, timezone: str, now: datetime) -> str:
@@ -119,15 +137,15 @@ def _streams(status: Mapping[str, Any], tr: Texts) -> str:
     if isinstance(spool, Mapping):
         waiting = int(spool.get("last_seq", 0)) - int(spool.get("loaded", 0))
         note = tr("{size} MB kept", size=number(spool.get("bytes", 0) / 1e6, 1))
-        ahead = (
-            tr("{count} groups on the way into the store", count=number(waiting)) if waiting else tr("all in the store")
-        )
+        ahead = tr("all in the store")
+        if waiting:
+            ahead = tr("groups on the way into the store: {value}", value=number(waiting))
         problems = "; ".join(str(problem) for problem in status.get("problems", []))
         rows.append(_stream(tr("Spool"), problems, tr("well"), tr("cannot write"), f"{note} · {ahead}"))
     for entry in status.get("outputs", []):
         if isinstance(entry, Mapping):
             lag = int(entry.get("lag", 0))
-            behind = tr("behind by {count} groups", count=number(lag)) if lag else tr("up to date")
+            behind = tr("groups behind: {count}", count=number(lag)) if lag else tr("up to date")
             note = f"{behind} · {tr('{count} written', count=number(entry.get('written', 0)))}"
             error = "" if entry.get("connected") else str(entry.get("last_error") or " ")
             rows.append(_stream(str(entry.get("name", "")), error, tr("well"), tr("waiting"), note))
