@@ -41,8 +41,10 @@ def prepare(
 
     Example: python -m simulators prepare --folder .demo --seed 1
     """
+    from gateway.runtime import child
     from simulators.prepare import prepare as write
 
+    child.die_with_parent()
     write(folder, seed=seed, days=days)
 
 

@@ -30,18 +30,25 @@ class Demo:
 
     def start(self) -> float:
         began = time.monotonic()
-        log = self.folder.with_suffix(".log").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "demo", "--folder", str(self.folder), "--speed", str(SPEED)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        log.close()
-        wait_until(lambda: "is ready" in self.output() or self.process.poll() is not None, what="the demo", limit_s=90)
-        assert self.process.poll() is None, self.output()
-        (self.web, *_) = re.findall(r"http://127\.0\.0\.1:\d+", self.output())
+        self.begin()
+        self.wait_until_ready()
         return time.monotonic() - began
+
+    def begin(self) -> None:
+        with self.folder.with_suffix(".log").open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", "demo", "--folder", str(self.folder), "--speed", str(SPEED)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        assert self.process is not None
+        process = self.process
+        wait_until(lambda: "is ready" in self.output() or process.poll() is not None, what="the demo", limit_s=90)
+        assert process.poll() is None, self.output()
+        (self.web, *_) = re.findall(r"http://127\.0\.0\.1:\d+", self.output())
 
     def output(self) -> str:
         return self.folder.with_suffix(".log").read_text()
@@ -50,6 +57,10 @@ class Demo:
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(30)
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.end(signal.SIGKILL)
 
     def pids(self) -> set[int]:
         assert self.process is not None
