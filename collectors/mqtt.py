@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from typing import ClassVar, Literal
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import numpy as np
 from mqttium import MQTTError, MQTTProtocolVersion
 from mqttium.api import AsyncClient
 from mqttium.errors import BrokerDisconnectError
 from mqttium.types import Message, Properties
-from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, field_validator
 
-from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Mapper, Rows, TopicMapping, subscription
+from collectors.mappers import make_mappers, read_message
+from collectors.mqtt_config import MqttConfig, broker_address
+from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
+from collectors.silence import SilenceWatch
+from collectors.takeover import TakeoverGuard
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.network import Network
 from gateway.model.quantity import Quantity
 from gateway.model.reading import ReadingBatch, point_id
 from gateway.ports import Clock, DeadLetter, Delivery, PointRegistry
-from gateway.settings import ConfigPath, Secret, Settings
 
 _WINDOW = 2000
 """Messages that may be on their way to disk; the rate is this divided by the time that a commit takes."""
@@ -33,56 +34,9 @@ _QUEUE_BYTES = 300 * 1024 * 1024
 _SESSION_S = 7 * 86_400
 _BACKLOG_TIMEOUT_S = 600.0
 _TAKEN_OVER = 0x8E
+_ASK_EVERY_S = 10.0
 _DEAD_PAYLOAD_BYTES = 16 * 1024
 """How much of a message that is too large is kept."""
-
-
-class MqttConfig(Settings):
-    """A source of kind "mqtt"."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    kind: Literal["mqtt"] = "mqtt"
-    """always "mqtt" here"""
-    name: str = Field(min_length=1, max_length=60, pattern=r"^[^/\s]+$")
-    """name of the source"""
-    url: str
-    """mqtt://host:port, or mqtts://host:port for TLS"""
-    version: Literal["3.1.1", 5] = 5
-    """protocol version; with "3.1.1" set the broker's max_inflight_messages to 0"""
-    client_id: str = Field(min_length=1, max_length=200)
-    """fixed id: the broker keeps the session under it; no other client may use it"""
-    topics: tuple[TopicMapping, ...] = Field(alias="topic", min_length=1)
-    """topic filters and what their messages mean"""
-    username: str | None = None
-    """user of the broker"""
-    password: Secret | None = None
-    """password of the user"""
-    ca: ConfigPath | None = None
-    """file with the certificate authority of the broker; empty = those of the system"""
-    certificate: ConfigPath | None = None
-    """client certificate file"""
-    key: ConfigPath | None = None
-    """key file of the client certificate"""
-    keepalive_s: int = Field(default=30, ge=5, le=3600)
-    """real seconds of silence after which the connection is tested"""
-    timeout_s: float = Field(default=10.0, gt=0, le=120)
-    """real seconds to wait for the broker's answers"""
-
-    @field_validator("url")
-    @classmethod
-    def _a_url(cls, url: str) -> str:
-        broker_address(url)
-        return url
-
-
-def broker_address(url: str) -> tuple[str, int, bool]:
-    """Return host, port and whether TLS is used. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path or parts.query or parts.username:
-        raise ValueError(f"{url!r} is no broker: write mqtt://host:port or mqtts://host:port")
-    is_tls = parts.scheme == "mqtts"
-    return parts.hostname, parts.port or (8883 if is_tls else 1883), is_tls
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext:
@@ -112,15 +66,24 @@ class MqttCollector:
         self._config = config
         self._registry = registry
         self._clock = clock
-        meters = {*network.meters, *network.stations, *(point.asset for point in network.points.values())}
         try:
-            self._mappers = [Mapper(topic, meters) for topic in config.topics]
+            self._mappers = make_mappers(config.topics, network)
         except ValueError as error:
             raise ConfigError([f"source {config.name}: {error}"]) from error
         self._indices: dict[tuple[str, Quantity], int] = {}
         self._client: AsyncClient | None = None
         self._subscribing: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._silence = SilenceWatch(config.silence_s)
+        self._guard = TakeoverGuard()
+        self._connected_s = 0.0
+        self._asked_s: dict[str, float] = {}
         self._lost: asyncio.Future[BaseException | None] | None = None
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong although the source is connected; empty if nothing is."""
+        return self._silence.complaint
 
     async def open(self) -> None:
         """Connect and subscribe. Raises TransientError if that fails."""
@@ -130,12 +93,14 @@ class MqttCollector:
         client.on_disconnect = lambda cause: None if lost.done() else lost.set_result(cause)
         try:
             had_session = await connect(client, self._config)
+            self._connected_s = asyncio.get_running_loop().time()
             self._subscribing = asyncio.create_task(
                 self._subscribe(client, had_session), name=f"{self.name}: subscribe"
             )
             # a session brings its backlog at once, and the broker's answer comes behind it
             if not had_session:
                 await self._subscribing
+            self._watching = asyncio.create_task(self._watch(client), name=f"{self.name}: silence")
         except BaseException:
             await self.close()
             raise
@@ -148,6 +113,11 @@ class MqttCollector:
             await client.disconnect()
             raise TransientError(f"{self._config.url}: cannot subscribe: {error}") from error
 
+    async def _watch(self, client: AsyncClient) -> None:
+        # an error ends the connection, and with it the deliveries
+        with contextlib.suppress(TransientError):
+            await self._silence.run(lambda: self._subscribe(client, had_session=True), client.disconnect)
+
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Yield messages as they come. Raises TransientError when the connection is lost.
 
@@ -157,13 +127,25 @@ class MqttCollector:
         if client is None:
             raise TransientError(f"{self._config.url}: not connected")
         async for message in client.messages():
+            if not message.retain:
+                self._silence.heard()
             yield await self._delivery(client, message)
         if self._subscribing is not None and self._subscribing.done() and not self._subscribing.cancelled():
             self._subscribing.result()
+        if self._silence.ended:
+            raise TransientError(f"{self._config.url}: {self.complaint}")
         cause = await self._cause()
-        if isinstance(cause, BrokerDisconnectError) and cause.reason_code == _TAKEN_OVER:
-            raise PermanentError(f"{self._config.url}: another client has taken over {self._config.client_id}")
+        if self._taken_over(cause):
+            raise PermanentError(
+                f"{self._config.url}: another client has taken over {self._config.client_id}; this source stays "
+                "stopped until gasgate is started again"
+            )
         raise TransientError(f"{self._config.url}: connection lost: {cause or 'closed'}")
+
+    def _taken_over(self, cause: BaseException | None) -> bool:
+        if isinstance(cause, BrokerDisconnectError):
+            return cause.reason_code == _TAKEN_OVER
+        return self._guard.closed(self._connected_s, asyncio.get_running_loop().time())
 
     async def _cause(self) -> BaseException | None:
         """Return why the connection ended; the client tells it shortly after its messages have ended."""
@@ -183,39 +165,47 @@ class MqttCollector:
         try:
             rows = read_message(self._mappers, message.topic, message.payload, received_us)
         except DeadMessageError as error:
-            dead = DeadLetter(
-                self.name, message.topic[:500], message.payload[: _kept(message.payload)], str(error), received_us
-            )
+            dead = self._letter(message, str(error), received_us)
             return Delivery(self.name, ReadingBatch.empty(), dead=(dead,), ack=acknowledge)
+        if rows.reply is not None:
+            self._ask(client, *rows.reply)
         if message.retain and not rows.timed:
             # nobody knows how old it is
             return Delivery(self.name, ReadingBatch.empty(), ack=acknowledge)
-        digest = (
-            b""
-            if rows.timed
-            else hashlib.blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
-        )
-        batch = ReadingBatch.build(
-            await self._points(rows), rows.source_time, received_us, rows.value, np.asarray(rows.quality, np.uint8)
-        )
-        return Delivery(self.name, batch, digest=digest, ack=acknowledge)
+        letters = (self._letter(message, rows.dead, received_us),) if rows.dead else ()
+        return Delivery(self.name, await self._batch(rows, received_us), letters, _digest(message, rows), acknowledge)
 
-    async def _points(self, rows: Rows) -> NDArray[np.uint32]:
-        keys = [(rows.meter, quantity) for quantity in rows.quantity]
-        missing = [key for key in dict.fromkeys(keys) if key not in self._indices]
+    def _letter(self, message: Message, reason: str, received_us: int) -> DeadLetter:
+        payload = message.payload[: _kept(message.payload)]
+        return DeadLetter(self.name, message.topic[:500], payload, reason, received_us)
+
+    def _ask(self, client: AsyncClient, topic: str, payload: bytes) -> None:
+        """Publish a request, at most one in some seconds for each topic."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._asked_s.get(topic, -math.inf) >= _ASK_EVERY_S:
+            self._asked_s[topic] = now_s
+            # a request that is lost is made again with the next message
+            with contextlib.suppress(MQTTError):
+                client.publish_nowait(topic, payload)
+
+    async def _batch(self, rows: Rows, received_us: int) -> ReadingBatch:
+        missing = [point for point in rows.points if point not in self._indices]
         if missing:
-            names = [point_id(meter, quantity) for meter, quantity in missing]
+            names = [point_id(*point) for point in missing]
             found = await asyncio.to_thread(self._registry.indices, names)
             self._indices.update(zip(missing, map(int, found), strict=True))
-        return np.asarray([self._indices[key] for key in keys], np.uint32)
+        indices = np.array([self._indices[point] for point in rows.points], np.uint32)
+        received = np.full(len(rows), received_us, np.int64)
+        return ReadingBatch(indices[rows.which], rows.source_time, received, rows.value, rows.quality)
 
     async def close(self) -> None:
         """Disconnect; the broker keeps the session. May be called twice."""
         client, self._client = self._client, None
-        subscribing, self._subscribing = self._subscribing, None
-        if subscribing is not None:
-            subscribing.cancel()
-            await asyncio.gather(subscribing, return_exceptions=True)
+        tasks = [task for task in (self._subscribing, self._watching) if task is not None]
+        self._subscribing = self._watching = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if client is not None:
             with contextlib.suppress(MQTTError):
                 await client.disconnect()
@@ -225,12 +215,10 @@ def _kept(payload: bytes) -> int:
     return len(payload) if len(payload) <= MAX_PAYLOAD_BYTES else _DEAD_PAYLOAD_BYTES
 
 
-def read_message(mappers: Sequence[Mapper], topic: str, payload: bytes, received_us: int) -> Rows:
-    """Return the rows of a message by the first mapping whose filter fits. Raises DeadMessageError."""
-    for mapper in mappers:
-        if mapper.matches(topic):
-            return mapper.read(topic, payload, received_us)
-    raise DeadMessageError("no mapping for this topic")
+def _digest(message: Message, rows: Rows) -> bytes:
+    if rows.timed:
+        return b""
+    return hashlib.blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
 
 
 def make_client(config: MqttConfig, client_id: str, *, clean: bool) -> AsyncClient:

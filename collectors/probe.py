@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from collectors.mappers import TopicMapper, make_mappers, read_message
 from collectors.modbus import make_unit
 from collectors.modbus_config import ModbusConfig
 from collectors.modbus_frames import WrongReplyError
 from collectors.modbus_link import Link
 from collectors.modbus_unit import RefusedByDeviceError, Reply
-from collectors.mqtt import MqttConfig, connect, make_client, read_message, receive
-from collectors.payload import DeadMessageError, Mapper
+from collectors.mqtt import connect, make_client, receive
+from collectors.mqtt_config import MqttConfig
+from collectors.payload import DeadMessageError
 from collectors.plan import Request
 from gateway.errors import ConfigError, TransientError
 from gateway.model.network import Network
@@ -117,7 +119,7 @@ async def probe_mqtt(
     Ends early after `limit` messages. Raises TransientError if the broker cannot be reached.
     """
     clock = clock or SystemClock()
-    mappers = [Mapper(topic, _assets(network)) for topic in config.topics]
+    mappers = make_mappers(config.topics, network)
     client = make_client(config, f"{config.client_id[:100]}-probe-{secrets.token_hex(4)}", clean=True)
     messages: list[ProbedMessage] = []
     loop = asyncio.get_running_loop()
@@ -135,20 +137,14 @@ async def probe_mqtt(
     return MqttProbe(tuple(messages), loop.time() - began)
 
 
-def _probed(mappers: Sequence[Mapper], topic: str, payload: bytes, now_us: int) -> ProbedMessage:
+def _probed(mappers: Sequence[TopicMapper], topic: str, payload: bytes, now_us: int) -> ProbedMessage:
     try:
         rows = read_message(mappers, topic, payload, now_us)
     except DeadMessageError as error:
         return ProbedMessage(topic, payload, (), str(error))
-    names = [point_id(rows.meter, quantity) for quantity in rows.quantity]
-    batch = ReadingBatch.build(
-        range(len(names)), rows.source_time, now_us, rows.value, np.asarray(rows.quality, np.uint8)
-    )
-    return ProbedMessage(topic, payload, _readings(names, batch))
-
-
-def _assets(network: Network) -> set[str]:
-    return {*network.meters, *network.stations, *(point.asset for point in network.points.values())}
+    names = [point_id(*rows.points[place]) for place in rows.which]
+    batch = ReadingBatch.build(range(len(names)), rows.source_time, now_us, rows.value, rows.quality)
+    return ProbedMessage(topic, payload, _readings(names, batch), rows.dead)
 
 
 def _readings(names: Sequence[PointId], batch: ReadingBatch) -> tuple[Reading, ...]:

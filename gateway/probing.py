@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collectors.modbus_config import ModbusConfig
-from collectors.mqtt import MqttConfig
+from collectors.mqtt_config import MqttConfig
 from collectors.probe import ModbusProbe, MqttProbe, ProbedRequest, probe_modbus, probe_mqtt
 from gateway.config import Config
 from gateway.errors import ConfigError
@@ -116,7 +116,7 @@ def _mqtt(probed: MqttProbe) -> Iterator[RenderableType]:
         yield Text(payload + (" ..." if len(message.payload) > PAYLOAD_SHOWN else ""), style="dim")
         if message.reason:
             yield Text(f"would be a dead letter: {message.reason}", style="red")
-        else:
+        if message.readings or not message.reason:
             yield _readings(message.readings)
 
 

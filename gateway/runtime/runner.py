@@ -259,8 +259,9 @@ class PushRunner:
         self._backoff = Backoff(FIRST_RECONNECT_S, LONGEST_RECONNECT_S, rng)
 
     def link_states(self) -> Sequence[LinkState]:
-        """Return the state of the connection."""
-        return [self._state]
+        """Return the state of the connection, with what its collector complains of although it is connected."""
+        complaint = getattr(self._collector, "complaint", "")
+        return [replace(self._state, error=complaint) if self._state.up and complaint else self._state]
 
     async def run(self) -> None:
         """Receive until cancelled, or until the collector says that it can never work again."""

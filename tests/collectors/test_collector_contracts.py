@@ -6,7 +6,8 @@ import pytest
 from iotcore.broker import Broker
 
 from collectors.modbus import ModbusCollector
-from collectors.mqtt import MqttCollector, MqttConfig
+from collectors.mqtt import MqttCollector
+from collectors.mqtt_config import MqttConfig
 from gateway.ports import PushedCollector
 from gateway.runtime.clock import ManualClock
 from tests.collectors.devices import Device, Question, running

@@ -14,7 +14,8 @@ import pytest
 from iotcore.broker import Broker
 from paho.mqtt.enums import CallbackAPIVersion
 
-from collectors.mqtt import MqttCollector, MqttConfig, tls_context
+from collectors.mqtt import MqttCollector, tls_context
+from collectors.mqtt_config import MqttConfig
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.reading import GOOD
 from gateway.ports import Delivery

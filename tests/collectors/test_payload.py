@@ -54,8 +54,8 @@ def reason(value: Any) -> Reason:
 
 def test_each_reading_becomes_its_rows() -> None:
     rows = read(message({"t": T_MS, "v": 1234567, "k": 1, "f": 0}, {"t": T_MS + 1000, "v": 1234600}, sent=1))
-    assert rows.meter == "M-000001"
-    assert list(zip(rows.quantity, rows.source_time, rows.value, rows.quality, strict=True)) == [
+    assert set(rows.meters) == {"M-000001"}
+    assert list(zip(rows.quantities, rows.source_time, rows.value, rows.quality, strict=True)) == [
         (Quantity.REGISTER_MEASURED_M3, T_MS * 1000, 1234.567, GOOD),
         (Quantity.VALVE, T_MS * 1000, 1.0, GOOD),
         (Quantity.FLAGS, T_MS * 1000, 0.0, GOOD),
@@ -87,7 +87,7 @@ def test_a_bad_value_is_a_bad_row(value: bytes, expected: Reason) -> None:
 
 def test_one_bad_value_does_not_spoil_the_others() -> None:
     rows = read(message({"t": T_MS, "v": "x", "k": 0}))
-    assert rows.quality == [quality(Severity.BAD, Reason.NOT_A_NUMBER), GOOD]
+    assert list(rows.quality) == [quality(Severity.BAD, Reason.NOT_A_NUMBER), GOOD]
     assert rows.value[1] == 0.0
 
 
@@ -162,7 +162,7 @@ def test_one_time_for_the_whole_message_and_a_nested_path() -> None:
     rows = mapper(
         each="", identity="", time={"path": "$.head.sent", "as": "epoch_ms"}, values={"flags": "a.b[1]"}
     ).read(TOPIC, json.dumps({"head": {"sent": T_MS}, "a": {"b": [1, 2]}}).encode(), NOW_US)
-    assert (rows.source_time, rows.value) == ([T_MS * 1000], [2.0])
+    assert (list(rows.source_time), list(rows.value)) == ([T_MS * 1000], [2.0])
 
 
 def test_paths() -> None:
@@ -177,7 +177,7 @@ def test_filters() -> None:
     assert subscription("gas/+/{meter}/#") == "gas/+/+/#"
     assert mapper(filter="gas/{meter}/#").matches("gas/M-000001/a/b")
     assert not mapper(filter="gas/{meter}/up").matches("gas/M-000001/up/x")
-    for wrong in ("gas/+/up", "{meter}/{meter}", "gas/x{meter}", "{meter}/#/x"):
+    for wrong in ("gas/+/up", "{meter}/{meter}", "{zone}/x", "gas/x{meter}", "{meter}/#/x"):
         with pytest.raises(ValueError, match="level"):
             mapper(filter=wrong)
 
@@ -193,8 +193,8 @@ def survives(mapping: Mapper, payload: bytes) -> bool:
         rows = mapping.read(TOPIC, payload, NOW_US)
     except DeadMessageError:
         return False
-    assert len(rows.quantity) == len(rows.source_time) == len(rows.value) == len(rows.quality) > 0
-    assert rows.meter == "M-000001"
+    assert len(rows.which) == len(rows.source_time) == len(rows.value) == len(rows.quality) > 0
+    assert set(rows.meters) == {"M-000001"}
     assert all(math.isnan(value) == (mark >> 6 == 2) for value, mark in zip(rows.value, rows.quality, strict=True))
     return True
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from collectors.modbus_config import ModbusConfig
-from collectors.mqtt import MqttConfig
+from collectors.mqtt_config import MqttConfig
 from collectors.probe import probe_modbus, probe_mqtt
 from gateway.errors import ConfigError, TransientError
 from gateway.model.reading import Reason, Severity

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 from collectors.modbus_config import ModbusConfig
-from collectors.mqtt import MqttConfig
+from collectors.mqtt_config import MqttConfig
 from simulators.demo_config import DemoPorts, write_config
 
 PORTS = DemoPorts(web=1, keep=2, broker=3, desk=4, modbus=5000)
