@@ -42,6 +42,8 @@ class User:
     language: str
     by_cookie: bool
     """True for a browser's session: such a call must prove that it is not another site's form"""
+    credential: str = ""
+    """which session or token (`gs_` or `gg_` and its id) this person came with; no secret"""
 
     def may(self, act: Act) -> bool:
         """Return True if this person may do an act."""
@@ -165,7 +167,7 @@ class Authenticator:
             user_rows.add_audit(
                 connection, self._clock.now_us(), row.name, "login", subject=row.name, detail={"peer": peer}
             )
-        user = User(row.name, Role(row.role), row.language, by_cookie=True)
+        user = User(row.name, Role(row.role), row.language, by_cookie=True, credential=f"gs_{session_id}")
         return Login(user, f"gs_{session_id}_{secret}", self._wall() + SESSION_S)
 
     def logout(self, session: str) -> None:
@@ -179,25 +181,45 @@ class Authenticator:
 
     def of_session(self, session: str) -> User | None:
         """Return whose session this is, None if it is nobody's or has ended."""
-        return self._of(session, "gs", user_rows.find_session)
+        return self._of(session, "gs")
 
     def of_token(self, token: str) -> User | None:
         """Return whom an API token stands for, None if it is nobody's, revoked or out of date."""
-        return self._of(token, "gg", user_rows.find_token)
+        return self._of(token, "gg")
 
-    def _of(self, text: str, prefix: str, find: Callable[..., user_rows.CredentialRow | None]) -> User | None:
+    def permit(self, user: User, act: Act) -> None:
+        """Check at the moment of an act that `user` may do it: a page stays open longer than rights last.
+
+        Raises RefusedError 401 if the session or token has ended since, 403 if the role may not.
+        """
+        prefix, _, key = user.credential.partition("_")
+        row = self._find(prefix, key)
+        if row is None or row.user.name != user.name:
+            raise RefusedError(401, "login_required", "the session has ended")
+        if not may(Role(row.role), act):
+            raise RefusedError(403, "forbidden")
+
+    def _of(self, text: str, prefix: str) -> User | None:
         parts = text.split("_", 2)
         if len(parts) != 3 or parts[0] != prefix or not parts[1].isalnum() or not text.isascii():
             return None
+        row = self._find(prefix, parts[1])
+        if row is None or not hmac.compare_digest(row.hash, _digest(parts[2])):
+            return None
+        credential = f"{prefix}_{parts[1]}"
+        return User(row.user.name, Role(row.role), row.user.language, by_cookie=prefix == "gs", credential=credential)
+
+    def _find(self, prefix: str, key: str) -> user_rows.CredentialRow | None:
+        """Return a session or token that is good now, whoever shows it."""
+        find = user_rows.find_session if prefix == "gs" else user_rows.find_token
         with self._state.read() as connection:
-            row = find(connection, parts[1])
-        if row is None or row.user.disabled or not hmac.compare_digest(row.hash, _digest(parts[2])):
+            row = find(connection, key)
+        if row is None or row.user.disabled:
             return None
         if row.expires_at is not None and row.expires_at <= _us(self._wall()):
             return None
-        if not _may_give(Role(row.user.role), Role(row.role)):
-            return None  # its owner's role was lowered since
-        return User(row.user.name, Role(row.role), row.user.language, by_cookie=prefix == "gs")
+        # a token whose owner's role was lowered since is good no more
+        return row if _may_give(Role(row.user.role), Role(row.role)) else None
 
     def make_token(self, user: User, name: str, role: Role, days: int | None) -> tuple[user_rows.TokenRow, str]:
         """Make an API token for `user`; its text is shown once. Raises RefusedError.

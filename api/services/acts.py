@@ -13,6 +13,13 @@ from api.services.views import AlarmView, load_alarms
 from gateway.errors import RefusedError
 from gateway.store import user_rows
 
+_NEEDS: dict[type[machine.AlarmEvent], Act] = {
+    machine.Acknowledge: Act.ALARM_ACKNOWLEDGE,
+    machine.Shelve: Act.ALARM_SHELVE,
+    machine.Unshelve: Act.ALARM_SHELVE,
+    machine.Reset: Act.ALARM_RESET,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -74,6 +81,7 @@ def one_alarm(parts: Parts, alarm_id: str) -> AlarmView:
 
 def _apply(parts: Parts, user: User, alarm_id: str, event: machine.AlarmEvent, request_id: str) -> AlarmView:
     one_alarm(parts, alarm_id)
+    parts.auth.permit(user, _NEEDS[type(event)])
     act = f"alarm.{type(event).__name__.lower()}"
     try:
         parts.desk.apply(alarm_id, event, user.name, request_id)

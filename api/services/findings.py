@@ -9,6 +9,7 @@ from typing import Any
 
 from api.auth import User
 from api.deps import Parts
+from api.roles import Act
 from gateway.errors import RefusedError
 from gateway.model.finding import FindingStatus
 from gateway.model.reading import from_us
@@ -53,7 +54,8 @@ def one_finding(parts: Parts, finding_id: int) -> FindingView:
 
 
 def inspect(parts: Parts, user: User, finding_id: int, status: FindingStatus, note: str) -> FindingView:
-    """Record what an inspection found. Raises RefusedError 404, 409 or 422."""
+    """Record what an inspection found. Raises RefusedError 401, 403, 404, 409 or 422."""
+    parts.auth.permit(user, Act.FINDING_INSPECT)
     with parts.state.write() as connection:
         finding_rows.record_inspection(connection, finding_id, status, user.name, parts.clock.now_us(), note=note)
     return one_finding(parts, finding_id)

@@ -6,19 +6,26 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from api import auth
 from api.auth import FAILURES, LOCKED_S, REMEMBERED_NAMES, Authenticator, LockOut, add_user
+from api.deps import Parts
 from api.roles import Role
+from api.services import acts
+from api.services.findings import inspect
 from gateway.errors import RefusedError
+from gateway.model.finding import FindingStatus
 from gateway.runtime.clock import SystemClock
 from gateway.store import user_rows
 from gateway.store.state import State
 from tests.api.conftest import Api
 from tests.api.sample_state import CHEAP_HASH, PASSWORD
+
+GAS = "GAS_CONC_HIHI@REG-002"
 
 
 class Wall:
@@ -164,3 +171,30 @@ async def test_a_session_that_came_with_the_browser_is_not_taken_over(rest: Api)
         client.cookies.clear()
         client.cookies["gasgate_session"] = planted
         assert (await client.get("/api/v1/me")).status_code == 401
+
+
+def test_what_a_page_offers_or_not_the_act_itself_asks_for_the_right(parts: Parts) -> None:
+    """Pages call services directly, on events that any browser can send."""
+    viewer, operator = (parts.auth.login(name, PASSWORD, "").user for name in ("viewer", "operator"))
+    until = parts.clock.now() + timedelta(minutes=5)
+    for call in (
+        lambda user: acts.acknowledge(parts, user, GAS, 1, "r-1"),
+        lambda user: acts.shelve(parts, user, GAS, until, "quiet", "r-2"),
+        lambda user: acts.unshelve(parts, user, GAS, 1, "r-3"),
+        lambda user: acts.reset(parts, user, GAS, "r-4"),
+        lambda user: inspect(parts, user, 1, FindingStatus.HONEST, ""),
+    ):
+        assert refusal(call, viewer) == (403, "forbidden")
+    assert refusal(inspect, parts, operator, 1, FindingStatus.HONEST, "") == (403, "forbidden")
+    assert acts.one_alarm(parts, GAS).letter == "B"
+    assert acts.acknowledge(parts, operator, GAS, 1, "r-5").letter == "C"
+
+
+def test_a_page_left_open_acts_no_more_when_the_session_has_ended(parts: Parts) -> None:
+    opened = parts.auth.login("operator", PASSWORD, "")
+    parts.auth.logout(opened.session)
+    assert refusal(acts.acknowledge, parts, opened.user, GAS, 1, "r-1") == (401, "login_required")
+    lowered = parts.auth.login("operator", PASSWORD, "").user
+    save(parts.state, "operator", "viewer")
+    assert refusal(acts.acknowledge, parts, lowered, GAS, 1, "r-2") == (403, "forbidden")
+    assert acts.one_alarm(parts, GAS).letter == "B"
