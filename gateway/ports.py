@@ -213,8 +213,13 @@ class ReadingStore(Protocol):
         """
         ...
 
-    async def history(self, points: NDArray[np.uint32], start_us: int, end_us: int) -> ReadingBatch:
-        """Return rows with start <= source_time < end of these points, sorted by point and source time."""
+    async def history(
+        self, points: NDArray[np.uint32], start_us: int, end_us: int, *, most_rows: int | None = None
+    ) -> ReadingBatch:
+        """Return rows with start <= source_time < end of these points, sorted by point and source time.
+
+        Raises RefusedError (413) instead of gathering more than `most_rows`.
+        """
         ...
 
     async def latest(self, points: NDArray[np.uint32]) -> ReadingBatch:

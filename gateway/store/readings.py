@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.errors import TransientError
+from gateway.errors import RefusedError, TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Loaded
 from gateway.store import month as months
@@ -89,9 +89,14 @@ class DuckReadings:
         """Return stored rows with a load seq > `seq`, whole seqs only, at least one if any, about `limit` rows."""
         return await self._read(lambda connection: self._since(connection, seq, limit))
 
-    async def history(self, points: NDArray[np.uint32], start_us: int, end_us: int) -> ReadingBatch:
-        """Return rows with start <= source_time < end of these points, sorted by point and source time."""
-        return await self._read(lambda connection: self._history(connection, points, start_us, end_us))
+    async def history(
+        self, points: NDArray[np.uint32], start_us: int, end_us: int, *, most_rows: int | None = None
+    ) -> ReadingBatch:
+        """Return rows with start <= source_time < end of these points, sorted by point and source time.
+
+        Raises RefusedError (413) instead of gathering more than `most_rows`.
+        """
+        return await self._read(lambda connection: self._history(connection, points, (start_us, end_us), most_rows))
 
     async def latest(self, points: NDArray[np.uint32]) -> ReadingBatch:
         """Return the row with the newest source time of each point that has one."""
@@ -335,17 +340,26 @@ class DuckReadings:
         )
         return int(loads[last][0]), _batch(rows)
 
-    def _history(self, connection: Any, points: NDArray[np.uint32], start_us: int, end_us: int) -> ReadingBatch:
+    def _history(
+        self, connection: Any, points: NDArray[np.uint32], span: tuple[int, int], most_rows: int | None
+    ) -> ReadingBatch:
+        start_us, end_us = span
         places = [month for month in self._months.values() if month.may_hold(start_us, end_us - 1)]
         if not places or not len(points):
             return ReadingBatch.empty()
         connection.register("wanted", {"point": np.unique(points).astype(np.uint32)})
         rows = connection.execute(
             f"SELECT {COLUMNS} FROM ({months.every(places, 'reading', COLUMNS)}) SEMI JOIN wanted USING (point)"  # noqa: S608
-            " WHERE source_time >= $start AND source_time < $end",
+            " WHERE source_time >= $start AND source_time < $end"
+            + ("" if most_rows is None else f" LIMIT {most_rows + 1}"),
             {"start": start_us, "end": end_us},
         )
-        return settled(_batch(rows))
+        found = _batch(rows)
+        if most_rows is not None and len(found) > most_rows:
+            raise RefusedError(
+                413, "too_many_rows", f"more than {most_rows} rows; ask for a shorter span or fewer points"
+            )
+        return settled(found)
 
     def _checkpoint(self) -> int:
         for month in self._months.values():

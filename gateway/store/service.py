@@ -115,7 +115,8 @@ class _Service:
 
     async def history(self, request: Request) -> Response:
         query = await _query(request)
-        return await _answer(await self._store.history(_points(query), query.start_us, query.end_us))
+        span = (query.start_us, query.end_us)
+        return await _answer(await self._store.history(_points(query), *span, most_rows=MOST_ROWS))
 
     async def latest(self, request: Request) -> Response:
         return await _answer(await self._store.latest(_points(await _query(request))))
@@ -164,8 +165,6 @@ def _points(query: HistoryQuery) -> np.ndarray[Any, np.dtype[np.uint32]]:
 
 
 async def _answer(batch: ReadingBatch, headers: dict[str, str] | None = None) -> Response:
-    if len(batch) > MOST_ROWS and headers is None:
-        raise RefusedError(413, "too_many_rows", f"{len(batch)} rows; ask for a shorter span or fewer points")
     return Response(await asyncio.to_thread(batch.to_bytes), media_type=_BINARY, headers=headers)
 
 

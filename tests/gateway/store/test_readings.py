@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -15,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import PermanentError, TransientError
+from gateway.errors import PermanentError, RefusedError, TransientError
 from gateway.model.reading import ReadingBatch
+from gateway.store import readings
 from gateway.store.readings import DuckReadings
 from tests.contracts.store_contract import HOUR, ROWS, T0, Row, StoreContract, batch_of, everything, rows_of
 
@@ -135,9 +137,11 @@ def test_a_full_disk_keeps_what_was_loaded_and_recovers(tmp_path: Path) -> None:
     script = """
 import asyncio, resource, signal, sys
 from pathlib import Path
+from typing import Any
 import numpy as np
 from gateway.errors import TransientError
 from gateway.model.reading import ReadingBatch
+from gateway.store import readings
 from gateway.store.readings import DuckReadings
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 def batch(seq):
@@ -240,6 +244,8 @@ def test_a_damaged_log_leaves_the_rest_of_its_month(tmp_path: Path) -> None:
     script = """
 import asyncio, os, sys
 from pathlib import Path
+from typing import Any
+from gateway.store import readings
 from gateway.store.readings import DuckReadings
 from tests.contracts.store_contract import batch_of
 async def main():
@@ -290,3 +296,23 @@ async def test_the_start_never_fails_because_of_flipped_bits(store: DuckReadings
     found = await store.history(np.arange(50, dtype=np.uint32), 0, 2**62)
     assert found.value.sum() == pytest.approx(batch.value.sum())
     await store.close()
+
+
+async def test_a_history_that_is_too_long_is_refused_before_it_fills_the_memory(
+    store: DuckReadings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.load(1, batch_of([(point, hour, 1.0) for point in range(10) for hour in range(100)]))
+    fetched: list[int] = []
+
+    def counted(result: Any) -> ReadingBatch:
+        fetched.append(len(batch := as_batch(result)))
+        return batch
+
+    as_batch = readings._batch
+    monkeypatch.setattr(readings, "_batch", counted)
+    points = np.arange(10, dtype=np.uint32)
+    with pytest.raises(RefusedError, match="more than 20 rows") as refused:
+        await store.history(points, 0, 2**62, most_rows=20)
+    assert refused.value.status == 413
+    assert fetched == [21]
+    assert len(await store.history(points, 0, 2**62, most_rows=1000)) == 1000
