@@ -108,9 +108,17 @@ class Wire(asyncio.Protocol):
         self._transport.write(self._framing.pack(question, transaction))
         return self._waiting
 
-    def give_up(self) -> None:
-        """Let the question that waits time out."""
-        self._fail(TimeoutError("no reply"))
+    def give_up(self, waiting: asyncio.Future[tuple[bytes, int]], turns: int = 2) -> None:
+        """Let a question time out, after `turns` of the loop.
+
+        Where the loop itself was late, the reply may lie in the system already: it comes in the next turn.
+        """
+        if waiting.done():
+            return
+        if turns:
+            self._loop.call_soon(self.give_up, waiting, turns - 1)
+        else:
+            waiting.set_exception(TimeoutError("no reply"))
 
     def close(self) -> None:
         """Let the connection go at once."""
@@ -195,7 +203,7 @@ class Link:
         began = loop.time()
         waiting = wire.ask(question, self._transaction)
         line_s = self._character_s * self._framing.size(question) if self._character_s else 0.0
-        timer = loop.call_later(wait_s + line_s, wire.give_up)
+        timer = loop.call_later(wait_s + line_s, wire.give_up, waiting)
         try:
             answer = await waiting
         except TimeoutError as error:

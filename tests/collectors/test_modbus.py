@@ -451,3 +451,51 @@ def test_two_links_or_units_of_one_name_are_refused() -> None:
 def test_a_wrong_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is no Modbus address"):
         ModbusConfig.model_validate({"name": "s", "link": [{**link(1, config()["link"][0]["unit"][0]), "url": url}]})
+
+
+async def test_several_connections_share_the_units(registry: MemoryRegistry, tmp_path: Path) -> None:
+    busy = most = 0
+
+    async def answer(question: Question) -> bytes:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.05)
+        busy -= 1
+        return honest(question)
+
+    profile = write_profile(tmp_path)
+    units = [{"unit": number, "profile": profile, "asset": METERS[number]} for number in range(1, 6)]
+    async with (
+        running(answer) as device,
+        opened(modbus(registry, {**link(device.port, *units), "connections": 2})) as collector,
+    ):
+        jobs = collector.jobs()
+        batches = await asyncio.gather(*(collector.collect(job) for job in jobs))
+    assert [job.link for job in jobs] == ["site/a", "site/a#2", "site/a", "site/a#2", "site/a"]
+    assert [job.key for job in jobs] == [f"site/a/{number}" for number in range(1, 6)]
+    assert all(len(batch) == 4 for batch in batches)
+    assert device.connections == most == 2
+
+
+async def test_a_unit_that_is_dead_on_one_link_is_alive_on_another(registry: MemoryRegistry, tmp_path: Path) -> None:
+    profile = write_profile(tmp_path, every_s=0.1)
+    good: dict[str, int] = {}
+
+    async def put(delivery: Delivery) -> None:
+        if delivery.batch.good.all():
+            for point in {name.split("/")[0] for name in registry.names(delivery.batch.point)}:
+                good[point] = good.get(point, 0) + 1
+
+    async with running(lambda _: None) as dead, running(honest) as alive:
+        links = [
+            link(device.port, {"unit": 1, "profile": profile, "asset": METERS[place]}, name=f"l{place}", timeout_s=0.3)
+            for place, device in enumerate((dead, alive))
+        ]
+        runner = PollRunner(modbus(registry, *links), put, SystemClock())
+        task = asyncio.create_task(runner.run())
+        await asyncio.sleep(1.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert METERS[0] not in good
+    assert good[METERS[1]] >= 13
