@@ -119,7 +119,7 @@ def take_all(browser: Browser, address: str, out: Path) -> None:
         operator, engineer = log_in(client, "operator"), log_in(client, "engineer")
         client.cookies.set(SESSION_COOKIE, engineer)
         balanced = client.get("/loss").json()["last"]
-        wait_until("a crew is out and a station is silent", lambda: both_are_shown(client))
+        wait_until("a crew is out and a station is silent, too", lambda: both_are_shown(client))
         for picture in CONTROL_ROOM:
             take(browser, address, operator, picture, out)
         wait_until("the gas day that closed shows a high loss", lambda: is_high(client, after=balanced))
@@ -136,8 +136,8 @@ def log_in(client: httpx.Client, name: str) -> str:
 
 
 def both_are_shown(client: httpx.Client) -> bool:
-    """Tell whether there is a ticket whose crew has left and an alarm about lost communication."""
-    return '"departed' in client.get("/tickets").text and "COMM_LOSS" in client.get("/alarms").text
+    """Tell whether an emergency ticket is out and an alarm tells of lost communication."""
+    return '"EMERGENCY"' in client.get("/tickets").text and "COMM_LOSS" in client.get("/alarms").text
 
 
 def is_high(client: httpx.Client, after: str | None) -> bool:

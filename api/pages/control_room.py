@@ -87,7 +87,9 @@ class ControlRoom:
                     self._draw_detail()
                 with ui.element("div").classes("gg-column"):
                     with panel(tr("Map"), "grow-3"):
-                        self.map = CityMap(marks=self._marks(), on_pick=self._choose_asset)
+                        self.map = CityMap(
+                            marks=self._marks(), on_pick=self._choose_asset, zoom=(tr("Closer"), tr("Farther"))
+                        )
                     self._draw_story()
         self._draw_shelf_dialog()
         ui.keyboard(on_key=self._key, ignore=["input", "select", "textarea"], repeating=False)
@@ -116,7 +118,7 @@ class ControlRoom:
     def _draw_story(self) -> None:
         if self.page.parts.note_file is None:
             return
-        note = self.page.tr("a simulation: neither this city nor its troubles are real")
+        note = self.page.tr("a simulation: nothing here is real")
         with panel(self.page.tr("What happens here"), "gg-told", note):
             self.story = Html(self._story(), tag="ul", classes="gg-story gg-scroll")
         ui.timer(2.0, lambda: self.story.set(self._story()))

@@ -23,7 +23,7 @@ const around = ({ x, y }, right = 12) => [x - 12, y - 14, x + right, y + 12];
 
 export default {
   template: `<div class="gg-map"><div ref="map" style="width:100%;height:100%"></div></div>`,
-  props: { resourcePath: String, marks: Array, selected: String, shapes: Object },
+  props: { resourcePath: String, marks: Array, selected: String, zoom: Array },
   async mounted() {
     await this.$nextTick();
     const link = document.createElement("link");
@@ -96,7 +96,7 @@ export default {
       for (const { at } of this.sites) bounds.extend(at);
       this.bounds = bounds.isValid() ? bounds : L.latLngBounds([0, 0], [1000, 1000]);
       L.control.scale({ imperial: false }).addTo(this.map);
-      L.control.zoom({ position: "bottomright" }).addTo(this.map);
+      L.control.zoom({ position: "bottomright", zoomInTitle: this.zoom[0], zoomOutTitle: this.zoom[1] }).addTo(this.map);
       this.overlay = L.layerGroup().addTo(this.map);
       this.map.on("zoomend resize moveend", () => this.name());
       this.fit();

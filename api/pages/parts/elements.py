@@ -57,12 +57,15 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
 
 
 class CityMap(Element, component=STATIC / "city_map.js", esm={"nicegui-leaflet": str(LEAFLET)}):
-    """The network in local metres; `on_pick` hears the asset of a chosen place."""
+    """The network in local metres; `on_pick` hears the asset of a chosen place, `zoom` names the two buttons."""
 
-    def __init__(self, *, marks: Sequence[dict[str, Any]], on_pick: Callable[[str], Any]) -> None:
+    def __init__(
+        self, *, marks: Sequence[dict[str, Any]], on_pick: Callable[[str], Any], zoom: tuple[str, str]
+    ) -> None:
         super().__init__()
         self.add_resource(LEAFLET)
         self._props["marks"] = list(marks)
+        self._props["zoom"] = list(zoom)
         self._props["selected"] = ""
         self.on("pick", lambda event: on_pick(_text(event)))
 

@@ -91,7 +91,7 @@ def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime) -> dict[
 
 def ticket_row(view: TicketView, tr: Texts, key: tuple[float, ...]) -> dict[str, str]:
     """Return the list's row of a ticket."""
-    facts = [escape(words.ticket_class(view.ticket_class, tr)), escape(view.ticket_no)]
+    facts = [escape(words.ticket_class(view.ticket_class, tr)), escape(view.asset), escape(view.ticket_no)]
     delivery = delivery_chip(view, tr)
     html = (
         f'<div class="gg-ticket{"" if view.open else " ended"}"><div style="min-width:0"><div class="what">'

@@ -37,12 +37,8 @@ def findings_line(findings: Sequence[FindingView], tr: Texts, timezone: str, now
     newest = max(findings, key=lambda view: view.detected_at)
     kind = tr(words.FINDINGS.get(newest.kind, newest.kind))
     text = tr("Findings to inspect: {count}", count=len(findings))
-    last = tr(
-        "newest {time}: {kind} {subject}",
-        time=clock_time(newest.detected_at, timezone, now)[:5],
-        kind=kind,
-        subject=newest.meter or newest.zone,
-    )
+    when = clock_time(newest.detected_at, timezone, now)[:5]
+    last = f"{when} {kind} {newest.meter or newest.zone}"
     return (
         f'<a class="gg-findings" href="/loss"><b>{escape(text)}</b><span>{escape(last)}</span>'
         f"<span>{escape(tr('Loss'))} →</span></a>"
