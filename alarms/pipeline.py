@@ -28,6 +28,7 @@ from alarms.findings import explained_by_a_meter
 from alarms.machine import ConditionFalls, ConditionRises, RuleOff, RuleOn, step
 from alarms.suppress import wanted_rules
 from alarms.timers import area_edges, quality_edges, ticket_edges, timer_edges
+from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.finding import Finding, FindingStatus
 from gateway.model.network import Network
@@ -93,16 +94,17 @@ class AlarmPipeline:
     def process(self, record: SpoolRecord) -> None:
         """Take in one record of the spool; edges are committed before it returns.
 
-        Raises TransientError if the state database is away: the record is taken in and its edges are kept, the next
-        call commits them. A record that comes again changes nothing.
+        Raises TransientError if the state database is away. Then the record was not taken in and `seq` stands before
+        it, or it was and its edges are kept: the next call commits them. A record that comes again changes nothing.
         """
-        batch = record.batch
-        self._adopt(batch.point)
-        edges = [_limit_edge(edge) for edge in self._limits.judge(batch)]
-        edges += self._burst_edges(record)
-        self._silence.feed(batch)
-        if len(batch):
-            self._newest_us = max(self._newest_us, int(batch.received_time.max()))
+        try:
+            edges = self._judge(record)
+        except TransientError:
+            raise  # not taken in: the same record is read again
+        except Exception:  # noqa: BLE001
+            # read again it would fail again, and every later leak would wait behind it
+            _log.exception("record %d cannot be judged; going on behind it", record.seq)
+            edges = []
         self.seq = max(self.seq, record.seq)
         self._commit(edges)
 
@@ -155,6 +157,16 @@ class AlarmPipeline:
             return
         event = ConditionRises(self._clock.now(), value) if holds else ConditionFalls(value)
         self._commit([Edge(alarm_id, event)], active)
+
+    def _judge(self, record: SpoolRecord) -> list[Edge]:
+        batch = record.batch
+        self._adopt(batch.point)
+        edges = [_limit_edge(edge) for edge in self._limits.judge(batch)]
+        edges += self._burst_edges(record)
+        self._silence.feed(batch)
+        if len(batch):
+            self._newest_us = max(self._newest_us, int(batch.received_time.max()))
+        return edges
 
     def _adopt(self, points: NDArray[np.uint32]) -> None:
         fresh = self._limits.unknown(points)
