@@ -32,6 +32,8 @@ from gateway.store import ticket_rows
 from gateway.store.state import State
 
 LOOK_EVERY_S = 0.05
+SET_BACK_S = 2.0
+"""a wall clock that loses more than this against real time was set back"""
 AT_ONCE = 8
 """commands of one lane that may be under way together; never two of one ticket"""
 JITTER = 0.2
@@ -110,8 +112,14 @@ class OutboxWorker:
 
     async def _watch(self) -> None:
         newest, broken = -1, False
+        ahead = self._wall() - time.monotonic()
         while True:
             try:
+                if self._wall() - time.monotonic() < ahead - SET_BACK_S:
+                    # what was to be repeated in a second must not wait for the hour that comes twice
+                    _log.warning("the clock was set back; what waits is looked at now")
+                    await asyncio.to_thread(self._bring_forward)
+                ahead = self._wall() - time.monotonic()
                 seen, due = await asyncio.to_thread(self._signs)
                 broken = False
             except TransientError as error:
@@ -183,6 +191,10 @@ class OutboxWorker:
     def _release(self) -> int:
         with self._state.write() as connection:
             return ticket_rows.release_leases(connection)
+
+    def _bring_forward(self) -> None:
+        with self._state.write() as connection:
+            ticket_rows.bring_forward(connection, wall_now_s=self._wall())
 
     def _signs(self) -> tuple[int, float | None]:
         with self._state.read() as connection:

@@ -353,6 +353,15 @@ def release_leases(connection: Connection) -> int:
     return int(connection.execute(query).rowcount)
 
 
+def bring_forward(connection: Connection, *, wall_now_s: float) -> None:
+    """Bring what waits for a moment made with a clock that was ahead back to now: its age, and its next attempt."""
+    column = tables.outbox.c
+    unfinished = update(tables.outbox).where(column.state.in_(_UNCONFIRMED), column.wall_created_at > wall_now_s)
+    connection.execute(unfinished.values(wall_created_at=wall_now_s))
+    waiting = update(tables.outbox).where(column.state.in_([state.value for state in WAITING]))
+    connection.execute(waiting.where(column.next_at > wall_now_s).values(next_at=wall_now_s))
+
+
 def replay_dead(connection: Connection, row_id: int, *, wall_now_s: float) -> bool:
     """Let a dead command be sent again with the same webhook id; False if it is not dead."""
     query = (

@@ -176,6 +176,42 @@ async def test_an_emergency_waits_for_a_dead_receiver_and_the_rest_is_given_up_w
     assert server.count("hq.1:REG-001:OVERPRESS_HI:1") == 1
 
 
+async def test_an_emergency_does_not_wait_for_the_hour_that_comes_twice(tmp_path: Path, server: DeskServer) -> None:
+    shift_s = 0.0
+
+    def wall() -> float:
+        return time.time() + shift_s
+
+    desk = make_desk(tmp_path)
+    desk._wall = wall
+    sink = make_sink(server.url)
+    worker = OutboxWorker(desk.state, {"desk": sink}, desk.clock, lanes=QUICK, wall=wall, rng=random.Random(3))
+    server.stop()
+    raise_gas(desk, 1)
+    task = asyncio.create_task(worker.run())
+    try:
+        await until(lambda: states(desk) == [DeliveryState.UNKNOWN])
+        shift_s = -3600.0
+        server.start()
+        await until(lambda: all_confirmed(desk), 4)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await sink.close()
+    assert set(server.created.values()) == {1}
+
+
+def test_an_unconfirmed_emergency_is_told_although_the_clock_was_set_back(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    desk._wall = lambda: 10_000.0
+    raise_gas(desk, 1)
+    with desk.state.write() as connection:
+        ticket_rows.bring_forward(connection, wall_now_s=6400.0)
+        unconfirmed = ticket_rows.list_unconfirmed(connection, TicketClass.EMERGENCY, wall_before_s=6400.0)
+    assert [row.next_at for row in unconfirmed] == [6400.0]
+
+
 async def test_a_used_key_never_swallows_a_new_leak(tmp_path: Path, server: DeskServer) -> None:
     old = make_desk(tmp_path / "old")
     raise_gas(old, 1)
