@@ -17,7 +17,8 @@ from alarms import TICKET_SINKS
 from alarms.definitions import load_definitions
 from api.auth import add_user
 from collectors import COLLECTORS
-from collectors.mqtt import MqttConfig, broker_address, tls_context
+from collectors.mqtt import tls_context
+from collectors.mqtt_config import MqttConfig, broker_address
 from gateway.config import Config
 from gateway.dataset import dataset_batches, read_dataset
 from gateway.errors import ConfigError, GatewayError, PermanentError
