@@ -36,8 +36,12 @@ class Series:
     def build(assets: Sequence[str], column: Columns, time: Ints, received: Ints, value: Floats) -> Series:
         """Sort the rows; those that are not finite or come from a clock that runs ahead are left out."""
         usable = np.isfinite(value) & (time <= received + AHEAD_US)
-        column, time, received, value = column[usable], time[usable], received[usable], value[usable]
-        order = np.lexsort((received, time, column))
+        return Series.ordered(assets, column[usable], time[usable], received[usable], value[usable])
+
+    @staticmethod
+    def ordered(assets: Sequence[str], column: Columns, time: Ints, received: Ints, value: Floats) -> Series:
+        """Sort the rows and leave none out."""
+        order = np.lexsort((value, received, time, column))
         return Series(tuple(assets), column[order], time[order], received[order], value[order])
 
     def known(self, until_us: int, since_us: int | None = None) -> Series:
@@ -49,13 +53,23 @@ class Series:
 
     def settled(self) -> Series:
         """Return each device time once; where its values disagree none of them is used."""
+        starts, low, high = self._moments()
+        return self._take(starts[low == high])
+
+    def conflicts(self) -> tuple[Columns, Ints, Floats, Floats]:
+        """Return asset, device time, lowest and highest value where one device time has several values."""
+        starts, low, high = self._moments()
+        odd = low != high
+        return self.column[starts[odd]], self.time[starts[odd]], low[odd], high[odd]
+
+    def _moments(self) -> tuple[NDArray[np.intp], Floats, Floats]:
+        """Return the first row of each asset and device time, with the lowest and highest value there."""
         if len(self.time) == 0:
-            return self
+            return np.empty(0, dtype=np.intp), self.value, self.value
         first = np.ones(len(self.time), dtype=np.bool_)
         first[1:] = (self.column[1:] != self.column[:-1]) | (self.time[1:] != self.time[:-1])
         starts = np.flatnonzero(first)
-        agree = np.maximum.reduceat(self.value, starts) == np.minimum.reduceat(self.value, starts)
-        return self._take(starts[agree])
+        return starts, np.minimum.reduceat(self.value, starts), np.maximum.reduceat(self.value, starts)
 
     def _take(self, rows: Flags | NDArray[np.intp]) -> Series:
         return Series(self.assets, self.column[rows], self.time[rows], self.received[rows], self.value[rows])
