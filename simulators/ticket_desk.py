@@ -36,6 +36,7 @@ from simulators.files import replace_file
 BODY_LIMIT = 20_000
 _LOOK_EVERY_S = 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+_NEVER_TAKEN = (400, 409, 413)
 _log = logging.getLogger(__name__)
 
 
@@ -276,12 +277,15 @@ async def _tell(desk: Desk, client: httpx.AsyncClient, step: Step) -> bool:
     }
     try:
         answer = await client.post(desk.events_url, content=body, headers=headers)
-    except httpx.TransportError:
+    except httpx.HTTPError:
         return False
     if answer.status_code == httpx.codes.NO_CONTENT:
         await asyncio.to_thread(desk.store.told, step)
         return True
     _log.warning("%s of %s was answered with %d", step.type, step.external_id, answer.status_code)
+    if answer.status_code in _NEVER_TAKEN:
+        await asyncio.to_thread(desk.store.told, step)  # gasgate keeps what it cannot place; again would be no better
+        return True
     return False
 
 

@@ -37,6 +37,9 @@ class Events:
         self.taken: list[dict[str, Any]] = []
         self.refuse = 0
         self.bad = 0
+        self.strange = ""
+        """the ticket that gasgate does not know"""
+        self.refused: list[dict[str, Any]] = []
         events, webhook = self, Webhook(secret)
 
         class Handler(BaseHTTPRequestHandler):
@@ -49,10 +52,13 @@ class Events:
                     try:
                         event = webhook.verify(body, dict(self.headers))
                         assert event["id"] == self.headers["webhook-id"]
-                        events.taken.append(event)
                     except WebhookVerificationError:
                         events.bad += 1
-                    self.send_response(204)
+                        self.send_response(401)
+                    else:
+                        strange = event["data"]["dedup_key"] == events.strange
+                        (events.refused if strange else events.taken).append(event)
+                        self.send_response(409 if strange else 204)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -231,6 +237,15 @@ def test_the_crew_reports_each_step_once_and_in_order(desk: RunningDesk) -> None
     later = httpx.get(f"{desk.base}/tickets?changed_since={changed['cursor']}").json()
     assert later == {"tickets": [], "cursor": changed["cursor"]}
     assert httpx.get(f"{desk.base}/tickets?changed_since=yesterday").status_code == 400
+
+
+def test_a_ticket_that_gasgate_does_not_know_is_told_once_and_holds_nobody_up(desk: RunningDesk) -> None:
+    desk.events.strange = _open(1)["dedup_key"]
+    desk.post(_open(1))
+    desk.post(_open(2))
+    _wait(lambda: len(desk.events.taken) >= 6 and len(desk.events.refused) >= 6)
+    time.sleep(1.0)
+    assert [event["data"]["version"] for event in desk.events.refused] == [1, 2, 3, 4, 5, 6]
 
 
 def test_kill_9_forgets_nothing(desk: RunningDesk) -> None:
