@@ -94,13 +94,12 @@ class SparkplugMapper:
             raise DeadMessageError(str(error)) from error
         device = levels[4] if len(levels) == 5 else ""
         message = _Message(levels[1], levels[2], levels[3], device, content, received_us)
+        node = self._node(message)
+        # also a device that may not report uses up a sequence number of its node
+        gap = message.type not in _DEATHS and self._follow(node, message)
         if device:
             self._check(device)
-        node = self._node(message)
-        if message.type in _DEATHS:
-            return self._dead(node, message)
-        gap = self._follow(node, message)
-        return self._metrics(node, message, gap)
+        return self._dead(node, message) if message.type in _DEATHS else self._metrics(node, message, gap)
 
     def _check(self, asset: str) -> None:
         if asset not in self._meters:

@@ -17,7 +17,7 @@ LATEST_US = 4_102_444_800_000_000
 """Start of 2100."""
 NO_TIME = quality(Severity.UNCERTAIN, Reason.NO_SOURCE_TIME)
 _FACTORS = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
-_NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{0,30})?([eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,3})?")
 
 Convert = Callable[[Any], tuple[float, int]]
 """What stands in a message to value and quality byte."""

@@ -16,12 +16,14 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from collectors.mqtt import MqttCollector, tls_context
 from collectors.mqtt_config import MqttConfig
+from collectors.takeover import TakeoverGuard
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.reading import GOOD
 from gateway.ports import Delivery
 from gateway.runtime.clock import ManualClock
 from gateway.runtime.runner import PushRunner
 from tests.collectors.sites import MemoryRegistry, network
+from tests.collectors.test_sparkplug import DBIRTH, DDATA, NBIRTH
 from tests.services import Server
 
 NOW_US = 1_768_435_200_000_000
@@ -422,3 +424,107 @@ async def test_the_password_is_read_when_connecting_and_never_shown(
     monkeypatch.setenv("MQTT_TEST_SECRET", "hush-hush")
     async with opened(collector):
         assert "hush" not in repr(collector._config)
+
+
+async def test_of_two_gateways_that_fight_silently_the_first_stops(
+    mosquitto: Server, source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mosquitto closes the connection of a client whose id comes again without a word to it, on 3.1.1."""
+    monkeypatch.setattr("gateway.runtime.runner.FIRST_RECONNECT_S", 0.1)
+    got: list[int] = []
+
+    async def put(delivery: Delivery) -> None:
+        got.extend(registers([delivery]))
+        assert delivery.ack is not None
+        await delivery.ack()
+
+    first = PushRunner(source(mosquitto.port), put, ManualClock(NOW_US))
+    second = PushRunner(source(mosquitto.port), put, ManualClock(NOW_US))
+    tasks = [asyncio.create_task(first.run())]
+    await until(lambda: first.link_states()[0].up is True)
+    tasks.append(asyncio.create_task(second.run()))
+    await asyncio.wait_for(tasks[0], 9)
+    assert "another client has taken over gasgate-" in first.link_states()[0].error
+    await until(lambda: second.link_states()[0].up is True)
+    await asyncio.sleep(0.5)
+    assert second.link_states()[0].up is True
+    peer = Publisher(mosquitto.port)
+    await asyncio.to_thread(peer.send, *(message("M-000001", number) for number in range(100)))
+    await until(lambda: len(got) == 100)
+    peer.close()
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert got == list(range(100))
+
+
+def test_two_closed_connections_are_a_take_over_only_in_a_minute_and_right_after_connecting() -> None:
+    assert [TakeoverGuard().closed(0, 5), TakeoverGuard().closed(0, 5000)] == [False, False]
+    quick, slow, late = TakeoverGuard(), TakeoverGuard(), TakeoverGuard()
+    assert [quick.closed(0, 5000), quick.closed(5002, 5003)] == [False, True]
+    assert [slow.closed(0, 5000), slow.closed(5002, 5040)] == [False, False]
+    assert [late.closed(0, 5000), late.closed(5060, 5061)] == [False, False]
+
+
+async def test_silence_is_noticed_said_and_ended(mosquitto: Server, source: Any) -> None:
+    collector = source(mosquitto.port, silence_s=0.4)
+    peer = Publisher(mosquitto.port)
+    runner = PushRunner(collector, lambda delivery: delivery.ack(), ManualClock(NOW_US))
+    task = asyncio.create_task(runner.run())
+    await until(lambda: "subscribed again" in runner.link_states()[0].error)
+    assert runner.link_states()[0].up is True
+    await asyncio.to_thread(peer.send, message("M-000001", 1))
+    await until(lambda: not runner.link_states()[0].error)
+    await until(lambda: runner.link_states()[0].up is False)
+    assert "connected again" in runner.link_states()[0].error
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    peer.close()
+
+
+async def test_after_a_silence_everything_that_waited_comes(mosquitto: Server, source: Any) -> None:
+    collector = source(mosquitto.port, silence_s=0.2)
+    peer = Publisher(mosquitto.port)
+    async with opened(collector) as deliveries:
+        with pytest.raises(TransientError, match=r"no message for 0\.4 s"):
+            await asyncio.wait_for(anext(deliveries), 5)
+        await asyncio.to_thread(peer.send, message("M-000001", 7))
+        await collector.open()
+        assert registers(await take(collector.deliveries(), 1)) == [7]
+    peer.close()
+
+
+async def test_a_sparkplug_node_is_asked_for_its_birth_once(mosquitto: Server, source: Any) -> None:
+    topic = {"filter": "spBv1.0/Asked/#", "format": "sparkplug", "values": {"register_measured_m3": "Register"}}
+    peer = Publisher(mosquitto.port)
+    asked: list[tuple[str, bytes]] = []
+    peer.client.on_message = lambda _client, _data, got: asked.append((got.topic, got.payload))
+    await until(peer.client.is_connected)
+    peer.client.subscribe("spBv1.0/Asked/NCMD/edge")
+    async with opened(source(mosquitto.port, topic=[topic])) as deliveries:
+        for payload in (DDATA, DDATA, NBIRTH, DBIRTH, DDATA):
+            kind = {NBIRTH: "NBIRTH", DBIRTH: "DBIRTH"}.get(payload, "DDATA")
+            where = "edge" if payload == NBIRTH else "edge/M-000001"
+            await asyncio.to_thread(peer.send, (f"spBv1.0/Asked/{kind}/{where}", payload))
+        got = await take(deliveries, 5 + 1)
+        await until(lambda: bool(asked))
+    peer.close()
+    assert [len(delivery.dead) for delivery in got if delivery.dead] == [1, 1]
+    assert [round(float(value), 3) for one in got for value in one.batch.value[:1]] == [1234.567, 1235.0]
+    ((where, request),) = asked
+    assert where == "spBv1.0/Asked/NCMD/edge"
+    assert b"Node Control/Rebirth" in request
+
+
+async def test_what_a_message_says_of_strangers_is_a_dead_letter_beside_the_readings(
+    mosquitto: Server, source: Any
+) -> None:
+    topic = {"filter": f"{PREFIX}/many", "each": "$.m[*]", "meter": "id", "values": {"battery_v": "b"}}
+    body = {"m": [{"id": "M-000001", "b": 3.6}, {"id": "stranger", "b": 1}, {"id": "M-000002", "b": 3.5}]}
+    peer = Publisher(mosquitto.port)
+    async with opened(source(mosquitto.port, topic=[topic])) as deliveries:
+        await asyncio.to_thread(peer.send, (f"{PREFIX}/many", json.dumps(body).encode()))
+        (delivery,) = await take(deliveries, 1)
+    peer.close()
+    assert list(delivery.batch.value) == [3.6, 3.5]
+    assert [letter.reason for letter in delivery.dead] == ["unknown meter in the message: stranger"]
+    assert json.loads(delivery.dead[0].payload) == body
