@@ -109,7 +109,7 @@ def daily_windows(city: CityData, until_us: int, lookback_days: int) -> dict[Qua
     for quantity in REGISTERS:
         if quantity in known:
             series = known[quantity]
-            exchanges = _exchanges(city.exchanges, series.assets, until_us)
+            exchanges = exchanges_in(city.exchanges, series.assets, until_us)
             facts = register_facts(city.model.network, series.assets)
             windows[quantity] = at_times(series, bounds, facts, exchanges, quantity, span_h=REGISTER_SPAN_H)
     if Quantity.PRESSURE_GAUGE_KPA in known:
@@ -142,7 +142,8 @@ def register_facts(network: Network, assets: Sequence[str]) -> Registers:
     )
 
 
-def _exchanges(exchanges: Sequence[Exchange], assets: Sequence[str], until_us: int) -> Exchanges:
+def exchanges_in(exchanges: Sequence[Exchange], assets: Sequence[str], until_us: int) -> Exchanges:
+    """Return the recorded exchanges of these assets that had happened by a moment."""
     row = {name: index for index, name in enumerate(assets)}
     mine = [exchange for exchange in exchanges if exchange.meter_id in row]
     return Exchanges(

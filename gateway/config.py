@@ -126,6 +126,8 @@ class AnalyseConfig(Settings):
     """gas days of history that a pass sees"""
     settle_minutes: Annotated[float, Field(ge=0, le=2880)] = 20
     """how long after the end of a gas day its first pass waits for readings"""
+    audit_days: Annotated[int, Field(ge=7, le=400)] = 35
+    """gas days whose readings are audited again at each pass; readings that come later change no interval"""
 
 
 class Config(Settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from alarms import work_items
+from alarms import reading_audit, work_items
 from alarms.analysis.city import SiteFigures
+from alarms.audit_case import AUDIT_QUANTITIES, CONTEXT_DAYS
 from alarms.company_events import accounts_of, exchanges_of
 from alarms.passes import PASS_QUANTITIES, CityData, city_from_batch, daily_pass
 from gateway.config import Config
 from gateway.dataset import read_events, read_weather
 from gateway.errors import ConfigError, TransientError
 from gateway.model.network import Network
-from gateway.model.reading import PointId, split_point, to_us
+from gateway.model.reading import PointId, ReadingBatch, split_point, to_us
 from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import RemoteStore
@@ -100,18 +102,31 @@ class Analyst:
 
     async def _pass(self, store: RemoteStore, now: datetime) -> None:
         began = asyncio.get_running_loop().time()
-        city = await self._city(store, now)
+        names = await asyncio.to_thread(self._points)
+        batch = await self._readings(store, names, now)
+        city = await self._city(batch, names)
         result = await asyncio.to_thread(daily_pass, city, to_us(now), lookback_days=self._config.analyse.lookback_days)
         raised = len(await asyncio.to_thread(work_items.record, self._state, result, city.model.zone_for))
         seconds = asyncio.get_running_loop().time() - began
         self._last = _Done(now, seconds, raised)
         log.info("pass until %s: %d loss rows, %d new findings, %.1f s", now, len(result.loss), raised, seconds)
+        await asyncio.to_thread(self._audit, city, batch, names, now)
 
-    async def _city(self, store: RemoteStore, now: datetime) -> CityData:
-        names = await asyncio.to_thread(self._points)
-        start = now - timedelta(days=self._config.analyse.lookback_days + 5)
+    def _audit(self, city: CityData, batch: ReadingBatch, names: Mapping[int, PointId], now: datetime) -> None:
+        began = time.monotonic()
+        intervals, verdicts = reading_audit.run(
+            self._state, city, batch, names, to_us(now), days=self._config.analyse.audit_days
+        )
+        seconds = time.monotonic() - began
+        log.info("audit until %s: %d new intervals, %d verdicts, %.1f s", now, intervals, verdicts, seconds)
+
+    async def _readings(self, store: RemoteStore, names: Mapping[int, PointId], now: datetime) -> ReadingBatch:
+        config = self._config.analyse
+        days = max(config.lookback_days, config.audit_days + CONTEXT_DAYS) + 5
         indices = np.array(sorted(names), dtype=np.uint32)
-        batch = await store.history(indices, to_us(start), to_us(now))
+        return await store.history(indices, to_us(now - timedelta(days=days)), to_us(now))
+
+    async def _city(self, batch: ReadingBatch, names: Mapping[int, PointId]) -> CityData:
         problems: list[str] = []
         folder = self._config.network.folder
         weather = await asyncio.to_thread(read_weather, folder, problems)
@@ -133,11 +148,11 @@ class Analyst:
         )
 
     def _points(self) -> dict[int, PointId]:
-        return {
-            index: name
-            for index, name in StateRegistry(self._state).known().items()
-            if split_point(name)[1] in PASS_QUANTITIES
-        }
+        return {index: name for index, name in StateRegistry(self._state).known().items() if self._looks_at(name)}
+
+    def _looks_at(self, name: PointId) -> bool:
+        asset, quantity = split_point(name)
+        return quantity in PASS_QUANTITIES or (quantity in AUDIT_QUANTITIES and asset in self._network.meters)
 
     def _complain(self, problem: str) -> None:
         if problem != self._problem:

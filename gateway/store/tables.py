@@ -298,3 +298,54 @@ role_health = Table(
     Column("ok", Boolean, nullable=False),
     Column("detail", JSON, nullable=False),
 )
+
+vee_verdict = Table(
+    "vee_verdict",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("meter", String(120), nullable=False),
+    Column("point_id", String(200), nullable=False),
+    Column("source_time", BigInteger, nullable=False, comment="of the reading, or beginning of the gas day"),
+    Column("rule", String(8), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("holds", Boolean, nullable=False, comment="False: later readings took the verdict back"),
+    Column("result", String(12), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("written_at", BigInteger, nullable=False),
+    UniqueConstraint("point_id", "source_time", "rule", "revision"),
+    Index("vee_verdict_of_meter", "meter", "source_time"),
+    comment="rows are only ever added",
+)
+
+interval = Table(
+    "interval",
+    metadata,
+    Column("meter", String(120), primary_key=True),
+    Column("gas_day", String(10), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("begins", BigInteger, nullable=False),
+    Column("ends", BigInteger, nullable=False),
+    Column("units", BigInteger, comment="whole register units; null = missing"),
+    Column("decimals", Integer, nullable=False, comment="m3 = units / 10**decimals"),
+    Column("status", String(10), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("rules", String(80), nullable=False, comment="codes of the rules that throw doubt on it"),
+    Column("left_at", BigInteger, comment="the reading before that it rests on"),
+    Column("right_at", BigInteger, comment="the reading after that it rests on"),
+    Column("step_units", BigInteger, comment="register step between the two"),
+    Column("computed_at", BigInteger, nullable=False),
+    Index("interval_of_day", "gas_day", "meter"),
+    comment="rows are only ever added; the highest revision counts",
+)
+
+interval_digest = Table(
+    "interval_digest",
+    metadata,
+    Column("gas_day", String(10), primary_key=True),
+    Column("part", Integer, primary_key=True, comment="slice of the meters"),
+    Column("digest", String(64), nullable=False),
+    comment="what the newest revisions of a day and a slice of meters hold, to know an unchanged day at once",
+)

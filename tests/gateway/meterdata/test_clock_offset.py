@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ UNTIL = 30 * DAY_US
 S = 1_000_000
 
 
-def messages(rng, count, offset_s, *, hours=1.0, way_s=20.0, drift_ppm=0.0, jump_s=0.0):
+def messages(rng, count, offset_s, *, hours=1.0, way_s=20.0, drift_ppm=0.0, jump_s=0.0) -> Any:
     """Return moments of sending by the device's clock, and of arrival, of messages in the hours before UNTIL."""
     sent = UNTIL - (np.arange(count)[::-1] * hours * HOUR_US).astype(np.int64) - 60 * S
     late = np.arange(count) >= count // 2
@@ -17,7 +19,7 @@ def messages(rng, count, offset_s, *, hours=1.0, way_s=20.0, drift_ppm=0.0, jump
     return (sent + off).astype(np.int64), received
 
 
-def one(stamp, received, **more):
+def one(stamp, received, **more) -> Any:
     return clock_offsets(1, np.zeros(len(stamp), dtype=np.int32), stamp, received, UNTIL, **more)
 
 

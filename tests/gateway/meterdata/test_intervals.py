@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from gateway.meterdata.series import DAY_US, HOUR_US, Exchanges
 from tests.gateway.meterdata.cases import a_case, days_of, exchange, facts, neighbours_of, rows_of, series_of
 
 
-def units_of(case, column=0):
+def units_of(case, column=0) -> Any:
     found = case.built.intervals
     return [
         None if status == Status.MISSING else int(units)
@@ -20,7 +21,7 @@ def units_of(case, column=0):
     ]
 
 
-def methods_of(case, column=0):
+def methods_of(case, column=0) -> Any:
     return [Method(method).name for method in case.built.intervals.method[:, column]]
 
 
@@ -148,7 +149,7 @@ def test_the_pieces_between_two_registers_add_up_to_the_step_exactly(first, step
     assert min(units_of(case)) >= 0
 
 
-def a_town(rng, meters, days):
+def a_town(rng, meters, days) -> Any:
     """Rows with every kind of trouble: gaps, conflicts, resets, spikes, a rollover, silence."""
     rows = []
     for meter in range(meters):
@@ -189,7 +190,7 @@ def test_any_order_doubling_or_delay_of_the_same_readings_gives_the_same_interva
 def test_judging_changes_no_raw_row():
     case = a_case(a_town(np.random.default_rng(4), 7, 12), meters=7, days=12)
 
-    def fingerprint():
+    def fingerprint() -> Any:
         raw = case.raw
         columns = (raw.column, raw.time, raw.received, raw.value)
         return hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()

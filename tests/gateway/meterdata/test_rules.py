@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.gateway.meterdata.cases import a_case, days_of, exchange, facts, neig
 MINUTE_US = HOUR_US // 60
 
 
-def fired(code, case, column=0):
+def fired(code, case, column=0) -> Any:
     """Return (hour, evidence) of each firing on one meter."""
     found = RULES[code].judge(case)
     return [
@@ -23,11 +24,11 @@ def fired(code, case, column=0):
     ]
 
 
-def hours(code, case, column=0):
+def hours(code, case, column=0) -> Any:
     return [hour for hour, _ in fired(code, case, column)]
 
 
-def on(day):
+def on(day) -> Any:
     return day * 24.0
 
 
@@ -122,12 +123,12 @@ def test_rollover_exchange_reset_and_backwards_are_four_outcomes():
     assert units == {"V03": 80_000, "V04": 1500, "V05": -1, "V06": -1}
 
 
-def level(days, before, after, at):
+def level(days, before, after, at) -> Any:
     uses = [before if day < at else after for day in range(days)]
     return list(np.round(100.0 + np.concatenate([[0.0], np.cumsum(uses)]), 3))
 
 
-def one_day_of(use, days=12):
+def one_day_of(use, days=12) -> Any:
     uses = [1.0] * (days - 1) + [use]
     return list(np.round(100.0 + np.concatenate([[0.0], np.cumsum(uses)]), 3))
 
@@ -160,7 +161,7 @@ def test_v11_repeated():
     rows = [(0, 0, 1.0), (0, DAY_US, 2.0), (0, DAY_US, 2.0), (0, DAY_US, 2.0)]
     first = DAY_US + MINUTE_US
 
-    def case(*after):
+    def case(*after) -> Any:
         return a_case(rows[: 2 + len(after)], meters=1, days=1, received=[0, first, *[first + late for late in after]])
 
     assert fired("V11", case(61_000_000, 5 * HOUR_US)) == [(24.0, {"copies": 2.0})]
@@ -173,7 +174,7 @@ def test_v11_repeated():
 def test_v12_sum_check():
     registers = [[10.0, 11.0, None, None, 14.0, 15.0]]
 
-    def case(*units):
+    def case(*units) -> Any:
         return days_of(registers, before_units=np.array([[-1], *[[one] for one in units], [-1]]))
 
     assert fired("V12", case(1000, 1500, 2000)) == [(24.0, {"estimated_m3": 4.5, "register_m3": 3.0})]
@@ -201,7 +202,7 @@ def test_v13_multiplier():
 
 
 def test_v14_clock():
-    def case(ahead_s, days=8):
+    def case(ahead_s, days=8) -> Any:
         rows = rows_of([[1.0 + day for day in range(days + 1)]])
         received = [time - int(ahead_s * 1e6) for _, time, _ in rows]
         return a_case(rows, meters=1, days=days, received=received)
@@ -231,7 +232,7 @@ def test_v16_card():
 
 
 def test_v17_corrector():
-    def case(base, measured=10.0, factor=3.0):
+    def case(base, measured=10.0, factor=3.0) -> Any:
         table = np.array([[base]])
         return days_of([[0.0, base]], corrector=Corrector(table, np.array([[measured]]), np.array([[factor]])))
 
@@ -242,7 +243,7 @@ def test_v17_corrector():
 
 
 def test_v18_long_estimate():
-    def case(days):
+    def case(days) -> Any:
         return days_of(neighbours_of([[1.0, 2.0] + [None] * days]))
 
     assert fired("V18", case(15)) == [(on(15), {"days": 15.0})]

@@ -1,0 +1,168 @@
+"""Puts together what the rules on readings look at: registers, valves, credit, correctors, all meters in one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import numpy as np
+
+from alarms.analysis.city import KELVIN, SiteFigures
+from alarms.passes import REGISTER_SPAN_H, CityData, exchanges_in, register_facts
+from gateway.meterdata.align import at_times, between, held
+from gateway.meterdata.case import Case, Corrector
+from gateway.meterdata.clock_offset import clock_offsets
+from gateway.meterdata.intervals import Built, build
+from gateway.meterdata.series import Exchanges, Floats, Ints, Series
+from gateway.model.gasday import GasDay
+from gateway.model.network import MeterKind, MeterRole, Network
+from gateway.model.quantity import Quantity
+from gateway.model.reading import PointId, ReadingBatch, Severity, from_us, point_id
+
+CONTEXT_DAYS = 10
+"""gas days before the first that is written, so that habits and runs are known there"""
+AUDIT_QUANTITIES = (Quantity.TEMPERATURE_C,)
+"""what the audit looks at beyond the daily pass"""
+VALUES_BELOW = int(Severity.BAD) << 6
+"""quality bytes of rows that have a value"""
+
+
+def gas_days(gas_day: GasDay, raw: Series, until_us: int, days: int) -> tuple[tuple[date, ...], Ints] | None:
+    """Return the gas days to look at, with context before those that are written, and their boundaries."""
+    if len(raw.time) == 0:
+        return None
+    last = gas_day.of(from_us(until_us))
+    span = tuple(last - timedelta(days=back) for back in range(days + CONTEXT_DAYS, 0, -1))
+    return span, np.array([gas_day.begins_us(day) for day in (*span, last)], dtype=np.int64)
+
+
+def raw_registers(batch: ReadingBatch, names: Mapping[int, PointId], network: Network) -> Series:
+    """Return every row with a value of all meters' own registers; the assets are the meters in their order."""
+    return _pick(batch, names, {name: meter.register for name, meter in network.meters.items()}, tuple(network.meters))
+
+
+def make_case(
+    city: CityData,
+    batch: ReadingBatch,
+    names: Mapping[int, PointId],
+    raw: Series,
+    *,
+    days: Sequence[date],
+    bounds: Ints,
+    until_us: int,
+    before: Mapping[tuple[str, str], int],
+) -> Case:
+    """Return the case of all meters over the gas days between `bounds`."""
+    meters = city.model.network.meters
+    series = Series.build(raw.assets, raw.column, raw.time, raw.received, raw.value)
+    registers = register_facts(city.model.network, raw.assets)
+    exchanges = exchanges_in(city.exchanges, raw.assets, until_us)
+    classes = {name: number for number, name in enumerate(sorted({m.customer_class for m in meters.values()}))}
+    group = np.array([classes[meter.customer_class] for meter in meters.values()], dtype=np.int64)
+    shut = city.model.shut_days(raw.assets, bounds)
+    # supply meters differ too much in size to stand for each other
+    customer = np.array([meter.role is MeterRole.CUSTOMER for meter in meters.values()], dtype=np.bool_)
+    air_c = city.model.air_c(days)
+    built = build(
+        series, registers, exchanges, bounds, group, until_us=until_us, air_c=air_c, fillable=~shut & customer
+    )
+    known = {quantity: part.known(until_us) for quantity, part in city.series.items()}
+    return Case(
+        raw=raw,
+        series=series,
+        registers=registers,
+        exchanges=exchanges,
+        built=built,
+        group=group,
+        clocks=clock_offsets(len(raw.assets), raw.column, raw.time, raw.received, until_us),
+        valve=_spread(raw.assets, known.get(Quantity.VALVE), bounds, Quantity.VALVE),
+        shut=shut,
+        credit_m3=_spread(raw.assets, known.get(Quantity.PURCHASED_M3), bounds, Quantity.PURCHASED_M3)
+        - _spread(raw.assets, known.get(Quantity.BALANCE_M3), bounds, Quantity.BALANCE_M3),
+        corrector=_corrector(city, batch.take(batch.received_time <= until_us), names, built, bounds),
+        before_units=_before(raw.assets, days, before),
+    )
+
+
+def _pick(
+    batch: ReadingBatch, names: Mapping[int, PointId], wanted: Mapping[str, Quantity], assets: tuple[str, ...]
+) -> Series:
+    """Return the rows with a value of one quantity of each asset."""
+    number = {point_id(name, wanted[name]): column for column, name in enumerate(assets)}
+    column_of = np.full(max(names, default=0) + 1, -1, dtype=np.int32)
+    for index, name in names.items():
+        column_of[index] = number.get(name, -1)
+    rows = batch.take(batch.quality < VALUES_BELOW)
+    rows = rows.take(column_of[rows.point] >= 0)
+    return Series.ordered(assets, column_of[rows.point], rows.source_time, rows.received_time, rows.value)
+
+
+def _spread(assets: tuple[str, ...], series: Series | None, bounds: Ints, quantity: Quantity) -> Floats:
+    """Return a quantity at the boundaries for all meters, NaN where unknown."""
+    table = np.full((len(bounds), len(assets)), np.nan)
+    if series is None or len(series.time) == 0:
+        return table
+    window = (
+        held(series, bounds, quantity)
+        if quantity is Quantity.VALVE
+        else (between(series, bounds, quantity, span_h=REGISTER_SPAN_H))
+    )
+    row = {name: column for column, name in enumerate(assets)}
+    mine = [(row[name], column) for column, name in enumerate(series.assets) if name in row]
+    for target, source in mine:
+        table[:, target] = window.value[:, source]
+    return table
+
+
+def _before(assets: Sequence[str], days: Sequence[date], before: Mapping[tuple[str, str], int]) -> Ints:
+    table = np.full((len(days), len(assets)), -1, dtype=np.int64)
+    row = {day.isoformat(): number for number, day in enumerate(days)}
+    column = {name: number for number, name in enumerate(assets)}
+    for (meter, day), units in before.items():
+        if meter in column and day in row:
+            table[row[day], column[meter]] = units
+    return table
+
+
+def _corrector(
+    city: CityData, batch: ReadingBatch, names: Mapping[int, PointId], built: Built, bounds: Ints
+) -> Corrector:
+    """Return what correctors counted at both conditions, and the correction that their means of p and T give."""
+    network, figures = city.model.network, city.model.figures
+    shape = built.intervals.units.shape
+    base, measured, factor = (np.full(shape, np.nan) for _ in range(3))
+    columns = [number for number, m in enumerate(network.meters.values()) if m.kind is MeterKind.CORRECTOR]
+    assets = tuple(name for name, m in network.meters.items() if m.kind is MeterKind.CORRECTOR)
+    if assets:
+        facts = register_facts(network, assets)
+
+        def part(quantity: Quantity) -> Series:
+            raw = _pick(batch, names, dict.fromkeys(assets, quantity), assets)
+            return Series.build(raw.assets, raw.column, raw.time, raw.received, raw.value)
+
+        measured_register = Quantity.REGISTER_MEASURED_M3
+        grid = at_times(part(measured_register), bounds, facts, Exchanges.none(), measured_register)
+        measured[:, columns] = np.diff(grid.value, axis=0)
+        resolution = register_facts(network, tuple(network.meters)).resolution_m3
+        base[:, columns] = built.intervals.use_m3(resolution)[:, columns]
+        means = [_day_mean(part(one), bounds) for one in (Quantity.PRESSURE_GAUGE_KPA, Quantity.TEMPERATURE_C)]
+        factor[:, columns] = _correction(figures, *means)
+    return Corrector(base, measured, factor)
+
+
+def _correction(figures: SiteFigures, gauge_kpa: Floats, gas_c: Floats) -> Floats:
+    """Return base over measured volume of an ideal gas."""
+    pressure = (gauge_kpa + 101.325) / figures.base_pressure_kpa
+    return np.asarray(pressure * (figures.base_temperature_c + KELVIN) / (gas_c + KELVIN))
+
+
+def _day_mean(series: Series, bounds: Ints) -> Floats:
+    """Return the mean of the readings of each (day, asset), NaN without any."""
+    day = np.searchsorted(bounds, series.time, side="right") - 1
+    inside = (day >= 0) & (day < len(bounds) - 1)
+    shape = (len(bounds) - 1, len(series.assets))
+    at = (day[inside], series.column[inside])
+    total, count = np.zeros(shape), np.zeros(shape)
+    np.add.at(total, at, series.value[inside])
+    np.add.at(count, at, 1.0)
+    return np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
