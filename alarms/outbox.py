@@ -32,6 +32,8 @@ from gateway.store import ticket_rows
 from gateway.store.state import State
 
 LOOK_EVERY_S = 0.05
+REPEATS_EVERY_S = 0.25
+"""while nothing new comes; what waits behind a command that is not confirmed yet is due, too, and found each time"""
 SET_BACK_S = 2.0
 """a wall clock that loses more than this against real time was set back"""
 AT_ONCE = 8
@@ -111,7 +113,7 @@ class OutboxWorker:
             event.set()
 
     async def _watch(self) -> None:
-        newest, broken = -1, False
+        newest, broken, repeat_at = -1, False, 0.0
         ahead = self._wall() - time.monotonic()
         while True:
             try:
@@ -126,8 +128,9 @@ class OutboxWorker:
                 if not broken:
                     _log.warning("outbox cannot be read: %s", error)
                 seen, due, broken = newest, None, True
-            if seen != newest or (due is not None and due <= self._wall()):
-                newest = seen
+            repeats = due is not None and due <= self._wall() and time.monotonic() >= repeat_at
+            if seen != newest or repeats:
+                newest, repeat_at = seen, time.monotonic() + REPEATS_EVERY_S
                 self.wake()
             await asyncio.sleep(LOOK_EVERY_S)
 

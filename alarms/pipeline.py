@@ -122,8 +122,8 @@ class AlarmPipeline:
             emergency = ticket_rows.list_unconfirmed(connection, TicketClass.EMERGENCY, wall_before_s=wall_before_s)
             # all of them: one that is left out would look as if it were well
             dead = ticket_rows.list_dead(connection, limit=None)
-            tickets = ticket_rows.list_open(connection, ticket_class=TicketClass.EMERGENCY, limit=None)
-            edges += ticket_edges(tickets, emergency, dead, active, now)
+            overdue = ticket_rows.list_overdue(connection, TicketClass.EMERGENCY, now)
+            edges += ticket_edges(overdue, emergency, dead, active, now)
         self._commit(edges, active)
 
     def judge_findings(self, findings: Iterable[Finding]) -> None:

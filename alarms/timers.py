@@ -59,12 +59,15 @@ def quality_edges(active: Mapping[str, Alarm], stale: Mapping[str, bool]) -> lis
 
 def ticket_edges(
     tickets: Sequence[Ticket],
-    unconfirmed: Sequence[ticket_rows.OutboxRow],
+    unconfirmed: Sequence[str],
     dead: Sequence[ticket_rows.OutboxRow],
     active: Mapping[str, Alarm],
     now: datetime,
 ) -> list[Edge]:
-    """Return the alarms about tickets that begin or end: late crews, tickets nobody confirmed or that were given up."""
+    """Return the alarms about tickets that begin or end: late crews, tickets nobody confirmed or that were given up.
+
+    `tickets` are at least the late ones, `unconfirmed` the numbers of emergencies that nobody confirmed in time.
+    """
     holds: dict[str, float | None] = {}
     for ticket in tickets:
         emergency = ticket.ticket_class is TicketClass.EMERGENCY
@@ -73,13 +76,13 @@ def ticket_edges(
             holds[f"DEPART_OVERDUE@{ticket.ticket_no}"] = _minutes(now - ticket.raised_at)
         if emergency and ticket.arrived_at is None and ticket.arrive_by is not None and ticket.arrive_by <= now:
             holds[f"ARRIVE_OVERDUE@{ticket.ticket_no}"] = _minutes(now - ticket.raised_at)
-    for row in unconfirmed:
-        holds[f"TICKET_UNCONFIRMED@{row.command.ticket_no}"] = None
+    for ticket_no in unconfirmed:
+        holds[f"TICKET_UNCONFIRMED@{ticket_no}"] = None
     for row in dead:
         grave = row.command.ticket_class is TicketClass.EMERGENCY and row.command.command == "open"
         holds[f"{'TICKET_UNCONFIRMED' if grave else 'TICKET_DEAD'}@{row.command.ticket_no}"] = None
     about = ("DEPART_OVERDUE", "ARRIVE_OVERDUE", "TICKET_UNCONFIRMED", "TICKET_DEAD")
-    over = [alarm.alarm_id for alarm in active.values() if alarm.definition in about and alarm.cond]
+    over = {alarm.alarm_id: alarm for alarm in active.values() if alarm.definition in about and alarm.cond}
     begun = [alarm_id for alarm_id in holds if alarm_id not in over]
     edges = [Edge(alarm_id, ConditionRises(now, holds[alarm_id])) for alarm_id in begun]
     return edges + [Edge(alarm_id, ConditionFalls()) for alarm_id in over if alarm_id not in holds]

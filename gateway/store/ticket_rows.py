@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, func, not_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, func, not_, or_, select, update
 
 from gateway.model.reading import from_us, to_us
 from gateway.model.ticket import Command, DeliveryState, Ticket, TicketClass, TicketState
@@ -129,14 +129,20 @@ def find_by_key(connection: Connection, dedup_key: str) -> Ticket | None:
     return None if row is None else _ticket(row)
 
 
-def list_open(
-    connection: Connection, *, ticket_class: TicketClass | None = None, limit: int | None = 500
-) -> list[Ticket]:
-    """Return tickets that have not ended, of one class or all: emergencies first, then the oldest first."""
+def list_overdue(connection: Connection, ticket_class: TicketClass, now: datetime) -> list[Ticket]:
+    """Return every ticket of a class that has not ended and whose crew should have left, or arrived, by now."""
+    column = tables.ticket.c
+    missing = and_(column.departed_at.is_(None), column.arrived_at.is_(None), column.depart_by <= to_us(now))
+    absent = and_(column.arrived_at.is_(None), column.arrive_by <= to_us(now))
+    query = _with_delivery().where(column.state.in_([state.value for state in TicketState if state not in ENDED]))
+    query = query.where(column.ticket_class == ticket_class.value, or_(missing, absent))
+    return [_ticket(row) for row in connection.execute(query).mappings()]
+
+
+def list_open(connection: Connection, *, limit: int = 500) -> list[Ticket]:
+    """Return tickets that have not ended: emergencies first, then the oldest first."""
     column = tables.ticket.c
     query = _with_delivery().where(column.state.in_([state.value for state in TicketState if state not in ENDED]))
-    if ticket_class is not None:
-        query = query.where(column.ticket_class == ticket_class.value)
     tickets = [_ticket(row) for row in connection.execute(query.order_by(column.raised_at).limit(limit)).mappings()]
     order = tuple(TicketClass)
     return sorted(tickets, key=lambda ticket: (order.index(ticket.ticket_class), ticket.raised_at))
@@ -372,15 +378,16 @@ def replay_dead(connection: Connection, row_id: int, *, wall_now_s: float) -> bo
     return bool(connection.execute(query).rowcount)
 
 
-def list_unconfirmed(connection: Connection, ticket_class: TicketClass, *, wall_before_s: float) -> list[OutboxRow]:
-    """Return `open` commands of one class older than a real moment that no receiver has confirmed, dead ones too."""
+def list_unconfirmed(connection: Connection, ticket_class: TicketClass, *, wall_before_s: float) -> list[str]:
+    """Return the tickets of one class whose `open` is older than a real moment and confirmed by no receiver."""
     column = tables.outbox.c
     query = (
-        _outbox()
+        select(column.ticket_no)
+        .join(tables.ticket, tables.ticket.c.ticket_no == column.ticket_no)
         .where(column.command == "open", column.state.in_(_UNCONFIRMED))
         .where(column.wall_created_at <= wall_before_s, tables.ticket.c.ticket_class == ticket_class.value)
     )
-    return [_outbox_row(row) for row in connection.execute(query).mappings()]
+    return list(connection.execute(query).scalars())
 
 
 def list_dead(connection: Connection, *, limit: int | None = 200) -> list[OutboxRow]:

@@ -208,8 +208,9 @@ def test_an_unconfirmed_emergency_is_told_although_the_clock_was_set_back(tmp_pa
     raise_gas(desk, 1)
     with desk.state.write() as connection:
         ticket_rows.bring_forward(connection, wall_now_s=6400.0)
+        (row,) = ticket_rows.outbox_of(connection, "T-20260115-000001")
         unconfirmed = ticket_rows.list_unconfirmed(connection, TicketClass.EMERGENCY, wall_before_s=6400.0)
-    assert [row.next_at for row in unconfirmed] == [6400.0]
+    assert (row.next_at, unconfirmed) == (6400.0, [row.command.ticket_no])
 
 
 async def test_a_used_key_never_swallows_a_new_leak(tmp_path: Path, server: DeskServer) -> None:
