@@ -136,8 +136,9 @@ def log_in(client: httpx.Client, name: str) -> str:
 
 
 def both_are_shown(client: httpx.Client) -> bool:
-    """Tell whether an emergency ticket is out and an alarm tells of lost communication."""
-    return '"EMERGENCY"' in client.get("/tickets").text and "COMM_LOSS" in client.get("/alarms").text
+    """Tell whether an emergency ticket is out and one for lost communication."""
+    tickets = client.get("/tickets").text
+    return '"EMERGENCY"' in tickets and '"URGENT"' in tickets
 
 
 def is_high(client: httpx.Client, after: str | None) -> bool:

@@ -100,9 +100,11 @@ export default {
       this.overlay = L.layerGroup().addTo(this.map);
       this.map.on("zoomend resize moveend", () => this.name());
       this.fit();
-      for (const event of ["mousedown", "wheel", "touchstart"]) {
-        this.$refs.map.addEventListener(event, () => (this.moved = true), { passive: true });
-      }
+      // Whoever chose a part of the map keeps it when the window changes; a click on a mark is no such choice.
+      const chosen = () => (this.moved = true);
+      this.map.on("dragstart dblclick", chosen);
+      this.$refs.map.addEventListener("wheel", chosen, { passive: true });
+      this.$refs.map.querySelector(".leaflet-control-zoom").addEventListener("click", chosen);
     },
     site({ id, kind, name, x, y }) {
       const size = kind === "station" ? 14 : 11;

@@ -205,8 +205,9 @@ def detail_top(  # noqa: PLR0917 - each part of the line is looked up elsewhere
     return (
         f'<div class="top">{priority_mark(alarm)}<div style="min-width:0"><h3>{escape(tr(rule.title))}</h3>'
         f'<p title="{where}">{where}</p></div>{_live_value(view, tr, now, limit, live)}</div>'
-        f'<div style="display:flex;gap:8px;align-items:center;margin-top:8px">{"".join(chips)}<span class="gg-dim">'
-        f"{escape(tr('raised'))} {clock_time(raised, timezone, now)} · {since}{_judged_value(view, tr)}</span></div>"
+        f'<div style="display:flex;gap:8px;align-items:center;margin-top:8px">{"".join(chips)}'
+        f'<span class="gg-dim since">{escape(tr("raised"))} '
+        f"{clock_time(raised, timezone, now)} · {since}{_judged_value(view, tr)}</span></div>"
     )
 
 
@@ -233,7 +234,7 @@ def _judged_value(view: AlarmView, tr: Texts) -> str:
     if not view.definition.quantity or alarm.value is None:
         return ""
     value = f"{significant(alarm.value)} {view.definition.unit}"
-    return f" · {escape(tr('at {value}', value=value) if alarm.cond else tr('returned at {value}', value=value))}"
+    return f" · {escape(tr('at {value}', value=value) if alarm.cond else tr('ended at {value}', value=value))}"
 
 
 def actions(offered: Offer, tr: Texts) -> str:
