@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from mqttium import MQTTError, MQTTProtocolVersion
 from mqttium.api import AsyncClient
-from mqttium.errors import BrokerDisconnectError
+from mqttium.errors import BrokerDisconnectError, ProtocolError
 from mqttium.types import Message, Properties
 
 from collectors.mappers import make_mappers, read_message
@@ -28,7 +28,10 @@ from gateway.model.reading import ReadingBatch, point_id
 from gateway.ports import Clock, DeadLetter, Delivery, PointRegistry
 
 _WINDOW = 2000
-"""Messages that may be on their way to disk; the rate is this divided by the time that a commit takes."""
+"""Messages that may wait here; while there are so many the socket is not read, and the broker holds the rest."""
+_MOST_UNACKED = 65_535
+"""The protocol's own limit. Mosquitto 2.0.11 keeps to no smaller one once it has resumed a session: with a smaller one
+a backlog would end each connection as soon as it began."""
 _QUEUE_BYTES = 300 * 1024 * 1024
 """More than the largest MQTT packet: a single message over the bound would end the connection again and again."""
 _SESSION_S = 7 * 86_400
@@ -145,6 +148,8 @@ class MqttCollector:
     def _taken_over(self, cause: BaseException | None) -> bool:
         if isinstance(cause, BrokerDisconnectError):
             return cause.reason_code == _TAKEN_OVER
+        if isinstance(cause, ProtocolError):
+            return False  # it was us who ended it
         return self._guard.closed(self._connected_s, asyncio.get_running_loop().time())
 
     async def _cause(self) -> BaseException | None:
@@ -232,8 +237,7 @@ def make_client(config: MqttConfig, client_id: str, *, clean: bool) -> AsyncClie
         username=config.username,
         password=config.password.read() if config.password else None,
         connect_properties=Properties({"session_expiry_interval": _SESSION_S}) if is_v5 and not clean else None,
-        # a 3.1.1 broker cannot be told a window and would be disconnected for exceeding it
-        max_inbound_inflight=_WINDOW if is_v5 else None,
+        max_inbound_inflight=_MOST_UNACKED,
         manual_ack=True,
         # full: the socket is not read, the broker holds
         max_iterator_messages=_WINDOW,
