@@ -25,7 +25,7 @@ class ActiveAlarms:
         self._alarms: dict[str, Alarm] = {}
 
     def read(self, connection: Transaction) -> dict[str, Alarm]:
-        """Return the alarms that are not normal now, by id."""
+        """Return the alarms that are not normal now by id, worst priority first."""
         newest = alarm_rows.last_journal_seq(connection)
         if newest != self._seq:
             touched = None
@@ -37,6 +37,8 @@ class ActiveAlarms:
                 self._take(alarm_rows.load_of(connection, sorted(self._always)))
             else:
                 self._take(view_rows.alarms_named(connection, touched))
+            # one order for one state, however it was learnt: a restart must come to the same journal
+            self._alarms = dict(sorted(self._alarms.items(), key=lambda item: (item[1].priority, item[0])))
             self._seq = newest
         return dict(self._alarms)
 

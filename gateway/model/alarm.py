@@ -60,8 +60,8 @@ class Definition:
 
     id: str
     kind: str
-    """how the condition is judged: high_limit, low_limit, flag, burst (pressure falls fast while flow is high), silence,
-    area (several stations at once), finding, or own (raised by gasgate itself)"""
+    """how the condition is judged: high_limit, low_limit, flag, burst (pressure falls fast while flow is high),
+    silence, area (several stations at once), finding, or own (raised by gasgate itself)"""
     quantity: str
     """the judged quantity, empty if there is none"""
     asset_kinds: tuple[str, ...]

@@ -71,6 +71,14 @@ def test_a_flood_between_two_looks_is_seen_whole(tmp_path: Path, monkeypatch: py
     assert set(look(seen, desk)) == set(NAMES)
 
 
+def test_the_order_does_not_depend_on_how_it_was_learnt(tmp_path: Path) -> None:
+    desk, seen = make_desk(tmp_path), ActiveAlarms()
+    for name in reversed(NAMES):
+        desk.commit([Edge(name, ConditionRises(START))])
+        learnt = list(look(seen, desk))
+    assert learnt == list(look(ActiveAlarms(), desk)) == sorted(NAMES)
+
+
 def test_a_state_that_was_set_back_is_read_anew(tmp_path: Path) -> None:
     desk, seen = make_desk(tmp_path), ActiveAlarms()
     desk.commit([Edge(name, ConditionRises(START)) for name in NAMES])
