@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.deps import Parts
-from api.routes import alarms, analysis, events, probe, session, stream, system
+from api.routes import alarms, analysis, events, meters, probe, session, stream, system
 from api.services.live import Board
 from api.services.pulse import Pulse
 from gateway import __version__
@@ -53,7 +53,15 @@ def make_rest(parts: Parts) -> FastAPI:
     app.state.board = Board(parts)
     app.state.pulse = Pulse(parts)
     app.state.streams = stream.Streams(parts)
-    for router in (session.router, alarms.router, analysis.router, system.router, stream.router, events.router):
+    for router in (
+        session.router,
+        alarms.router,
+        analysis.router,
+        meters.router,
+        system.router,
+        stream.router,
+        events.router,
+    ):
         app.include_router(router, prefix="/api/v1")
     app.include_router(probe.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

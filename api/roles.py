@@ -24,6 +24,7 @@ class Act(StrEnum):
     ALARM_SHELVE = "alarm.shelve"
     ALARM_RESET = "alarm.reset"
     FINDING_INSPECT = "finding.inspect"
+    READING_AUDIT = "reading.audit"
     DEAD_LETTER_READ = "dead_letter.read"
     AUDIT_READ = "audit.read"
     TOKEN_OWN = "token.own"  # noqa: S105
@@ -39,6 +40,7 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.ALARM_SHELVE: _DESK,
     Act.ALARM_RESET: _DESK,
     Act.FINDING_INSPECT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
+    Act.READING_AUDIT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.DEAD_LETTER_READ: frozenset({Role.ENGINEER, Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.AUDIT_READ: frozenset({Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.TOKEN_OWN: _EVERYONE,

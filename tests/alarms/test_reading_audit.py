@@ -13,7 +13,7 @@ from alarms.passes import Exchange, city_from_batch, daily_pass
 from alarms.reading_audit import PART, audit, earlier_estimates, record, run
 from gateway.model.network import MeterKind
 from gateway.model.quantity import Quantity
-from gateway.model.reading import ReadingBatch, Severity, quality
+from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from gateway.store import vee_rows
 from gateway.store.state import State
 from tests.alarms.small_city import FIRST, GAS_DAY, a_city
@@ -163,7 +163,7 @@ def test_a_conflict_is_used_by_nobody_and_shown(state):
     city = a_city(days=12, homes=8)
     batch, names = city.batch()
     row = (batch.point == index_of(names)) & (batch.source_time == city.bounds[6])
-    marked = np.where(row, quality(Severity.UNCERTAIN, 14), batch.quality).astype(np.uint8)
+    marked = np.where(row, quality(Severity.UNCERTAIN, Reason.CONFLICT), batch.quality).astype(np.uint8)
     batch = replace(batch, quality=marked)
     other = batch.take(row)
     both = ReadingBatch.concat([batch, replace(other, value=other.value + 1.0)])
@@ -218,7 +218,9 @@ def test_nothing_raw_changes_and_no_finding_either(state):
     batch, _ = without(whole, index_of(names), range(8, 14), city)
     data = city_of(city, batch, names)
     before, bytes_before = daily_pass(data, until_of(city)), batch.to_bytes()
-    record(state, audit(data, batch, names, until_of(city)))
+    result = audit(data, batch, names, until_of(city))
+    assert result is not None
+    assert record(state, result) != (0, 0)
     assert batch.to_bytes() == bytes_before
     after = daily_pass(city_of(city, batch, names), until_of(city))
     assert before.loss == after.loss

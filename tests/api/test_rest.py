@@ -76,6 +76,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("GET", "/api/v1/findings", Act.READ, None),
     ("POST", "/api/v1/findings/999/inspection", Act.FINDING_INSPECT, {"status": "honest"}),
     ("GET", "/api/v1/points/REG-002/gas_lel_pct/history?start=2026-01-14T20:00:00Z", Act.READ, None),
+    ("GET", "/api/v1/meters/M-000001/intervals?first=2026-01-01&last=2026-01-14", Act.READING_AUDIT, None),
     ("GET", "/api/v1/dead-letters", Act.DEAD_LETTER_READ, None),
     ("GET", "/api/v1/status", Act.READ, None),
     ("GET", "/api/v1/clock", Act.READ, None),
