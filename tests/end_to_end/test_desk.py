@@ -16,9 +16,10 @@ from api.auth import add_user
 from gateway.runtime.clock import CityClock
 from gateway.store import ticket_rows
 from gateway.store.state import State
-from tests.end_to_end.small_site import Publisher, SmallSite, message, meter, wait_until
+from tests.end_to_end.small_site import SECRET, Publisher, SmallSite, message, meter, wait_until
 
 FACTOR = 60.0
+PASSWORD = "a long password"
 LEAK = 64
 TOLD_WITHIN_S = 20.0
 """real seconds after which an operator knows of an emergency ticket that nobody confirmed"""
@@ -33,7 +34,7 @@ class City:
         clock = {"city_us": time.time_ns() // 1000, "wall_us": time.time_ns() // 1000, "factor": FACTOR}
         (folder / "clock.json").write_text(json.dumps(clock), encoding="utf-8")
         self.state = State.in_folder(folder / "data")
-        add_user(self.state, "wang", "a long password", "operator", "en")
+        add_user(self.state, "wang", PASSWORD, "operator", "en")
         self._clock = CityClock.from_file(folder / "clock.json")
         self._meters: Publisher | None = None
         self._web: httpx.Client | None = None
@@ -50,10 +51,15 @@ class City:
     def _logged_in(self) -> bool:
         assert self._web is not None
         try:
-            answer = self._web.post("/api/v1/login", json={"name": "wang", "password": "a long password"})
+            answer = self._web.post("/api/v1/login", json={"name": "wang", "password": PASSWORD})
         except httpx.TransportError:
             return False
         return answer.status_code == 200
+
+    @property
+    def session(self) -> str:
+        assert self._web is not None
+        return self._web.cookies["gasgate_session"].split("_", 2)[2]
 
     def smell(self, count: int) -> list[str]:
         """Let `count` more homes smell gas and return their alarms."""
@@ -132,6 +138,10 @@ def test_a_desk_that_hangs_dies_and_returns_has_each_ticket_once(tmp_path, mosqu
         wait_until(lambda: not city.lit("TICKET_UNCONFIRMED"), what="the end of TICKET_UNCONFIRMED", limit_s=5)
         wait_until(lambda: not city.lit("DEPART_OVERDUE") & late, what="the crews' leaving", limit_s=15)
         once_each(city)
+        logs = "".join(city.site.log(role) for role in ("keep", "alarm", "web", "desk"))
+        assert "DESK-000001" in logs
+        for secret in (SECRET.removeprefix("whsec_"), PASSWORD, city.session):
+            assert secret not in logs
     finally:
         city.close()
 
