@@ -36,9 +36,10 @@ def gas_days(gas_day: GasDay, raw: Series, until_us: int, days: int) -> tuple[tu
     return span, np.array([gas_day.begins_us(day) for day in (*span, last)], dtype=np.int64)
 
 
-def raw_registers(batch: ReadingBatch, names: Mapping[int, PointId], network: Network) -> Series:
-    """Return every row with a value of all meters' own registers; the assets are the meters in their order."""
-    return _pick(batch, names, {name: meter.register for name, meter in network.meters.items()}, tuple(network.meters))
+def raw_registers(batch: ReadingBatch, names: Mapping[int, PointId], network: Network, until_us: int) -> Series:
+    """Return all rows with a value of the meters' own registers that had arrived; assets are the meters in order."""
+    wanted = {name: meter.register for name, meter in network.meters.items()}
+    return _pick(batch, names, wanted, tuple(network.meters), until_us)
 
 
 def make_case(
@@ -79,22 +80,26 @@ def make_case(
         shut=shut,
         credit_m3=_spread(raw.assets, known.get(Quantity.PURCHASED_M3), bounds, Quantity.PURCHASED_M3)
         - _spread(raw.assets, known.get(Quantity.BALANCE_M3), bounds, Quantity.BALANCE_M3),
-        corrector=_corrector(city, batch.take(batch.received_time <= until_us), names, built, bounds),
+        corrector=_corrector(city, batch, names, built, until_us),
         before_units=_before(raw.assets, days, before),
     )
 
 
 def _pick(
-    batch: ReadingBatch, names: Mapping[int, PointId], wanted: Mapping[str, Quantity], assets: tuple[str, ...]
+    batch: ReadingBatch,
+    names: Mapping[int, PointId],
+    wanted: Mapping[str, Quantity],
+    assets: tuple[str, ...],
+    until_us: int,
 ) -> Series:
-    """Return the rows with a value of one quantity of each asset."""
+    """Return the rows with a value of one quantity of each asset that had arrived by a moment."""
     number = {point_id(name, wanted[name]): column for column, name in enumerate(assets)}
     column_of = np.full(max(names, default=0) + 1, -1, dtype=np.int32)
     for index, name in names.items():
         column_of[index] = number.get(name, -1)
-    rows = batch.take(batch.quality < VALUES_BELOW)
-    rows = rows.take(column_of[rows.point] >= 0)
-    return Series.ordered(assets, column_of[rows.point], rows.source_time, rows.received_time, rows.value)
+    column = column_of[batch.point]
+    rows = np.flatnonzero((column >= 0) & (batch.quality < VALUES_BELOW) & (batch.received_time <= until_us))
+    return Series.ordered(assets, column[rows], batch.source_time[rows], batch.received_time[rows], batch.value[rows])
 
 
 def _spread(assets: tuple[str, ...], series: Series | None, bounds: Ints, quantity: Quantity) -> Floats:
@@ -125,10 +130,10 @@ def _before(assets: Sequence[str], days: Sequence[date], before: Mapping[tuple[s
 
 
 def _corrector(
-    city: CityData, batch: ReadingBatch, names: Mapping[int, PointId], built: Built, bounds: Ints
+    city: CityData, batch: ReadingBatch, names: Mapping[int, PointId], built: Built, until_us: int
 ) -> Corrector:
     """Return what correctors counted at both conditions, and the correction that their means of p and T give."""
-    network, figures = city.model.network, city.model.figures
+    network, figures, bounds = city.model.network, city.model.figures, built.intervals.bounds
     shape = built.intervals.units.shape
     base, measured, factor = (np.full(shape, np.nan) for _ in range(3))
     columns = [number for number, m in enumerate(network.meters.values()) if m.kind is MeterKind.CORRECTOR]
@@ -137,7 +142,7 @@ def _corrector(
         facts = register_facts(network, assets)
 
         def part(quantity: Quantity) -> Series:
-            raw = _pick(batch, names, dict.fromkeys(assets, quantity), assets)
+            raw = _pick(batch, names, dict.fromkeys(assets, quantity), assets, until_us)
             return Series.build(raw.assets, raw.column, raw.time, raw.received, raw.value)
 
         measured_register = Quantity.REGISTER_MEASURED_M3

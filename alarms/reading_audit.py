@@ -79,7 +79,7 @@ def audit(
     """
     network = city.model.network
     meters = tuple(network.meters)
-    raw = raw_registers(batch.take(batch.received_time <= until_us), names, network)
+    raw = raw_registers(batch, names, network, until_us)
     found = gas_days(city.model.gas_day, raw, until_us, days)
     if found is None:
         return None

@@ -16,14 +16,17 @@ FACTOR_SHARE = 0.15
 
 
 def unusual_use(case: Case) -> Fired:
-    """V09: far from the meter's own level in this season, and from what its class uses."""
+    """V09: far from the meter's own level in this season, and from what its class uses.
+
+    A day without use is not low, nor the part of a day beside it: homes are left alone. V10 looks at such runs.
+    """
     use, known, limits = case.use, case.built.known, case.limits
     own = column_median(use, OWN_DAYS)[None, :]
     usual, on_day = known.usual[case.group][None, :], known.on_day[:, case.group]
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = own * np.where(usual > 0, on_day / usual, 1.0)
         high = (use > limits.use_times * expected) & (use > limits.use_times * on_day)
-        low = (use * limits.use_times < expected) & (use * limits.use_times < on_day)
+        low = ~_away(use) & (use * limits.use_times < expected) & (use * limits.use_times < on_day)
         fires = (high | low) & (np.abs(use - expected) > limits.use_m3)
     return Fired.on_days(fires, case.bounds, {"use_m3": use, "expected_m3": expected, "class_m3": on_day})
 
@@ -60,6 +63,8 @@ def _level_jump(case: Case) -> Fired:
         before, after = stretches[:-days], stretches[days:]
         with np.errstate(invalid="ignore", divide="ignore"):
             apart = (after.min(axis=-1) > 2.0 * before.max(axis=-1)) | (before.min(axis=-1) > 2.0 * after.max(axis=-1))
+            # days without use are people who are away, not another unit
+            apart &= (after.min(axis=-1) > 0) & (before.min(axis=-1) > 0)
             times = np.where(apart, after.mean(axis=-1) / before.mean(axis=-1), np.nan)
         ratio[days : len(use) - days + 1] = times
         # NaN anywhere in the ten days makes `apart` False: unknown days tell no level
@@ -123,6 +128,15 @@ def long_estimate(case: Case) -> Fired:
     """V18: not measured for more than N gas days."""
     run = _run(case.built.intervals.status != Status.MEASURED)
     return Fired.on_days(run > case.limits.estimated_days, case.bounds, {"days": run})
+
+
+def _away(use: Floats) -> Flags:
+    """Mark days without use, and those right before and after."""
+    zero: Flags = np.equal(use, 0.0)
+    beside = zero.copy()
+    beside[1:] |= zero[:-1]
+    beside[:-1] |= zero[1:]
+    return beside
 
 
 def _run(days: Flags) -> Floats:

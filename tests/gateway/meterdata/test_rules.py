@@ -145,6 +145,8 @@ def test_v09_unusual_use():
     assert hours("V09", days_of(season)) == [], "all used more that day"
     low = [list(np.concatenate([[0.0], np.cumsum([3.0] * 11 + [0.5])]))]
     assert hours("V09", days_of(neighbours_of(low, a_day=3.0))) == [on(11)]
+    away = [list(np.concatenate([[0.0], np.cumsum([3.0] * 9 + [0.5, 0.0, 0.5])]))]
+    assert hours("V09", days_of(neighbours_of(away, a_day=3.0))) == []
 
 
 def test_v10_zero_use():
@@ -194,6 +196,8 @@ def test_v13_multiplier():
         assert hours("V13", days_of(neighbours_of([level(12, 2.0, 2.0 * factor, 6)]), registers=registers)) == [on(6)]
     assert hours("V13", days_of(neighbours_of([level(12, 1.0, 8.4, 6)]))) == []
     assert hours("V13", days_of(neighbours_of([level(10, 1.0, 10.0, 6)]))) == [], "four days after"
+    back_home = list(np.round(100.0 + np.cumsum([0.0] * 5 + [0.5] + [3.5] * 6), 3))
+    assert hours("V13", days_of(neighbours_of([back_home]))) == [], "nobody was at home before"
     lost = level(12, 1.0, 10.0, 6)
     lost[3] = lost[4] = None
     assert hours("V13", days_of(neighbours_of([lost]))) == []
