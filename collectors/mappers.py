@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import groupby
 from typing import Protocol
 
 from collectors.payload import DeadMessageError, Mapper, Rows, TopicMapping
-from collectors.payload.mapper import InZone
+from collectors.payload.mapper import InZone, Quick
 from collectors.sparkplug import SparkplugMapper
 from gateway.model.network import Network
 
@@ -20,6 +21,14 @@ class TopicMapper(Protocol):
 
     def read(self, topic: str, payload: bytes, received_us: int) -> Rows:
         """Return the rows of a message. Raises DeadMessageError."""
+        ...
+
+    def quick(self, topic: str, payload: bytes) -> Quick | None:
+        """Return what `quick_rows` takes, None for a message that must be read by itself."""
+        ...
+
+    def quick_rows(self, found: Sequence[Quick]) -> Rows | None:
+        """Return the rows of many messages at once; None if each must be read by itself."""
         ...
 
 
@@ -40,8 +49,13 @@ FORMATS: dict[str, Callable[[TopicMapping, Collection[str], InZone], TopicMapper
 
 def make_mappers(mappings: Sequence[TopicMapping], network: Network) -> list[TopicMapper]:
     """Compile mappings; every meter, station and asset with a point may report. Raises ValueError or ConfigError."""
-    assets = {*network.meters, *network.stations, *(point.asset for point in network.points.values())}
+    assets = assets_of(network)
     return [FORMATS[mapping.format](mapping, assets, in_zone_of(network)) for mapping in mappings]
+
+
+def assets_of(network: Network) -> set[str]:
+    """Return everything that may report."""
+    return {*network.meters, *network.stations, *(point.asset for point in network.points.values())}
 
 
 def in_zone_of(network: Network) -> InZone:
@@ -64,3 +78,25 @@ def read_message(mappers: Sequence[TopicMapper], topic: str, payload: bytes, rec
         if mapper.matches(topic):
             return mapper.read(topic, payload, received_us)
     raise DeadMessageError("no mapping for this topic")
+
+
+def runs(mappers: Sequence[TopicMapper], messages: Sequence[tuple[str, bytes]]) -> Iterator[tuple[range, Rows | None]]:
+    """Cut (topic, payload) messages into runs, in order: those that one mapping reads at once come with their rows.
+
+    The others come with None, to be read by `read_message` one by one.
+    """
+    found = [_quick(mappers, topic, payload) for topic, payload in messages]
+    start = 0
+    for mapper, group in groupby(found, lambda one: one[0]):
+        quick = [content for _, content in group]
+        rows = None if mapper is None else mapper.quick_rows([content for content in quick if content is not None])
+        yield range(start, start + len(quick)), rows
+        start += len(quick)
+
+
+def _quick(mappers: Sequence[TopicMapper], topic: str, payload: bytes) -> tuple[TopicMapper, Quick] | tuple[None, None]:
+    for mapper in mappers:
+        if len(mappers) == 1 or mapper.matches(topic):
+            content = mapper.quick(topic, payload)
+            return (None, None) if content is None else (mapper, content)
+    return None, None

@@ -7,10 +7,11 @@ sequence has a gap) aliases are not believed until the node has told everything 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, TopicMapping
+from collectors.payload.mapper import Quick
 from collectors.payload.paths import compile_filter
 from collectors.payload.rows import PointKey, RowBuilder
 from collectors.payload.values import EARLIEST_US, LATEST_US, NO_TIME, Convert, make_convert
@@ -75,6 +76,14 @@ class SparkplugMapper:
     def matches(self, topic: str) -> bool:
         """Say whether this mapping is for that topic."""
         return self._topic.fullmatch(topic) is not None
+
+    def quick(self, _topic: str, _payload: bytes) -> Quick | None:
+        """Return None: each message depends on those before it."""
+        return None
+
+    def quick_rows(self, _found: Sequence[Quick]) -> Rows | None:
+        """Return None."""
+        return None
 
     def read(self, topic: str, payload: bytes, received_us: int) -> Rows:
         """Return the rows of a message; none where it is about no mapped point. Raises DeadMessageError.

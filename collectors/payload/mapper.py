@@ -25,7 +25,7 @@ from collectors.payload.paths import (
     find,
 )
 from collectors.payload.rows import DeadMessageError, RowBuilder, Rows
-from collectors.payload.typed import make_typed
+from collectors.payload.typed import Table, make_typed
 from collectors.payload.values import EARLIEST_US, LATEST_US, NO_TIME, Convert, make_convert, time_us
 from collectors.scaling import scaler
 from gateway.model.quantity import Quantity
@@ -38,6 +38,10 @@ _WRONG_TIME = "time: it cannot be read, or is before 2000 or after 2100"
 
 InZone = Callable[[str, str], bool]
 """Says whether an asset stands in a zone or below it."""
+
+
+Quick = tuple[str, Table]
+"""A meter and the readings that its message brought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,34 @@ class Mapper:
         meter, zone = names.get("meter", ""), names.get("zone", "")
         if meter:
             self._check_topic(meter, zone)
-            if self._typed is not None and (rows := self._typed(meter, payload)) is not None:
+            if (rows := self._read_typed(meter, payload)) is not None:
                 return rows
         message = self._message(payload)
         if self._identity and find(message, self._identity) != meter:
             raise DeadMessageError("identity: the message is of another meter than its topic")
         return self._rows(meter, zone, message, received_us)
+
+    def quick(self, topic: str, payload: bytes) -> Quick | None:
+        """Return meter and readings of a common message that is beyond doubt so far, for `quick_rows`."""
+        match = self._topic.fullmatch(topic) if self._typed is not None and len(payload) <= MAX_PAYLOAD_BYTES else None
+        if match is None or self._typed is None:
+            return None
+        names = match.groupdict()
+        meter = names.get("meter", "")
+        if meter not in self._meters or not self._may_speak_for(meter, names.get("zone", "")):
+            return None
+        table = self._typed.parse(meter, payload)
+        return None if table is None else (meter, table)
+
+    def quick_rows(self, found: Sequence[Quick]) -> Rows | None:
+        """Return the rows of many messages at once; None if each must be read by itself."""
+        if self._typed is None:
+            return None
+        return self._typed.rows([meter for meter, _ in found], [table for _, table in found])
+
+    def _read_typed(self, meter: str, payload: bytes) -> Rows | None:
+        table = None if self._typed is None else self._typed.parse(meter, payload)
+        return None if table is None else self.quick_rows([(meter, table)])
 
     def _check_topic(self, meter: str, zone: str) -> None:
         if meter not in self._meters:

@@ -20,10 +20,10 @@ class DeadMessageError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """What one message said; the columns have equal length."""
+    """What a message said, or several; the columns have equal length."""
 
     points: Sequence[PointKey]
-    """the points that the message is about, each once"""
+    """the points that the message is about"""
     which: NDArray[np.intp]
     """for each row its place in `points`"""
     source_time: NDArray[np.int64]

@@ -6,13 +6,13 @@ the general way, which says what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec.structs import astuple
-from numpy.typing import NDArray
 
 from collectors.payload.mapping import TopicMapping
 from collectors.payload.paths import compile_each, compile_place
@@ -22,65 +22,74 @@ from collectors.scaling import MAX_EXACT, scaler
 from gateway.model.reading import GOOD
 
 _FACTORS = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
-Read = Callable[[str, bytes], Rows | None]
-"""Meter and payload to rows; None for a message that takes the general way."""
+Table = list[tuple[float, ...]]
+"""Time and mapped values of each reading of a message, as they were written."""
 
 
-def make_typed(mapping: TopicMapping) -> Read | None:
-    """Return the fast function for a mapping, None if the mapping is not of the common kind."""
-    names = _plain_names(mapping)
-    if names is None:
-        return None
-    each, identity, time, *fields = names
-    reading = msgspec.defstruct(
-        "Reading",
-        [("time", int), *((f"f{place}", float) for place in range(len(fields)))],
-        rename={"time": time, **{f"f{place}": field for place, field in enumerate(fields)}},
-        gc=False,
-    )
-    parts: list[tuple[str, Any]] = [("readings", list[reading])]  # type: ignore[valid-type]
-    if identity:
-        parts.append(("identity", str))
-    decoder = msgspec.json.Decoder(msgspec.defstruct("Message", parts, rename={"readings": each, "identity": identity}))
-    quantities = list(mapping.values)
-    scales = [scaler(value.scale, value.offset) for value in mapping.values.values()]
-    factor = _FACTORS[mapping.time.form]
+class TypedReader:
+    """The fast way of one mapping: `parse` for each message, then `rows` for many messages at once."""
 
-    def read(meter: str, payload: bytes) -> Rows | None:
+    def __init__(self, mapping: TopicMapping, names: list[str]) -> None:
+        """Compile the decoder; `names` are those of the list, the identity, the time and the values."""
+        each, identity, time, *fields = names
+        reading = msgspec.defstruct(
+            "Reading",
+            [("time", int), *((f"f{place}", float) for place in range(len(fields)))],
+            rename={"time": time, **{f"f{place}": field for place, field in enumerate(fields)}},
+            gc=False,
+        )
+        parts: list[tuple[str, Any]] = [("readings", list[reading])]  # type: ignore[valid-type]
+        if identity:
+            parts.append(("identity", str))
+        message = msgspec.defstruct("Message", parts, rename={"readings": each, "identity": identity})
+        self._decode: Any = msgspec.json.Decoder(message).decode
+        self._identified = bool(identity)
+        self._quantities = list(mapping.values)
+        self._scales: list[Any] = [scaler(value.scale, value.offset) for value in mapping.values.values()]
+        self._factor = _FACTORS[mapping.time.form]
+
+    def parse(self, meter: str, payload: bytes) -> Table | None:
+        """Return the readings of a message; None for one that takes the general way."""
         try:
-            message: Any = decoder.decode(payload)
+            message = self._decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        if (identity and message.identity != meter) or not message.readings:
+        if (self._identified and message.identity != meter) or not message.readings:
             return None
+        return list(map(astuple, message.readings))
+
+    def rows(self, meters: Sequence[str], tables: Sequence[Table]) -> Rows | None:
+        """Return the rows of messages, each of one meter; None if one of them is not beyond doubt."""
         try:
-            table = np.array([astuple(reading) for reading in message.readings], np.float64)
+            table = np.array(list(chain.from_iterable(tables)), np.float64)
         except OverflowError:
             return None
         if np.abs(table).max() >= MAX_EXACT:
             return None
-        return _rows([(meter, quantity) for quantity in quantities], table, scales, factor)
+        times = table[:, 0].astype(np.int64) * self._factor
+        if times.min() < EARLIEST_US or times.max() >= LATEST_US:
+            return None
+        width = len(self._quantities)
+        values = np.empty((len(table), width))
+        for place, scale in enumerate(self._scales):
+            values[:, place] = scale(table[:, place + 1])
+        if not np.isfinite(values).all():
+            return None
+        first = np.repeat(np.arange(len(meters)) * width, [len(part) for part in tables])
+        return Rows(
+            [(meter, quantity) for meter in meters for quantity in self._quantities],
+            (first[:, None] + np.arange(width)).ravel(),
+            times.repeat(width),
+            values.ravel(),
+            np.full(values.size, GOOD, np.uint8),
+            timed=True,
+        )
 
-    return read
 
-
-def _rows(points: list[Any], table: NDArray[np.float64], scales: list[Any], factor: int) -> Rows | None:
-    times = table[:, 0].astype(np.int64) * factor
-    if times.min() < EARLIEST_US or times.max() >= LATEST_US:
-        return None
-    values = np.empty((len(table), len(points)))
-    for place, scale in enumerate(scales):
-        values[:, place] = scale(table[:, place + 1])
-    if not np.isfinite(values).all():
-        return None
-    return Rows(
-        points,
-        np.tile(np.arange(len(points)), len(table)),
-        times.repeat(len(points)),
-        values.ravel(),
-        np.full(values.size, GOOD, np.uint8),
-        timed=True,
-    )
+def make_typed(mapping: TopicMapping) -> TypedReader | None:
+    """Return the fast reader of a mapping, None if the mapping is not of the common kind."""
+    names = _plain_names(mapping)
+    return None if names is None else TypedReader(mapping, names)
 
 
 def _plain_names(mapping: TopicMapping) -> list[str] | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.mappers import in_zone_of
+from collectors.mappers import in_zone_of, runs
 from collectors.payload import DeadMessageError, Mapper, Rows, TopicMapping
 from collectors.payload.typed import make_typed
 from gateway.model.quantity import Quantity
@@ -366,7 +366,8 @@ def test_the_fast_way_says_what_the_general_way_says(given_readings: list[Any], 
     payload = json.dumps({"id": identity, "r": given_readings, "more": {"a": [1]}}).encode()
     fast = make_typed(TopicMapping.model_validate({"filter": "gas/{meter}/up", **COMMON}))
     assert fast is not None
-    found = fast("M-000001", payload)
+    table = fast.parse("M-000001", payload)
+    found = None if table is None else fast.rows(["M-000001"], [table])
     general = mapper(**COMMON)
     general._typed = None
     if found is not None:
@@ -379,7 +380,9 @@ def test_the_fast_way_takes_the_common_message() -> None:
     fast = make_typed(TopicMapping.model_validate({"filter": "gas/{meter}/up", **COMMON}))
     assert fast is not None
     message = {"id": "M-000001", "r": [{"t": T_MS + n, "v": 1000 + n, "f": 64} for n in range(24)]}
-    rows = fast("M-000001", json.dumps(message).encode())
+    table = fast.parse("M-000001", json.dumps(message).encode())
+    assert table is not None
+    rows = fast.rows(["M-000001"], [table])
     assert rows is not None
     assert rows_of(rows)[:3] == [
         ("M-000001", REGISTER, T_MS, 1.0),
@@ -401,3 +404,24 @@ def test_a_local_time_is_read_in_the_zone_that_was_named() -> None:
     assert datetime.fromtimestamp(rows.source_time[0] / 1e6, UTC) == datetime(2026, 1, 15, tzinfo=UTC)
     assert rows.quantities == [Quantity.REGISTER_MEASURED_M3]
     assert list(rows.quality) != [quality(Severity.UNCERTAIN, Reason.NO_SOURCE_TIME)]
+
+
+def test_many_messages_at_once_give_what_each_gives() -> None:
+    mapping = mapper(**COMMON)
+    other = mapper(filter="other/{meter}", **COMMON)
+    good = [(f"gas/{meter}/up", message_of(meter, n)) for n, meter in enumerate(("M-000001", "M-000002", "M-000001"))]
+    odd = [("gas/M-000001/up", b"?"), ("gas/X/up", message_of("X", 1)), ("nowhere", b"{}")]
+    elsewhere = [("other/M-000003", message_of("M-000003", 9))]
+    found = list(runs([mapping, other], [*good, *odd, *elsewhere, *good[:1]]))
+    assert [places for places, _ in found] == [range(3), range(3, 6), range(6, 7), range(7, 8)]
+    assert found[1][1] is None
+    first = found[0][1]
+    assert first is not None
+    assert rows_of(first) == [row for topic, payload in good for row in rows_of(mapping.read(topic, payload, NOW_US))]
+    spoilt = [*good, ("gas/M-000001/up", message_of("M-000001", 2**60))]
+    assert [(places, rows is None) for places, rows in runs([mapping], spoilt)] == [(range(4), True)]
+
+
+def message_of(meter: str, value: int) -> bytes:
+    readings = [{"t": T_MS + n, "v": value, "f": n} for n in range(value % 5 + 1)]
+    return json.dumps({"id": meter, "r": readings}).encode()
