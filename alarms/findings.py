@@ -76,7 +76,7 @@ def update(
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
         normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
         for (kind, subject), finding in newest.items():
-            if kind != detection.condition or finding.status is not FindingStatus.OPEN or subject not in normal:
+            if kind != detection.condition or not _may_end(finding) or subject not in normal:
                 continue
             if (
                 not any(_same_loss(leak, finding, config) for leak in leaks)
@@ -85,6 +85,12 @@ def update(
             ):
                 ended.append(replace(finding, status=FindingStatus.ENDED))
     return Changes(tuple(raised), tuple(updated), tuple(ended))
+
+
+def _may_end(finding: Finding) -> bool:
+    """Say whether a pass may end a finding: an open one; and a leak that people confirmed, once its loss is gone."""
+    confirmed_leak = finding.kind in ZONE_KINDS and finding.status is FindingStatus.CONFIRMED
+    return finding.status is FindingStatus.OPEN or confirmed_leak
 
 
 def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: EpisodeConfig) -> bool:

@@ -240,7 +240,9 @@ class OutboxWorker:
         gap = lane.gaps_s[min(tries, len(lane.gaps_s)) - 1]
         pause = gap * self._rng.uniform(1.0 - JITTER, 1.0 + JITTER)
         if isinstance(outcome, Unknown):
-            return DeliveryState.UNKNOWN, now + max(pause, outcome.retry_after_s or 0.0)
+            # a receiver may ask for patience, but for no more than the class has: people wait for an emergency
+            asked_s = min(outcome.retry_after_s or 0.0, lane.gaps_s[-1])
+            return DeliveryState.UNKNOWN, now + max(pause, asked_s)
         return DeliveryState.RETRY, now + pause
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from gateway.errors import RefusedError
 from gateway.model.finding import Finding, FindingStatus, LossRow, LossVerdict
@@ -17,6 +17,8 @@ from gateway.store import tables
 
 MAX_ROWS = 10_000
 """rows that one list returns at most"""
+LASTING = (FindingStatus.OPEN, FindingStatus.CONFIRMED)
+"""of which passes go on saying whether they are still there"""
 INSPECTED = (FindingStatus.CONFIRMED, FindingStatus.HONEST, FindingStatus.METER_FAULT)
 LOSS_FIGURES = ("supply_m3", "metered_m3", "linepack_m3", "loss_m3", "loss_rate", "sigma", "coverage")
 SAME = 1e-9
@@ -86,7 +88,7 @@ def apply_changes(
 ) -> list[StoredFinding]:
     """Write what a pass changed; return the findings that were raised.
 
-    A finding that people have settled in the meantime stays as they left it.
+    A finding that people have settled in the meantime stays as they left it; one that they confirmed may end.
     """
     table = tables.finding
     new: list[StoredFinding] = []
@@ -97,20 +99,24 @@ def apply_changes(
             done = connection.execute(table.insert().values(**values))
             key = done.inserted_primary_key
             new.append(StoredFinding(int(key[0]) if key else 0, finding, now_us))
-    for finding in (*updated, *ended):
-        values = {**_columns(finding), "updated_at": now_us}
-        del values["detected_at"]
-        still_open = table.c.status == FindingStatus.OPEN.value
-        connection.execute(table.update().where(*_key(finding), still_open).values(**values))
+    for findings, expected in ((updated, (FindingStatus.OPEN,)), (ended, LASTING)):
+        for finding in findings:
+            values = {**_columns(finding), "updated_at": now_us}
+            del values["detected_at"]
+            connection.execute(table.update().where(*_key(finding), _is_one_of(expected)).values(**values))
     return new
 
 
 def touch(connection: Connection, subjects: Iterable[tuple[str, str]], now_us: int) -> None:
-    """Note that a pass saw these open findings (kind, subject) again, though it changed nothing."""
+    """Note that a pass saw these lasting findings (kind, subject) again, though it changed nothing."""
     table = tables.finding
     for kind, subject in subjects:
-        match = (table.c.kind == kind, table.c.subject == subject, table.c.status == FindingStatus.OPEN.value)
+        match = (table.c.kind == kind, table.c.subject == subject, _is_one_of(LASTING))
         connection.execute(table.update().where(*match).values(updated_at=now_us))
+
+
+def _is_one_of(statuses: Sequence[FindingStatus]) -> ColumnElement[bool]:
+    return tables.finding.c.status.in_([status.value for status in statuses])
 
 
 def record_inspection(

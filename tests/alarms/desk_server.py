@@ -77,6 +77,8 @@ class DeskServer:
         mode = self.modes.popleft() if self.modes else (self.choose() if self.choose else "")
         if mode in ("500", "503", "302", "400", "401", "409"):
             return Response(status_code=int(mode), headers={"location": "/elsewhere"} if mode == "302" else {})
+        if mode == "an hour":
+            return Response(status_code=503, headers={"retry-after": "3600"})
         if mode == "429":
             return Response(status_code=429, headers={"retry-after": "7"})
         if mode == "reset":

@@ -96,6 +96,13 @@ def test_a_meter_does_not_end_while_its_loss_is_there_under_the_name_of_a_leak(l
     assert len(later.ended) == ended
 
 
+@pytest.mark.parametrize(("kind", "asset", "ended"), [("leak", "R-1", 1), ("theft", "M-1", 0)])
+def test_a_confirmed_leak_ends_when_its_loss_is_gone_and_a_confirmed_theft_stays(kind, asset, ended):
+    confirmed = replace(opened(kind=kind, asset=asset), status=FindingStatus.CONFIRMED)
+    normal = found(kind=kind, asset="", verdict=Verdict.NORMAL)
+    assert len(changes([confirmed], normal, now=NOW + timedelta(days=9)).ended) == ended
+
+
 def test_an_ended_finding_that_comes_back_is_a_new_episode():
     ended = replace(opened(), status=FindingStatus.ENDED)
     assert [f.episode_no for f in changes([ended], found()).raised] == [2]

@@ -243,3 +243,12 @@ def test_a_sink_that_cannot_look_up_takes_no_emergency(server: DeskServer) -> No
     }
     with pytest.raises(ConfigError, match="EMERGENCY"):
         sinks_by_class({"blind": Blind()}, {"blind": every})  # type: ignore[dict-item]
+
+
+async def test_a_receiver_cannot_make_an_emergency_wait_for_an_hour(tmp_path: Path, server: DeskServer) -> None:
+    desk = make_desk(tmp_path)
+    answers = iter(["an hour"])
+    server.choose = lambda: next(answers, "")
+    async with working(desk, server.url):
+        raise_gas(desk, 1)
+        await until(lambda: all_confirmed(desk))
