@@ -11,7 +11,7 @@ import binascii
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 _READS_OF_BITS = (1, 2)
@@ -34,6 +34,7 @@ class Question:
     pdu: bytes
 
     @staticmethod
+    @lru_cache(maxsize=65_536)
     def read(unit: int, function: int, start: int, count: int) -> Question:
         """Return the question that reads `count` registers or bits; `function` is 1 to 4."""
         return Question(unit, struct.pack(">BHH", function, start, count))

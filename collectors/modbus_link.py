@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-import struct
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import cast
@@ -54,12 +54,12 @@ class Wire(asyncio.Protocol):
         """Make a wire that is not connected yet."""
         self.lost = True
         self.stray_at = -math.inf
-        """when bytes came that nobody waited for, in seconds of the loop"""
+        """when bytes came that nobody waited for, in monotonic seconds"""
         self.heard = False
         """whether anything came since this was last set to False"""
         self._framing = framing
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
         self._buffer = bytearray()
         self._question: Question | None = None
@@ -81,7 +81,7 @@ class Wire(asyncio.Protocol):
         self.heard = True
         waiting = self._waiting
         if waiting is None or waiting.done() or self._question is None:
-            self.stray_at = self._loop.time()
+            self.stray_at = time.monotonic()
             return
         buffer = self._buffer
         buffer += data
@@ -94,7 +94,7 @@ class Wire(asyncio.Protocol):
         if reply is not None:
             waiting.set_result((reply, self._clock.now_us()))
             if buffer:
-                self.stray_at = self._loop.time()
+                self.stray_at = time.monotonic()
 
     def ask(self, question: Question, transaction: int) -> asyncio.Future[tuple[bytes, int]]:
         """Send a question; the future gives the PDU of its reply and when it came, in us UTC.
@@ -104,7 +104,7 @@ class Wire(asyncio.Protocol):
         assert self._transport is not None
         self._buffer.clear()
         self._question, self._transaction = question, transaction
-        self._waiting = self._loop.create_future()
+        self._waiting = self.loop.create_future()
         self._transport.write(self._framing.pack(question, transaction))
         return self._waiting
 
@@ -116,7 +116,7 @@ class Wire(asyncio.Protocol):
         if waiting.done():
             return
         if turns:
-            self._loop.call_soon(self.give_up, waiting, turns - 1)
+            self.loop.call_soon(self.give_up, waiting, turns - 1)
         else:
             waiting.set_exception(TimeoutError("no reply"))
 
@@ -162,14 +162,9 @@ class Link:
 
     async def read(self, unit: int, request: Request, pause_s: float = 0.0) -> Reply:
         """Ask one request. Raises TransientError, RefusedByDeviceError or WrongReplyError."""
-        table = request.table
-        reply, arrived_us = await self.ask(
-            Question.read(unit, table.read_function, request.start, request.count), pause_s
-        )
-        if table.of_bits:
-            bits = int.from_bytes(reply[2:], "little")
-            return Reply([bits >> place & 1 for place in range(request.count)], arrived_us)
-        return Reply(struct.unpack_from(f">{request.count}H", reply, 2), arrived_us)
+        question = Question.read(unit, request.table.read_function, request.start, request.count)
+        reply, arrived_us = await self.ask(question, pause_s)
+        return Reply(request, reply[2:], arrived_us)
 
     async def ask(self, question: Question, pause_s: float = 0.0) -> tuple[bytes, int]:
         """Ask, once more if the device is busy with a read; return the reply's PDU and when it came, in us UTC.
@@ -196,14 +191,13 @@ class Link:
 
     async def _ask(self, question: Question, pause_s: float) -> tuple[bytes, int]:
         wire = await self._ready()
-        loop = asyncio.get_running_loop()
         pulse = self._pulses.get(question.unit) or self._pulses.setdefault(question.unit, _Pulse())
         wait_s = self._wait_s(question.unit, pulse)
         self._transaction = self._transaction % _LAST_TRANSACTION + 1
-        began = loop.time()
+        began = time.monotonic()
         waiting = wire.ask(question, self._transaction)
         line_s = self._character_s * self._framing.size(question) if self._character_s else 0.0
-        timer = loop.call_later(wait_s + line_s, wire.give_up, waiting)
+        timer = wire.loop.call_later(wait_s + line_s, wire.give_up, waiting)
         try:
             answer = await waiting
         except TimeoutError as error:
@@ -221,7 +215,7 @@ class Link:
             raise
         finally:
             timer.cancel()
-        ended = loop.time()
+        ended = time.monotonic()
         self._free_at = ended + max(pause_s, self.config.pause_s, self._gap_s)
         pulse.timeouts = 0
         if not answer[0][0] & _REFUSED:
@@ -247,34 +241,32 @@ class Link:
     def _no_trust(self, wait_s: float, *, keep: bool) -> None:
         """Make sure that what may still come does not answer the next question."""
         if not self._framing.has_ids:
-            self._silent_from, self._silent_for = asyncio.get_running_loop().time(), wait_s
+            self._silent_from, self._silent_for = time.monotonic(), wait_s
         if not keep and self.address.way == "socket":
             self.drop()
 
     async def _ready(self) -> Wire:
         """Return a connection that is open, rested, and silent where late replies cannot be told from others."""
-        loop = asyncio.get_running_loop()
         while True:
             wire = self._wire
             if wire is None or wire.lost:
                 wire = await self._connect()
             if not self._framing.has_ids:
                 await self._silence(wire)
-            rest_s = self._free_at - loop.time()
+            rest_s = self._free_at - time.monotonic()
             if rest_s <= 0 and not wire.lost:
                 return wire
             await asyncio.sleep(max(0.0, rest_s))
 
     async def _silence(self, wire: Wire) -> None:
         """Wait until nothing came for one timeout since a question failed or bytes came that nobody asked for."""
-        loop = asyncio.get_running_loop()
         # what the system holds already reaches the wire in this turn of the loop
         await asyncio.sleep(0)
-        give_up_at = loop.time() + _SILENT_LIMIT * self._silent_for
-        while (until := max(self._silent_from, wire.stray_at) + self._silent_for) > loop.time():
-            if loop.time() > give_up_at:
+        give_up_at = time.monotonic() + _SILENT_LIMIT * self._silent_for
+        while (until := max(self._silent_from, wire.stray_at) + self._silent_for) > time.monotonic():
+            if time.monotonic() > give_up_at:
                 raise TransientError(f"{self.name}: bytes come that nobody asked for, without end")
-            await asyncio.sleep(until - loop.time())
+            await asyncio.sleep(until - time.monotonic())
 
     async def _connect(self) -> Wire:
         self.drop()

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.decode import bad, decode_identity, make_decoder
+from collectors.decode import bad, decode_identity
+from collectors.decode_block import BlockDecoder, cells_of, make_block_decoder
 from collectors.modbus_frames import WrongReplyError
 from collectors.plan import Limits, Request, hull, plan
 from gateway.errors import TransientError
@@ -21,6 +22,7 @@ MAX_EXTRA_REQUESTS = 16
 HOLE_LIFE_US = 86_400_000_000
 IDENTITY_LIFE_US = 3_600_000_000
 ILLEGAL_ADDRESS = 2
+_MOST_BLOCKS = 256
 BUSY_CODES = (5, 6)
 _BAD_NO_REPLY = quality(Severity.BAD, Reason.NO_REPLY)
 
@@ -28,12 +30,19 @@ Read = Callable[[Request], Awaitable["Reply"]]
 """Ask one request. Raises RefusedByDeviceError, WrongReplyError or TransientError."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
-    """Registers or bits, and when they arrived."""
+    """What a device answered to a request, and when that arrived."""
 
-    cells: Sequence[int]
+    request: Request
+    data: bytes
+    """registers with the high byte first, or bits with the lowest first"""
     arrived_us: int
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Registers or bits."""
+        return cells_of(self.request.table, self.request.count, self.data)
 
 
 class RefusedByDeviceError(Exception):
@@ -63,6 +72,11 @@ class _Result:
 
     def put(self, row: int, value: float, mark: int, time_us: int) -> None:
         self.value[row], self.quality[row], self.time[row], self.filled[row] = value, mark, time_us, True
+
+    def put_all(
+        self, rows: NDArray[np.intp] | slice, values: NDArray[np.float64], marks: NDArray[np.uint8], time_us: int
+    ) -> None:
+        self.value[rows], self.quality[rows], self.time[rows], self.filled[rows] = values, marks, time_us, True
 
     def put_bad(self, rows: Sequence[int], reason: Reason, time_us: int) -> None:
         for row in rows:
@@ -116,8 +130,10 @@ class Unit:
         self.points: tuple[PointId, ...] = tuple(point_id(owner, spec.quantity) for owner, spec in points)
         self.indices: NDArray[np.uint32] = np.zeros(len(points), np.uint32)
         self.state = UnitState()
-        self._decoders = [make_decoder(spec) for spec in self.specs]
-        self.period_s = _common_period_s(sorted({spec.every_s for spec in self.specs}))
+        self._blocks: dict[Request, tuple[NDArray[np.intp] | slice, BlockDecoder]] = {}
+        self._rates = sorted({spec.every_s for spec in self.specs})
+        self._all_rows = tuple(range(len(self.specs)))
+        self.period_s = _common_period_s(self._rates)
         plan(self.specs, self._limits(()))
 
     def silent(self, now_us: int) -> ReadingBatch:
@@ -129,10 +145,10 @@ class Unit:
 
     def due(self, now_us: int, phase_s: float) -> tuple[int, ...]:
         """Return the rows whose grid interval has not been read yet."""
-        rates = {
-            rate for rate in {spec.every_s for spec in self.specs} if self._tick(rate, now_us, phase_s) is not None
-        }
-        return tuple(row for row, spec in enumerate(self.specs) if spec.every_s in rates)
+        due = [rate for rate in self._rates if self._tick(rate, now_us, phase_s) is not None]
+        if len(due) == len(self._rates):
+            return self._all_rows
+        return tuple(row for row, spec in enumerate(self.specs) if spec.every_s in due)
 
     def _tick(self, every_s: float, now_us: int, phase_s: float) -> int | None:
         tick = int((now_us - round(phase_s * 1e6)) // round(every_s * 1e6))
@@ -148,13 +164,12 @@ class Unit:
                 await self._ask_all(read, rows, result, now_us)
             else:
                 result.put_bad(rows, Reason.IDENTITY, now_us)
-        for every_s in {self.specs[row].every_s for row in rows}:
+        for every_s in self._rates:
             tick = self._tick(every_s, now_us, phase_s)
-            assert tick is not None
-            self.state.ticks[every_s] = tick
-        mask = result.filled
-        times = result.time[mask]
-        return ReadingBatch.build(self.indices[mask], times, times, result.value[mask], result.quality[mask])
+            if tick is not None:
+                self.state.ticks[every_s] = tick
+        batch = ReadingBatch(self.indices, result.time, result.time, result.value, result.quality)
+        return batch if result.filled.all() else batch.take(result.filled)
 
     async def _is_itself(self, read: Read, now_us: int) -> bool:
         identity, state = self.profile.identity, self.state
@@ -169,11 +184,13 @@ class Unit:
             state.identity_ok, state.identity_at = found == self.wanted_identity, now_us
         return state.identity_ok
 
-    async def _ask_all(self, read: Read, rows: Sequence[int], result: _Result, now_us: int) -> None:
+    async def _ask_all(self, read: Read, rows: tuple[int, ...], result: _Result, now_us: int) -> None:
         state = self.state
-        result.put_bad([row for row in rows if row in state.holes], Reason.ILLEGAL_ADDRESS, now_us)
-        searched = {row for ask in state.leftover for row in ask.request.rows}
-        wanted = tuple(row for row in rows if row not in state.holes and row not in searched)
+        wanted = rows
+        if state.holes or state.leftover:
+            result.put_bad([row for row in rows if row in state.holes], Reason.ILLEGAL_ADDRESS, now_us)
+            searched = {row for ask in state.leftover for row in ask.request.rows}
+            wanted = tuple(row for row in rows if row not in state.holes and row not in searched)
         asks = deque([*state.leftover, *(_Ask(request) for request in self._plan(wanted))])
         state.leftover = []
         extra = MAX_EXTRA_REQUESTS
@@ -209,12 +226,23 @@ class Unit:
             result.put_bad(request.rows, reason, now_us)
             return []
         result.answered = True
-        for row in request.rows:
-            spec = self.specs[row]
-            words = reply.cells[spec.address - request.start : spec.end - request.start]
-            result.put(row, *self._decoders[row](words), reply.arrived_us)
+        rows, decode = self._block(request)
+        result.put_all(rows, *decode(reply.data), reply.arrived_us)
         self._note_gap(ask.search, now_us)
         return []
+
+    def _block(self, request: Request) -> tuple[NDArray[np.intp] | slice, BlockDecoder]:
+        """Return the rows that a request answers, and how its reply is decoded."""
+        block = self._blocks.get(request)
+        if block is None:
+            if len(self._blocks) >= _MOST_BLOCKS:
+                self._blocks.clear()
+            rows = request.rows
+            in_a_row = rows == tuple(range(rows[0], rows[0] + len(rows)))
+            where = slice(rows[0], rows[-1] + 1) if in_a_row else np.array(rows, np.intp)
+            block = where, make_block_decoder([self.specs[row] for row in rows], request.start, request.count)
+            self._blocks[request] = block
+        return block
 
     def _halve(self, request: Request, result: _Result, now_us: int) -> list[_Ask]:
         rows = sorted(request.rows, key=lambda row: (self.specs[row].address, self.specs[row].end))
@@ -252,6 +280,8 @@ class Unit:
         """Let each hole be tried again once a day: the device may have been repaired or given a new program."""
         state = self.state
         before = len(state.holes) + len(state.gaps)
+        if not before:
+            return
         state.holes = {row: at for row, at in state.holes.items() if 0 <= now_us - at < HOLE_LIFE_US}
         state.gaps = {span: at for span, at in state.gaps.items() if 0 <= now_us - at < HOLE_LIFE_US}
         if len(state.holes) + len(state.gaps) != before:
