@@ -2,7 +2,7 @@
 
 A frame is FE (none to eight, to wake the line), 68H, the meter type, the address (7 bytes BCD, lowest first), the
 control code, the length of the data, the data, the sum of all bytes from 68H modulo 256, 16H. A reply's data begin
-with the data identifier DI (2 bytes, seen in both orders) and the serial number SER. Amounts are 4 bytes of BCD, lowest
+with the data identifier (2 bytes, seen in both orders) and a serial number. Amounts are 4 bytes of BCD, lowest
 first, with two decimals, and a unit code; times are BCD `ss mm hh DD MM YY CC`.
 """
 
