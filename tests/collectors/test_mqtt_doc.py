@@ -71,7 +71,11 @@ def test_the_access_rules_let_a_meter_speak_for_itself_only(tmp_path: Path) -> N
     gateway, meter = (paho.Client(CallbackAPIVersion.VERSION2, client_id=f"acl-{name}") for name in names)
     ready = threading.Event()
     gateway.on_subscribe = lambda *_: ready.set()
-    gateway.on_connect = lambda *_: gateway.subscribe("gas/#", qos=1)
+
+    def subscribe(*_: object) -> None:
+        gateway.subscribe("gas/#", qos=1)
+
+    gateway.on_connect = subscribe
     gateway.on_message = lambda _client, _data, message: got.append(message.topic)
     for client, name in zip((gateway, meter), names, strict=True):
         client.username_pw_set(name)
