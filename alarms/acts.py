@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from alarms import route
-from alarms.machine import AlarmEvent, Announce, Journal, OpenTicket, TicketNote, step
+from alarms.alarm_events import AlarmEvent, Announce, Journal, OpenTicket, TicketNote
+from alarms.machine import step
 from gateway.errors import RefusedError
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.network import Network

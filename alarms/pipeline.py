@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from alarms.active import ActiveAlarms
 from alarms.acts import CURSOR, AlarmDesk, Edge
+from alarms.alarm_events import ConditionFalls, ConditionRises, RuleOff, RuleOn
 from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
 from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
 from alarms.findings import explained_by_a_meter
-from alarms.machine import ConditionFalls, ConditionRises, RuleOff, RuleOn, step
+from alarms.machine import step
 from alarms.suppress import wanted_rules
 from alarms.timers import area_edges, quality_edges, ticket_edges, timer_edges
 from gateway.errors import TransientError

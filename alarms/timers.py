@@ -6,15 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alarms.acts import Edge
-from alarms.machine import (
-    ConditionFalls,
-    ConditionRises,
-    QualityBad,
-    QualityGood,
-    Realarm,
-    ShelfOver,
-    TicketDue,
-)
+from alarms.alarm_events import ConditionFalls, ConditionRises, QualityBad, QualityGood, Realarm, ShelfOver, TicketDue
 from alarms.suppress import area_of, below
 from gateway.model.alarm import Alarm, AlarmState, Definition
 from gateway.model.network import Network

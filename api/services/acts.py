@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alarms import machine
+from alarms import alarm_events
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
@@ -13,11 +13,11 @@ from api.services.views import AlarmView, load_alarms
 from gateway.errors import RefusedError
 from gateway.store import user_rows
 
-_NEEDS: dict[type[machine.AlarmEvent], Act] = {
-    machine.Acknowledge: Act.ALARM_ACKNOWLEDGE,
-    machine.Shelve: Act.ALARM_SHELVE,
-    machine.Unshelve: Act.ALARM_SHELVE,
-    machine.Reset: Act.ALARM_RESET,
+_NEEDS: dict[type[alarm_events.AlarmEvent], Act] = {
+    alarm_events.Acknowledge: Act.ALARM_ACKNOWLEDGE,
+    alarm_events.Shelve: Act.ALARM_SHELVE,
+    alarm_events.Unshelve: Act.ALARM_SHELVE,
+    alarm_events.Reset: Act.ALARM_RESET,
 }
 
 
@@ -45,24 +45,24 @@ def offer(view: AlarmView, user: User) -> Offer:
 
 def acknowledge(parts: Parts, user: User, alarm_id: str, occurrence_no: int, request_id: str) -> AlarmView:
     """Say that a person has seen an occurrence. Raises RefusedError."""
-    return _apply(parts, user, alarm_id, machine.Acknowledge(occurrence_no, user.name), request_id)
+    return _apply(parts, user, alarm_id, alarm_events.Acknowledge(occurrence_no, user.name), request_id)
 
 
 def shelve(  # noqa: PLR0917 - an act has its who, what and why
     parts: Parts, user: User, alarm_id: str, until: datetime, reason: str, request_id: str, *, one_shot: bool = False
 ) -> AlarmView:
     """Hide an alarm for a short time. Raises RefusedError."""
-    return _apply(parts, user, alarm_id, machine.Shelve(until, reason, user.name, one_shot=one_shot), request_id)
+    return _apply(parts, user, alarm_id, alarm_events.Shelve(until, reason, user.name, one_shot=one_shot), request_id)
 
 
 def unshelve(parts: Parts, user: User, alarm_id: str, occurrence_no: int, request_id: str) -> AlarmView:
     """Take an alarm off the shelf. Raises RefusedError."""
-    return _apply(parts, user, alarm_id, machine.Unshelve(occurrence_no, user.name), request_id)
+    return _apply(parts, user, alarm_id, alarm_events.Unshelve(occurrence_no, user.name), request_id)
 
 
 def reset(parts: Parts, user: User, alarm_id: str, request_id: str) -> AlarmView:
     """Release the latch of an alarm that is over. Raises RefusedError."""
-    return _apply(parts, user, alarm_id, machine.Reset(user.name), request_id)
+    return _apply(parts, user, alarm_id, alarm_events.Reset(user.name), request_id)
 
 
 def shelf_choices(view: AlarmView) -> tuple[timedelta, ...]:
@@ -79,7 +79,7 @@ def one_alarm(parts: Parts, alarm_id: str) -> AlarmView:
     return found[0]
 
 
-def _apply(parts: Parts, user: User, alarm_id: str, event: machine.AlarmEvent, request_id: str) -> AlarmView:
+def _apply(parts: Parts, user: User, alarm_id: str, event: alarm_events.AlarmEvent, request_id: str) -> AlarmView:
     one_alarm(parts, alarm_id)
     parts.auth.permit(user, _NEEDS[type(event)])
     act = f"alarm.{type(event).__name__.lower()}"

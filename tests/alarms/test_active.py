@@ -8,7 +8,7 @@ import pytest
 from alarms import active
 from alarms.active import ActiveAlarms
 from alarms.acts import AlarmDesk, Edge
-from alarms.machine import (
+from alarms.alarm_events import (
     Acknowledge,
     AlarmEvent,
     ConditionFalls,

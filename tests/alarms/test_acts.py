@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alarms.acts import AlarmDesk, Edge
-from alarms.machine import Acknowledge, ConditionFalls, ConditionRises, Reset, RuleOn, ShelfOver, Shelve, TicketDue
+from alarms.alarm_events import Acknowledge, ConditionFalls, ConditionRises, Reset, RuleOn, ShelfOver, Shelve, TicketDue
 from gateway.errors import RefusedError
 from gateway.model.alarm import Alarm, AlarmState, Priority
 from gateway.model.ticket import DeliveryState, TicketClass

@@ -19,7 +19,7 @@ import json, sys, time
 from pathlib import Path
 
 from alarms.acts import Edge
-from alarms.machine import Acknowledge, ConditionFalls, ConditionRises
+from alarms.alarm_events import Acknowledge, ConditionFalls, ConditionRises
 from gateway.errors import RefusedError
 from gateway.store import alarm_rows, health_rows
 from tests.alarms.alarm_fixtures import START, make_desk

@@ -20,8 +20,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from alarms.acts import AlarmDesk, Edge
+from alarms.alarm_events import ConditionFalls, ConditionRises
 from alarms.definitions import load_definitions
-from alarms.machine import ConditionFalls, ConditionRises
 from alarms.outbox import OutboxWorker
 from alarms.route import TicketPolicy
 from alarms.tickets.events import receive

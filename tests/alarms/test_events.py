@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alarms.acts import AlarmDesk, Edge
-from alarms.machine import ConditionRises
+from alarms.alarm_events import ConditionRises
 from alarms.tickets.events import LONGEST_BODY, receive
 from alarms.tickets.signature import signed_headers
 from gateway.model.ticket import Ticket, TicketState

@@ -9,8 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from alarms.definitions import load_definitions
-from alarms.machine import (
+from alarms.alarm_events import (
     Acknowledge,
     AlarmEvent,
     Announce,
@@ -36,8 +35,9 @@ from alarms.machine import (
     TicketNote,
     UndoAcknowledge,
     Unshelve,
-    step,
 )
+from alarms.definitions import load_definitions
+from alarms.machine import step
 from gateway.errors import RefusedError
 from gateway.model.alarm import Alarm, AlarmState, Definition, Priority
 from tests.alarms.alarm_fixtures import START, minutes

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alarms.acts import AlarmDesk, Edge
-from alarms.machine import ConditionFalls, ConditionRises
+from alarms.alarm_events import ConditionFalls, ConditionRises
 from alarms.outbox import LANES, Lane, OutboxWorker, sinks_by_class
 from alarms.tickets.webhook import WebhookConfig, WebhookSink
 from gateway.errors import ConfigError

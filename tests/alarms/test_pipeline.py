@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from alarms.acts import AlarmDesk
-from alarms.machine import Acknowledge, Shelve
+from alarms.alarm_events import Acknowledge, Shelve
 from alarms.pipeline import AlarmPipeline
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, AlarmState

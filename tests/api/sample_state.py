@@ -18,8 +18,8 @@ import numpy as np
 from argon2 import PasswordHasher
 
 from alarms.acts import AlarmDesk
+from alarms.alarm_events import Acknowledge, ConditionFalls, ConditionRises, Shelve, TicketDue
 from alarms.definitions import load_definitions
-from alarms.machine import Acknowledge, ConditionFalls, ConditionRises, Shelve, TicketDue
 from alarms.route import TicketPolicy
 from alarms.tickets.events import fold
 from api.deps import Parts

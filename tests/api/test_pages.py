@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from alarms.acts import AlarmDesk
+from alarms.alarm_events import ConditionRises
 from alarms.definitions import load_definitions
-from alarms.machine import ConditionRises
 from gateway.runtime.clock import ManualClock
 from gateway.store.state import State
 from tests.api.conftest import Served

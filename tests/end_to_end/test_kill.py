@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from alarms.acts import AlarmDesk
+from alarms.alarm_events import ConditionRises, Shelve
 from alarms.definitions import load_definitions
-from alarms.machine import ConditionRises, Shelve
 from gateway.config import load
 from gateway.dataset import read_network
 from gateway.model.reading import split_point
