@@ -117,3 +117,15 @@ def test_the_first_days_are_balanced_though_nothing_can_be_judged_yet():
     result = daily_pass(data_of(city), int(city.bounds[-1]) + HOUR)
     assert len(result.loss) == 9
     assert abnormal(result) == []
+
+
+def test_customers_without_any_measured_zone_are_judged_as_far_as_that_goes():
+    city = a_city(days=12)
+    batch, names = city.batch()
+    supplies = [index for index, name in names.items() if name.startswith("V-")]
+    alone = batch.take(~np.isin(batch.point, supplies))
+    result = daily_pass(data_of(city, alone), int(city.bounds[-1]) + HOUR)
+    assert abnormal(result) == []
+    of_kind = {found.condition: found for found in result.detections}
+    assert (of_kind["theft"].verdict == Verdict.UNKNOWN).all()
+    assert (of_kind["silent"].verdict == Verdict.NORMAL).any()
