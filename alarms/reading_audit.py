@@ -88,14 +88,18 @@ def audit(
     fired = judge(case)
     installed = np.array([network.meters[name].installed_on.toordinal() for name in meters], dtype=np.int64)
     number = np.array([one.toordinal() for one in day], dtype=np.int64)[:, None]
+    points = tuple(point_id(name, meter.register) for name, meter in network.meters.items())
+    known = set(names.values())
+    # a city has meters that only people read: without a point there is nothing to audit
+    read = np.array([point in known for point in points], dtype=np.bool_)
     first = max(number[-1, 0] - days + 1, city.model.gas_day.of(from_us(int(raw.time.min()))).toordinal())
     return Audit(
         until_us=until_us,
         meters=meters,
-        points=tuple(point_id(name, meter.register) for name, meter in network.meters.items()),
+        points=points,
         days=day,
         decimals=tuple(meter.decimals for meter in network.meters.values()),
-        written=(number >= first) & (number >= installed) & ~case.built.pending,
+        written=(number >= first) & (number >= installed) & ~case.built.pending & read,
         case=case,
         fired=fired,
         doubts=doubts(fired, bounds, len(meters)),
@@ -183,9 +187,10 @@ def _known(value: np.int64) -> int | None:
 
 
 def _verdict_rows(result: Audit, since_us: int) -> Iterator[tuple[int, VerdictRow]]:
+    written: Flags = np.asarray(result.written.any(axis=0))
     for code, fired in result.fired.items():
         rule = RULES[code]
-        for row in np.flatnonzero(fired.time >= since_us):
+        for row in np.flatnonzero((fired.time >= since_us) & written[fired.column]):
             column = int(fired.column[row])
             yield (
                 column,

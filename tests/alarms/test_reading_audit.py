@@ -267,3 +267,17 @@ def test_more_meters_than_one_transaction_takes(state):
     assert audited(state, city, batch, names, until, days=7)[0] == 7 * len(names)
     changed = replace(batch, value=np.where(batch.source_time == city.bounds[-1], batch.value + 0.001, batch.value))
     assert audited(state, city, changed, names, until, days=7)[0] == len(names)
+
+
+def test_a_meter_that_the_gateway_does_not_read_has_no_rows(state):
+    city = a_city(days=20, homes=8)
+    batch, names = city.batch()
+    mine = index_of(names)
+    others = {index: name for index, name in names.items() if index != mine}
+    audited(state, city, batch.take(batch.point != mine), others, until_of(city))
+    assert rows_of(state) == []
+    assert verdicts_of(state) == []
+    silent = {**names}
+    audited(state, city, batch.take(batch.point != mine), silent, until_of(city, 14))
+    assert {row.status for row in rows_of(state)} == {"missing"}
+    assert [verdict.rule for verdict in verdicts_of(state)] == ["V18"] * 20
