@@ -31,6 +31,8 @@ _PATIENCE = 4.0
 _FULL_TIMEOUT_EVERY = 5
 """Of so many shortened waits one is a full one: a device may have become slower for good."""
 _FEWEST_TIMES = 10
+_MOST_LATE = 64
+"""Replies that may still come on one connection; older ones will not."""
 _SILENT_LIMIT = 10
 """Timeouts after which a line that never becomes silent is given up for this request."""
 _SHORTEST_GAP_S = 0.00175
@@ -65,6 +67,13 @@ class Wire(asyncio.Protocol):
         self._question: Question | None = None
         self._transaction = 0
         self._waiting: asyncio.Future[tuple[bytes, int]] | None = None
+        self._late: deque[bytes] = deque(maxlen=_MOST_LATE)
+        """how the frames of replies begin that may still come"""
+
+    @property
+    def is_clean(self) -> bool:
+        """True if bytes came, and none of them is a part of a frame that is not whole."""
+        return self.heard and not self._buffer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by asyncio."""
@@ -92,6 +101,9 @@ class Wire(asyncio.Protocol):
             return
         del buffer[:used]
         if reply is not None:
+            if any(mark in reply + buffer for mark in self._late):
+                self._fail(WrongReplyError("a reply that was cut short, and a late one behind it"))
+                return
             waiting.set_result((reply, self._clock.now_us()))
             if buffer:
                 self.stray_at = time.monotonic()
@@ -118,7 +130,13 @@ class Wire(asyncio.Protocol):
         if turns:
             self.loop.call_soon(self.give_up, waiting, turns - 1)
         else:
+            self._expect_late()
             waiting.set_exception(TimeoutError("no reply"))
+
+    def _expect_late(self) -> None:
+        """Remember that the question which waits may be answered when nobody waits any more."""
+        if self._framing.has_ids:
+            self._late.append(self._transaction.to_bytes(2, "big") + b"\0\0")
 
     def close(self) -> None:
         """Let the connection go at once."""
@@ -211,7 +229,7 @@ class Link:
             raise WrongReplyError(f"{self.name}: {error}") from error
         except BaseException:
             # cancelled: the reply to this question must not meet the next one
-            self._no_trust(wait_s, keep=self._framing.has_ids)
+            self._no_trust(wait_s, keep=False)
             raise
         finally:
             timer.cancel()
@@ -235,7 +253,7 @@ class Link:
     def _no_reply(self, wire: Wire, pulse: _Pulse, wait_s: float) -> None:
         pulse.timeouts += 1
         # a late reply is known by its transaction id; but where nothing at all came, the connection may be dead
-        self._no_trust(wait_s, keep=self._framing.has_ids and wire.heard)
+        self._no_trust(wait_s, keep=self._framing.has_ids and wire.is_clean)
         wire.heard = False
 
     def _no_trust(self, wait_s: float, *, keep: bool) -> None:
@@ -260,13 +278,17 @@ class Link:
 
     async def _silence(self, wire: Wire) -> None:
         """Wait until nothing came for one timeout since a question failed or bytes came that nobody asked for."""
-        # what the system holds already reaches the wire in this turn of the loop
-        await asyncio.sleep(0)
         give_up_at = time.monotonic() + _SILENT_LIMIT * self._silent_for
-        while (until := max(self._silent_from, wire.stray_at) + self._silent_for) > time.monotonic():
-            if time.monotonic() > give_up_at:
+        while True:
+            # what the system holds already reaches the wire in these turns of the loop, however late the loop is
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            now, until = time.monotonic(), max(self._silent_from, wire.stray_at) + self._silent_for
+            if until <= now:
+                return
+            if now > give_up_at:
                 raise TransientError(f"{self.name}: bytes come that nobody asked for, without end")
-            await asyncio.sleep(until - time.monotonic())
+            await asyncio.sleep(until - now)
 
     async def _connect(self) -> Wire:
         self.drop()

@@ -1,0 +1,122 @@
+"""Devices that answer late, short, foreign or doubled: counts the values that end up under the wrong point.
+
+`python -m tests.collectors.hostile 1000000` sends so many hostile replies through every way to a device.
+"""
+
+import asyncio
+import random
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack
+
+from collectors.modbus_config import LinkConfig
+from collectors.modbus_frames import WrongReplyError
+from collectors.modbus_link import Link
+from collectors.modbus_unit import RefusedByDeviceError
+from collectors.plan import Request
+from gateway.errors import TransientError
+from gateway.model.profile import RegisterTable
+from gateway.runtime.clock import SystemClock
+from tests.collectors.peers import Asked, Peer, Send, on_line, on_socket, truth
+
+TIMEOUT_S = 0.02
+KINDS = ("late", "short", "long", "foreign unit", "foreign function", "doubled", "cut", "noise", "earlier")
+WAYS = ("tcp", "rtu+tcp", "ascii+tcp", "rtu", "ascii")
+
+
+class Hostile:
+    """Sends every reply in a wrong way, but one in four honestly."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.peer: Peer | None = None
+        self.sent: Counter[str] = Counter()
+        self._rng = rng
+        self._before: Asked | None = None
+
+    def answer(self, asked: Asked, send: Send) -> None:
+        kind = self._rng.choice(KINDS) if self._rng.random() < 0.75 else "honest"
+        self.sent[kind] += 1
+        before, self._before = self._before or asked, asked
+        honest = asked.honest()
+        if kind == "late":
+            # too late for its question; a converter may send it to whoever is connected then
+            to_whom = send if asked.framing == "tcp" else self._to_all
+            asyncio.get_running_loop().call_later(self._rng.uniform(1.0, 1.8) * TIMEOUT_S, to_whom, honest)
+        elif kind == "doubled":
+            send(honest)
+            send(honest)
+        elif kind == "cut":
+            send(honest[: self._rng.randrange(len(honest))])
+        elif kind == "noise":
+            send(self._rng.randbytes(self._rng.randint(1, 20)))
+        else:
+            send(self._altered(kind, asked, before))
+
+    def _altered(self, kind: str, asked: Asked, before: Asked) -> bytes:
+        other = (asked.transaction - 1) % 0x10000
+        words = [truth(asked.unit, asked.start + place) for place in range(asked.count)]
+        strange = Asked(asked.framing, asked.transaction, asked.unit % 4 + 1, asked.function, 7, asked.count)
+        match kind:
+            case "short":
+                return asked.words(words[:-1])
+            case "long":
+                return asked.words([*words, 1])
+            case "foreign unit":
+                return strange.honest()
+            case "foreign function":
+                return Asked(asked.framing, asked.transaction, asked.unit, 7 - asked.function, 0, asked.count).honest()
+            case "earlier":
+                # a reply to the question before, where the framing can tell; else of another size
+                count = before.count if asked.framing == "tcp" else asked.count + 1
+                return Asked(asked.framing, other, asked.unit, asked.function, before.start, count).honest()
+        return asked.honest()
+
+    def _to_all(self, frame: bytes) -> None:
+        assert self.peer is not None
+        self.peer.send(frame)
+
+
+async def count_wrong(replies: int, ways: tuple[str, ...] = WAYS, links: int = 10) -> tuple[Counter[str], Counter[str]]:
+    """Return how often each kind was sent, and what became of the questions."""
+    sent: Counter[str] = Counter()
+    outcome: Counter[str] = Counter()
+    async with AsyncExitStack() as stack:
+        workers = []
+        for number in range(links * len(ways)):
+            way, rng = ways[number % len(ways)], random.Random(number)
+            hostile = Hostile(rng)
+            framing = way.split("+", maxsplit=1)[0]
+            serve = on_line if way in ("rtu", "ascii") else on_socket
+            hostile.peer = peer = await stack.enter_async_context(serve(framing, hostile.answer))
+            url = f"{way}://{peer.path}" if peer.path else f"{way}://127.0.0.1:{peer.port}"
+            workers.append(_ask(_link(url), hostile, rng, replies // (links * len(ways)), outcome))
+            stack.callback(sent.update, hostile.sent)
+        await asyncio.gather(*workers)
+    return sent, outcome
+
+
+def _link(url: str) -> Link:
+    unit = {"profile": "station_rtu", "asset": "S-01"}
+    table = {"name": "a", "url": url, "timeout_s": TIMEOUT_S, "unit": [{"unit": n, **unit} for n in range(1, 5)]}
+    if url.startswith(("rtu:", "ascii:")):
+        table["serial"] = {"baud": 115200}
+    return Link(LinkConfig.model_validate(table), SystemClock())
+
+
+async def _ask(link: Link, hostile: Hostile, rng: random.Random, replies: int, outcome: Counter[str]) -> None:
+    while hostile.sent.total() - hostile.sent["honest"] < replies:
+        unit, start, count = rng.randint(1, 4), rng.randint(0, 150), rng.randint(1, 10)
+        table = rng.choice((RegisterTable.HOLDING, RegisterTable.INPUT))
+        try:
+            reply = await link.read(unit, Request(table, start, count, ()))
+        except (TransientError, WrongReplyError, RefusedByDeviceError) as error:
+            outcome[type(error).__name__] += 1
+            continue
+        right = tuple(truth(unit, start + place) for place in range(count))
+        outcome["right" if reply.cells == right else "WRONG"] += 1
+    link.drop()
+
+
+if __name__ == "__main__":
+    for counted in asyncio.run(count_wrong(int(sys.argv[1]), links=4)):
+        sys.stdout.write(f"{dict(counted)}\n")
