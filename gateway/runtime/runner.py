@@ -257,6 +257,7 @@ class PushRunner:
         self._on_state = on_state
         self._state = LinkState(collector.name, collector.name, collector.name, None, clock.now_us())
         self._backoff = Backoff(FIRST_RECONNECT_S, LONGEST_RECONNECT_S, rng)
+        self._stand_back_s = 0.0
 
     def link_states(self) -> Sequence[LinkState]:
         """Return the state of the connection, with what its collector complains of although it is connected."""
@@ -267,9 +268,10 @@ class PushRunner:
         """Receive until cancelled, or until the collector says that it can never work again."""
         try:
             while True:
+                self._stand_back_s = 0.0
                 if not await self._session():
                     return
-                await asyncio.sleep(FIRST_RECONNECT_S + self._backoff.next())
+                await asyncio.sleep(max(self._stand_back_s, FIRST_RECONNECT_S + self._backoff.next()))
         finally:
             await _close(self._collector)
 
@@ -291,6 +293,7 @@ class PushRunner:
         except (TransientError, ConfigError) as error:
             # a secret or a certificate that is missing now may be put back
             self._down(str(error))
+            self._stand_back_s = getattr(error, "retry_after_s", None) or 0.0
         except PermanentError as error:
             self._down(str(error))
             log.error("%s: stopped: %s", self._collector.name, error)  # noqa: TRY400 - the text says all

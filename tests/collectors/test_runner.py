@@ -295,6 +295,19 @@ async def test_a_session_that_was_taken_over_is_not_fought_for(quick: None) -> N
     assert (runner.link_states()[0].up, runner.link_states()[0].error) == (False, "taken over")
 
 
+async def test_a_collector_that_asks_to_stand_back_is_left_alone_so_long(quick: None) -> None:
+    async def put(_: Delivery) -> None:
+        pass
+
+    broker = FakeBroker(TransientError("perhaps taken over", retry_after_s=0.3))
+    task = asyncio.create_task(PushRunner(broker, put, ManualClock(START_US)).run())
+    await asyncio.sleep(0.15)
+    assert broker.opened == 1, "tried again too soon"
+    await until(lambda: broker.opened == 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_library_that_swallows_the_cancellation_does_not_keep_the_runner_alive():
     class Swallowing(FakeDevices):
         async def collect(self, job: Job) -> ReadingBatch:
