@@ -20,13 +20,12 @@ from mqttium.types import Message, Properties
 
 from collectors.mappers import assets_of, make_mappers, read_message, runs
 from collectors.mqtt_config import MqttConfig, broker_address
-from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, PointKey, Rows, subscription
+from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
 from collectors.silence import SilenceWatch
 from collectors.takeover import TakeoverGuard
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.network import Network
-from gateway.model.quantity import Quantity
-from gateway.model.reading import ReadingBatch, point_id
+from gateway.model.reading import PointId, ReadingBatch, point_id, split_point
 from gateway.ports import Clock, DeadLetter, Delivery, PointRegistry
 
 _WINDOW = 2000
@@ -42,9 +41,9 @@ _TAKEN_OVER = 0x8E
 _ASK_EVERY_S = 10.0
 _AHEAD = 1000
 """Meters whose points are registered together, in the order of their names."""
-_LOOK_EVERY = 16
-_SMALLEST_GROUP = 64
-_LARGEST_GROUP = 128
+_LOOK_EVERY = 4
+_SMALLEST_GROUP = 8
+_LARGEST_GROUP = 256
 _DEAD_PAYLOAD_BYTES = 16 * 1024
 """How much of a message that is too large is kept."""
 
@@ -81,7 +80,7 @@ class MqttCollector:
         except ValueError as error:
             raise ConfigError([f"source {config.name}: {error}"]) from error
         self._assets = sorted(assets_of(network))
-        self._indices: dict[tuple[str, Quantity], int] = {}
+        self._indices: dict[PointId, int] = {}
         self._client: AsyncClient | None = None
         self._subscribing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -212,21 +211,25 @@ class MqttCollector:
                 client.publish_nowait(topic, payload)
 
     async def _batch(self, rows: Rows, received_us: int) -> ReadingBatch:
-        if any(point not in self._indices for point in rows.points):
+        try:
+            found = [self._indices[point] for point in rows.points]
+        except KeyError:
             await self._learn(rows.points)
-        indices = np.array([self._indices[point] for point in rows.points], np.uint32)
+            found = [self._indices[point] for point in rows.points]
+        indices = np.array(found, np.uint32)
         received = np.full(len(rows), received_us, np.int64)
         return ReadingBatch(indices[rows.which], rows.source_time, received, rows.value, rows.quality)
 
-    async def _learn(self, points: Sequence[PointKey]) -> None:
+    async def _learn(self, points: Sequence[PointId]) -> None:
         """Give points their indices, and those that probably come next: one commit for each would take an hour."""
-        meters = {meter for meter, _ in points}
+        parts = [split_point(point) for point in points]
+        meters = {meter for meter, _ in parts}
         first = bisect_left(self._assets, min(meters))
         meters |= set(self._assets[first : first + _AHEAD])
-        quantities = dict.fromkeys(quantity for _, quantity in points)
-        keys = [(meter, quantity) for meter in sorted(meters) for quantity in quantities]
-        found = await asyncio.to_thread(self._registry.indices, [point_id(*key) for key in keys])
-        self._indices.update(zip(keys, found.tolist(), strict=True))
+        quantities = dict.fromkeys(quantity for _, quantity in parts)
+        names = [point_id(meter, quantity) for meter in sorted(meters) for quantity in quantities]
+        found = await asyncio.to_thread(self._registry.indices, names)
+        self._indices.update(zip(names, found.tolist(), strict=True))
 
     async def close(self) -> None:
         """Disconnect; the broker keeps the session. May be called twice."""

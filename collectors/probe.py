@@ -22,7 +22,7 @@ from collectors.payload import DeadMessageError
 from collectors.plan import Request
 from gateway.errors import ConfigError, TransientError
 from gateway.model.network import Network
-from gateway.model.reading import PointId, Reading, ReadingBatch, Reason, Severity, from_us, point_id
+from gateway.model.reading import PointId, Reading, ReadingBatch, Reason, Severity, from_us
 from gateway.ports import Clock
 from gateway.runtime.clock import SystemClock
 
@@ -142,7 +142,7 @@ def _probed(mappers: Sequence[TopicMapper], topic: str, payload: bytes, now_us: 
         rows = read_message(mappers, topic, payload, now_us)
     except DeadMessageError as error:
         return ProbedMessage(topic, payload, (), str(error))
-    names = [point_id(*rows.points[place]) for place in rows.which]
+    names = [rows.points[place] for place in rows.which]
     batch = ReadingBatch.build(range(len(names)), rows.source_time, now_us, rows.value, rows.quality)
     return ProbedMessage(topic, payload, _readings(names, batch), rows.dead)
 

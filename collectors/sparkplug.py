@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, TopicMapping
 from collectors.payload.mapper import Quick
 from collectors.payload.paths import compile_filter
-from collectors.payload.rows import PointKey, RowBuilder
+from collectors.payload.rows import RowBuilder
 from collectors.payload.values import EARLIEST_US, LATEST_US, NO_TIME, Convert, make_convert
 from collectors.scaling import scaler
 from collectors.sparkplug_payload import Metric, Payload, PayloadError, parse, rebirth_request, signed
 from gateway.model.quantity import Quantity
-from gateway.model.reading import GOOD, Reason, Severity, quality
+from gateway.model.reading import GOOD, PointId, Reason, Severity, point_id, quality
 
 _BIRTHS, _DEATHS, _DATA = ("NBIRTH", "DBIRTH"), ("NDEATH", "DDEATH"), ("NDATA", "DDATA")
 _BD_SEQ = "bdSeq"
@@ -36,7 +36,7 @@ class _Node:
     bd_seq: int | None = None
     names: dict[int, tuple[str, int]] = field(default_factory=dict)
     """alias to name and data type"""
-    points: dict[str, dict[PointKey, None]] = field(default_factory=dict)
+    points: dict[str, dict[PointId, None]] = field(default_factory=dict)
     """points seen of each asset: the node's own and those of its devices"""
 
     @property
@@ -172,7 +172,7 @@ class SparkplugMapper:
             if at_us is None:
                 builder.timed = False
                 mark = NO_TIME if mark == GOOD else mark
-            point = (message.asset, quantity)
+            point = point_id(message.asset, quantity)
             builder.add(point, message.received_us if at_us is None else at_us, number, mark)
             node.points.setdefault(message.asset, {})[point] = None
 

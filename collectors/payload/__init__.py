@@ -5,14 +5,13 @@ from __future__ import annotations
 from collectors.payload.mapper import MAX_PAYLOAD_BYTES, Mapper
 from collectors.payload.mapping import FrameMapping, TimeMapping, TopicMapping, ValueMapping
 from collectors.payload.paths import compile_path, find, subscription
-from collectors.payload.rows import DeadMessageError, PointKey, Rows
+from collectors.payload.rows import DeadMessageError, Rows
 
 __all__ = [
     "MAX_PAYLOAD_BYTES",
     "DeadMessageError",
     "FrameMapping",
     "Mapper",
-    "PointKey",
     "Rows",
     "TimeMapping",
     "TopicMapping",

@@ -29,7 +29,7 @@ from collectors.payload.typed import Table, make_typed
 from collectors.payload.values import EARLIEST_US, LATEST_US, NO_TIME, Convert, make_convert, time_us
 from collectors.scaling import scaler
 from gateway.model.quantity import Quantity
-from gateway.model.reading import GOOD
+from gateway.model.reading import GOOD, PointId, point_id
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 _NAMED = 5
@@ -46,7 +46,8 @@ Quick = tuple[str, Table]
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    quantity: Quantity
+    suffix: str
+    """what makes an asset's name the name of the point"""
     place: Place
     convert: Convert
 
@@ -60,6 +61,7 @@ class Mapper:
         self._meters = meters
         self._allowed = frozenset(mapping.meters)
         self._in_zone = in_zone
+        self._is_bound = bool(mapping.meters) or "{zone}" in mapping.filter
         self._topic = compile_filter(mapping.filter)
         self._identity = compile_path(mapping.identity)
         self._meter = compile_place(mapping.meter) if mapping.meter else None
@@ -106,9 +108,10 @@ class Mapper:
         match = self._topic.fullmatch(topic) if self._typed is not None and len(payload) <= MAX_PAYLOAD_BYTES else None
         if match is None or self._typed is None:
             return None
-        names = match.groupdict()
-        meter = names.get("meter", "")
-        if meter not in self._meters or not self._may_speak_for(meter, names.get("zone", "")):
+        meter = match["meter"]
+        if meter not in self._meters or (
+            self._is_bound and not self._may_speak_for(meter, match.groupdict().get("zone", ""))
+        ):
             return None
         table = self._typed.parse(meter, payload)
         return None if table is None else (meter, table)
@@ -202,7 +205,7 @@ class Mapper:
                 continue
             number, mark = value.convert(found)
             at_us = source_us if source_us is not None else received_us
-            builder.add((meter, value.quantity), at_us, number, good if mark == GOOD else mark)
+            builder.add(PointId(meter + value.suffix), at_us, number, good if mark == GOOD else mark)
 
     def _source_time(self, chain: Chain) -> int | None:
         """Return us UTC, None where there is no time."""
@@ -230,7 +233,7 @@ class Mapper:
         for value, found in lists:
             converted = [value.convert(one) for one in found]
             marks = [good if mark == GOOD else mark for _, mark in converted]
-            builder.extend((meter, value.quantity), times, [one for one, _ in converted], marks)
+            builder.extend(PointId(meter + value.suffix), times, [one for one, _ in converted], marks)
 
     def _column_times(self, chain: Chain, count: int, received_us: int) -> tuple[list[int], bool]:
         """Return the time of each row, and whether they are the device's own."""
@@ -274,7 +277,7 @@ def _compiled(quantity: Quantity, value: ValueMapping, mapping: TopicMapping) ->
     convert = make_convert(
         scaler(value.scale, value.offset), text=value.text or mapping.format == "csv", missing=value.missing
     )
-    return _Value(quantity, compile_place(value.path), convert)
+    return _Value(point_id("", quantity), compile_place(value.path), convert)
 
 
 def _unknown_text(unknown: Collection[str]) -> str:

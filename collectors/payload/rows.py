@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.model.quantity import Quantity
-
-PointKey = tuple[str, Quantity]
-"""Asset and quantity."""
+from gateway.model.reading import PointId, split_point
 
 
 class DeadMessageError(Exception):
@@ -22,7 +20,7 @@ class DeadMessageError(Exception):
 class Rows:
     """What a message said, or several; the columns have equal length."""
 
-    points: Sequence[PointKey]
+    points: Sequence[PointId]
     """the points that the message is about"""
     which: NDArray[np.intp]
     """for each row its place in `points`"""
@@ -45,12 +43,12 @@ class Rows:
     @property
     def meters(self) -> list[str]:
         """The asset of each row."""
-        return [self.points[place][0] for place in self.which]
+        return [split_point(self.points[place])[0] for place in self.which]
 
     @property
     def quantities(self) -> list[Quantity]:
         """The quantity of each row."""
-        return [self.points[place][1] for place in self.which]
+        return [split_point(self.points[place])[1] for place in self.which]
 
 
 class RowBuilder:
@@ -58,7 +56,7 @@ class RowBuilder:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._places: dict[PointKey, int] = {}
+        self._places: dict[PointId, int] = {}
         self._which: list[int] = []
         self._times: list[int] = []
         self._values: list[float] = []
@@ -69,14 +67,14 @@ class RowBuilder:
         """Return the number of rows so far."""
         return len(self._which)
 
-    def add(self, point: PointKey, time_us: int, value: float, mark: int) -> None:
+    def add(self, point: PointId, time_us: int, value: float, mark: int) -> None:
         """Add one row."""
         self._which.append(self._places.setdefault(point, len(self._places)))
         self._times.append(time_us)
         self._values.append(value)
         self._marks.append(mark)
 
-    def extend(self, point: PointKey, times_us: Sequence[int], values: Sequence[float], marks: Sequence[int]) -> None:
+    def extend(self, point: PointId, times_us: Sequence[int], values: Sequence[float], marks: Sequence[int]) -> None:
         """Add rows of one point."""
         place = self._places.setdefault(point, len(self._places))
         self._which += [place] * len(times_us)

@@ -139,7 +139,9 @@ async def test_messages_become_batches_in_order(
         await asyncio.to_thread(publisher.send, *(message("M-000001", number) for number in range(50)))
         got = await take(deliveries, 50)
     assert registers(got) == list(range(50))
-    assert [delivery.batch.source_time[0] for delivery in got] == [(T_MS + number) * 1000 for number in range(50)]
+    assert [int(at) for delivery in got for at in delivery.batch.source_time] == [
+        (T_MS + number) * 1000 for number in range(50)
+    ]
     assert {int(delivery.batch.quality[0]) for delivery in got} == {GOOD}
     assert {int(delivery.batch.received_time[0]) for delivery in got} == {NOW_US}
     assert {delivery.digest for delivery in got} == {b""}
@@ -181,6 +183,30 @@ async def test_messages_of_the_night_wait_in_the_session(mosquitto: Server, sour
     async with opened(source(mosquitto.port)) as deliveries:
         got = await take(deliveries, 5000)
     assert registers(got) == list(range(5000))
+    assert max(len(delivery.batch) for delivery in got) > 1  # what waits is read in groups
+
+
+async def test_bad_messages_in_a_backlog_keep_their_place_and_everything_is_acknowledged(
+    mosquitto: Server, source: Any
+) -> None:
+    async with opened(source(mosquitto.port)):
+        pass
+    peer = Publisher(mosquitto.port)
+    junk = (f"{PREFIX}/M-000001/up", b"?")
+    sent = [junk if number % 7 == 3 else message(f"M-{number % 30 + 1:06d}", number) for number in range(2000)]
+    await asyncio.to_thread(peer.send, *sent)
+    collector = source(mosquitto.port)
+    async with opened(collector) as deliveries:
+        got = await take(deliveries, 2000)
+    order = [value for one in got for value in ([-1.0] if one.dead else registers([one]))]
+    assert order == [-1.0 if number % 7 == 3 else number for number in range(2000)]
+    for delivery in got:
+        wanted = [f"M-{value % 30 + 1:06d}/register_measured_m3" for value in registers([delivery])]
+        assert collector._registry.names(delivery.batch.point) == wanted
+    peer.close()
+    async with opened(source(mosquitto.port)) as deliveries:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(deliveries), 0.3)
 
 
 async def test_unreadable_messages_stop_nothing(broker_port: int, publisher: Publisher, source: Any) -> None:
