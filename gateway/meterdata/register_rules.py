@@ -11,15 +11,17 @@ from gateway.meterdata.steps import Step, first_of
 
 
 def gap(case: Case) -> Fired:
-    """V01: between two readings, or after the last, lies more time than the meter's habit allows.
+    """V01: where a gas day needs a reading, or for longer than a straight line may cross, none came when one was due.
 
-    A meter without any reading has no habit; its intervals are missing, and V18 tells.
+    One that is missing in the middle of a day is no loss: the register tells the day without it. A meter without any
+    reading has no habit; its intervals are missing, and V18 tells.
     """
-    rows, near = case.built.unrolled, case.built.cadence.near
+    rows, near, run = case.built.unrolled, case.built.cadence.near, case.built.cadence.run
     following = np.append(rows.time[1:], 0)
     last = np.append(first_of(rows.column)[1:], True)[: len(rows.time)]
     until = np.where(last, np.maximum(case.bounds[-1], rows.time), following[: len(rows.time)])
-    wide = until - rows.time > near[rows.column]
+    needed = last | (np.searchsorted(case.bounds, until) > np.searchsorted(case.bounds, rows.time, side="right"))
+    wide = (until - rows.time > near[rows.column]) & (needed | (until - rows.time > run[rows.column]))
     column, time, end = rows.column[wide], rows.time[wide], until[wide]
     numbers = {"gap_h": (end - time) / HOUR_US, "allowed_h": near[column] / HOUR_US}
     return Fired(column, time, time, end, numbers)

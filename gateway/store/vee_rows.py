@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -13,7 +13,6 @@ from gateway.store.state import upsert
 
 MOST_NAMES = 500
 """names in one query"""
-NOT_COMPARED = ("revision", "computed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,11 @@ class VerdictRow:
     def key(self) -> tuple[str, int, str]:
         """What it is about."""
         return self.point_id, self.source_time, self.rule
+
+
+_INTERVAL = tuple(field.name for field in fields(IntervalRow))
+_VERDICT = tuple(field.name for field in fields(VerdictRow))
+_COMPARED = tuple(name for name in _INTERVAL if name not in {"revision", "computed_at"})
 
 
 def digests(connection: Connection, first_day: str) -> dict[tuple[str, int], str]:
@@ -115,7 +119,9 @@ def save_verdicts(
     fresh = [_next(known.get(key), row) for key, row in now.items() if _is_new(known.get(key), row)]
     for key, old in known.items():
         if old.holds and key not in now and old.rule not in kept:
-            fresh.append({**asdict(old), "holds": False, "revision": old.revision + 1, "written_at": now_us})
+            fresh.append(
+                {**_columns(old, _VERDICT), "holds": False, "revision": old.revision + 1, "written_at": now_us}
+            )
     if fresh:
         connection.execute(tables.vee_verdict.insert(), fresh)
     return len(fresh)
@@ -168,15 +174,11 @@ def _newest_verdicts(connection: Connection, meters: Sequence[str], since_us: in
 
 
 def _differs(old: IntervalRow | None, new: IntervalRow) -> bool:
-    return old is None or _compared(old) != _compared(new)
-
-
-def _compared(row: IntervalRow) -> dict[str, Any]:
-    return {name: value for name, value in asdict(row).items() if name not in NOT_COMPARED}
+    return old is None or any(getattr(old, name) != getattr(new, name) for name in _COMPARED)
 
 
 def _revised(old: IntervalRow | None, new: IntervalRow) -> dict[str, Any]:
-    return {**asdict(new), "revision": 1 if old is None else old.revision + 1}
+    return {**_columns(new, _INTERVAL), "revision": 1 if old is None else old.revision + 1}
 
 
 def _is_new(old: VerdictRow | None, new: VerdictRow) -> bool:
@@ -184,7 +186,11 @@ def _is_new(old: VerdictRow | None, new: VerdictRow) -> bool:
 
 
 def _next(old: VerdictRow | None, new: VerdictRow) -> dict[str, Any]:
-    return {**asdict(new), "revision": 1 if old is None else old.revision + 1}
+    return {**_columns(new, _VERDICT), "revision": 1 if old is None else old.revision + 1}
+
+
+def _columns(row: IntervalRow | VerdictRow, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
 
 
 def _interval(row: Row[Any]) -> IntervalRow:

@@ -42,6 +42,10 @@ def test_v01_gap():
     assert hours("V01", a_case(over, meters=1, days=4)) == [24.0]
     assert hours("V01", days_of([[1.0, 2.0, 3.0, None, None]])) == [48.0], "after the last reading"
     assert hours("V01", a_case([], meters=1, days=3)) == []
+    hourly = [10.0 + 0.1 * hour for hour in range(49)]
+    for lost, wanted in (({24}, [23.0]), ({23}, []), ({10, 11}, []), ({10, 11, 12}, [9.0])):
+        came = [None if hour in lost else value for hour, value in enumerate(hourly)]
+        assert hours("V01", a_case(rows_of([came], HOUR_US), meters=1, days=2)) == wanted, lost
 
 
 def test_v02_conflict():
