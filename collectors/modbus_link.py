@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import cast
 
-from collectors.modbus_config import LinkConfig
+from collectors.modbus_config import LinkConfig, ModbusConfig
 from collectors.modbus_frames import FRAMINGS, Framing, Question, WrongReplyError
 from collectors.modbus_unit import BUSY_CODES, RefusedByDeviceError, Reply
 from collectors.plan import Request
@@ -316,6 +316,18 @@ class Link:
         context = tls_context(self.config) if address.tls else None
         name = (self.config.server_name or address.host) if context else None
         await loop.create_connection(lambda: wire, address.host, address.port, ssl=context, server_hostname=name)
+
+
+def unusable_certificates(config: ModbusConfig) -> list[str]:
+    """Return what is wrong with the certificate files of a source's links."""
+    problems = []
+    for link in config.links:
+        try:
+            if link.address.tls:
+                tls_context(link)
+        except OSError as error:
+            problems.append(f"source {config.name}, link {link.name}: certificate files cannot be used: {error}")
+    return problems
 
 
 def tls_context(config: LinkConfig) -> ssl.SSLContext:

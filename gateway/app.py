@@ -17,6 +17,8 @@ from alarms import TICKET_SINKS
 from alarms.definitions import load_definitions
 from api.auth import add_user
 from collectors import COLLECTORS
+from collectors.modbus_config import ModbusConfig
+from collectors.modbus_link import unusable_certificates
 from collectors.mqtt import tls_context
 from collectors.mqtt_config import MqttConfig, broker_address
 from gateway.config import Config
@@ -47,6 +49,8 @@ def check(config: Config) -> list[str]:
         if isinstance(source, MqttConfig) and broker_address(source.url)[2]:
             with _collecting(problems):
                 tls_context(source)
+        if isinstance(source, ModbusConfig):
+            problems += unusable_certificates(source)
     with _collecting(problems):
         network = site_network(config)
         registry = MemoryRegistry()

@@ -13,9 +13,9 @@ from pymodbus import FramerType
 from pymodbus.server import ModbusTlsServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from collectors.modbus_config import LinkConfig
+from collectors.modbus_config import LinkConfig, ModbusConfig
 from collectors.modbus_frames import WrongReplyError
-from collectors.modbus_link import Link
+from collectors.modbus_link import Link, unusable_certificates
 from collectors.plan import Request
 from gateway.errors import TransientError
 from gateway.model.profile import RegisterTable
@@ -372,3 +372,16 @@ async def test_a_tls_device_that_cannot_be_trusted_is_not_read(
         with pytest.raises(TransientError):
             await read(link, 10)
         link.drop()
+
+
+def test_certificate_files_that_cannot_be_used_are_named_without_a_connection(
+    certificates: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    unit = {"unit": 1, "profile": "station_rtu", "asset": "S-01"}
+    links = [
+        {"name": name, "url": "tls://192.0.2.1", "ca": ca, "unit": [unit]}
+        for name, ca in (("a", certificates["device"][0]), ("b", tmp_path / "gone.pem"), ("c", tmp_path / "empty.pem"))
+    ]
+    problems = unusable_certificates(ModbusConfig.model_validate({"name": "s", "link": links}))
+    assert [problem.split(":")[0] for problem in problems] == ["source s, link b", "source s, link c"]
