@@ -196,12 +196,18 @@ class PollRunner:
             unit = units[place]
             if not await self._reached(due_us):
                 continue
+            link_was_down = all(one.is_open for one in units)
             try:
                 await self._turn(unit)
             except Exception:
                 log.exception("%s: poll failed unexpectedly", unit.job.key)
             _end_if_cancelled()
             heapq.heapreplace(queue, (unit.after(due_us, self._clock.now_us()), place))
+            if link_was_down and not unit.is_open:
+                # one unit answers again after all were silent: the link is back, so the others need not wait for probes
+                now_us = self._clock.now_us()
+                queue = [(min(due_us, now_us) if units[at].is_open else due_us, at) for due_us, at in queue]
+                heapq.heapify(queue)
 
     async def _reached(self, due_us: int) -> bool:
         """Wait until the clock shows a moment; return False if it does not although it should."""

@@ -164,6 +164,20 @@ async def test_probes_become_rarer_but_never_rarer_than_five_minutes() -> None:
     assert len(times) < 120
 
 
+async def test_all_units_are_asked_at_once_when_their_link_is_back() -> None:
+    keys = [f"site/a/{number}" for number in range(1, 9)]
+    async with running(Site(*(job(key, phase_s=place) for place, key in enumerate(keys)))) as site:
+        site.devices.away.update(keys)
+        await site.go(3600, step_s=1)
+        assert not any(site.state(key).up for key in keys)
+        site.devices.away.clear()
+        site.devices.asked.clear()
+        while not site.devices.asked:
+            await site.go(1)
+        await site.go(2)
+        assert all(site.state(key).up for key in keys)
+
+
 async def test_silence_is_written_once_and_again_every_quarter_of_an_hour() -> None:
     async with running(Site(job())) as site:
         site.devices.away.add("site/a/1")
