@@ -245,10 +245,14 @@ class MqttCollector:
 
 
 async def _ack(client: AsyncClient, messages: Sequence[Message]) -> None:
-    for message in messages:
+    left = iter(messages)
+    done = False
+    while not done:
         # of a lost connection, or already retired with it: the broker sends the message again
         with contextlib.suppress(MQTTError):
-            await client.ack(message)
+            for message in left:
+                await client.ack(message)
+            done = True
 
 
 async def _groups(client: AsyncClient) -> AsyncIterator[list[Message]]:
