@@ -32,6 +32,7 @@ from tests.collectors.peers import (
     silently,
     truth,
 )
+from tests.collectors.sites import MemoryRegistry, modbus, write_profile
 
 FRAMERS = {"tcp": FramerType.SOCKET, "rtu+tcp": FramerType.RTU, "ascii+tcp": FramerType.ASCII}
 PLACES = ("tcp", "rtu+tcp", "ascii+tcp", "rtu", "ascii")
@@ -385,3 +386,21 @@ def test_certificate_files_that_cannot_be_used_are_named_without_a_connection(
     ]
     problems = unusable_certificates(ModbusConfig.model_validate({"name": "s", "link": links}))
     assert [problem.split(":")[0] for problem in problems] == ["source s, link b", "source s, link c"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_the_collector_reads_a_unit_over_every_way(place: str, tmp_path: Path) -> None:
+    registry = MemoryRegistry()
+    async with at_peer(place) as (peer, url):
+        unit = {"unit": 1, "profile": write_profile(tmp_path), "asset": "M-000001"}
+        collector = modbus(registry, {"name": "a", "url": url, "unit": [unit]})
+        await collector.open()
+        table = registry.table(await collector.collect(collector.jobs()[0]))
+        await collector.close()
+    assert table == {
+        "M-000001/register_measured_m3": ((truth(1, 10) << 16) + truth(1, 11)) / 1000,
+        "M-000001/balance_m3": ((truth(1, 12) << 16) + truth(1, 13)) / 100,
+        "M-000001/flow_measured_m3h": truth(1, 20) / 10,
+        "M-000001/valve": truth(1, 21) & 1,
+    }
+    assert [(one.start, one.count) for one in peer.asked] == [(10, 12)]
