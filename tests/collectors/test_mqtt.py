@@ -152,6 +152,7 @@ async def test_what_was_not_acked_comes_again(broker_port: int, publisher: Publi
         await asyncio.to_thread(publisher.send, *(message("M-000001", number) for number in range(10)))
         first = await take(deliveries, 4)
         lost = await take(deliveries, 6, ack=False)
+        await asyncio.sleep(0.3)  # a disconnect may overtake acknowledgements: then the broker sends those again, too
     assert registers(first + lost) == list(range(10))
     async with opened(source(broker_port)) as deliveries:
         again = await take(deliveries, 6)
@@ -198,6 +199,7 @@ async def test_bad_messages_in_a_backlog_keep_their_place_and_everything_is_ackn
     collector = source(mosquitto.port)
     async with opened(collector) as deliveries:
         got = await take(deliveries, 2000)
+        await asyncio.sleep(0.5)
     order = [value for one in got for value in ([-1.0] if one.dead else registers([one]))]
     assert order == [-1.0 if number % 7 == 3 else number for number in range(2000)]
     for delivery in got:
@@ -327,7 +329,7 @@ async def test_a_restarted_broker_is_found_again_and_nothing_is_lost(
         peer.close()
         await asyncio.to_thread(mosquitto.stop)
         await until(lambda: runner.link_states()[0].up is False)
-        await asyncio.to_thread(mosquitto.start)
+        mosquitto.start()  # in the main thread: the broker dies with the thread that started it
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert sorted(set(registers(got))) == list(range(200))
