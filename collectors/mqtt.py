@@ -37,6 +37,8 @@ _QUEUE_BYTES = 300 * 1024 * 1024
 """More than the largest MQTT packet: a single message over the bound would end the connection again and again."""
 _SESSION_S = 7 * 86_400
 _BACKLOG_TIMEOUT_S = 600.0
+STAND_BACK_S = 300.0
+"""how long a source leaves a session alone that another gateway seems to have"""
 _TAKEN_OVER = 0x8E
 _ASK_EVERY_S = 10.0
 _AHEAD = 1000
@@ -131,7 +133,9 @@ class MqttCollector:
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Yield messages as they come. Raises TransientError when the connection is lost.
 
-        Raises PermanentError when another client has taken the session: two gateways must not fight for it.
+        Raises PermanentError when the broker says that another client has taken the session: two gateways must not
+        fight for it. Where it only looks so, the TransientError asks to stand back for some minutes: a broker that
+        restarted twice looks the same, and its readings must not be lost for ever.
         """
         client = self._client
         if client is None:
@@ -146,16 +150,20 @@ class MqttCollector:
         if self._silence.ended:
             raise TransientError(f"{self._config.url}: {self.complaint}")
         cause = await self._cause()
-        if self._taken_over(cause):
+        if isinstance(cause, BrokerDisconnectError) and cause.reason_code == _TAKEN_OVER:
             raise PermanentError(
                 f"{self._config.url}: another client has taken over {self._config.client_id}; this source stays "
                 "stopped until gasgate is started again"
             )
+        if self._looks_taken_over(cause):
+            raise TransientError(
+                f"{self._config.url}: it seems that another client has taken over {self._config.client_id}: "
+                f"connected twice, closed twice without a word; trying again in {STAND_BACK_S / 60:.0f} minutes",
+                retry_after_s=STAND_BACK_S,
+            )
         raise TransientError(f"{self._config.url}: connection lost: {cause or 'closed'}")
 
-    def _taken_over(self, cause: BaseException | None) -> bool:
-        if isinstance(cause, BrokerDisconnectError):
-            return cause.reason_code == _TAKEN_OVER
+    def _looks_taken_over(self, cause: BaseException | None) -> bool:
         if isinstance(cause, ProtocolError):
             return False  # it was us who ended it
         return self._guard.closed(self._connected_s, asyncio.get_running_loop().time())
