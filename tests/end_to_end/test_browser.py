@@ -96,10 +96,12 @@ def the_ticket_clock_counts_down(page: Page) -> None:
     """The strip shows the clock that ends first: of the crew at the gas, or of the one for the silent station."""
     clock = page.locator(".gg-strip .gg-clock")
     expect(clock).to_have_text(CLOCK, timeout=STORY_MS)
-    shown = seconds(clock.inner_text())
-    page.wait_for_timeout(500)
-    left = seconds(clock.inner_text())
-    assert 10 < shown - left < 120, "half a second of ours is half a minute of the city's"
+    passed = []
+    for _ in range(6):  # the strip may just have gone on to the next clock, when the crew left or arrived
+        shown = seconds(clock.inner_text())
+        page.wait_for_timeout(500)
+        passed.append(shown - seconds(clock.inner_text()))
+    assert sum(10 < city_s < 120 for city_s in passed) >= 3, f"half a second is half a minute of the city's: {passed}"
 
 
 def seconds(text: str) -> int:
