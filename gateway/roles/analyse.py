@@ -35,7 +35,7 @@ AGAIN_AFTER_CLOSE = (timedelta(0), timedelta(minutes=20), timedelta(minutes=45),
 AGAIN_AFTER = timedelta(hours=6)
 """otherwise, so that late readings count"""
 RETRY_S = 2.0
-NICENESS = 10
+NICENESS = 19
 """a pass may take long; it must not slow an alarm"""
 
 

@@ -20,7 +20,7 @@ from gateway.roles.common import (
 )
 from gateway.roles.http import serve
 
-NICENESS = 5
+NICENESS = 10
 """a page must not slow an alarm"""
 
 
