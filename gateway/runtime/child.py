@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PARENT = "GASGATE_PARENT"
+ORPHAN_PATIENCE_S = 6.0
+"""how long an orphan may take to end by itself; nobody is left who would kill it later"""
 
 
 def die_with_parent() -> None:
@@ -20,14 +24,33 @@ def die_with_parent() -> None:
 
     Only for a process that was started by `start`, or with GASGATE_DIE_WITH_PARENT set: what a person started from a
     shell outlives the shell. Where the kernel cannot do it (not Linux) nothing happens. A parent that died before the
-    call is noticed by its changed id.
+    call is noticed by its changed id. An orphan that has not ended `ORPHAN_PATIENCE_S` after its parent writes where it
+    stands to its log and is killed: nothing of ours needs a clean end.
     """
-    parent = os.environ.get(_PARENT)
-    if not sys.platform.startswith("linux") or not (parent or os.environ.get("GASGATE_DIE_WITH_PARENT")):
+    if not _must_die_with_parent():
         return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _ask_kernel(signal.SIGTERM)
+    threading.Thread(target=_end_orphan, args=(os.getppid(),), name="orphan watch", daemon=True).start()
+
+
+def _must_die_with_parent() -> bool:
+    wanted = os.environ.get(_PARENT) or os.environ.get("GASGATE_DIE_WITH_PARENT")
+    return bool(wanted) and sys.platform.startswith("linux")
+
+
+def _ask_kernel(number: signal.Signals) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
+    parent = os.environ.get(_PARENT)
     if parent and parent != str(os.getppid()):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
+
+
+def _end_orphan(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    time.sleep(ORPHAN_PATIENCE_S)
+    faulthandler.dump_traceback()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def start(
@@ -67,5 +90,6 @@ def stop(children: Sequence[subprocess.Popen[bytes]], *, patience_s: float = 8.0
 
 
 if __name__ == "__main__":  # python -m gateway.runtime.child PROGRAM ...: a program that dies with its parent
-    die_with_parent()
+    if _must_die_with_parent():
+        _ask_kernel(signal.SIGKILL)  # a foreign program may take its time over SIGTERM
     os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  (the arguments come from the parent alone)

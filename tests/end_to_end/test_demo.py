@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,10 @@ def alive(pids: set[int]) -> set[int]:
     return {pid for pid in pids if Path(f"/proc/{pid}").exists() and _state(pid) != "Z"}
 
 
+def program(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
 def _state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -134,11 +138,14 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path):
 
         assert demo.start() < 40, "the second start"
         pids = demo.pids()
+        programs = {pid: program(pid) for pid in pids}
         with closing(demo.client("operator")) as client:
             tickets = _items(client, "/api/v1/tickets")
             assert any(ticket["asset"] == "REG-002" for ticket in tickets), "goes on from where it was"
         demo.end(signal.SIGKILL)
-        wait_until(lambda: not alive(pids), what="the end of every process after a kill", limit_s=15)
+        with suppress(TimeoutError):
+            wait_until(lambda: not alive(pids), what="the end of every process after a kill", limit_s=20)
+        assert [programs[pid] for pid in alive(pids)] == []
     finally:
         if demo.process is not None and demo.process.poll() is None:
             demo.end()
