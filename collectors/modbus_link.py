@@ -15,7 +15,8 @@ from collectors.modbus_frames import FRAMINGS, Framing, Question, WrongReplyErro
 from collectors.modbus_unit import BUSY_CODES, RefusedByDeviceError, Reply
 from collectors.plan import Request
 from collectors.serial_line import open_line
-from gateway.errors import TransientError
+from collectors.turns import Turns
+from gateway.errors import NotSentError, TransientError
 from gateway.ports import Clock
 
 _BUSY_PAUSE_S = 0.2
@@ -152,6 +153,7 @@ class Wire(asyncio.Protocol):
 class Link:
     """One connection, opened when it is needed. Whoever asks waits for the one request in flight, in order of asking.
 
+    An urgent question, a command, goes before all others that wait.
     A reply without transaction id can only be told by its time: after a timeout, a cancellation or a wrong reply on
     such a framing, the connection is opened anew or kept, and nothing is asked before it was silent for one timeout.
     """
@@ -162,7 +164,7 @@ class Link:
         self.name = name or config.name
         self.address = config.address
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._turns = Turns()
         self._framing = FRAMINGS[self.address.framing]()
         self._wire: Wire | None = None
         self._transaction = 0
@@ -178,28 +180,37 @@ class Link:
             self._character_s = config.serial.character_s
             self._gap_s = max(_GAP_CHARACTERS * self._character_s, _SHORTEST_GAP_S)
 
-    async def read(self, unit: int, request: Request, pause_s: float = 0.0) -> Reply:
+    async def read(self, unit: int, request: Request, pause_s: float = 0.0, *, urgent: bool = False) -> Reply:
         """Ask one request. Raises TransientError, RefusedByDeviceError or WrongReplyError."""
         question = Question.read(unit, request.table.read_function, request.start, request.count)
-        reply, arrived_us = await self.ask(question, pause_s)
+        reply, arrived_us = await self.ask(question, pause_s, urgent=urgent)
         return Reply(request, reply[2:], arrived_us)
 
-    async def ask(self, question: Question, pause_s: float = 0.0) -> tuple[bytes, int]:
+    async def ask(
+        self, question: Question, pause_s: float = 0.0, *, urgent: bool = False, not_after: float = math.inf
+    ) -> tuple[bytes, int]:
         """Ask, once more if the device is busy with a read; return the reply's PDU and when it came, in us UTC.
 
-        Raises TransientError if nobody answers, RefusedByDeviceError, or WrongReplyError. A write is never repeated.
-        `pause_s` is how long the link rests afterwards.
+        Raises TransientError if nobody answers, NotSentError if that is sure not to have been asked, also because it
+        would be later than `not_after` (monotonic seconds), RefusedByDeviceError, or WrongReplyError. A write is never
+        repeated. `pause_s` is how long the link rests afterwards.
         """
-        async with self._lock:
-            reply, arrived_us = await self._ask(question, pause_s)
-            if reply[0] & _REFUSED and reply[1] in BUSY_CODES and question.is_read:
-                await asyncio.sleep(_BUSY_PAUSE_S)
-                reply, arrived_us = await self._ask(question, pause_s)
+        reply, arrived_us = await self._turn(question, pause_s, urgent, not_after)
+        if reply[0] & _REFUSED and reply[1] in BUSY_CODES and question.is_read:
+            await asyncio.sleep(_BUSY_PAUSE_S)
+            reply, arrived_us = await self._turn(question, pause_s, urgent, not_after)
         if not reply[0] & _REFUSED:
             return reply, arrived_us
         if reply[1] in _GATEWAY_CODES:
             raise TransientError(f"{self.name}: the converter says that unit {question.unit} does not answer")
         raise RefusedByDeviceError(reply[1])
+
+    async def _turn(self, question: Question, pause_s: float, urgent: bool, not_after: float) -> tuple[bytes, int]:
+        await self._turns.take(urgent=urgent)
+        try:
+            return await self._ask(question, pause_s, not_after)
+        finally:
+            self._turns.give()
 
     def drop(self) -> None:
         """Close the connection; the next question opens a new one."""
@@ -207,8 +218,13 @@ class Link:
         if wire is not None:
             wire.close()
 
-    async def _ask(self, question: Question, pause_s: float) -> tuple[bytes, int]:
-        wire = await self._ready()
+    async def _ask(self, question: Question, pause_s: float, not_after: float) -> tuple[bytes, int]:
+        try:
+            wire = await self._ready()
+        except TransientError as error:
+            raise NotSentError(str(error)) from error
+        if time.monotonic() > not_after:
+            raise NotSentError(f"{self.name}: unit {question.unit} was not asked: it is too late")
         pulse = self._pulses.get(question.unit) or self._pulses.setdefault(question.unit, _Pulse())
         wait_s = self._wait_s(question.unit, pulse)
         self._transaction = self._transaction % _LAST_TRANSACTION + 1

@@ -27,6 +27,10 @@ class TransientError(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class NotSentError(TransientError):
+    """It failed before the first byte left, so the other side surely knows nothing of it."""
+
+
 class PermanentError(GatewayError):
     """It failed and will fail again until a person changes something."""
 
