@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from collectors.command_frames import check_commands
 from collectors.decode import check_golden
 from gateway.errors import ConfigError
 from gateway.profiles import load_profile
@@ -83,7 +84,9 @@ class UnitConfig(Settings):
         if profile.endswith(".toml") and folder is not None:
             profile = str(Path(folder) / profile)
         try:
-            check_golden(load_profile(profile))
+            loaded = load_profile(profile)
+            check_golden(loaded)
+            check_commands(loaded)
         except ConfigError as error:
             raise ValueError(str(error)) from error
         return profile

@@ -102,6 +102,42 @@ class PointSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """What is written to a device for a command, and the reading that shows whether it was done.
+
+    In a member block `address` is relative to the member's first address.
+    """
+
+    name: str
+    table: RegisterTable
+    """coil or holding"""
+    address: int
+    values: tuple[int, ...]
+    """bits or registers as they are written"""
+    several: bool
+    """True writes with function code 15 or 16, also a single one; else with 5 or 6"""
+    confirm: Quantity
+    """point of the same block that is read back"""
+    expect: float
+    tolerance: float
+    settle_s: float
+    """real seconds that the device needs before it shows the result"""
+    second_person: bool
+    golden: bytes
+    """PDU from the manual; in a member block that of slot 0"""
+
+    @property
+    def closes(self) -> bool:
+        """True if all that it does is to close a valve."""
+        return self.confirm is Quantity.VALVE and self.expect == 0
+
+    @property
+    def opens(self) -> bool:
+        """True if it lets gas flow."""
+        return self.confirm is Quantity.VALVE and self.expect != 0
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """Addresses first to last, both included."""
 
@@ -122,6 +158,7 @@ class Members:
     base: int
     stride: int
     points: tuple[PointSpec, ...]
+    commands: tuple[CommandSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +200,7 @@ class Profile:
     members: Members | None
     identity: Identity | None
     golden: tuple[Golden, ...]
+    commands: tuple[CommandSpec, ...] = ()
 
     def member_points(self, slot: int) -> tuple[PointSpec, ...]:
         """Return the points of one member with their real addresses. Raises IndexError for no such slot."""
@@ -173,6 +211,13 @@ class Profile:
             replace(spec, address=base + spec.address, together=f"{slot}/{spec.together}" if spec.together else "")
             for spec in self.members.points
         )
+
+    def member_commands(self, slot: int) -> tuple[CommandSpec, ...]:
+        """Return the commands of one member with their real addresses; none for no such slot."""
+        if self.members is None or not 0 <= slot < self.members.count:
+            return ()
+        base = self.members.base + slot * self.members.stride
+        return tuple(replace(spec, address=base + spec.address) for spec in self.members.commands)
 
     def slots(self) -> range:
         """Return every member slot."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import cache
 from importlib import resources
@@ -21,16 +20,14 @@ from gateway.model.profile import (
     Members,
     PointSpec,
     Profile,
-    RegisterTable,
     Span,
     default_order,
     width,
 )
 from gateway.model.quantity import Quantity
+from gateway.profiles.commands import CommandTable, check_commands
+from gateway.profiles.places import in_range, parse_place
 from gateway.settings import Settings
-
-_MODICON = {"0": RegisterTable.COIL, "1": RegisterTable.DISCRETE, "3": RegisterTable.INPUT, "4": RegisterTable.HOLDING}
-_FORM = "write table:address, for example holding:100 (zero-based), or a classic number such as 40101"
 
 
 def profile_names() -> tuple[str, ...]:
@@ -79,27 +76,12 @@ def _problem(file: str, item: Any) -> str:
     return f"{file}: {key}: {text}" if key else f"{file}: {text}"
 
 
-def _parse_place(text: str) -> tuple[RegisterTable, int]:
-    if re.fullmatch(r"[0134]\d{4,5}", text):
-        return _MODICON[text[0]], _in_range(int(text[1:]) - 1)
-    table, _, address = text.partition(":")
-    if table not in set(RegisterTable) or not re.fullmatch(r"0x[0-9a-fA-F]+|\d+", address):
-        raise ValueError(f"{text!r} is no place: {_FORM}")
-    return RegisterTable(table), _in_range(int(address, 16) if address.startswith("0x") else int(address))
-
-
-def _in_range(address: int) -> int:
-    if not 0 <= address <= LAST_ADDRESS:
-        raise ValueError(f"address {address} is not between 0 and {LAST_ADDRESS}")
-    return address
-
-
 def _parse_span(text: str) -> Span:
     start, _, last = text.partition("-")
-    table, first = _parse_place(start)
+    table, first = parse_place(start)
     if last and not last.isdigit():
         raise ValueError(f"{text!r} is no span: write for example holding:900-905")
-    span = Span(table, first, _in_range(int(last)) if last else first)
+    span = Span(table, first, in_range(int(last)) if last else first)
     if span.last < span.first:
         raise ValueError(f"{text!r} ends before it begins")
     return span
@@ -128,7 +110,7 @@ class _PointTable(Settings):
     @field_validator("at")
     @classmethod
     def _a_place(cls, at: str) -> str:
-        _parse_place(at)
+        parse_place(at)
         return at
 
     @field_validator("type")
@@ -140,7 +122,7 @@ class _PointTable(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        table, address = _parse_place(self.at)
+        table, address = parse_place(self.at)
         if table.of_bits != (self.type == "bool"):
             raise ValueError(
                 f"{self.at} and type {self.type} do not fit: bool stands in coil or discrete, no other does"
@@ -150,11 +132,11 @@ class _PointTable(Settings):
         if self.scale == 0:
             raise ValueError("scale 0 would make every value the same")
         _check_order(self.order, self.type)
-        _in_range(address + width(self.type) - 1)
+        in_range(address + width(self.type) - 1)
         return self
 
     def spec(self, every_s: float) -> PointSpec:
-        table, address = _parse_place(self.at)
+        table, address = parse_place(self.at)
         return PointSpec(
             quantity=self.quantity,
             table=table,
@@ -175,13 +157,15 @@ class _MembersTable(Settings):
     base: int = Field(ge=0, le=LAST_ADDRESS)
     stride: int = Field(ge=1)
     point: tuple[_PointTable, ...] = Field(min_length=1)
+    command: tuple[CommandTable, ...] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        end = max(_parse_place(point.at)[1] + width(point.type) for point in self.point)
+        ends = [parse_place(point.at)[1] + width(point.type) for point in self.point]
+        end = max(*ends, *(command.end for command in self.command), 0)
         if end > self.stride:
             raise ValueError(f"the members' points take {end} addresses, more than the stride of {self.stride}")
-        _in_range(self.base + self.count * self.stride - 1)
+        in_range(self.base + self.count * self.stride - 1)
         return self
 
 
@@ -192,13 +176,13 @@ class _IdentityTable(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        table, address = _parse_place(self.at)
+        table, address = parse_place(self.at)
         if self.type not in TYPE_WIDTHS or self.type in ("bool", "bit") or self.type.startswith("float"):
             raise ValueError(f"{self.type!r} is no type of an identity: allowed are text, whole numbers and BCD")
         if table.of_bits:
             raise ValueError("an identity stands in holding or input registers")
         _check_order(self.order, self.type)
-        _in_range(address + width(self.type) - 1)
+        in_range(address + width(self.type) - 1)
         return self
 
 
@@ -223,7 +207,9 @@ class _ProfileFile(Settings):
     max_gap: int = Field(default=0, ge=0, le=2000)
     never_read: tuple[str, ...] = ()
     pause_ms: int = Field(default=0, ge=0, le=10000)
+    allow_open: bool = False
     point: tuple[_PointTable, ...] = ()
+    command: tuple[CommandTable, ...] = ()
     members: _MembersTable | None = None
     identity: _IdentityTable | None = None
     golden: tuple[_GoldenTable, ...] = Field(min_length=1)
@@ -241,6 +227,10 @@ class _ProfileFile(Settings):
             raise ValueError("a profile needs at least one point, or members with points")
         _check_block(self.point)
         _check_block(self.members.point if self.members else ())
+        check_commands(self.command, {point.quantity for point in self.point}, allow_open=self.allow_open)
+        if self.members is not None:
+            readable = {point.quantity for point in self.members.point}
+            check_commands(self.members.command, readable, allow_open=self.allow_open)
         profile = self._build()
         for spec in (*profile.points, *(spec for slot in profile.slots() for spec in profile.member_points(slot))):
             if any(span.touches(spec.table, spec.address, spec.end) for span in profile.never_read):
@@ -251,7 +241,7 @@ class _ProfileFile(Settings):
         return self._build()
 
     def _build(self) -> Profile:
-        place = _parse_place(self.identity.at) if self.identity else None
+        place = parse_place(self.identity.at) if self.identity else None
         return Profile(
             name=self.name,
             description=self.description,
@@ -261,6 +251,7 @@ class _ProfileFile(Settings):
             never_read=tuple(_parse_span(span) for span in self.never_read),
             pause_ms=self.pause_ms,
             points=tuple(point.spec(self.every_s) for point in self.point),
+            commands=tuple(command.spec() for command in self.command),
             members=self._members(),
             identity=Identity(*place, self.identity.type, self.identity.order) if place and self.identity else None,
             golden=tuple(
@@ -272,7 +263,8 @@ class _ProfileFile(Settings):
         if self.members is None:
             return None
         points = tuple(point.spec(self.every_s) for point in self.members.point)
-        return Members(self.members.count, self.members.base, self.members.stride, points)
+        commands = tuple(command.spec() for command in self.members.command)
+        return Members(self.members.count, self.members.base, self.members.stride, points, commands)
 
 
 def _check_block(points: tuple[_PointTable, ...]) -> None:
@@ -280,6 +272,6 @@ def _check_block(points: tuple[_PointTable, ...]) -> None:
     doubled = {quantity.value for quantity in quantities if quantities.count(quantity) > 1}
     if doubled:
         raise ValueError(f"{', '.join(sorted(doubled))} appears twice: a quantity has one place")
-    words = {(point.together, _parse_place(point.at)[0]) for point in points if point.together}
+    words = {(point.together, parse_place(point.at)[0]) for point in points if point.together}
     if len({word for word, _ in words}) < len(words):
         raise ValueError("points that are read together must stand in one table")
