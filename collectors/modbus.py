@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from collectors.modbus_config import LinkConfig, ModbusConfig, UnitConfig
@@ -17,7 +17,7 @@ from collectors.plan import Request
 from gateway.errors import ConfigError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
-from gateway.ports import Clock, Job, Memory, PointRegistry
+from gateway.ports import Change, Clock, Job, Memory, PointRegistry
 from gateway.profiles import load_profile
 
 
@@ -52,16 +52,42 @@ class ModbusCollector:
 
     async def open(self) -> None:
         """Look up the index of every point; devices are connected when they are first asked."""
-        points = [point for poll in self._polls.values() for point in poll.unit.points]
-        indices = await asyncio.to_thread(self._registry.indices, points)
+        await asyncio.to_thread(self._look_up, list(self._polls.values()))
+
+    def _look_up(self, polls: Sequence[_Poll]) -> None:
+        points = [point for poll in polls for point in poll.unit.points]
+        indices = self._registry.indices(points)
         at = 0
-        for poll in self._polls.values():
+        for poll in polls:
             poll.unit.indices = indices[at : at + len(poll.unit.points)]
             at += len(poll.unit.points)
         if self._memory is not None:
-            facts = await asyncio.to_thread(self._memory.recall, self.name)
-            for key, poll in self._polls.items():
-                poll.unit.state.holes, poll.unit.state.gaps = holes_from_json(poll.unit, facts.get(key))
+            facts = self._memory.recall(self.name)
+            for poll in polls:
+                poll.unit.state.holes, poll.unit.state.gaps = holes_from_json(poll.unit, facts.get(poll.job.key))
+
+    def reconfigure(self, config: ModbusConfig, network: Network) -> Change:
+        """Return how to take a new configuration: what stays as it is keeps connection, plan and place in time.
+
+        Blocks; call it in a thread. Raises ConfigError or TransientError.
+        """
+        fresh = ModbusCollector(config, self._registry, network, self._clock)
+        links_before = {poll.job.link: poll.link for poll in self._polls.values()}
+        polls = {key: _carried_over(poll, self._polls.get(key), links_before) for key, poll in fresh._polls.items()}
+        self._look_up([poll for key, poll in polls.items() if poll.unit is fresh._polls[key].unit])
+        before, after = _by_link(self._polls), _by_link(polls)
+        links = {polls[key].link: fresh._polls[key].link.config for key in polls}
+        gone = {poll.link for poll in self._polls.values()} - links.keys()
+
+        async def apply() -> None:
+            for link in gone:
+                link.drop()
+            for link, link_config in links.items():
+                link.reconfigure(link_config)
+            self._polls = polls
+
+        changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        return Change(frozenset(changed), apply)
 
     def remember_in(self, memory: Memory) -> None:
         """Use a memory for addresses that devices do not have, so that a restart does not search for them again."""
@@ -96,10 +122,27 @@ class _Poll:
     job: Job
     link: Link
     unit: Unit
-    number: int
+    config: UnitConfig
 
     async def read(self, request: Request) -> Reply:
-        return await self.link.read(self.number, request, self.unit.profile.pause_ms / 1000)
+        return await self.link.read(self.config.unit, request, self.unit.profile.pause_ms / 1000)
+
+
+def _carried_over(poll: _Poll, old: _Poll | None, links_before: Mapping[str, Link]) -> _Poll:
+    """Return a new poll with the link and the unit that were there before, where they are set up alike."""
+    link = links_before.get(poll.job.link, poll.link)
+    if not link.is_set_up_like(poll.link.config):
+        link = poll.link
+    stays = old is not None and old.config == poll.config and old.unit.profile == poll.unit.profile
+    return replace(poll, link=link, unit=old.unit if old is not None and stays else poll.unit)
+
+
+def _by_link(polls: Mapping[str, _Poll]) -> dict[str, set[tuple[str, int, int]]]:
+    """Return what is read over each link, by the names of jobs."""
+    found: dict[str, set[tuple[str, int, int]]] = {}
+    for key, poll in polls.items():
+        found.setdefault(poll.job.link, set()).add((key, id(poll.unit), id(poll.link)))
+    return found
 
 
 def _links(config: LinkConfig, clock: Clock) -> list[Link]:
@@ -113,7 +156,7 @@ def _make_poll(source: str, link: Link, config: UnitConfig) -> _Poll:
     key = f"{source}/{link.config.name}/{config.unit}"
     # the hash spreads the starts of many units evenly, and is the same after a restart
     phase_s = zlib.crc32(key.encode()) / 2**32 * unit.period_s
-    return _Poll(Job(key, f"{source}/{link.name}", unit.period_s, phase_s), link, unit, config.unit)
+    return _Poll(Job(key, f"{source}/{link.name}", unit.period_s, phase_s), link, unit, config)
 
 
 def make_unit(config: UnitConfig) -> Unit:

@@ -36,7 +36,11 @@ _MOST_LATE = 64
 """Replies that may still come on one connection; older ones will not."""
 _SILENT_LIMIT = 10
 """Timeouts after which a line that never becomes silent is given up for this request."""
+_LAST_TURNS = 2
+"""Turns of the loop in which a reply that the system holds already reaches its question."""
 _SHORTEST_GAP_S = 0.00175
+_CONVERTER_GAP_S = 0.005
+"""Rest behind a converter, where the line's speed is not known: a reply that is sent twice shows in it."""
 _GAP_CHARACTERS = 3.5
 
 
@@ -68,6 +72,8 @@ class Wire(asyncio.Protocol):
         self._question: Question | None = None
         self._transaction = 0
         self._waiting: asyncio.Future[tuple[bytes, int]] | None = None
+        self._deadline = math.inf
+        self._timer: asyncio.TimerHandle | None = None
         self._late: deque[bytes] = deque(maxlen=_MOST_LATE)
         """how the frames of replies begin that may still come"""
 
@@ -109,19 +115,44 @@ class Wire(asyncio.Protocol):
             if buffer:
                 self.stray_at = time.monotonic()
 
-    def ask(self, question: Question, transaction: int) -> asyncio.Future[tuple[bytes, int]]:
+    def ask(self, question: Question, transaction: int, wait_s: float) -> asyncio.Future[tuple[bytes, int]]:
         """Send a question; the future gives the PDU of its reply and when it came, in us UTC.
 
-        It raises WrongReplyError, TimeoutError or OSError.
+        It raises WrongReplyError, OSError, or TimeoutError after `wait_s` seconds.
         """
-        assert self._transport is not None
         self._buffer.clear()
         self._question, self._transaction = question, transaction
-        self._waiting = self.loop.create_future()
-        self._transport.write(self._framing.pack(question, transaction))
-        return self._waiting
+        self._waiting = waiting = self.loop.create_future()
+        # all questions of this turn of the loop go out one behind the other, after the replies of this turn are dealt
+        # with: a device that is woken up once for many questions costs both sides much less
+        self.loop.call_soon(self._send, waiting, self._framing.pack(question, transaction), wait_s)
+        return waiting
 
-    def give_up(self, waiting: asyncio.Future[tuple[bytes, int]], turns: int = 2) -> None:
+    def _send(self, waiting: asyncio.Future[tuple[bytes, int]], frame: bytes, wait_s: float) -> None:
+        if self._transport is not None and not waiting.done():
+            self._transport.write(frame)
+            self._end_after(wait_s)
+
+    def _end_after(self, wait_s: float) -> None:
+        """Set the moment to give up; one timer serves many questions, since nearly all are answered in time."""
+        self._deadline = self.loop.time() + wait_s
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self.loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        if self.loop.time() >= self._deadline:
+            self._give_up(waiting, _LAST_TURNS)
+        else:
+            self._timer = self.loop.call_at(self._deadline, self._ring)
+
+    def _give_up(self, waiting: asyncio.Future[tuple[bytes, int]], turns: int) -> None:
         """Let a question time out, after `turns` of the loop.
 
         Where the loop itself was late, the reply may lie in the system already: it comes in the next turn.
@@ -129,7 +160,7 @@ class Wire(asyncio.Protocol):
         if waiting.done():
             return
         if turns:
-            self.loop.call_soon(self.give_up, waiting, turns - 1)
+            self.loop.call_soon(self._give_up, waiting, turns - 1)
         else:
             self._expect_late()
             waiting.set_exception(TimeoutError("no reply"))
@@ -142,6 +173,9 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """Let the connection go at once."""
         self.lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -172,13 +206,24 @@ class Link:
         self._silent_from = -math.inf
         """when the last question failed to which a reply may still come"""
         self._silent_for = config.timeout_s
-        self._timeouts = {one.unit: one.timeout_s or config.timeout_s for one in config.units}
+        self._timeouts = _timeouts(config)
         self._pulses: dict[int, _Pulse] = {}
         self._times: deque[float] = deque(maxlen=100)
         self._gap_s = self._character_s = 0.0
         if self.address.way == "serial":
             self._character_s = config.serial.character_s
             self._gap_s = max(_GAP_CHARACTERS * self._character_s, _SHORTEST_GAP_S)
+        elif not self._framing.has_ids:
+            self._gap_s = _CONVERTER_GAP_S
+
+    def is_set_up_like(self, config: LinkConfig) -> bool:
+        """Tell whether a link of this configuration could use the same connection: only its devices may differ."""
+        return self.config.model_copy(update={"units": config.units}) == config
+
+    def reconfigure(self, config: LinkConfig) -> None:
+        """Take another list of devices; the connection stays."""
+        self.config = config
+        self._timeouts = _timeouts(config)
 
     async def read(self, unit: int, request: Request, pause_s: float = 0.0, *, urgent: bool = False) -> Reply:
         """Ask one request. Raises TransientError, RefusedByDeviceError or WrongReplyError."""
@@ -229,11 +274,9 @@ class Link:
         wait_s = self._wait_s(question.unit, pulse)
         self._transaction = self._transaction % _LAST_TRANSACTION + 1
         began = time.monotonic()
-        waiting = wire.ask(question, self._transaction)
         line_s = self._character_s * self._framing.size(question) if self._character_s else 0.0
-        timer = wire.loop.call_later(wait_s + line_s, wire.give_up, waiting)
         try:
-            answer = await waiting
+            answer = await wire.ask(question, self._transaction, wait_s + line_s)
         except TimeoutError as error:
             self._no_reply(wire, pulse, wait_s)
             raise TransientError(f"{self.name}: unit {question.unit} does not answer") from error
@@ -247,8 +290,6 @@ class Link:
             # cancelled: the reply to this question must not meet the next one
             self._no_trust(wait_s, keep=False)
             raise
-        finally:
-            timer.cancel()
         ended = time.monotonic()
         self._free_at = ended + max(pause_s, self.config.pause_s, self._gap_s)
         pulse.timeouts = 0
@@ -332,6 +373,10 @@ class Link:
         context = tls_context(self.config) if address.tls else None
         name = (self.config.server_name or address.host) if context else None
         await loop.create_connection(lambda: wire, address.host, address.port, ssl=context, server_hostname=name)
+
+
+def _timeouts(config: LinkConfig) -> dict[int, float]:
+    return {one.unit: one.timeout_s or config.timeout_s for one in config.units}
 
 
 def unusable_certificates(config: ModbusConfig) -> list[str]:

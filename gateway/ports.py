@@ -95,6 +95,19 @@ class Job:
     phase_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new configuration that a running collector can take; nothing has changed before `apply`.
+
+    A collector may offer `reconfigure(config, network) -> Change | None`, called in a thread. None means that it must
+    be replaced. Raises ConfigError or TransientError.
+    """
+
+    links: frozenset[str]
+    """links of jobs that change or end; they must rest while `apply` runs"""
+    apply: Callable[[], Awaitable[None]]
+
+
 class PolledCollector(Protocol):
     """A collector that is asked (Modbus). It has no loop, no retry and no log of failure; the runner has."""
 

@@ -6,7 +6,8 @@ import asyncio
 import heapq
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from gateway.errors import ConfigError, PermanentError, TransientError
@@ -23,6 +24,8 @@ LONGEST_RECONNECT_S = 30.0
 STABLE_AFTER_S = 60.0
 """A connection that lasted this long was a good one; two gateways with one client id end each other's sooner."""
 _CLOSE_TIMEOUT_S = 5.0
+_LAST_POLL_S = 10.0
+"""how long a poll may take to end when its link is to change"""
 _CLOCK_SLACK_S = 1.0
 """A clock that is later than this at a due time was set back."""
 
@@ -151,7 +154,12 @@ class PollRunner:
         self._clock = clock
         self._on_state = on_state
         source_rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._rng = source_rng
         self._units = [_Unit(job, collector.name, clock, source_rng) for job in collector.jobs()]
+        self._group: asyncio.TaskGroup | None = None
+        self._links: dict[str, asyncio.Task[None]] = {}
+        self._in_turn: set[asyncio.Task[None]] = set()
+        self._last_turns: set[asyncio.Task[None]] = set()
 
     def link_states(self) -> Sequence[LinkState]:
         """Return the state of every unit."""
@@ -161,14 +169,56 @@ class PollRunner:
         """Poll until cancelled."""
         try:
             await self._open()
-            links: dict[str, list[_Unit]] = {}
-            for unit in self._units:
-                links.setdefault(unit.job.link, []).append(unit)
             async with asyncio.TaskGroup() as group:
-                for link, units in links.items():
-                    group.create_task(self._run_link(units), name=f"poll {link}")
+                self._group = group
+                self._start_links()
+                # links come and go, the group stays
+                await asyncio.get_running_loop().create_future()
         finally:
+            self._group = None
             await _close(self._collector)
+
+    @asynccontextmanager
+    async def paused(self, links: Collection[str]) -> AsyncIterator[None]:
+        """Leave some links alone while their jobs are changed; polls under way end first, other links go on.
+
+        Afterwards all jobs are those that the collector has then. A job that stayed the same keeps its state.
+        """
+        stopping = [self._links.pop(link) for link in links if link in self._links]
+        await asyncio.gather(*(self._stop_link(task) for task in stopping))
+        try:
+            yield
+        finally:
+            known = {unit.job: unit for unit in self._units}
+            self._units = [
+                known.get(job) or _Unit(job, self._collector.name, self._clock, self._rng)
+                for job in self._collector.jobs()
+            ]
+            self._start_links()
+
+    async def finish(self) -> None:
+        """Let the polls under way end, and ask nothing more."""
+        stopping, self._links = list(self._links.values()), {}
+        await asyncio.gather(*(self._stop_link(task) for task in stopping))
+
+    async def _stop_link(self, task: asyncio.Task[None]) -> None:
+        if task in self._in_turn:
+            self._last_turns.add(task)
+            await asyncio.wait([task], timeout=_LAST_POLL_S)
+        task.cancel()
+        await asyncio.wait([task])
+        self._in_turn.discard(task)
+        self._last_turns.discard(task)
+
+    def _start_links(self) -> None:
+        if self._group is None:
+            return
+        links: dict[str, list[_Unit]] = {}
+        for unit in self._units:
+            links.setdefault(unit.job.link, []).append(unit)
+        for link, units in links.items():
+            if link not in self._links:
+                self._links[link] = self._group.create_task(self._run_link(units), name=f"poll {link}")
 
     async def _open(self) -> None:
         backoff = Backoff(FIRST_RECONNECT_S, LONGEST_RECONNECT_S)
@@ -186,7 +236,9 @@ class PollRunner:
         now_us = self._clock.now_us()
         queue = [(unit.next_tick(now_us), place) for place, unit in enumerate(units)]
         heapq.heapify(queue)
-        while True:
+        task = asyncio.current_task()
+        assert task is not None
+        while task not in self._last_turns:
             before_us, now_us = now_us, self._clock.now_us()
             if now_us < before_us:
                 # the clock was set back: without this, polls would rest until it shows again what it showed before
@@ -197,10 +249,13 @@ class PollRunner:
             if not await self._reached(due_us):
                 continue
             link_was_down = all(one.is_open for one in units)
+            self._in_turn.add(task)
             try:
                 await self._turn(unit)
             except Exception:
                 log.exception("%s: poll failed unexpectedly", unit.job.key)
+            finally:
+                self._in_turn.discard(task)
             _end_if_cancelled()
             heapq.heapreplace(queue, (unit.after(due_us, self._clock.now_us()), place))
             if link_was_down and not unit.is_open:
@@ -269,6 +324,14 @@ class PushRunner:
         """Return the state of the connection, with what its collector complains of although it is connected."""
         complaint = getattr(self._collector, "complaint", "")
         return [replace(self._state, error=complaint) if self._state.up and complaint else self._state]
+
+    @asynccontextmanager
+    async def paused(self, _links: Collection[str]) -> AsyncIterator[None]:
+        """Change the collector while it goes on receiving."""
+        yield
+
+    async def finish(self) -> None:
+        """Do nothing: what was delivered is on its way, and what is not acknowledged comes again."""
 
     async def run(self) -> None:
         """Receive until cancelled, or until the collector says that it can never work again."""
