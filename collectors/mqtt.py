@@ -26,7 +26,7 @@ from collectors.takeover import TakeoverGuard
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import PointId, ReadingBatch, point_id, split_point
-from gateway.ports import Clock, DeadLetter, Delivery, PointRegistry
+from gateway.ports import Change, Clock, DeadLetter, Delivery, PointRegistry
 
 _WINDOW = 2000
 """Messages that may wait here; while there are so many the socket is not read, and the broker holds the rest."""
@@ -91,6 +91,7 @@ class MqttCollector:
         self._connected_s = 0.0
         self._asked_s: dict[str, float] = {}
         self._lost: asyncio.Future[BaseException | None] | None = None
+        self._unwanted: set[str] = set()
 
     @property
     def complaint(self) -> str:
@@ -117,10 +118,36 @@ class MqttCollector:
             await self.close()
             raise
 
+    def reconfigure(self, config: MqttConfig, network: Network) -> Change | None:
+        """Return how to take other topics and another network while connected; None if anything else is different.
+
+        Blocks; call it in a thread. Raises ConfigError.
+        """
+        if self._config.model_copy(update={"topics": config.topics}) != config:
+            return None
+        fresh = MqttCollector(config, self._registry, network, self._clock)
+
+        async def apply() -> None:
+            wanted = _filters(config)
+            self._unwanted = (self._unwanted | _filters(self._config)) - wanted
+            is_news = wanted != _filters(self._config)
+            self._config, self._mappers, self._assets = config, fresh._mappers, fresh._assets
+            client = self._client
+            if client is not None and is_news:
+                # where this fails the connection ends, and the next one subscribes
+                with contextlib.suppress(TransientError):
+                    await self._subscribe(client, had_session=False)
+
+        return Change(frozenset(), apply)
+
     async def _subscribe(self, client: AsyncClient, had_session: bool) -> None:
         filters = [(subscription(topic.filter), 1) for topic in self._config.topics]
+        timeout_s = _BACKLOG_TIMEOUT_S if had_session else self._config.timeout_s
         try:
-            await client.subscribe(filters, timeout=_BACKLOG_TIMEOUT_S if had_session else self._config.timeout_s)
+            if self._unwanted:
+                await client.unsubscribe(sorted(self._unwanted), timeout=timeout_s)
+                self._unwanted.clear()
+            await client.subscribe(filters, timeout=timeout_s)
         except MQTTError as error:
             await client.disconnect()
             raise TransientError(f"{self._config.url}: cannot subscribe: {error}") from error
@@ -250,6 +277,10 @@ class MqttCollector:
         if client is not None:
             with contextlib.suppress(MQTTError):
                 await client.disconnect()
+
+
+def _filters(config: MqttConfig) -> set[str]:
+    return {subscription(topic.filter) for topic in config.topics}
 
 
 async def _ack(client: AsyncClient, messages: Sequence[Message]) -> None:
