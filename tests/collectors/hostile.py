@@ -1,11 +1,16 @@
 """Devices that answer late, short, foreign or doubled: counts the values that end up under the wrong point.
 
 `python -m tests.collectors.hostile 1000000` sends so many hostile replies through every way to a device.
+
+A late reply comes after its question was given up and less than two timeouts after it was asked: on framings without
+transaction ids a later one is as good as the right one for anybody. A process that shares a machine may be held up
+between two lines of code, so what cannot be sent in time any more is not sent.
 """
 
 import asyncio
 import random
 import sys
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
 
@@ -20,6 +25,8 @@ from gateway.runtime.clock import SystemClock
 from tests.collectors.peers import Asked, Peer, Send, on_line, on_socket, truth
 
 TIMEOUT_S = 0.02
+LATEST = 1.7
+"""Timeouts after its question at which a late reply may still be sent; the rest is for the way through the system."""
 KINDS = ("late", "short", "long", "foreign unit", "foreign function", "doubled", "cut", "noise", "earlier")
 WAYS = ("tcp", "rtu+tcp", "ascii+tcp", "rtu", "ascii")
 
@@ -27,7 +34,8 @@ WAYS = ("tcp", "rtu+tcp", "ascii+tcp", "rtu", "ascii")
 class Hostile:
     """Sends every reply in a wrong way, but one in four honestly."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
         self.peer: Peer | None = None
         self.sent: Counter[str] = Counter()
         self._rng = rng
@@ -41,7 +49,9 @@ class Hostile:
         if kind == "late":
             # too late for its question; a converter may send it to whoever is connected then
             to_whom = send if asked.framing == "tcp" else self._to_all
-            asyncio.get_running_loop().call_later(self._rng.uniform(1.0, 1.8) * TIMEOUT_S, to_whom, honest)
+            last = time.monotonic() + LATEST * self.timeout_s
+            delay_s = self._rng.uniform(1.0, LATEST) * self.timeout_s
+            asyncio.get_running_loop().call_later(delay_s, self._send_late, to_whom, honest, last)
         elif kind == "doubled":
             send(honest)
             send(honest)
@@ -71,12 +81,19 @@ class Hostile:
                 return Asked(asked.framing, other, asked.unit, asked.function, before.start, count).honest()
         return asked.honest()
 
+    def _send_late(self, send: Send, frame: bytes, last: float) -> None:
+        if time.monotonic() <= last:
+            self.sent["late and sent"] += 1
+            send(frame)
+
     def _to_all(self, frame: bytes) -> None:
         assert self.peer is not None
         self.peer.send(frame)
 
 
-async def count_wrong(replies: int, ways: tuple[str, ...] = WAYS, links: int = 10) -> tuple[Counter[str], Counter[str]]:
+async def count_wrong(
+    replies: int, ways: tuple[str, ...] = WAYS, links: int = 10, timeout_s: float = TIMEOUT_S
+) -> tuple[Counter[str], Counter[str]]:
     """Return how often each kind was sent, and what became of the questions."""
     sent: Counter[str] = Counter()
     outcome: Counter[str] = Counter()
@@ -84,27 +101,27 @@ async def count_wrong(replies: int, ways: tuple[str, ...] = WAYS, links: int = 1
         workers = []
         for number in range(links * len(ways)):
             way, rng = ways[number % len(ways)], random.Random(number)
-            hostile = Hostile(rng)
+            hostile = Hostile(rng, timeout_s)
             framing = way.split("+", maxsplit=1)[0]
             serve = on_line if way in ("rtu", "ascii") else on_socket
             hostile.peer = peer = await stack.enter_async_context(serve(framing, hostile.answer))
             url = f"{way}://{peer.path}" if peer.path else f"{way}://127.0.0.1:{peer.port}"
-            workers.append(_ask(_link(url), hostile, rng, replies // (links * len(ways)), outcome))
+            workers.append(_ask(_link(url, timeout_s), hostile, rng, replies // (links * len(ways)), outcome))
             stack.callback(sent.update, hostile.sent)
         await asyncio.gather(*workers)
     return sent, outcome
 
 
-def _link(url: str) -> Link:
+def _link(url: str, timeout_s: float) -> Link:
     unit = {"profile": "station_rtu", "asset": "S-01"}
-    table = {"name": "a", "url": url, "timeout_s": TIMEOUT_S, "unit": [{"unit": n, **unit} for n in range(1, 5)]}
+    table = {"name": "a", "url": url, "timeout_s": timeout_s, "unit": [{"unit": n, **unit} for n in range(1, 5)]}
     if url.startswith(("rtu:", "ascii:")):
         table["serial"] = {"baud": 115200}
     return Link(LinkConfig.model_validate(table), SystemClock())
 
 
 async def _ask(link: Link, hostile: Hostile, rng: random.Random, replies: int, outcome: Counter[str]) -> None:
-    while hostile.sent.total() - hostile.sent["honest"] < replies:
+    while hostile.sent.total() - hostile.sent["honest"] - hostile.sent["late and sent"] < replies:
         unit, start, count = rng.randint(1, 4), rng.randint(0, 150), rng.randint(1, 10)
         table = rng.choice((RegisterTable.HOLDING, RegisterTable.INPUT))
         try:
@@ -118,5 +135,5 @@ async def _ask(link: Link, hostile: Hostile, rng: random.Random, replies: int, o
 
 
 if __name__ == "__main__":
-    for counted in asyncio.run(count_wrong(int(sys.argv[1]), links=4)):
+    for counted in asyncio.run(count_wrong(int(sys.argv[1]), links=16, timeout_s=0.05)):
         sys.stdout.write(f"{dict(counted)}\n")
