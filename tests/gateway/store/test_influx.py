@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,12 +21,13 @@ from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Output
 from gateway.settings import Secret
-from gateway.store.influx import InfluxV1, InfluxV2
+from gateway.store.influx import InfluxV1, InfluxV2, warnings_of
 from gateway.store.outputs import OUTPUTS
 from tests.contracts.output_contract import NETWORK, QUANTITY, OutputContract, Reader, names
 from tests.services import Server
 
 Make = Callable[[], Output]
+Rule = Callable[[list[str]], tuple[int, str, dict[str, str]]]
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ class Judge:
     """A v1 and v2 server that answers each body as a rule says and remembers what it accepted."""
 
     def __init__(self) -> None:
-        self.rule: Callable[[list[str]], tuple[int, str, dict[str, str]]] = lambda _: (204, "", {})
+        self.rule: Rule = lambda _: (204, "", {})
         self.accepted: list[str] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
         judge = self
@@ -112,8 +117,9 @@ class Judge:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                assert self.headers["Content-Encoding"] == "gzip"
-                lines = gzip.decompress(body).decode().split("\n")
+                if self.headers["Content-Encoding"] == "gzip":
+                    body = gzip.decompress(body)
+                lines = body.decode().split("\n")
                 judge.requests.append((self.path, dict(self.headers)))
                 status, text, headers = judge.rule(lines)
                 if status == 204:
@@ -161,22 +167,65 @@ def batch_of(count: int) -> ReadingBatch:
     return ReadingBatch.build([1] * count, list(range(count)), 0, [float(number) for number in range(count)])
 
 
-async def test_one_bad_line_in_5000_is_found(judged: Output, judge: Judge) -> None:
-    judge.rule = lambda lines: (
-        (400, "unable to parse", {}) if any("value=4321.0," in line for line in lines) else (204, "", {})
+def bad_lines(lines: list[str]) -> list[int]:
+    return [at for at, line in enumerate(lines) if "value=4321.0," in line]
+
+
+def parse_error_v1(lines: list[str]) -> tuple[int, str, dict[str, str]]:
+    bad = bad_lines(lines)
+    text = "\\n".join(f"unable to parse '{lines[at]}': invalid number" for at in bad)
+    return (400, json.dumps({"error": text}), {}) if bad else (204, "", {})
+
+
+def parse_error_v2(lines: list[str]) -> tuple[int, str, dict[str, str]]:
+    bad = bad_lines(lines)
+    text = (
+        f"failed to parse line protocol: errors encountered on line(s): error parsing line {bad[0] + 1} (1-based)"
+        if bad
+        else ""
     )
+    return (400, json.dumps({"code": "invalid", "message": text}), {}) if bad else (204, "", {})
+
+
+def parse_error_v3(lines: list[str]) -> tuple[int, str, dict[str, str]]:
+    data = [{"original_line": "", "line_number": at + 1, "error_message": "no"} for at in bad_lines(lines)]
+    error = {"error": "partial write of line protocol occurred", "data": data}
+    return (400, json.dumps(error), {}) if data else (204, "", {})
+
+
+def wrong_hint(lines: list[str]) -> tuple[int, str, dict[str, str]]:
+    return (400, "error parsing line 17: unable to parse", {}) if bad_lines(lines) else (204, "", {})
+
+
+@pytest.mark.parametrize(
+    ("rule", "most_requests"), [(parse_error_v1, 3), (parse_error_v2, 3), (parse_error_v3, 3), (wrong_hint, 60)]
+)
+async def test_one_bad_line_in_5000_is_found(judged: Output, judge: Judge, rule: Rule, most_requests: int) -> None:
+    judge.rule = rule
     written = await judged.write(batch_of(5000))
     assert written.accepted == 4999
     ((row, reason),) = written.rejected
     assert row == 4321
-    assert "unable to parse" in reason
+    assert "400" in reason
     assert len(set(judge.accepted)) == 4999
+    assert len(judge.requests) <= most_requests
 
 
-async def test_a_body_too_large_is_halved(judged: Output, judge: Judge) -> None:
-    judge.rule = lambda lines: (413, "too large", {}) if len(lines) > 700 else (204, "", {})
+async def test_a_body_too_large_is_halved_and_the_next_is_not_tried(judged: Output, judge: Judge) -> None:
+    judge.rule = lambda lines: (413, "too large", {}) if len("\n".join(lines)) > 70_000 else (204, "", {})
     assert (await judged.write(batch_of(3000))).accepted == 3000
     assert len(judge.accepted) == 3000
+    for _ in range(5):
+        await judged.write(batch_of(3000))
+    judge.requests.clear()
+    assert (await judged.write(batch_of(3000))).accepted == 3000
+    assert len(judge.requests) < 12, "every body is small enough at once"
+
+
+async def test_a_single_line_that_is_too_large_is_rejected(judged: Output, judge: Judge) -> None:
+    judge.rule = lambda lines: (413, "too large", {}) if bad_lines(lines) else (204, "", {})
+    written = await judged.write(batch_of(5000))
+    assert (written.accepted, [row for row, _ in written.rejected]) == (4999, [4321])
 
 
 async def test_a_whole_body_beyond_retention_costs_one_request(judged: Output, judge: Judge) -> None:
@@ -189,10 +238,95 @@ async def test_a_whole_body_beyond_retention_costs_one_request(judged: Output, j
     assert (written.accepted, len(written.rejected), len(judge.requests)) == (0, 3000, 1)
 
 
-async def test_a_refusal_that_is_not_about_the_lines_rejects_none(judged: Output, judge: Judge) -> None:
+async def test_mixed_ages_around_the_retention_cost_few_requests(judged: Output, judge: Judge) -> None:
+    def rule(lines: list[str]) -> tuple[int, str, dict[str, str]]:
+        old = sum(int(line.split()[-1]) < 1000 for line in lines)
+        return (400, f"partial write: points beyond retention policy dropped={old}", {}) if old else (204, "", {})
+
+    judge.rule = rule
+    times = [(number * 7919) % 5000 for number in range(5000)]
+    written = await judged.write(ReadingBatch.build([1] * 5000, times, 0, [1.0] * 5000))
+    assert sorted(times[row] for row, _ in written.rejected) == list(range(1000))
+    assert (written.accepted, len(judge.requests) < 40) == (4000, True)
+
+
+@pytest.mark.parametrize("count", [1, 4000])
+async def test_a_refusal_that_is_not_about_the_lines_rejects_none(judged: Output, judge: Judge, count: int) -> None:
     judge.rule = lambda _: (400, "bucket name is missing", {})
     with pytest.raises(PermanentError, match="bucket name is missing"):
-        await judged.write(batch_of(8))
+        await judged.write(batch_of(count))
+    assert len(judge.requests) == 2
+
+
+async def test_an_unknown_refusal_of_one_line_alone_is_its_own_fault(judged: Output, judge: Judge) -> None:
+    judge.rule = lambda lines: (400, "do not like it", {}) if bad_lines(lines) else (204, "", {})
+    written = await judged.write(batch_of(5000))
+    assert (written.accepted, [row for row, _ in written.rejected]) == (4999, [4321])
+
+
+async def test_a_cut_connection_is_transient_and_nothing_is_taken_for_accepted(free_port: Callable[[], int]) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"HTTP/1.1 204 No Con")
+        writer.transport.abort()
+
+    port = free_port()
+    async with await asyncio.start_server(cut, "127.0.0.1", port):
+        config = InfluxV1.Config(kind="influx_v1", name="o", url=f"http://127.0.0.1:{port}", database="g")
+        output = InfluxV1(config, names, NETWORK)
+        with pytest.raises(TransientError):
+            await output.write(batch_of(3))
+        await output.close()
+
+
+async def test_an_endless_answer_is_cut(free_port: Callable[[], int]) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"HTTP/1.1 401 No\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 200_000)
+        with contextlib.suppress(OSError):
+            await writer.drain()
+            await reader.read()
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(babble, "127.0.0.1", port):
+        config = InfluxV2.Config(kind="influx_v2", name="o", url=f"http://127.0.0.1:{port}", bucket="g", timeout_s=5)
+        output = InfluxV2(config, names, NETWORK)
+        with pytest.raises(PermanentError, match="401") as caught:
+            await output.write(batch_of(3))
+        assert len(str(caught.value)) < 400
+        await output.close()
+
+
+async def test_the_server_may_name_a_date(judged: Output, judge: Judge) -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=40), usegmt=True)
+    judge.rule = lambda _: (503, "busy", {"Retry-After": until})
+    with pytest.raises(TransientError) as caught:
+        await judged.write(batch_of(2))
+    assert caught.value.retry_after_s == pytest.approx(40, abs=3)
+
+
+def test_a_secret_on_a_plain_way_is_warned_about() -> None:
+    def warned(url: str, **more: Any) -> list[str]:
+        return warnings_of(InfluxV2.Config(kind="influx_v2", name="o", url=url, bucket="b", **more))
+
+    token = Secret(env="TOKEN")
+    (warning,) = warned("http://influx.example:8086", token=token)
+    assert "https" in warning
+    assert not warned("https://influx.example:8086", token=token)
+    assert not warned("http://127.0.0.1:8086", token=token)
+    assert not warned("http://influx.example:8086")
+
+
+@pytest.mark.parametrize(("gzip_key", "packed"), [(None, False), (True, True)])
+async def test_nothing_is_compressed_on_the_way_to_this_machine_unless_asked(
+    judge: Judge, gzip_key: bool | None, packed: bool
+) -> None:
+    config = InfluxV1.Config(kind="influx_v1", name="o", url=judge.url, database="g", gzip=gzip_key)
+    output = InfluxV1(config, names, NETWORK)
+    assert (await output.write(batch_of(7))).accepted == len(judge.accepted) == 7
+    assert ("Content-Encoding" in judge.requests[0][1]) is packed
+    await output.close()
 
 
 @pytest.mark.parametrize("status", [429, 503])
