@@ -52,7 +52,7 @@ def check(config: Config) -> list[str]:
         if isinstance(source, ModbusConfig):
             problems += unusable_certificates(source)
     with _collecting(problems):
-        network = site_network(config)
+        network = site_network(config, keep=config.data.folder.is_dir())
         registry = MemoryRegistry()
         for source in config.source:
             with _collecting(problems, f"source {source.name}"):

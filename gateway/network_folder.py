@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from pathlib import Path
 
 from gateway.csv_table import Row, Table
 from gateway.errors import ConfigError
-from gateway.model.network import Meter, MeterKind, MeterRole, Network, Point, Station, Zone, ZoneKind
+from gateway.meters_csv import read_meters
+from gateway.model.network import Network, Point, Station, Zone, ZoneKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, point_id
 
 MAX_GEOJSON_BYTES = 64 * 1024 * 1024
 STATION_KINDS = ("station", "regulator")
-ACCOUNTS = ("open", "closed", "never_opened", "")
 
 
-def read_network(folder: Path) -> Network:
+def read_network(folder: Path, *, cache: Path | None = None) -> Network:
     """Read zones, meters, stations, points and pipes of a network folder.
 
-    `zones.csv` and `meters.csv` must be there, `stations.csv`, `points.csv` and `network.geojson` may.
+    `zones.csv` and `meters.csv` must be there, `stations.csv`, `points.csv` and `network.geojson` may. `cache` is a
+    file in which the meters of a large city are kept in a form that is quick to read; several processes share it.
     Raises ConfigError with every problem, each naming file, line, column and remedy.
     """
     problems: list[str] = []
     zones = _zones(Table(folder / "zones.csv", problems))
-    meters = _meters(Table(folder / "meters.csv", problems), zones)
+    meters = read_meters(folder, zones, problems, cache)
     stations = _stations(Table(folder / "stations.csv", problems), zones)
     points = _points(Table(folder / "points.csv", problems), zones)
     geojson = _geojson(folder / "network.geojson", problems)
@@ -62,36 +62,6 @@ def _in_a_ring(zones: Mapping[str, Zone], name: str) -> bool:
         if at == name:
             return True
     return False
-
-
-def _meters(table: Table, zones: Mapping[str, Zone]) -> dict[str, Meter]:
-    meters: dict[str, Meter] = {}
-    columns = ("meter_id", "zone_id", "role", "kind", "customer_class", "digits", "decimals", "max_flow_m3h")
-    for row in table.rows((*columns, "temperature_compensated", "installed_on", "account")):
-        name = table.unique(meters, row, "meter_id")
-        meters[name] = Meter(
-            meter_id=name,
-            zone_id=_zone_of(row, zones),
-            role=row.one_of("role", MeterRole, MeterRole.CUSTOMER),
-            kind=row.one_of("kind", MeterKind, MeterKind.REMOTE),
-            customer_class=row.text("customer_class"),
-            digits=row.whole("digits", 1, 15),
-            decimals=row.whole("decimals", 0, 9),
-            max_flow_m3h=row.number("max_flow_m3h", least=0.0),
-            temperature_compensated=row.flag("temperature_compensated"),
-            installed_on=row.day("installed_on"),
-            account=_account(row),
-            x_m=row.optional("x_m"),
-            y_m=row.optional("y_m"),
-        )
-    return meters
-
-
-def _account(row: Row) -> str:
-    account = row.text("account")
-    if account not in ACCOUNTS:
-        row.problem("account", f"{account!r} is unknown; use one of {', '.join(filter(None, ACCOUNTS))}")
-    return account
 
 
 def _zone_of(row: Row, zones: Mapping[str, Zone]) -> str:
@@ -162,6 +132,6 @@ def _geojson(path: Path, problems: list[str]) -> str:
     return text
 
 
-def _shared(*groups: Mapping[str, object]) -> list[str]:
-    counts = Counter(name for group in groups for name in group)
-    return sorted(name for name, count in counts.items() if count > 1)
+def _shared(zones: Iterable[str], meters: Container[str], stations: Collection[str]) -> list[str]:
+    doubled = {name for name in zones if name in stations or name in meters}
+    return sorted(doubled | {name for name in stations if name in meters})

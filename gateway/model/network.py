@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -109,10 +109,18 @@ class Network:
     points: Mapping[PointId, Point]
     geojson: str = ""
     """pipes as a GeoJSON FeatureCollection in local metres; empty if there is none"""
+    _children: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note which zones stand below which."""
+        below: dict[str, list[str]] = {}
+        for zone in self.zones.values():
+            below.setdefault(zone.parent_id, []).append(zone.zone_id)
+        object.__setattr__(self, "_children", {zone: tuple(names) for zone, names in below.items()})
 
     def children(self, zone_id: str) -> tuple[str, ...]:
         """Return the zones directly below a zone."""
-        return tuple(zone.zone_id for zone in self.zones.values() if zone.parent_id == zone_id)
+        return self._children.get(zone_id, ())
 
     def below(self, zone_id: str) -> Iterator[str]:
         """Yield a zone and every zone below it."""

@@ -106,9 +106,9 @@ def site_clock(config: Config) -> Clock:
     return make_clock(None if config.clock is None else config.clock.file)
 
 
-def site_network(config: Config) -> Network:
-    """Read the site's network. Raises ConfigError."""
-    return read_network(config.network.folder)
+def site_network(config: Config, *, keep: bool = True) -> Network:
+    """Read the site's network. Raises ConfigError. With `keep` a large one is kept in a form that roles share."""
+    return read_network(config.network.folder, cache=config.data.folder / "meters.columns" if keep else None)
 
 
 def service_token(config: Config) -> str:

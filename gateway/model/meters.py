@@ -1,0 +1,166 @@
+"""The meters of a large city as columns: a `Meter` is made when somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model.names import NameTable
+from gateway.model.network import Meter, MeterKind, MeterRole
+
+KINDS: Mapping[str, str] = {
+    "zone": "<i4",
+    "role": "|i1",
+    "kind": "|i1",
+    "customer_class": "<i4",
+    "digits": "|i1",
+    "decimals": "|i1",
+    "max_flow_m3h": "<f8",
+    "temperature_compensated": "|b1",
+    "installed_on": "<i4",
+    "account": "|i1",
+    "x_m": "<f8",
+    "y_m": "<f8",
+}
+"""the columns: `installed_on` is the ordinal of a day, a position NaN where unknown; zone, class, account are places in
+the words of their column, role and kind in their enumerations"""
+WORDS = ("zone", "customer_class", "account")
+_ROLES, _KINDS_OF_METER = tuple(MeterRole), tuple(MeterKind)
+_PREFIX = "name_"
+_CHUNK = 50_000
+
+
+class MeterTable(Mapping[str, Meter]):
+    """Meters by their id, in the order of the company's file."""
+
+    def __init__(
+        self, names: NameTable, columns: Mapping[str, NDArray[Any]], words: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Take columns of the `KINDS`, which are not copied. Raises ValueError if their lengths differ."""
+        self.names = names
+        self._columns = {name: columns[name] for name in KINDS}
+        self._words = {name: tuple(words[name]) for name in WORDS}
+        if any(len(column) != len(names) for column in self._columns.values()):
+            raise ValueError("columns of meters differ in length")
+        self._views = [memoryview(column.data) for column in self._columns.values()]
+
+    @staticmethod
+    def of(meters: Mapping[str, Meter]) -> MeterTable:
+        """Return the same meters as columns."""
+        every = list(meters.values())
+        words: dict[str, dict[str, int]] = {name: {} for name in WORDS}
+
+        def place(column: str, word: str) -> int:
+            return words[column].setdefault(word, len(words[column]))
+
+        rows = [
+            (
+                place("zone", one.zone_id),
+                _ROLES.index(one.role),
+                _KINDS_OF_METER.index(one.kind),
+                place("customer_class", one.customer_class),
+                one.digits,
+                one.decimals,
+                one.max_flow_m3h,
+                one.temperature_compensated,
+                one.installed_on.toordinal(),
+                place("account", one.account),
+                np.nan if one.x_m is None else one.x_m,
+                np.nan if one.y_m is None else one.y_m,
+            )
+            for one in every
+        ]
+        parts = zip(*rows, strict=True) if rows else ([] for _ in KINDS)
+        columns = {name: np.array(part, dtype=KINDS[name]) for name, part in zip(KINDS, parts, strict=True)}
+        return MeterTable(
+            NameTable.of(one.meter_id for one in every), columns, {name: list(of) for name, of in words.items()}
+        )
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return all columns, those of the names too, to be kept in a file."""
+        return {**self._columns, **self.names.columns(_PREFIX)}
+
+    @property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """What the columns of places stand for."""
+        return dict(self._words)
+
+    @staticmethod
+    def kept(columns: Mapping[str, NDArray[Any]], words: Mapping[str, Sequence[str]]) -> MeterTable:
+        """Return the table whose columns were kept. Raises KeyError if one is missing."""
+        return MeterTable(NameTable(columns, _PREFIX), columns, words)
+
+    def __getitem__(self, meter_id: str) -> Meter:
+        """Return a meter. Raises KeyError."""
+        row = self.names.find(meter_id)
+        if row < 0:
+            raise KeyError(meter_id)
+        cells: list[Any] = [view[row] for view in self._views]
+        return self._meter(meter_id, *cells)
+
+    def __contains__(self, meter_id: object) -> bool:
+        """Tell whether there is a meter of that id."""
+        return isinstance(meter_id, str) and self.names.find(meter_id) >= 0
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids."""
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        """Return the number of meters."""
+        return len(self.names)
+
+    def values(self) -> ValuesView[Meter]:
+        """Return the meters; each is made when it is its turn."""
+        return _Meters(self)
+
+    def every(self) -> Iterator[Meter]:
+        """Yield the meters in order."""
+        names = iter(self.names)
+        for at in range(0, len(self), _CHUNK):
+            parts = [column[at : at + _CHUNK].tolist() for column in self._columns.values()]
+            for row in zip(*parts, strict=True):
+                yield self._meter(next(names), *row)
+
+    def _meter(  # noqa: PLR0917 - the columns of a meter
+        self,
+        meter_id: str,
+        zone: int,
+        role: int,
+        kind: int,
+        customer_class: int,
+        digits: int,
+        decimals: int,
+        max_flow_m3h: float,
+        compensated: bool,
+        installed_on: int,
+        account: int,
+        x_m: float,
+        y_m: float,
+    ) -> Meter:
+        return Meter(
+            meter_id=meter_id,
+            zone_id=self._words["zone"][zone],
+            role=_ROLES[role],
+            kind=_KINDS_OF_METER[kind],
+            customer_class=self._words["customer_class"][customer_class],
+            digits=digits,
+            decimals=decimals,
+            max_flow_m3h=max_flow_m3h,
+            temperature_compensated=compensated,
+            installed_on=date.fromordinal(installed_on),
+            account=self._words["account"][account],
+            x_m=None if x_m != x_m else x_m,  # noqa: PLR0124 - NaN
+            y_m=None if y_m != y_m else y_m,  # noqa: PLR0124
+        )
+
+
+class _Meters(ValuesView[Meter]):
+    _mapping: MeterTable
+
+    def __iter__(self) -> Iterator[Meter]:
+        return self._mapping.every()
