@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from collectors.modbus_command import ModbusCommander
 from collectors.modbus_config import LinkConfig, ModbusConfig, UnitConfig
 from collectors.modbus_holes import holes_as_json, holes_from_json
 from collectors.modbus_link import Link
@@ -33,6 +34,8 @@ class ModbusCollector:
         self._clock = clock
         self._memory: Memory | None = None
         self._polls: dict[str, _Poll] = {}
+        self.commander = ModbusCommander(config.name, lambda: list(self._polls.values()))
+        """gives commands to the devices"""
         problems: list[str] = []
         for link_config in config.links:
             links = _links(link_config, clock)

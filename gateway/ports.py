@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.model.command import CommandOffer
 from gateway.model.finding import Detection
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Need, PointId, ReadingBatch, Window
@@ -152,6 +153,59 @@ class PushedCollector(Protocol):
 
     async def close(self) -> None:
         """Disconnect without losing the session; may be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A command as it will go to the device."""
+
+    offer: CommandOffer
+    frame: str
+    """hexadecimal, for the audit trail"""
+    content: object
+    """what the collector that made it needs to send it"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observed:
+    """What a device showed after a command."""
+
+    value: float
+    at_us: int
+    """us UTC, when that was so"""
+    frames: str = ""
+    """question and answer, hexadecimal"""
+    batch: ReadingBatch | None = None
+    """the same as a reading, if nobody else stores it"""
+
+
+class Commander(Protocol):
+    """A collector that can also tell its devices something. It never repeats and never decides; the runner does."""
+
+    name: str
+
+    def offers(self, asset: str) -> Sequence[CommandOffer]:
+        """Return what this asset can be told. May take long; call it in a thread."""
+        ...
+
+    def pack(self, offer: CommandOffer, correlation: str) -> Packet:
+        """Lay out a command that was offered. Raises ConfigError if it is not offered any more."""
+        ...
+
+    async def send(self, packet: Packet, not_after: float) -> str:
+        """Send once; return the device's answer in hexadecimal. `not_after` is in monotonic seconds.
+
+        Raises NotSentError if nothing left, PermanentError if the device refused and did nothing, TransientError if
+        nobody knows what became of it.
+        """
+        ...
+
+    async def observe(self, offer: CommandOffer) -> Observed:
+        """Ask the device what it shows now. Raises TransientError if that cannot be known.
+
+        Not called for an offer whose device reports by itself.
+        """
         ...
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import PermanentError, RefusedError, TransientError
+from gateway.model.command import CommandOffer
 from gateway.model.reading import ReadingBatch
 from gateway.ports import SpoolRecord
 from gateway.store.record import decode_all
@@ -84,6 +85,11 @@ class RemoteStore:
         """Return how role keep is doing: accounting, lag, links, outputs."""
         answer = await self._ask("GET", "/status")
         return dict(answer.json())
+
+    async def offers(self, asset: str) -> list[CommandOffer]:
+        """Return the commands that can be given to an asset now."""
+        answer = await self._ask("GET", "/offers", params={"asset": asset})
+        return msgspec.json.decode(answer.content, type=list[CommandOffer])
 
     async def close(self) -> None:
         """Close; may be called twice."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import GatewayError, RefusedError
+from gateway.model.command import CommandOffer
 from gateway.model.reading import ReadingBatch
 from gateway.ports import ReadingStore, Spool, SpoolRecord
 from gateway.store.record import encode
@@ -28,7 +29,9 @@ _MOST_RECORDS = 1_000
 _NEWEST_SEQ = 2**63 - 1
 _MOST_TAIL_BYTES = 32 << 20
 _BINARY = "application/octet-stream"
+_LONGEST_ASSET = 120
 _Handler = Callable[[Request], Awaitable[Response]]
+Offers = Callable[[str], Awaitable[Sequence[CommandOffer]]]
 
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -49,11 +52,16 @@ def make_service(
     tail_source: TailRing,
     token: str,
     status: Callable[[], Mapping[str, Any]],
+    *,
+    offers: Offers | None = None,
 ) -> Starlette:
-    """Return the application; `status` gives what GET /status answers. Raises ValueError without a token."""
+    """Return the application; `status` gives what GET /status answers, `offers` what an asset can be told.
+
+    Raises ValueError without a token.
+    """
     if not token:
         raise ValueError("the store service needs a token")
-    service = _Service(store, spool, tail_source, status)
+    service = _Service(store, spool, tail_source, status, offers)
     routes = [
         Route("/healthz", service.healthz),
         *(
@@ -63,6 +71,7 @@ def make_service(
                 ("GET", "/since", service.since),
                 ("GET", "/loaded", service.loaded),
                 ("GET", "/status", service.status),
+                ("GET", "/offers", service.offers),
                 ("POST", "/history", service.history),
                 ("POST", "/latest", service.latest),
             )
@@ -73,15 +82,25 @@ def make_service(
 
 class _Service:
     def __init__(
-        self, store: ReadingStore, spool: Spool, ring: TailRing, status: Callable[[], Mapping[str, Any]]
+        self,
+        store: ReadingStore,
+        spool: Spool,
+        ring: TailRing,
+        status: Callable[[], Mapping[str, Any]],
+        offers: Offers | None,
     ) -> None:
-        self._store, self._spool, self._ring, self._status = store, spool, ring, status
+        self._store, self._spool, self._ring, self._status, self._offers = store, spool, ring, status, offers
 
     async def healthz(self, _request: Request) -> Response:
         return JSONResponse({"ok": True})
 
     async def status(self, _request: Request) -> Response:
         return JSONResponse(dict(self._status()))
+
+    async def offers(self, request: Request) -> Response:
+        asset = request.query_params.get("asset", "")[:_LONGEST_ASSET]
+        found = [] if self._offers is None else await self._offers(asset)
+        return Response(msgspec.json.encode(found), media_type="application/json")
 
     async def loaded(self, _request: Request) -> Response:
         return JSONResponse({"loaded": await self._store.loaded(), "last": self._spool.last_seq()})
