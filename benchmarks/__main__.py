@@ -12,6 +12,7 @@ BENCHMARKS = {
     "modbus": "125-register reads over 100 links against bare pymodbus; one dead unit among 32",
     "alarm_path": "a gas sensor rises: time until Chromium shows the alarm and the ticket desk has the ticket",
     "ingest": "messages of 24 readings over Mosquitto, acknowledged after commit, against a bare acknowledging loop",
+    "intervals": "final intervals: a gas day of a city written and looked at again, one meter's year read",
     "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",
 }
 
