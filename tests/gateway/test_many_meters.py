@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -35,7 +34,7 @@ ROWS = (
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(meters_csv, "MANY_BYTES", 0)
     folder = tmp_path / "network"
     folder.mkdir()
@@ -68,7 +67,7 @@ def test_the_cache_is_used_until_a_file_changes(folder: Path, tmp_path: Path, mo
     read_network(folder, cache=cache)
     built = cache.stat().st_ino
     with monkeypatch.context() as patched:
-        patched.setattr(meters_csv.subprocess, "run", lambda *_, **__: pytest.fail("read again"))
+        patched.setattr("gateway.meters_csv.subprocess.run", lambda *_, **__: pytest.fail("read again"))
         assert list(read_network(folder, cache=cache).meters) == ["V-001", "M-001", "表-7", "M-003"]
     path = folder / "meters.csv"
     before = path.stat()
