@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Protocol
 
 from collectors.payload import DeadMessageError, Mapper, Rows, TopicMapping
 from collectors.payload.mapper import InZone, Quick
 from collectors.sparkplug import SparkplugMapper
+from gateway.model.meters import MeterTable
 from gateway.model.network import Network
 
 
@@ -49,13 +51,40 @@ FORMATS: dict[str, Callable[[TopicMapping, Collection[str], InZone], TopicMapper
 
 def make_mappers(mappings: Sequence[TopicMapping], network: Network) -> list[TopicMapper]:
     """Compile mappings; every meter, station and asset with a point may report. Raises ValueError or ConfigError."""
-    assets = assets_of(network)
+    assets = Assets(network)
     return [FORMATS[mapping.format](mapping, assets, in_zone_of(network)) for mapping in mappings]
 
 
-def assets_of(network: Network) -> set[str]:
-    """Return everything that may report."""
-    return {*network.meters, *network.stations, *(point.asset for point in network.points.values())}
+class Assets(Collection[str]):
+    """Everything that may report. Of a large city no name is held here."""
+
+    def __init__(self, network: Network) -> None:
+        """Look at meters, stations and the assets of points."""
+        others = {*network.stations, *(point.asset for point in network.points.values())}
+        self._many = network.meters if isinstance(network.meters, MeterTable) else None
+        self._few = others if self._many is not None else {*network.meters, *others}
+        self._sorted = sorted(self._few)
+
+    def __contains__(self, asset: object) -> bool:
+        """Tell whether an asset may report."""
+        return asset in self._few or (self._many is not None and asset in self._many)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield all names."""
+        yield from self._few
+        yield from (name for name in self._many or () if name not in self._few)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return sum(1 for _ in self)
+
+    def behind(self, asset: str, count: int) -> list[str]:
+        """Return an asset and those that follow: by name, or in the file of the meters if that is large."""
+        row = -1 if self._many is None else self._many.names.find(asset)
+        if self._many is not None and row >= 0:
+            return self._many.names.names(range(row, min(row + count, len(self._many))))
+        first = bisect_left(self._sorted, asset)
+        return list(islice(self._sorted, first, first + count))
 
 
 def in_zone_of(network: Network) -> InZone:

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import math
 import ssl
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import ClassVar
@@ -18,7 +17,7 @@ from mqttium.api import AsyncClient
 from mqttium.errors import BrokerDisconnectError, ProtocolError
 from mqttium.types import Message, Properties
 
-from collectors.mappers import assets_of, make_mappers, read_message, runs
+from collectors.mappers import Assets, make_mappers, read_message, runs
 from collectors.mqtt_config import MqttConfig, broker_address
 from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
 from collectors.silence import SilenceWatch
@@ -43,6 +42,8 @@ _TAKEN_OVER = 0x8E
 _ASK_EVERY_S = 10.0
 _AHEAD = 1000
 """Meters whose points are registered together, in the order of their names."""
+_MOST_INDICES = 200_000
+"""Points whose indices are at hand; of more the registry is asked."""
 _LOOK_EVERY = 4
 _SMALLEST_GROUP = 8
 _LARGEST_GROUP = 256
@@ -81,7 +82,7 @@ class MqttCollector:
             self._mappers = make_mappers(config.topics, network)
         except ValueError as error:
             raise ConfigError([f"source {config.name}: {error}"]) from error
-        self._assets = sorted(assets_of(network))
+        self._assets = Assets(network)
         self._indices: dict[PointId, int] = {}
         self._client: AsyncClient | None = None
         self._subscribing: asyncio.Task[None] | None = None
@@ -249,22 +250,29 @@ class MqttCollector:
         try:
             found = [self._indices[point] for point in rows.points]
         except KeyError:
-            await self._learn(rows.points)
-            found = [self._indices[point] for point in rows.points]
+            found = await self._look_up(rows.points)
         indices = np.array(found, np.uint32)
         received = np.full(len(rows), received_us, np.int64)
         return ReadingBatch(indices[rows.which], rows.source_time, received, rows.value, rows.quality)
 
-    async def _learn(self, points: Sequence[PointId]) -> None:
+    async def _look_up(self, points: Sequence[PointId]) -> list[int]:
+        found = self._registry.find(points)
+        if (found < 0).any():
+            await asyncio.to_thread(self._register, [point for point, at in zip(points, found, strict=True) if at < 0])
+            found = self._registry.find(points)
+        indices: list[int] = found.tolist()
+        if len(self._indices) >= _MOST_INDICES:
+            self._indices.clear()
+        self._indices.update(zip(points, indices, strict=True))
+        return indices
+
+    def _register(self, points: Sequence[PointId]) -> None:
         """Give points their indices, and those that probably come next: one commit for each would take an hour."""
         parts = [split_point(point) for point in points]
         meters = {meter for meter, _ in parts}
-        first = bisect_left(self._assets, min(meters))
-        meters |= set(self._assets[first : first + _AHEAD])
+        meters |= set(self._assets.behind(min(meters), _AHEAD))
         quantities = dict.fromkeys(quantity for _, quantity in parts)
-        names = [point_id(meter, quantity) for meter in sorted(meters) for quantity in quantities]
-        found = await asyncio.to_thread(self._registry.indices, names)
-        self._indices.update(zip(names, found.tolist(), strict=True))
+        self._registry.indices([point_id(meter, quantity) for meter in sorted(meters) for quantity in quantities])
 
     async def close(self) -> None:
         """Disconnect; the broker keeps the session. May be called twice."""

@@ -48,6 +48,10 @@ class PointRegistry(Protocol):
         """Return the name of each index. Raises KeyError for one that was never assigned."""
         ...
 
+    def find(self, points: Sequence[PointId]) -> NDArray[np.int64]:
+        """Return the index of each point, -1 for one that is not known here; asks nobody and never waits."""
+        ...
+
 
 class Memory(Protocol):
     """Small facts that a part wants back after a restart; none that a person would miss."""

@@ -280,6 +280,10 @@ class MemoryRegistry:
                 self._points.append(point)
         return np.array([self._index[point] for point in points], dtype=np.uint32)
 
+    def find(self, points: Sequence[PointId]) -> NDArray[np.int64]:
+        """Return the index of each point, -1 for one that was never asked for."""
+        return np.array([self._index.get(point, -1) for point in points], dtype=np.int64)
+
     def names(self, indices: NDArray[np.uint32]) -> list[PointId]:
         """Return the name of each index. Raises KeyError for one that was never assigned."""
         if len(indices) and int(indices.max()) >= len(self._points):

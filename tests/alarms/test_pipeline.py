@@ -40,6 +40,9 @@ class Names:
         except IndexError as error:
             raise KeyError(str(error)) from error
 
+    def find(self, points: Sequence[PointId]) -> NDArray[np.int64]:
+        return np.array([self.known.index(point) if point in self.known else -1 for point in points], dtype=np.int64)
+
 
 class Plant:
     """Feeds a pipeline: one row per call, at the clock's time unless told otherwise."""

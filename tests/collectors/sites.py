@@ -56,6 +56,9 @@ class MemoryRegistry:
     def names(self, indices: NDArray[np.uint32]) -> list[PointId]:
         return [self.points[index] for index in indices]
 
+    def find(self, points: Sequence[PointId]) -> NDArray[np.int64]:
+        return np.asarray([self.points.index(point) if point in self.points else -1 for point in points], np.int64)
+
     def table(self, batch: ReadingBatch) -> dict[str, float | Reason]:
         """Return a batch as point -> value, or the reason where it is bad."""
         return {
