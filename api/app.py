@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.deps import Parts
-from api.routes import alarms, analysis, events, meters, probe, session, stream, system
+from api.routes import alarms, analysis, commands, events, meters, probe, reload, session, stream, system
 from api.services.live import Board
 from api.services.pulse import Pulse
 from gateway import __version__
@@ -58,7 +58,9 @@ def make_rest(parts: Parts) -> FastAPI:
         alarms.router,
         analysis.router,
         meters.router,
+        commands.router,
         system.router,
+        reload.router,
         stream.router,
         events.router,
     ):

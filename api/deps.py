@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -14,6 +14,7 @@ from api.auth import SESSION_COOKIE, Authenticator, User
 from api.roles import Act
 from gateway.errors import RefusedError
 from gateway.model.alarm import Definition
+from gateway.model.command import CommandOffer
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
@@ -30,6 +31,10 @@ class Readings(Protocol):
 
     async def latest(self, points: Any) -> ReadingBatch:
         """Return the newest row of each point. Raises TransientError."""
+        ...
+
+    async def offers(self, asset: str) -> Sequence[CommandOffer]:
+        """Return the commands that can be given to an asset. Raises TransientError."""
         ...
 
     async def status(self) -> Mapping[str, Any]:
@@ -83,6 +88,8 @@ class Parts:
     """secrets that ticketing systems sign their events with"""
     note_file: Path | None = None
     """JSON list that the demo's story writes; shown beside the map"""
+    reload: Callable[[str], Awaitable[Mapping[str, Any]]] | None = None
+    """takes the configuration files anew in the name of somebody; see `gateway.reloading.Outcome`"""
     simulated: bool = False
     """True shows on every page that the city is not a real one"""
     auth: Authenticator = field(init=False)

@@ -24,9 +24,13 @@ class Act(StrEnum):
     ALARM_SHELVE = "alarm.shelve"
     ALARM_RESET = "alarm.reset"
     FINDING_INSPECT = "finding.inspect"
+    COMMAND_CLOSE = "command.close"
+    COMMAND_OTHER = "command.other"
+    COMMAND_APPROVE = "command.approve"
     READING_AUDIT = "reading.audit"
     DEAD_LETTER_READ = "dead_letter.read"
     AUDIT_READ = "audit.read"
+    CONFIGURATION_RELOAD = "configuration.reload"
     TOKEN_OWN = "token.own"  # noqa: S105
     TOKEN_ALL = "token.all"  # noqa: S105
 
@@ -40,9 +44,13 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.ALARM_SHELVE: _DESK,
     Act.ALARM_RESET: _DESK,
     Act.FINDING_INSPECT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
+    Act.COMMAND_CLOSE: frozenset({Role.OPERATOR, Role.ENGINEER, Role.ADMINISTRATOR}),
+    Act.COMMAND_OTHER: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),
+    Act.COMMAND_APPROVE: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.READING_AUDIT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.DEAD_LETTER_READ: frozenset({Role.ENGINEER, Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.AUDIT_READ: frozenset({Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
+    Act.CONFIGURATION_RELOAD: frozenset({Role.ADMINISTRATOR}),
     Act.TOKEN_OWN: _EVERYONE,
     Act.TOKEN_ALL: frozenset({Role.ADMINISTRATOR}),
 }

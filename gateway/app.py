@@ -26,8 +26,10 @@ from gateway.dataset import dataset_batches, read_dataset
 from gateway.errors import ConfigError, GatewayError, PermanentError
 from gateway.model.reading import ReadingBatch
 from gateway.roles.common import open_state, site_clock, site_network
+from gateway.roles.revision import begin_first
 from gateway.runtime.clock import SystemClock
 from gateway.settings import Secret
+from gateway.snapshot import Snapshot
 from gateway.store import user_rows
 from gateway.store.outputs import OUTPUTS
 from gateway.store.readings import DuckReadings
@@ -82,6 +84,15 @@ def _secrets(config: Config) -> Iterator[tuple[str, Secret]]:
                 for one in value if isinstance(value, tuple) else (value,):
                     if isinstance(one, Secret):
                         yield f"{table} {entry.name}", one
+
+
+def begin(taken: Snapshot) -> None:
+    """Make a configuration the one that the roles are to run, at the start of a gateway."""
+    state = open_state(taken.config)
+    try:
+        begin_first(state, taken, "start")
+    finally:
+        state.close()
 
 
 def wait_for_ports(addresses: Sequence[str], *, patience_s: float = 10.0) -> None:

@@ -81,12 +81,13 @@ def run(
 
     Example: gasgate run gasgate.toml
     """
-    from gateway.config import load
     from gateway.roles.common import run_role
+    from gateway.snapshot import take_snapshot
 
-    loaded = load(config)
+    taken = take_snapshot(config)
+    loaded = taken.config
     if role and len(role) == 1:
-        raise typer.Exit(run_role(role[0].value, loaded))
+        raise typer.Exit(run_role(role[0].value, taken))
     import logging
 
     from gateway import app as site
@@ -105,7 +106,47 @@ def run(
     chosen = [one.value for one in (role or list(Role))]
     listening = {Role.KEEP: loaded.keep.listen, Role.WEB: loaded.web.listen}
     site.wait_for_ports([address for one, address in listening.items() if one in chosen])
-    raise typer.Exit(Supervisor(config.resolve(), chosen, logs).run())
+    site.begin(taken)
+    raise typer.Exit(Supervisor(config.resolve(), chosen, logs, data=loaded.data.folder).run())
+
+
+@app.command()
+def reload(
+    config: ConfigFile,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    out_file: Annotated[Path | None, typer.Option("--out", help="Also write it as JSON to this file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder of the gateway that runs.", hidden=True)] = None,
+    who: Annotated[str, typer.Option(help="In whose name; for the audit trail.", hidden=True)] = "",
+) -> None:
+    """Apply a changed configuration to the running gateway; links that did not change keep their connection.
+
+    Everything is checked first: a wrong configuration changes nothing. Exit code 0: it runs. 2: refused. 1: a part of
+    the gateway did not take it.
+
+    Example: gasgate reload gasgate.toml
+    """
+    import getpass
+    import logging
+    from dataclasses import asdict
+
+    from gateway.reloading import reload as do_reload
+
+    logging.basicConfig(level=logging.WARNING)
+    outcome = do_reload(config, who or f"{getpass.getuser()} on the command line", data)
+    answer = json.dumps(asdict(outcome), ensure_ascii=False)
+    if out_file is not None:
+        out_file.write_text(answer, encoding="utf-8")
+    if as_json:
+        out.print_json(answer)
+    else:
+        for problem in outcome.problems:
+            err.print(f"[bold red]error[/] {escape(problem)}", soft_wrap=True)
+        for warning in outcome.warnings:
+            err.print(f"[bold yellow]warning[/] {escape(warning)}", soft_wrap=True)
+        out.print(f"{outcome.outcome}: revision {outcome.revision} runs", soft_wrap=True)
+        for role, told in outcome.roles.items():
+            out.print(f"  {role}: {escape(told)}", soft_wrap=True)
+    raise typer.Exit({"refused": 2, "failed": 1}.get(outcome.outcome, 0))
 
 
 @app.command()

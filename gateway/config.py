@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import time
@@ -160,21 +161,27 @@ def load(path: Path) -> Config:
 
     Raises ConfigError with one line per problem: file, line, key, what is wrong, what is allowed.
     """
-    merged = _read(path)
-    files = [path]
+    return load_files(path)[0]
+
+
+def load_files(path: Path) -> tuple[Config, dict[Path, str]]:
+    """Return a configuration as `load` does, and the SHA-256 of each file that it stands in. Raises ConfigError."""
+    merged, digest = _read(path)
+    files = {path: digest}
     for included in _included(path, merged.pop("include", [])):
-        files.append(included)
-        _merge(path, merged, included, _read(included))
+        content, files[included] = _read(included)
+        _merge(path, merged, included, content)
     try:
-        return Config.model_validate(merged, context={"folder": path.parent})
+        return Config.model_validate(merged, context={"folder": path.parent}), files
     except ValidationError as error:
         places = [(file, index_lines(file.read_text(encoding="utf-8"))) for file in files]
         raise ConfigError([_explain(problem, places) for problem in _causes(error.errors())]) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[dict[str, Any], str]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        return tomllib.loads(content.decode("utf-8")), hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:

@@ -13,11 +13,12 @@ from alarms.acts import AlarmDesk
 from alarms.definitions import load_definitions
 from alarms.outbox import OutboxWorker
 from alarms.pipeline import AlarmPipeline
-from gateway.config import Config
 from gateway.errors import TransientError
 from gateway.model.finding import FindingStatus
 from gateway.ports import Clock
 from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network, ticket_policy
+from gateway.roles.revision import Follower
+from gateway.snapshot import Snapshot
 from gateway.store import finding_rows
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import GoneError, RemoteStore
@@ -38,9 +39,11 @@ WAIT_S = 1.0
 RETRY_S = 0.5
 
 
-async def work(config: Config) -> None:
+async def work(site: Snapshot) -> None:
     """Judge and deliver until cancelled."""
+    config = site.config
     state = open_state(config)
+    follower = Follower(state, "alarm", site)
     clock = site_clock(config)
     network = site_network(config)
     definitions = load_definitions()
@@ -49,7 +52,8 @@ async def work(config: Config) -> None:
     sinks = {sink.name: TICKET_SINKS[sink.kind](sink, clock) for sink in config.ticket_sink}
     judge = Judge(pipeline, state, clock, remote_store(config))
     async with asyncio.TaskGroup() as group:
-        group.create_task(heartbeat(state, "alarm", judge.health), name="heartbeat")
+        group.create_task(heartbeat(state, "alarm", follower.status(judge.health)), name="heartbeat")
+        group.create_task(follower.run(), name="configuration")
         group.create_task(judge.run(), name="judge")
         group.create_task(OutboxWorker(state, sinks, clock).run(), name="outbox")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +22,9 @@ from gateway.dataset import read_events, read_weather
 from gateway.errors import ConfigError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import PointId, ReadingBatch, split_point, to_us
-from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network
+from gateway.roles.common import be_nice, heartbeat, open_state, remote_store, site_clock, site_network
+from gateway.roles.revision import Follower
+from gateway.snapshot import Snapshot
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import RemoteStore
 from gateway.store.state import State
@@ -39,13 +40,16 @@ NICENESS = 19
 """a pass may take long; it must not slow an alarm"""
 
 
-async def work(config: Config) -> None:
+async def work(site: Snapshot) -> None:
     """Analyse until cancelled."""
-    os.nice(NICENESS)
+    be_nice(NICENESS)
+    config = site.config
     state = open_state(config)
     analyst = Analyst(config, state, site_network(config))
+    follower = Follower(state, "analyse", site)
     async with asyncio.TaskGroup() as group:
-        group.create_task(heartbeat(state, "analyse", analyst.health), name="heartbeat")
+        group.create_task(heartbeat(state, "analyse", follower.status(analyst.health)), name="heartbeat")
+        group.create_task(follower.run(), name="configuration")
         group.create_task(analyst.run(), name="passes")
 
 

@@ -10,9 +10,8 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 from alarms.route import TicketPolicy
 from gateway.config import Config
@@ -21,8 +20,12 @@ from gateway.errors import ConfigError, GatewayError, TransientError
 from gateway.model.network import Network
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock
+from gateway.roles.revision import Restart
+from gateway.roles.status import Status
 from gateway.runtime import child
 from gateway.runtime.clock import make_clock
+from gateway.runtime.reload import start_reload
+from gateway.snapshot import Snapshot
 from gateway.store import health_rows
 from gateway.store.remote import RemoteStore
 from gateway.store.state import State
@@ -31,15 +34,14 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
 
-Status = Callable[[], tuple[bool, Mapping[str, Any]]]
 
-
-def run_role(role: str, config: Config) -> int:
+def run_role(role: str, site: Snapshot) -> int:
     """Run one role in this process until a signal ends it. Returns the exit code.
 
+    A role that must start anew does so in the same process: whoever watches it sees no end.
     Only this role's module is loaded: a role that serves no pages carries none of their weight.
     """
-    work: Callable[[Config], Awaitable[None]] = importlib.import_module(f"gateway.roles.{role}").work
+    work: Callable[[Snapshot], Awaitable[None]] = importlib.import_module(f"gateway.roles.{role}").work
     child.die_with_parent()
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s"
@@ -47,13 +49,24 @@ def run_role(role: str, config: Config) -> int:
     for noisy in ("httpx", "httpcore", "pymodbus", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     code = 0
+    anew = False
     try:
-        asyncio.run(_until_signal(work(config)))
+        asyncio.run(_until_signal(work(site), site))
+    except* Restart:
+        anew = True
     except* ConfigError as errors:
         code = _say(errors, 2)
     except* GatewayError as errors:
         code = _say(errors, 1)
+    if anew and not code:
+        _start_anew()
     return code
+
+
+def _start_anew() -> None:
+    """Become what this process was when it began."""
+    logging.shutdown()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line
 
 
 def _say(errors: BaseExceptionGroup[GatewayError], code: int) -> int:
@@ -70,15 +83,22 @@ def _leaves(errors: BaseExceptionGroup[GatewayError]) -> Iterator[GatewayError]:
             yield error
 
 
-async def _until_signal(work: Awaitable[None]) -> None:
+async def _until_signal(work: Awaitable[None], site: Snapshot) -> None:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
+    if hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, start_reload, site.path, site.config.data.folder, "SIGHUP")
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     try:
         await task
     except asyncio.CancelledError:
         log.info("told to stop")
+
+
+def be_nice(niceness: int) -> None:
+    """Give way to other processes; calling it again, as a role that starts anew does, changes nothing."""
+    os.nice(max(0, niceness - os.nice(0)))
 
 
 async def heartbeat(state: State, role: str, status: Status) -> None:

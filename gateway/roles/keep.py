@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from starlette.applications import Starlette
 
-from collectors import COLLECTORS
-from collectors.modbus import ModbusCollector
+from collectors.commands import CommandRunner
 from gateway.config import Config
 from gateway.model.network import Network
-from gateway.model.reading import ReadingBatch
-from gateway.ports import Clock, Output, PolledCollector, PushedCollector, SpoolRecord
+from gateway.ports import SpoolRecord
 from gateway.roles.common import heartbeat, open_state, service_token, site_clock, site_network
 from gateway.roles.http import serve
+from gateway.roles.revision import Follower
+from gateway.roles.sources import Sources, summary
+from gateway.roles.streams import Streams
 from gateway.runtime.accounting import Accounting
-from gateway.runtime.forwarder import Forwarder
 from gateway.runtime.intake import Intake
 from gateway.runtime.loader import Loader
+from gateway.runtime.reading_watch import ReadingWatch
 from gateway.runtime.room import Room
-from gateway.runtime.runner import PollRunner, PushRunner
-from gateway.store.dead_rows import put_dead, put_rejected
+from gateway.snapshot import Snapshot
+from gateway.store.dead_rows import put_dead
 from gateway.store.memory import StateMemory
-from gateway.store.outputs import OUTPUTS
 from gateway.store.readings import DuckReadings
 from gateway.store.registry import StateRegistry, highest_cursor
 from gateway.store.service import make_service
@@ -38,24 +38,17 @@ GIB = 1 << 30
 _LAST_GROUPS_S = 2.0
 """how long the last readings may take to the disk when the role ends"""
 _MOST_TOLD = 20
-Runner = PollRunner | PushRunner
 
 
-async def work(config: Config) -> None:
+async def work(site: Snapshot) -> None:
     """Collect and keep until cancelled; then let what is on its way reach the disk."""
-    keeper = Keeper(config)
+    keeper = Keeper(site.config)
     await keeper.open()
+    keeper.follow(site)
     try:
         await keeper.run()
     finally:
         await asyncio.shield(keeper.close())
-
-
-def make_runner(collector: PolledCollector | PushedCollector, intake: Intake, clock: Clock) -> Runner:
-    """Return the runner that suits a collector: one that is asked, or one that is told."""
-    if hasattr(collector, "jobs"):
-        return PollRunner(cast("PolledCollector", collector), intake.put, clock)
-    return PushRunner(collector, intake.put, clock)
 
 
 class Keeper:
@@ -75,27 +68,47 @@ class Keeper:
         self._tail = TailRing()
         self._room = Room(folder, self._registry.names)
         self.intake = Intake(self._spool, self._clock, self._on_record, accounting=self._accounting, room=self._room)
-        self._outputs = [OUTPUTS[one.kind](one, self._registry.names, self._network) for one in config.output]
-        self._forwarders = [self._forwarder(output) for output in self._outputs]
+        self._streams = Streams(self._store, self._state, self._registry)
+        self._sources = Sources(self._registry, self._clock, self.intake.put, StateMemory(self._state))
+        self._follower: Follower | None = None
         self._loader = Loader(
             self._spool,
             self._store,
             partial(put_dead, self._state),
             accounting=self._accounting,
             checkpoint=self._store.checkpoint,
-            on_loaded=self._on_loaded,
+            on_loaded=self._streams.notify,
         )
-        self._runners: list[Runner] = []
+        self._watch = ReadingWatch(self._store.latest)
+        self._commands = CommandRunner(
+            self._state,
+            self._sources.commanders,
+            self._watch,
+            self._registry.indices,
+            self.intake.put,
+            clock=self._clock,
+        )
 
     async def open(self) -> None:
         """Continue the spool behind everything that any reader has seen, and make the collectors."""
         behind = max(await self._store.highest_seq(), await asyncio.to_thread(highest_cursor, self._state))
         await asyncio.to_thread(self._spool.advance_to, behind)
-        for source in self._config.source:
-            collector = COLLECTORS[source.kind](source, self._registry, self._network, self._clock)
-            if isinstance(collector, ModbusCollector):
-                collector.remember_in(StateMemory(self._state))
-            self._runners.append(make_runner(collector, self.intake, self._clock))
+        self._sources.open(self._config.source, self._network)
+        self._streams.open(self._config.output, self._network)
+
+    def follow(self, site: Snapshot) -> None:
+        """Take the configurations that come after this one, while running."""
+        self._follower = Follower(self._state, "keep", site, self._take)
+
+    async def _take(self, site: Snapshot) -> str:
+        """Change what is different; return what that was."""
+        network = self._network
+        if self._follower is None or site.network != self._follower.site.network:
+            network = await asyncio.to_thread(site_network, site.config)
+        told = await self._sources.change(site.config.source, network)
+        told += await self._streams.change(site.config.output, network)
+        self._config, self._network = site.config, network
+        return summary(told)
 
     async def run(self) -> None:
         """Run all parts until cancelled; then what the collectors have brought still reaches the disk."""
@@ -113,16 +126,16 @@ class Keeper:
             group.create_task(_end_with(intake), name="watch intake")
             group.create_task(self._loader.run(), name="loader")
             group.create_task(serve(self._service(), self._config.keep.listen), name="store service")
-            group.create_task(heartbeat(self._state, "keep", self.health), name="heartbeat")
-            for forwarder in self._forwarders:
-                group.create_task(forwarder.run(), name=forwarder.cursor_name)
-            for runner in self._runners:
-                group.create_task(runner.run(), name="runner")
+            group.create_task(self._commands.run(), name="commands")
+            group.create_task(heartbeat(self._state, "keep", self._told), name="heartbeat")
+            group.create_task(self._streams.run(), name="streams")
+            group.create_task(self._sources.run(), name="sources")
+            if self._follower is not None:
+                group.create_task(self._follower.run(), name="configuration")
 
     async def close(self) -> None:
         """Close connections and files; may be called twice."""
-        for output in self._outputs:
-            await output.close()
+        await self._streams.close()
         await self._store.close()
         await asyncio.to_thread(self._spool.close)
         self._state.close()
@@ -133,14 +146,17 @@ class Keeper:
         told = [*reasons, *self._warnings()]
         return not reasons, {"problems": told, "loader_lag": self._loader.lag}
 
+    def _told(self) -> tuple[bool, Mapping[str, Any]]:
+        return self.health() if self._follower is None else self._follower.status(self.health)()
+
     def status(self) -> Mapping[str, Any]:
         """Return what the system page shows of this role."""
         ok, detail = self.health()
         return {
             "ok": ok,
             **detail,
-            "links": [asdict(state) for runner in self._runners for state in runner.link_states()],
-            "outputs": [asdict(forwarder.status()) for forwarder in self._forwarders],
+            "links": [asdict(state) for state in self._sources.link_states()],
+            "outputs": self._streams.status(),
             "accounting": self._accounting.snapshot(),
             "spool": {
                 "last_seq": self._spool.last_seq(),
@@ -159,21 +175,13 @@ class Keeper:
             yield f"the disk is nearly full: readings of class {self._room.refused_classes} are refused"
 
     def _service(self) -> Starlette:
-        return make_service(self._store, self._spool, self._tail, service_token(self._config), self.status)
+        token = service_token(self._config)
+        return make_service(self._store, self._spool, self._tail, token, self.status, offers=self._commands.offers)
 
     def _on_record(self, record: SpoolRecord) -> None:
         self._tail.push(record)
+        self._watch.on_record(record)
         self._loader.notify(record)
-
-    def _on_loaded(self, seq: int) -> None:
-        for forwarder in self._forwarders:
-            forwarder.notify(seq)
-
-    def _forwarder(self, output: Output) -> Forwarder:
-        return Forwarder(output, self._store, self._state, partial(put_rejected, self._state), names=self._names)
-
-    def _names(self, batch: ReadingBatch) -> Sequence[str]:
-        return self._registry.names(batch.point)
 
 
 async def _end_with(task: asyncio.Task[None]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 from alarms.acts import AlarmDesk
 from alarms.definitions import load_definitions
 from api.app import make_app
 from api.deps import Parts
-from gateway.config import Config
 from gateway.roles.common import (
+    be_nice,
     heartbeat,
     open_state,
     remote_store,
@@ -19,18 +18,23 @@ from gateway.roles.common import (
     ticket_policy,
 )
 from gateway.roles.http import serve
+from gateway.roles.revision import Follower
+from gateway.runtime.reload import Reloader
+from gateway.snapshot import Snapshot
 
 NICENESS = 10
 """a page must not slow an alarm"""
 
 
-async def work(config: Config) -> None:
+async def work(site: Snapshot) -> None:
     """Serve until cancelled."""
-    os.nice(NICENESS)
+    be_nice(NICENESS)
+    config = site.config
     state = open_state(config)
     clock = site_clock(config)
     network = site_network(config)
     store = remote_store(config)
+    reloader = Reloader(site.path, config.data.folder)
     parts = Parts(
         site=config.site,
         state=state,
@@ -40,12 +44,15 @@ async def work(config: Config) -> None:
         desk=AlarmDesk(state, load_definitions(), network, clock, ticket_policy(config)),
         ticket_secrets=tuple(secret.read() for sink in config.ticket_sink for secret in sink.secrets),
         note_file=config.web.note_file,
+        reload=reloader,
         simulated=config.clock is not None,
     )
     app = make_app(parts)
+    follower = Follower(state, "web", site, before_restart=reloader.idle)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(heartbeat(state, "web", lambda: (True, {})), name="heartbeat")
+            group.create_task(heartbeat(state, "web", follower.status(lambda: (True, {}))), name="heartbeat")
+            group.create_task(follower.run(), name="configuration")
             group.create_task(serve(app, config.web.listen), name="pages")
     finally:
         await store.close()

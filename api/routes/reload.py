@@ -1,0 +1,30 @@
+"""Taking the configuration files anew without a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse
+
+from api.auth import User
+from api.deps import PartsDep, Require
+from api.roles import Act
+from gateway.errors import RefusedError
+
+router = APIRouter(tags=["system"])
+_STATUS: Mapping[str, int] = {"refused": 422, "failed": 503}
+
+
+@router.post("/reload")
+async def reload(user: Annotated[User, Depends(Require(Act.CONFIGURATION_RELOAD))], parts: PartsDep) -> JSONResponse:
+    """Check the configuration files and apply what is different; a file that is wrong changes nothing.
+
+    200: outcome `reloaded` or `unchanged`. 422: `refused`, with each problem's file, line and key. 503: `failed`, some
+    role did not take it.
+    """
+    if parts.reload is None:
+        raise RefusedError(501, "no_reload", "this process cannot reload; use gasgate reload")
+    outcome: dict[str, Any] = dict(await parts.reload(user.name))
+    return JSONResponse(outcome, _STATUS.get(str(outcome.get("outcome")), 200))

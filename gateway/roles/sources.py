@@ -1,0 +1,138 @@
+"""The sources of a running role keep: collectors with their runners, and how a new configuration reaches them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from collectors import COLLECTORS
+from collectors.modbus import ModbusCollector
+from gateway.model.network import Network
+from gateway.ports import Change, Clock, Commander, Memory, PointRegistry, PolledCollector, PushedCollector
+from gateway.runtime.runner import LinkState, PollRunner, PushRunner, Put
+
+log = logging.getLogger(__name__)
+
+Runner = PollRunner | PushRunner
+
+
+def make_runner(collector: PolledCollector | PushedCollector, put: Put, clock: Clock) -> Runner:
+    """Return the runner that suits a collector: one that is asked, or one that is told."""
+    if hasattr(collector, "jobs"):
+        return PollRunner(cast("PolledCollector", collector), put, clock)
+    return PushRunner(collector, put, clock)
+
+
+@dataclass
+class Source:
+    """One source with what runs it; the task is None until it runs."""
+
+    config: Any
+    collector: Any
+    runner: Runner
+    task: asyncio.Task[None] | None = None
+
+
+class Sources:
+    """All sources of a site, by name."""
+
+    def __init__(self, registry: PointRegistry, clock: Clock, put: Put, memory: Memory) -> None:
+        """Remember what sources are made with; there is none yet."""
+        self._registry, self._clock, self._put, self._memory = registry, clock, put, memory
+        self._sources: dict[str, Source] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    def open(self, configs: Sequence[Any], network: Network) -> None:
+        """Make the sources that the role begins with. Raises ConfigError."""
+        self._sources = {config.name: self._make(config, network) for config in configs}
+
+    def collectors(self) -> Sequence[Any]:
+        """Return every collector."""
+        return [source.collector for source in self._sources.values()]
+
+    def commanders(self) -> list[Commander]:
+        """Return those that can also tell their devices something."""
+        found = (getattr(source.collector, "commander", None) for source in self._sources.values())
+        return [commander for commander in found if commander is not None]
+
+    def link_states(self) -> Iterator[LinkState]:
+        """Yield the state of every unit and broker."""
+        for source in self._sources.values():
+            yield from source.runner.link_states()
+
+    async def run(self) -> None:
+        """Run all sources until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for source in self._sources.values():
+                self._start(source)
+            # sources come and go, the group stays
+            await asyncio.get_running_loop().create_future()
+
+    async def change(self, configs: Sequence[Any], network: Network) -> list[str]:
+        """Take another list of sources and another network; return what is different, for people.
+
+        Everything that can fail comes first: an error has changed nothing. Raises ConfigError or TransientError.
+        """
+        wanted = {config.name: config for config in configs}
+        changes: dict[str, Change] = {}
+        fresh: dict[str, Source] = {}
+        for name, config in wanted.items():
+            change = await self._change_of(name, config, network)
+            if change is None:
+                fresh[name] = await asyncio.to_thread(self._make, config, network)
+            else:
+                changes[name] = change
+        told = [f"source {name} removed" for name in self._sources if name not in wanted]
+        for name in [one for one in self._sources if one not in changes]:
+            await self._stop(self._sources.pop(name))
+            told += [f"source {name} replaced"] if name in wanted else []
+        for name, change in changes.items():
+            told += await self._apply(self._sources[name], wanted[name], change)
+        told += [f"source {name} added" for name in fresh if f"source {name} replaced" not in told]
+        self._sources.update(fresh)
+        self._sources = {name: self._sources[name] for name in wanted}
+        for source in fresh.values():
+            self._start(source)
+        return told
+
+    async def _change_of(self, name: str, config: Any, network: Network) -> Change | None:
+        source = self._sources.get(name)
+        if source is None or type(source.config) is not type(config) or source.task is None or source.task.done():
+            return None
+        reconfigure = getattr(source.collector, "reconfigure", None)
+        return None if reconfigure is None else await asyncio.to_thread(reconfigure, config, network)
+
+    async def _apply(self, source: Source, config: Any, change: Change) -> list[str]:
+        async with source.runner.paused(change.links):
+            await change.apply()
+        same = source.config == config
+        source.config = config
+        links = f", links {', '.join(sorted(change.links))}" if change.links else ""
+        return [] if same and not change.links else [f"source {config.name} changed{links}"]
+
+    def _make(self, config: Any, network: Network) -> Source:
+        collector: Any = COLLECTORS[config.kind](config, self._registry, network, self._clock)
+        if isinstance(collector, ModbusCollector):
+            collector.remember_in(self._memory)
+        return Source(config, collector, make_runner(collector, self._put, self._clock))
+
+    def _start(self, source: Source) -> None:
+        if self._group is not None:
+            source.task = self._group.create_task(source.runner.run(), name=f"source {source.config.name}")
+
+    async def _stop(self, source: Source) -> None:
+        if source.task is None:
+            return
+        await source.runner.finish()
+        source.task.cancel()
+        await asyncio.wait([source.task])
+
+
+def summary(told: Sequence[str], most: int = 10) -> str:
+    """Return what is different as one line."""
+    more = f" and {len(told) - most} more" if len(told) > most else ""
+    return "; ".join(told[:most]) + more if told else "nothing that this role uses"
