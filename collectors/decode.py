@@ -5,16 +5,24 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
+from zoneinfo import ZoneInfo
 
 from collectors.scaling import MAX_EXACT, scaler
 from gateway.errors import ConfigError
-from gateway.model.profile import Golden, Identity, PointSpec, Profile, RegisterTable, default_order
+from gateway.model.profile import ClockRegister, Golden, Identity, PointSpec, Profile, RegisterTable, default_order
 from gateway.model.reading import GOOD, Reason, Severity, quality
 
 Decoder = Callable[[Sequence[int]], tuple[float, int]]
-"""Registers (or bits) of one point to its value in the canonical unit and its quality byte; NaN where BAD."""
+"""Registers (or bits) of one point, from `first` to `past`, to its value in the canonical unit and its quality byte;
+NaN where BAD."""
+ClockDecoder = Callable[[Sequence[int]], int | None]
+"""Registers of a clock to us UTC, None where they show no time."""
 
+_MOST_POWER = 18
+_LATEST_S = 4_102_444_800
+"""The year 2100 in seconds since 1970: no clock of a device is there yet."""
 _FLOAT_FORMATS = {"float16": ">e", "float32": ">f", "float64": ">d"}
 
 
@@ -28,8 +36,8 @@ def bad(reason: Reason) -> tuple[float, int]:
 
 
 def make_decoder(spec: PointSpec) -> Decoder:
-    """Return the function that decodes `spec.width` registers of this point."""
-    raw = _raw_decoder(spec)
+    """Return the function that decodes the registers of this point."""
+    raw = _raw_number(spec)
     scale = scaler(spec.scale, spec.offset)
 
     def decode(words: Sequence[int]) -> tuple[float, int]:
@@ -42,11 +50,32 @@ def make_decoder(spec: PointSpec) -> Decoder:
     return decode
 
 
+def _raw_number(spec: PointSpec) -> Callable[[Sequence[int]], float]:
+    """Return the function that finds a point's own registers among all that belong to it, with its power of ten."""
+    raw = _raw_decoder(spec)
+    if (spec.first, spec.past) == (spec.address, spec.end):
+        return raw
+    own = slice(spec.address - spec.first, spec.end - spec.first)
+    if spec.exponent is None:
+        return lambda words: raw(words[own])
+    place = spec.exponent - spec.first
+
+    def with_power(words: Sequence[int]) -> float:
+        power = (words[place] ^ 0x8000) - 0x8000
+        if abs(power) > _MOST_POWER:
+            raise _BadValueError(Reason.OUT_OF_RANGE)
+        number = raw(words[own])
+        # dividing keeps the digits that the meter shows, multiplying by a fraction does not
+        return number * 10.0**power if power >= 0 else number / 10.0**-power
+
+    return with_power
+
+
 def _raw_decoder(spec: PointSpec) -> Callable[[Sequence[int]], float]:
     if spec.type == "bool":
         return lambda words: float(bool(words[0]))
     if spec.type == "bit":
-        return lambda words: float(words[0] >> spec.bit & 1)
+        return lambda words: float(words[0] >> spec.bit & (1 << spec.bits) - 1)
     arrange = _arranger(spec.order, spec.type)
     number = _number_of(spec.type)
     missing = frozenset(spec.missing)
@@ -110,6 +139,32 @@ def _bcd(data: bytes, digits: int) -> float:
     return _exact(int(text))
 
 
+def make_clock_decoder(clock: ClockRegister) -> ClockDecoder:
+    """Return the function that decodes the registers of a device's clock."""
+    arrange = _arranger(clock.order, clock.type)
+    if clock.type.startswith("bcd"):
+        zone = ZoneInfo(clock.zone)
+        return lambda words: _local_time_us(arrange(words).hex(), zone)
+    return lambda words: _unix_time_us(arrange(words))
+
+
+def _local_time_us(digits: str, zone: ZoneInfo) -> int | None:
+    if not digits.isdecimal():
+        return None
+    year, month, day, hour, minute, second = (int(digits[at : at + 2]) for at in range(0, 12, 2))
+    try:
+        moment = datetime(2000 + year, month, day, hour, minute, second, tzinfo=zone)
+        return int(moment.timestamp()) * 1_000_000
+    except ValueError:
+        return None
+
+
+def _unix_time_us(data: bytes) -> int | None:
+    seconds = int.from_bytes(data, "big")
+    # all zeros or all ones is how devices write that their clock was never set
+    return seconds * 1_000_000 if 0 < seconds < min(256 ** len(data) - 1, _LATEST_S) else None
+
+
 def decode_identity(identity: Identity, words: Sequence[int]) -> str:
     """Return a serial number as text: digits of a number, or ASCII up to the first zero byte, without blanks."""
     data = _arranger(identity.order, identity.type)(words)
@@ -168,8 +223,11 @@ def _values_within(
     for slot in profile.slots():
         specs += [(f"{slot}/{spec.quantity.value}", spec) for spec in profile.member_points(slot)]
     end = start + len(cells)
-    return {
-        key: make_decoder(spec)(cells[spec.address - start : spec.end - start])
-        for key, spec in specs
-        if spec.table is table and start <= spec.address and spec.end <= end
-    }
+    values: dict[str, tuple[float, int]] = {}
+    for key, spec in specs:
+        if spec.table is table and start <= spec.first and spec.past <= end:
+            values[key] = make_decoder(spec)(cells[spec.first - start : spec.past - start])
+            if spec.clock is not None:
+                shown_us = make_clock_decoder(spec.clock)(cells[spec.clock.address - start : spec.clock.end - start])
+                values[f"{key}@"] = (math.nan if shown_us is None else shown_us / 1e6, GOOD)
+    return values

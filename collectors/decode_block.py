@@ -37,14 +37,14 @@ def cells_of(table: RegisterTable, count: int, data: bytes) -> tuple[int, ...]:
 
 def make_block_decoder(specs: Sequence[PointSpec], start: int, count: int) -> BlockDecoder:
     """Return the function that decodes these points out of a reply of `count` addresses from `start` on."""
-    if len(specs) < _FEWEST or any(spec.type == "bool" for spec in specs):
+    if len(specs) < _FEWEST or any(spec.type == "bool" or spec.exponent is not None for spec in specs):
         return _one_by_one(specs, start, count)
     return _Columns(specs, start).decode
 
 
 def _one_by_one(specs: Sequence[PointSpec], start: int, count: int) -> BlockDecoder:
     table = specs[0].table
-    parts = [(spec.address - start, spec.end - start, make_decoder(spec)) for spec in specs]
+    parts = [(spec.first - start, spec.past - start, make_decoder(spec)) for spec in specs]
 
     def decode(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         cells = cells_of(table, count, data)
@@ -66,7 +66,7 @@ class _Columns:
         names = [(kind[1], int(kind[2] or 1)) for kind in kinds if kind is not None]
         self._places = np.array([_places(spec, start) for spec in specs])
         self._shift = np.array([spec.bit if spec.type == "bit" else 0 for spec in specs], np.uint64)
-        self._mask = np.array([1 if spec.type == "bit" else 2**64 - 1 for spec in specs], np.uint64)
+        self._mask = np.array([2**spec.bits - 1 if spec.type == "bit" else 2**64 - 1 for spec in specs], np.uint64)
         self._has_bits = any(spec.type == "bit" for spec in specs)
         self._half = np.array([1 << bits - 1 if name == "int" else 0 for name, bits in names], np.uint64)
         self._has_signs = bool(self._half.any())

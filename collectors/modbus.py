@@ -13,6 +13,7 @@ from collectors.modbus_command import ModbusCommander
 from collectors.modbus_config import LinkConfig, ModbusConfig, UnitConfig
 from collectors.modbus_holes import holes_as_json, holes_from_json
 from collectors.modbus_link import Link
+from collectors.modbus_load import line_cost, load_warnings
 from collectors.modbus_unit import Reply, Unit
 from collectors.plan import Request
 from gateway.errors import ConfigError, TransientError
@@ -155,18 +156,28 @@ def _links(config: LinkConfig, clock: Clock) -> list[Link]:
 
 
 def _make_poll(source: str, link: Link, config: UnitConfig) -> _Poll:
-    unit = make_unit(config)
+    unit = make_unit(config, link.config)
     key = f"{source}/{link.config.name}/{config.unit}"
     # the hash spreads the starts of many units evenly, and is the same after a restart
     phase_s = zlib.crc32(key.encode()) / 2**32 * unit.period_s
     return _Poll(Job(key, f"{source}/{link.name}", unit.period_s, phase_s), link, unit, config)
 
 
-def make_unit(config: UnitConfig) -> Unit:
+def load_of(config: ModbusConfig) -> list[str]:
+    """Return a warning for each link that has little time left; none for devices that cannot be laid out at all."""
+    try:
+        links = [(link, [make_unit(unit, link) for unit in link.units]) for link in config.links]
+    except ConfigError:
+        return []
+    return list(load_warnings(config, links))
+
+
+def make_unit(config: UnitConfig, link: LinkConfig) -> Unit:
     """Lay out the points of one configured device. Raises ConfigError."""
     profile = load_profile(config.profile)
+    asset = config.asset if profile.points else ""
     try:
-        return Unit(profile, config.asset if profile.points else "", config.members, config.identity)
+        return Unit(profile, asset, config.members, config.identity, line_cost(link))
     except ValueError as error:
         raise ConfigError([f"profile {profile.name}: {error}"]) from error
 

@@ -99,7 +99,10 @@ class Framing(Protocol):
 class SocketFraming:
     """Modbus TCP: a header of seven bytes with a transaction id, and no checksum."""
 
-    has_ids = True
+    def __init__(self, *, zero: bool = False) -> None:
+        """Make one; with `zero` a reply may have the transaction id 0, and then says no more what it answers."""
+        self._zero = zero
+        self.has_ids = not zero
 
     def pack(self, question: Question, transaction: int) -> bytes:
         """Return the bytes to send."""
@@ -112,12 +115,12 @@ class SocketFraming:
             got_transaction, protocol, length, unit = struct.unpack_from(">HHHB", data, at)
             if protocol != 0 or not 3 <= length <= _MOST_PDU + 1:
                 raise WrongReplyError("a frame that is not Modbus")
-            if got_transaction == 0:
+            if got_transaction == 0 and not self._zero:
                 raise WrongReplyError("a reply without transaction id")
             end = at + 6 + length
             if len(data) < end:
                 break
-            if got_transaction == transaction:
+            if got_transaction in (transaction, 0):
                 if unit != question.unit:
                     raise WrongReplyError(f"a reply of unit {unit} instead of {question.unit}")
                 return _checked(question, bytes(data[at + 7 : end])), end

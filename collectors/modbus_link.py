@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from collectors.modbus_config import LinkConfig, ModbusConfig
-from collectors.modbus_frames import FRAMINGS, Framing, Question, WrongReplyError
+from collectors.modbus_frames import FRAMINGS, Framing, Question, SocketFraming, WrongReplyError
 from collectors.modbus_unit import BUSY_CODES, RefusedByDeviceError, Reply
 from collectors.plan import Request
 from collectors.serial_line import open_line
 from collectors.turns import Turns
 from gateway.errors import NotSentError, TransientError
 from gateway.ports import Clock
+from gateway.profiles import load_profile
 
 _BUSY_PAUSE_S = 0.2
 _GATEWAY_CODES = (10, 11)
@@ -199,9 +200,9 @@ class Link:
         self.address = config.address
         self._clock = clock
         self._turns = Turns()
-        self._framing = FRAMINGS[self.address.framing]()
+        self._framing = _framing(config)
         self._wire: Wire | None = None
-        self._transaction = 0
+        self._transaction = self._session = 0
         self._free_at = -math.inf
         self._silent_from = -math.inf
         """when the last question failed to which a reply may still come"""
@@ -213,12 +214,13 @@ class Link:
         if self.address.way == "serial":
             self._character_s = config.serial.character_s
             self._gap_s = max(_GAP_CHARACTERS * self._character_s, _SHORTEST_GAP_S)
-        elif not self._framing.has_ids:
+        elif self.address.framing != "tcp":
             self._gap_s = _CONVERTER_GAP_S
 
     def is_set_up_like(self, config: LinkConfig) -> bool:
         """Tell whether a link of this configuration could use the same connection: only its devices may differ."""
-        return self.config.model_copy(update={"units": config.units}) == config
+        alike = self.config.model_copy(update={"units": config.units}) == config
+        return alike and self._framing.has_ids == _framing(config).has_ids
 
     def reconfigure(self, config: LinkConfig) -> None:
         """Take another list of devices; the connection stays."""
@@ -229,7 +231,7 @@ class Link:
         """Ask one request. Raises TransientError, RefusedByDeviceError or WrongReplyError."""
         question = Question.read(unit, request.table.read_function, request.start, request.count)
         reply, arrived_us = await self.ask(question, pause_s, urgent=urgent)
-        return Reply(request, reply[2:], arrived_us)
+        return Reply(request, reply[2:], arrived_us, self._session)
 
     async def ask(
         self, question: Question, pause_s: float = 0.0, *, urgent: bool = False, not_after: float = math.inf
@@ -361,6 +363,7 @@ class Link:
             wire.close()
             raise
         self._wire = wire
+        self._session += 1
         if self.config.connect_pause_s:
             await asyncio.sleep(self.config.connect_pause_s)
         return wire
@@ -373,6 +376,12 @@ class Link:
         context = tls_context(self.config) if address.tls else None
         name = (self.config.server_name or address.host) if context else None
         await loop.create_connection(lambda: wire, address.host, address.port, ssl=context, server_hostname=name)
+
+
+def _framing(config: LinkConfig) -> Framing:
+    if config.address.framing == "tcp" and any(load_profile(one.profile).zero_transaction for one in config.units):
+        return SocketFraming(zero=True)
+    return FRAMINGS[config.address.framing]()
 
 
 def _timeouts(config: LinkConfig) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,18 +10,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.decode import bad, decode_identity
+from collectors.decode import ClockDecoder, decode_identity, make_clock_decoder
 from collectors.decode_block import BlockDecoder, cells_of, make_block_decoder
 from collectors.modbus_frames import WrongReplyError
-from collectors.plan import Limits, Request, hull, plan
+from collectors.modbus_result import Result, Rows
+from collectors.plan import Limits, LineCost, Request, hull, plan
 from gateway.errors import TransientError
-from gateway.model.profile import PointSpec, Profile, RegisterTable, Span, width
+from gateway.model.profile import ClockRegister, Identity, PointSpec, Profile, RegisterTable, Span, width
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, point_id, quality
 
 MAX_EXTRA_REQUESTS = 16
 """Requests that one poll may add to find an illegal address."""
 HOLE_LIFE_US = 86_400_000_000
 IDENTITY_LIFE_US = 3_600_000_000
+_STRANGER_LIFE_US = 60_000_000
+"""How soon to look again whether the wanted device is back."""
 ILLEGAL_ADDRESS = 2
 _MOST_BLOCKS = 256
 BUSY_CODES = (5, 6)
@@ -38,6 +42,8 @@ class Reply:
     data: bytes
     """registers with the high byte first, or bits with the lowest first"""
     arrived_us: int
+    session: int = 0
+    """which connection it came over; another number after each new one"""
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -52,35 +58,6 @@ class RefusedByDeviceError(Exception):
         """Keep the code."""
         super().__init__(f"exception code {code}")
         self.code = code
-
-
-@dataclass(slots=True)
-class _Result:
-    """Rows of one poll, filled as replies come."""
-
-    value: NDArray[np.float64]
-    quality: NDArray[np.uint8]
-    time: NDArray[np.int64]
-    filled: NDArray[np.bool_]
-    answered: bool = False
-
-    @staticmethod
-    def of(count: int) -> _Result:
-        return _Result(
-            np.full(count, np.nan), np.zeros(count, np.uint8), np.zeros(count, np.int64), np.zeros(count, np.bool_)
-        )
-
-    def put(self, row: int, value: float, mark: int, time_us: int) -> None:
-        self.value[row], self.quality[row], self.time[row], self.filled[row] = value, mark, time_us, True
-
-    def put_all(
-        self, rows: NDArray[np.intp] | slice, values: NDArray[np.float64], marks: NDArray[np.uint8], time_us: int
-    ) -> None:
-        self.value[rows], self.quality[rows], self.time[rows], self.filled[rows] = values, marks, time_us, True
-
-    def put_bad(self, rows: Sequence[int], reason: Reason, time_us: int) -> None:
-        for row in rows:
-            self.put(row, *bad(reason), time_us)
 
 
 @dataclass(slots=True)
@@ -102,8 +79,8 @@ class _Ask:
 class UnitState:
     """What a unit's polls leave for the next one."""
 
-    ticks: dict[float, int] = field(default_factory=dict)
-    """period in seconds -> number of the grid interval that was read last"""
+    ticks: list[int] = field(default_factory=list)
+    """for each rate the number of the grid interval that was read last"""
     holes: dict[int, int] = field(default_factory=dict)
     """row of a point that the device does not have -> us UTC when that was found"""
     gaps: dict[Span, int] = field(default_factory=dict)
@@ -113,14 +90,32 @@ class UnitState:
     plans: dict[tuple[int, ...], tuple[Request, ...]] = field(default_factory=dict)
     identity_ok: bool = False
     identity_at: int | None = None
+    identity_session: int = 0
+    """the connection over which it was checked"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What a request brings."""
+
+    rows: Rows
+    decode: BlockDecoder
+    clocks: tuple[tuple[NDArray[np.intp], slice, ClockDecoder], ...]
+    """rows, and which registers of the reply show their source time"""
 
 
 class Unit:
     """One device with its points; polls of one unit never overlap."""
 
-    def __init__(self, profile: Profile, asset: str, members: Sequence[str], identity: str = "") -> None:
-        """Lay out the points: those of the device, then those of each member; an empty member is an unused slot."""
+    def __init__(
+        self, profile: Profile, asset: str, members: Sequence[str], identity: str = "", line: LineCost | None = None
+    ) -> None:
+        """Lay out the points: those of the device, then those of each member; an empty member is an unused slot.
+
+        `line` is what reading costs on a serial line. Raises ValueError for points that no request can read.
+        """
         self.profile = profile
+        self._line = line
         self.wanted_identity = identity
         points = [(asset, spec) for spec in profile.points]
         for slot, member in enumerate(members):
@@ -130,9 +125,11 @@ class Unit:
         self.points: tuple[PointId, ...] = tuple(point_id(owner, spec.quantity) for owner, spec in points)
         self.indices: NDArray[np.uint32] = np.zeros(len(points), np.uint32)
         self.state = UnitState()
-        self._blocks: dict[Request, tuple[NDArray[np.intp] | slice, BlockDecoder]] = {}
+        self._blocks: dict[Request, _Block] = {}
         self._rates = sorted({spec.every_s for spec in self.specs})
+        self._periods_us = [round(every_s * 1e6) for every_s in self._rates]
         self._all_rows = tuple(range(len(self.specs)))
+        self._due_rows: dict[tuple[bool, ...], tuple[int, ...]] = {}
         self.period_s = _common_period_s(self._rates)
         plan(self.specs, self._limits(()))
 
@@ -143,48 +140,72 @@ class Unit:
             self.indices, np.full(count, now_us), now_us, np.full(count, np.nan), np.full(count, _BAD_NO_REPLY)
         )
 
-    def due(self, now_us: int, phase_s: float) -> tuple[int, ...]:
+    def _due(self, ticks: Sequence[int]) -> tuple[int, ...]:
         """Return the rows whose grid interval has not been read yet."""
-        due = [rate for rate in self._rates if self._tick(rate, now_us, phase_s) is not None]
-        if len(due) == len(self._rates):
+        before = self.state.ticks
+        if not before:
             return self._all_rows
-        return tuple(row for row, spec in enumerate(self.specs) if spec.every_s in due)
-
-    def _tick(self, every_s: float, now_us: int, phase_s: float) -> int | None:
-        tick = int((now_us - round(phase_s * 1e6)) // round(every_s * 1e6))
-        return None if self.state.ticks.get(every_s) == tick else tick
+        due = tuple(map(operator.ne, ticks, before))
+        rows = self._due_rows.get(due)
+        if rows is None:
+            rates = {every_s for every_s, is_due in zip(self._rates, due, strict=True) if is_due}
+            rows = tuple(row for row, spec in enumerate(self.specs) if spec.every_s in rates)
+            self._due_rows[due] = rows
+        return rows
 
     async def poll(self, read: Read, now_us: int, phase_s: float) -> ReadingBatch:
         """Read what is due. Raises TransientError if the unit answered nothing; what was due stays due then."""
-        rows = self.due(now_us, phase_s)
-        result = _Result.of(len(self.specs))
+        since_us = now_us - round(phase_s * 1e6)
+        ticks = [since_us // period_us for period_us in self._periods_us]
+        rows = self._due(ticks)
+        result = Result(len(self.specs))
         if rows:
             self._forget_old_holes(now_us)
             if await self._is_itself(read, now_us):
                 await self._ask_all(read, rows, result, now_us)
+                if not await self._was_itself(read, result, now_us):
+                    result.put_bad(rows, Reason.IDENTITY, now_us)
             else:
                 result.put_bad(rows, Reason.IDENTITY, now_us)
-        for every_s in self._rates:
-            tick = self._tick(every_s, now_us, phase_s)
-            if tick is not None:
-                self.state.ticks[every_s] = tick
-        batch = ReadingBatch(self.indices, result.time, result.time, result.value, result.quality)
-        return batch if result.filled.all() else batch.take(result.filled)
+        self.state.ticks = ticks
+        return result.batch(self.indices)
 
     async def _is_itself(self, read: Read, now_us: int) -> bool:
-        identity, state = self.profile.identity, self.state
-        if not self.wanted_identity or identity is None:
+        """Say whether the device is the wanted one, by what it showed lately."""
+        state = self.state
+        if not self.wanted_identity or self.profile.identity is None:
             return True
-        if state.identity_at is None or not 0 <= now_us - state.identity_at < IDENTITY_LIFE_US:
-            request = Request(identity.table, identity.address, width(identity.type), ())
-            try:
-                found = decode_identity(identity, (await read(request)).cells)
-            except (RefusedByDeviceError, WrongReplyError):
-                found = ""
-            state.identity_ok, state.identity_at = found == self.wanted_identity, now_us
+        life_us = IDENTITY_LIFE_US if state.identity_ok else _STRANGER_LIFE_US
+        if state.identity_at is None or not 0 <= now_us - state.identity_at < life_us:
+            await self._identify(read, self.profile.identity, now_us)
         return state.identity_ok
 
-    async def _ask_all(self, read: Read, rows: tuple[int, ...], result: _Result, now_us: int) -> None:
+    async def _was_itself(self, read: Read, result: Result, now_us: int) -> bool:
+        """Say whether values came from the wanted device: after a new connection it may be another one."""
+        identity, state = self.profile.identity, self.state
+        if not self.wanted_identity or identity is None or result.sessions <= {state.identity_session}:
+            return True
+        before = state.identity_session
+        await self._identify(read, identity, now_us)
+        return state.identity_ok and result.sessions <= {before, state.identity_session}
+
+    async def _identify(self, read: Read, identity: Identity, now_us: int) -> None:
+        state = self.state
+        state.identity_ok, state.identity_at = False, now_us
+        try:
+            reply = await read(Request(identity.table, identity.address, width(identity.type), ()))
+        except RefusedByDeviceError:
+            return
+        except WrongReplyError:
+            state.identity_at = None
+            return
+        except TransientError:
+            state.identity_at = None
+            raise
+        state.identity_ok = decode_identity(identity, reply.cells) == self.wanted_identity
+        state.identity_session = reply.session
+
+    async def _ask_all(self, read: Read, rows: tuple[int, ...], result: Result, now_us: int) -> None:
         state = self.state
         wanted = rows
         if state.holes or state.leftover:
@@ -210,7 +231,7 @@ class Unit:
                 extra -= len(parts)
                 asks.extendleft(reversed(parts))
 
-    async def _ask(self, read: Read, ask: _Ask, result: _Result, now_us: int) -> list[_Ask]:
+    async def _ask(self, read: Read, ask: _Ask, result: Result, now_us: int) -> list[_Ask]:
         """Put what one request brings into the result; return the two halves of a block with an illegal address."""
         request = ask.request
         try:
@@ -226,12 +247,19 @@ class Unit:
             result.put_bad(request.rows, reason, now_us)
             return []
         result.answered = True
-        rows, decode = self._block(request)
-        result.put_all(rows, *decode(reply.data), reply.arrived_us)
-        self._note_gap(ask.search, now_us)
+        result.sessions.add(reply.session)
+        block = self._block(request)
+        values, marks = block.decode(reply.data)
+        result.put_all(block.rows, values, marks, reply.arrived_us)
+        if block.clocks:
+            cells = reply.cells
+            for rows, place, decode_clock in block.clocks:
+                result.put_clock(rows, decode_clock(cells[place]))
+        if ask.search is not None:
+            self._note_gap(ask.search, now_us)
         return []
 
-    def _block(self, request: Request) -> tuple[NDArray[np.intp] | slice, BlockDecoder]:
+    def _block(self, request: Request) -> _Block:
         """Return the rows that a request answers, and how its reply is decoded."""
         block = self._blocks.get(request)
         if block is None:
@@ -240,12 +268,27 @@ class Unit:
             rows = request.rows
             in_a_row = rows == tuple(range(rows[0], rows[0] + len(rows)))
             where = slice(rows[0], rows[-1] + 1) if in_a_row else np.array(rows, np.intp)
-            block = where, make_block_decoder([self.specs[row] for row in rows], request.start, request.count)
-            self._blocks[request] = block
+            decode = make_block_decoder([self.specs[row] for row in rows], request.start, request.count)
+            block = self._blocks[request] = _Block(where, decode, self._clocks(request))
         return block
 
-    def _halve(self, request: Request, result: _Result, now_us: int) -> list[_Ask]:
-        rows = sorted(request.rows, key=lambda row: (self.specs[row].address, self.specs[row].end))
+    def _clocks(self, request: Request) -> tuple[tuple[NDArray[np.intp], slice, ClockDecoder], ...]:
+        by_clock: dict[ClockRegister, list[int]] = {}
+        for row in request.rows:
+            clock = self.specs[row].clock
+            if clock is not None:
+                by_clock.setdefault(clock, []).append(row)
+        return tuple(
+            (
+                np.array(rows, np.intp),
+                slice(clock.address - request.start, clock.end - request.start),
+                make_clock_decoder(clock),
+            )
+            for clock, rows in by_clock.items()
+        )
+
+    def _halve(self, request: Request, result: Result, now_us: int) -> list[_Ask]:
+        rows = sorted(request.rows, key=lambda row: (self.specs[row].first, self.specs[row].past))
         if len(rows) == 1:
             self.state.holes[rows[0]] = now_us
             self.state.plans.clear()
@@ -255,10 +298,8 @@ class Unit:
         search = _Search(hull(self.specs, rows[:middle]), hull(self.specs, rows[middle:]))
         return [_Ask(search.left, search), _Ask(search.right, search)]
 
-    def _note_gap(self, search: _Search | None, now_us: int) -> None:
+    def _note_gap(self, search: _Search, now_us: int) -> None:
         """Both halves of a refused block can be read: what lies between them cannot."""
-        if search is None:
-            return
         search.good += 1
         if search.good == 2:
             between = range(search.left.start + search.left.count, search.right.start)
@@ -272,7 +313,7 @@ class Unit:
             address
             for row, spec in enumerate(self.specs)
             if spec.table is table and row not in self.state.holes
-            for address in range(max(spec.address, addresses.start), min(spec.end, addresses.stop))
+            for address in range(max(spec.first, addresses.start), min(spec.past, addresses.stop))
         }
         return [Span(table, address, address) for address in addresses if address not in needed]
 
@@ -297,7 +338,7 @@ class Unit:
         holes = [self.specs[row] for row in self.state.holes]
         gaps = (
             *self.state.gaps,
-            *(span for hole in holes for span in self._unneeded(hole.table, range(hole.address, hole.end))),
+            *(span for hole in holes for span in self._unneeded(hole.table, range(hole.first, hole.past))),
         )
         torn = {hole.together for hole in holes} | self._torn_by(gaps)
         chosen = [self.specs[row] for row in rows]
@@ -316,14 +357,15 @@ class Unit:
             name
             for (name, _), specs in sets.items()
             if any(
-                span.touches(specs[0].table, min(one.address for one in specs), max(one.end for one in specs))
+                span.touches(specs[0].table, min(one.first for one in specs), max(one.past for one in specs))
                 for span in gaps
             )
         }
 
     def _limits(self, gaps: Sequence[Span]) -> Limits:
         profile = self.profile
-        return Limits(profile.max_registers, profile.max_bits, profile.max_gap, (*profile.never_read, *gaps))
+        forbidden = (*profile.never_read, *gaps)
+        return Limits(profile.max_registers, profile.max_bits, profile.max_gap, forbidden, self._line)
 
 
 def _common_period_s(periods: Sequence[float]) -> float:

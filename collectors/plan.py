@@ -11,6 +11,16 @@ from gateway.model.profile import PointSpec, RegisterTable, Span
 
 
 @dataclass(frozen=True, slots=True)
+class LineCost:
+    """What reading takes on a serial line, in us of line time."""
+
+    request_us: int
+    """question, empty reply, and the silence around both"""
+    register_us: int
+    bit_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What the device allows."""
 
@@ -20,10 +30,19 @@ class Limits:
     """most addresses in a row that may be read and thrown away"""
     forbidden: tuple[Span, ...] = ()
     """addresses that no request may touch"""
+    line: LineCost | None = None
+    """set where time on the line counts more than the number of requests"""
 
     def longest(self, table: RegisterTable) -> int:
         """Return the most addresses that one request may read."""
         return self.max_bits if table.of_bits else self.max_registers
+
+    def cost(self, table: RegisterTable, addresses: int) -> tuple[int, int]:
+        """Return what one request costs; costs add up, and the first number outweighs the second."""
+        if self.line is None:
+            return 1, addresses
+        one_us = self.line.bit_us if table.of_bits else self.line.register_us
+        return self.line.request_us + one_us * addresses, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +68,8 @@ def plan(points: Sequence[PointSpec], limits: Limits) -> tuple[Request, ...]:
     """Return the requests that read all points, each exactly once, ordered by table and address.
 
     Of all sets of requests that keep the limits and split neither a value nor a `together` set, the result has the
-    fewest requests, and of those the fewest registers: dynamic programming over the sorted points.
+    fewest requests, and of those the fewest registers; on a serial line the least line time, and of those the fewest
+    requests. Dynamic programming over the sorted points.
     Raises ValueError for a point or set that no allowed request can read.
     """
     requests: list[Request] = []
@@ -63,8 +83,8 @@ def plan(points: Sequence[PointSpec], limits: Limits) -> tuple[Request, ...]:
 
 def hull(points: Sequence[PointSpec], rows: Sequence[int]) -> Request:
     """Return the one request that covers these rows of `points`, which stand in one table."""
-    start = min(points[row].address for row in rows)
-    end = max(points[row].end for row in rows)
+    start = min(points[row].first for row in rows)
+    end = max(points[row].past for row in rows)
     return Request(points[rows[0]].table, start, end - start, tuple(rows))
 
 
@@ -75,7 +95,7 @@ def _items(points: Sequence[PointSpec], table: RegisterTable) -> list[_Item]:
         if spec.table is table:
             groups.setdefault(spec.together or f"\0{row}", []).append(row)
     spans = [
-        _Item(min(points[row].address for row in rows), max(points[row].end for row in rows), tuple(rows))
+        _Item(min(points[row].first for row in rows), max(points[row].past for row in rows), tuple(rows))
         for rows in groups.values()
     ]
     items: list[_Item] = []
@@ -97,7 +117,7 @@ def _check(item: _Item, table: RegisterTable, limits: Limits, points: Sequence[P
 
 
 def _cut(items: Sequence[_Item], table: RegisterTable, limits: Limits) -> list[Request]:
-    """Cut the sorted items into runs with the least (requests, registers)."""
+    """Cut the sorted items into runs with the least cost."""
     joined = [_may_join(left, right, table, limits) for left, right in pairwise(items)]
     longest = limits.longest(table)
     best: list[tuple[float, float]] = [(0, 0)]
@@ -106,8 +126,9 @@ def _cut(items: Sequence[_Item], table: RegisterTable, limits: Limits) -> list[R
         cost, cut = (math.inf, math.inf), last
         first = last
         while item.end - items[first].start <= longest:
-            requests, registers = best[first]
-            cost, cut = min((cost, cut), ((requests + 1, registers + item.end - items[first].start), first))
+            major, minor = limits.cost(table, item.end - items[first].start)
+            before = best[first]
+            cost, cut = min((cost, cut), ((before[0] + major, before[1] + minor), first))
             if first == 0 or not joined[first - 1]:
                 break
             first -= 1

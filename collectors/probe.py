@@ -81,7 +81,7 @@ async def probe_modbus(config: ModbusConfig, link: str, unit: int, clock: Clock 
     if unit not in units:
         raise ConfigError([f"link {link} has no unit {unit}: there are {', '.join(map(str, units))}"])
     clock = clock or SystemClock()
-    device = make_unit(units[unit])
+    device = make_unit(units[unit], links[link])
     device.indices = np.arange(len(device.points), dtype=np.uint32)
     connection = Link(links[link], clock)
     requests: list[ProbedRequest] = []

@@ -6,12 +6,14 @@ How a value stands in registers; whoever answers (a simulator) applies it forwar
    (1 open, 0 closed) are plain numbers.
 2. The raw number becomes `2 * width(type)` bytes, most significant byte first, called A, B, C and so on:
    integers in two's complement, floats as IEEE 754, BCD with two decimal digits a byte and zeros in front.
-   Eight-bit integers stand in the lower byte of their register, sign-extended; `bit` is the one bit `bit`
-   (0 = least significant) of its register, so several points may share that register; `textN` is N bytes of ASCII,
-   filled with zero bytes at the end.
+   Eight-bit integers stand in the lower byte of their register, sign-extended; `bit` is the `bits` bits of
+   its register from bit `bit` (0 = least significant) upwards, so several points may share that register; `textN` is
+   N bytes of ASCII, filled with zero bytes at the end.
 3. `order` spells the bytes as they follow each other on the wire: `CDAB` sends C first. Empty means ABCD...
 4. Each pair of bytes on the wire is one register, high byte first, from `address` upwards.
 5. A pattern of `missing` (the number read from bytes A, B, C... without a sign) says "no value".
+6. With `exponent`, the signed 16-bit register there holds e, and `raw = (value - offset) / scale / 10**e`.
+7. With `clock`, the registers there hold the moment at which the device took the value.
 
 `bool` stands alone in the tables `coil` and `discrete`, where an address is one bit.
 """
@@ -68,6 +70,27 @@ def default_order(kind: str) -> str:
     return "ABCDEFGH"[: 2 * width(kind)] if not kind.startswith("text") else ""
 
 
+CLOCK_TYPES = ("uint32", "uint64", "bcd12")
+"""Types of a device's clock: seconds since 1970 UTC, or the digits YYMMDDhhmmss of its zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRegister:
+    """Where a device writes at which moment it took some values, in the same table as they."""
+
+    address: int
+    type: str
+    """one of CLOCK_TYPES"""
+    order: str = ""
+    zone: str = "UTC"
+    """IANA name of the zone in which a `bcd12` is written"""
+
+    @property
+    def end(self) -> int:
+        """First address after it."""
+        return self.address + width(self.type)
+
+
 @dataclass(frozen=True, slots=True)
 class PointSpec:
     """One quantity and where it stands. In a member block `address` is relative to the member's first address."""
@@ -89,6 +112,12 @@ class PointSpec:
     """raw patterns that stand for "no value" """
     bit: int = 0
     """which bit of the register, for type `bit`"""
+    bits: int = 1
+    """how many bits from there upwards, for type `bit`"""
+    exponent: int | None = None
+    """address of the signed register with the power of ten by which the raw number is multiplied"""
+    clock: ClockRegister | None = None
+    """where the source time of the value stands; without it that is when the reply came"""
 
     @property
     def width(self) -> int:
@@ -99,6 +128,31 @@ class PointSpec:
     def end(self) -> int:
         """First address after it."""
         return self.address + self.width
+
+    @property
+    def first(self) -> int:
+        """First of the addresses that must be read in one request: value, exponent and clock."""
+        if self.exponent is None and self.clock is None:
+            return self.address
+        exponent = self.address if self.exponent is None else self.exponent
+        return min(self.address, exponent, self.address if self.clock is None else self.clock.address)
+
+    @property
+    def past(self) -> int:
+        """First address after those that must be read in one request."""
+        if self.exponent is None and self.clock is None:
+            return self.end
+        exponent = self.end if self.exponent is None else self.exponent + 1
+        return max(self.end, exponent, self.end if self.clock is None else self.clock.end)
+
+    def moved(self, by: int) -> PointSpec:
+        """Return the same `by` addresses further on."""
+        return replace(
+            self,
+            address=self.address + by,
+            exponent=None if self.exponent is None else self.exponent + by,
+            clock=None if self.clock is None else replace(self.clock, address=self.clock.address + by),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +232,8 @@ class Golden:
     ask: bytes
     reply: bytes
     gives: Mapping[str, float]
-    """`<quantity>` or `<slot>/<quantity>` to value; every key must come out of this reply"""
+    """`<quantity>` or `<slot>/<quantity>` to value; every key must come out of this reply. With `@` behind it, its
+    source time in seconds since 1970 UTC"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +256,8 @@ class Profile:
     identity: Identity | None
     golden: tuple[Golden, ...]
     commands: tuple[CommandSpec, ...] = ()
+    zero_transaction: bool = False
+    """the device answers over TCP with transaction id 0, so that a reply is told only by its time"""
 
     def member_points(self, slot: int) -> tuple[PointSpec, ...]:
         """Return the points of one member with their real addresses. Raises IndexError for no such slot."""
@@ -208,7 +265,7 @@ class Profile:
             raise IndexError(f"profile {self.name} has no member slot {slot}")
         base = self.members.base + slot * self.members.stride
         return tuple(
-            replace(spec, address=base + spec.address, together=f"{slot}/{spec.together}" if spec.together else "")
+            replace(spec.moved(base), together=f"{slot}/{spec.together}" if spec.together else "")
             for spec in self.members.points
         )
 

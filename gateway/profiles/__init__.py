@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tomllib
-from functools import cache
+from dataclasses import replace
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
+from zoneinfo import available_timezones
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gateway.errors import ConfigError
 from gateway.model.profile import (
+    CLOCK_TYPES,
     LAST_ADDRESS,
     NUMBER_TYPES,
     TYPE_WIDTHS,
+    ClockRegister,
     Golden,
     Identity,
     Members,
@@ -43,10 +47,17 @@ def load_profile(name_or_path: str | Path) -> Profile:
     if str(name_or_path).endswith(".toml"):
         path = Path(name_or_path)
         try:
-            return parse_profile(path.read_text(encoding="utf-8"), str(path))
+            about = path.stat()
+            return _from_file(path, about.st_mtime_ns, about.st_size)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError([f"{path}: cannot read the profile: {error}"]) from error
     return _shipped(str(name_or_path))
+
+
+@lru_cache(maxsize=256)
+def _from_file(path: Path, _changed_ns: int, _size: int) -> Profile:
+    """Read a profile once for the thousands of devices that may name it, and again when it was changed."""
+    return parse_profile(path.read_text(encoding="utf-8"), str(path))
 
 
 @cache
@@ -106,6 +117,8 @@ class _PointTable(Settings):
     together: str = ""
     missing: tuple[int, ...] = ()
     bit: int | None = Field(default=None, ge=0, le=15)
+    bits: int = Field(default=1, ge=1, le=16)
+    exponent: str = ""
 
     @field_validator("at")
     @classmethod
@@ -131,6 +144,10 @@ class _PointTable(Settings):
             raise ValueError("type bit needs the key bit (0 to 15), and no other type may have it")
         if self.scale == 0:
             raise ValueError("scale 0 would make every value the same")
+        if (self.bit or 0) + self.bits > (16 if self.type == "bit" else 1):
+            raise ValueError("bits is how many bits of a register type bit takes from bit upwards: 16 is the last")
+        if self.exponent and (self.type in ("bit", "bool") or parse_place(self.exponent)[0] is not table):
+            raise ValueError("exponent is a register of the same table as its point, and a bit has none")
         _check_order(self.order, self.type)
         in_range(address + width(self.type) - 1)
         return self
@@ -149,7 +166,33 @@ class _PointTable(Settings):
             together=self.together,
             missing=self.missing,
             bit=self.bit or 0,
+            bits=self.bits,
+            exponent=parse_place(self.exponent)[1] if self.exponent else None,
         )
+
+
+class _TimeTable(Settings):
+    """A register with the moment at which the device took the values of one `together` set."""
+
+    together: str = Field(min_length=1)
+    at: str
+    type: str
+    order: str = ""
+    zone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _, address = parse_place(self.at)
+        if self.type not in CLOCK_TYPES:
+            raise ValueError(f"{self.type!r} is no type of a time: allowed are {', '.join(CLOCK_TYPES)}")
+        _check_order(self.order, self.type)
+        in_range(address + width(self.type) - 1)
+        if self.zone not in available_timezones():
+            raise ValueError(f"{self.zone!r} is no time zone: write for example Asia/Shanghai")
+        return self
+
+    def register(self) -> ClockRegister:
+        return ClockRegister(parse_place(self.at)[1], self.type, self.order, self.zone)
 
 
 class _MembersTable(Settings):
@@ -157,11 +200,12 @@ class _MembersTable(Settings):
     base: int = Field(ge=0, le=LAST_ADDRESS)
     stride: int = Field(ge=1)
     point: tuple[_PointTable, ...] = Field(min_length=1)
+    time: tuple[_TimeTable, ...] = ()
     command: tuple[CommandTable, ...] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        ends = [parse_place(point.at)[1] + width(point.type) for point in self.point]
+        ends = [spec.past for spec in _specs(self.point, self.time, every_s=1.0)]
         end = max(*ends, *(command.end for command in self.command), 0)
         if end > self.stride:
             raise ValueError(f"the members' points take {end} addresses, more than the stride of {self.stride}")
@@ -208,7 +252,9 @@ class _ProfileFile(Settings):
     never_read: tuple[str, ...] = ()
     pause_ms: int = Field(default=0, ge=0, le=10000)
     allow_open: bool = False
+    zero_transaction: bool = False
     point: tuple[_PointTable, ...] = ()
+    time: tuple[_TimeTable, ...] = ()
     command: tuple[CommandTable, ...] = ()
     members: _MembersTable | None = None
     identity: _IdentityTable | None = None
@@ -225,15 +271,16 @@ class _ProfileFile(Settings):
     def _points_can_be_read(self) -> Self:
         if not self.point and self.members is None:
             raise ValueError("a profile needs at least one point, or members with points")
-        _check_block(self.point)
-        _check_block(self.members.point if self.members else ())
+        _check_block(self.point, self.time)
+        if self.members is not None:
+            _check_block(self.members.point, self.members.time)
         check_commands(self.command, {point.quantity for point in self.point}, allow_open=self.allow_open)
         if self.members is not None:
             readable = {point.quantity for point in self.members.point}
             check_commands(self.members.command, readable, allow_open=self.allow_open)
         profile = self._build()
         for spec in (*profile.points, *(spec for slot in profile.slots() for spec in profile.member_points(slot))):
-            if any(span.touches(spec.table, spec.address, spec.end) for span in profile.never_read):
+            if any(span.touches(spec.table, spec.first, spec.past) for span in profile.never_read):
                 raise ValueError(f"{spec.quantity} stands in addresses that never_read forbids")
         return self
 
@@ -250,24 +297,30 @@ class _ProfileFile(Settings):
             max_gap=self.max_gap,
             never_read=tuple(_parse_span(span) for span in self.never_read),
             pause_ms=self.pause_ms,
-            points=tuple(point.spec(self.every_s) for point in self.point),
+            points=_specs(self.point, self.time, self.every_s),
             commands=tuple(command.spec() for command in self.command),
             members=self._members(),
             identity=Identity(*place, self.identity.type, self.identity.order) if place and self.identity else None,
             golden=tuple(
                 Golden(bytes.fromhex(item.ask), bytes.fromhex(item.reply), dict(item.gives)) for item in self.golden
             ),
+            zero_transaction=self.zero_transaction,
         )
 
     def _members(self) -> Members | None:
         if self.members is None:
             return None
-        points = tuple(point.spec(self.every_s) for point in self.members.point)
+        points = _specs(self.members.point, self.members.time, self.every_s)
         commands = tuple(command.spec() for command in self.members.command)
         return Members(self.members.count, self.members.base, self.members.stride, points, commands)
 
 
-def _check_block(points: tuple[_PointTable, ...]) -> None:
+def _specs(points: tuple[_PointTable, ...], times: tuple[_TimeTable, ...], every_s: float) -> tuple[PointSpec, ...]:
+    clocks = {time.together: time.register() for time in times}
+    return tuple(replace(point.spec(every_s), clock=clocks.get(point.together)) for point in points)
+
+
+def _check_block(points: tuple[_PointTable, ...], times: tuple[_TimeTable, ...]) -> None:
     quantities = [point.quantity for point in points]
     doubled = {quantity.value for quantity in quantities if quantities.count(quantity) > 1}
     if doubled:
@@ -275,3 +328,8 @@ def _check_block(points: tuple[_PointTable, ...]) -> None:
     words = {(point.together, parse_place(point.at)[0]) for point in points if point.together}
     if len({word for word, _ in words}) < len(words):
         raise ValueError("points that are read together must stand in one table")
+    timed = [time.together for time in times]
+    for time in times:
+        tables = {table for word, table in words if word == time.together}
+        if tables != {parse_place(time.at)[0]} or timed.count(time.together) > 1:
+            raise ValueError(f"time needs points with together = {time.together!r} in its table, and each set has one")

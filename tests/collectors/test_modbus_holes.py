@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from collectors.modbus import ModbusCollector, make_unit
-from collectors.modbus_config import UnitConfig
+from collectors.modbus_config import LinkConfig, UnitConfig
 from collectors.modbus_holes import holes_as_json, holes_from_json
 from gateway.errors import TransientError
 from gateway.model.reading import Reason
@@ -86,7 +86,7 @@ async def test_a_memory_that_fails_costs_no_reading(unit: dict[str, Any]) -> Non
 
 
 def test_what_does_not_fit_any_more_is_forgotten(unit: dict[str, Any]) -> None:
-    device = make_unit(UnitConfig.model_validate(unit))
+    device = make_unit(UnitConfig.model_validate(unit), LinkConfig.model_validate(link(1, unit)))
     device.state.holes = {2: START_US}
     fact = holes_as_json(device)
     assert holes_from_json(device, fact) == ({2: START_US}, {})

@@ -1,13 +1,17 @@
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.plan import Limits, Request, plan
+from collectors.plan import Limits, LineCost, Request, plan
 from gateway.model.profile import PointSpec, RegisterTable, Span
 from gateway.model.quantity import Quantity
+from gateway.profiles import load_profile, profile_names
 
 HOLDING = RegisterTable.HOLDING
 WIDE = {1: "uint16", 2: "uint32", 3: "uint48", 4: "float64"}
@@ -48,9 +52,16 @@ def is_allowed(points: list[PointSpec], rows: list[int], limits: Limits) -> bool
     return all(right - left - 1 <= limits.max_gap for left, right in pairwise(sorted(wanted)))
 
 
+def cost_of(counts: list[int], limits: Limits) -> tuple[int, int]:
+    """What requests of so many registers cost: requests first, on a line its time first."""
+    if limits.line is None:
+        return len(counts), sum(counts)
+    return sum(limits.line.request_us + count * limits.line.register_us for count in counts), len(counts)
+
+
 def cheapest(points: list[PointSpec], limits: Limits) -> tuple[int, int] | None:
     costs = [
-        (len(groups), sum(max(points[r].end for r in g) - min(points[r].address for r in g) for g in groups))
+        cost_of([max(points[r].end for r in g) - min(points[r].address for r in g) for g in groups], limits)
         for groups in partitions(list(range(len(points))))
         if all(is_allowed(points, group, limits) for group in groups)
     ]
@@ -63,14 +74,15 @@ small_points = st.lists(
     max_size=6,
 )
 small_limits = st.builds(
-    lambda registers, gap, start, length, is_there: Limits(
-        registers, 2000, gap, (Span(HOLDING, start, start + length),) if is_there else ()
+    lambda registers, gap, start, length, is_there, line: Limits(
+        registers, 2000, gap, (Span(HOLDING, start, start + length),) if is_there else (), line
     ),
     st.integers(4, 16),
     st.integers(0, 6),
     st.integers(0, 26),
     st.integers(0, 2),
     st.booleans(),
+    st.none() | st.builds(LineCost, st.integers(0, 5000), st.integers(1, 2000), st.just(1)),
 )
 
 
@@ -83,7 +95,7 @@ def test_no_other_set_of_requests_is_cheaper(points: list[PointSpec], limits: Li
             plan(points, limits)
         return
     requests = plan(points, limits)
-    assert (len(requests), sum(request.count for request in requests)) == best
+    assert cost_of([request.count for request in requests], limits) == best
     assert sorted(row for request in requests for row in request.rows) == list(range(len(points)))
     for request in requests:
         assert is_allowed(points, list(request.rows), limits)
@@ -121,3 +133,62 @@ def test_tables_are_never_mixed() -> None:
 def test_bits_have_their_own_limit() -> None:
     points = [spec(address, table=RegisterTable.COIL) for address in range(30)]
     assert [request.count for request in plan(points, Limits(max_registers=1, max_bits=20))] in ([10, 20], [20, 10])
+
+
+def filled(points: Sequence[PointSpec], limits: Limits, gap: int) -> int | None:
+    """Count the requests of a simple rule: go on while the next point is at most `gap` away and there is room."""
+    count, start, end, table = 0, 0, 0, None
+    for point in sorted(points, key=lambda one: (one.table.value, one.first, one.past)):
+        too_far = point.table is not table or point.first - end > gap
+        if too_far or max(end, point.past) - start > limits.longest(point.table):
+            count, start, end, table = count + 1, point.first, point.past, point.table
+        end = max(end, point.past)
+        if any(span.touches(point.table, start, end) for span in limits.forbidden):
+            return None
+    return count
+
+
+def test_no_fixed_gap_needs_fewer_requests_on_a_corpus_of_devices() -> None:
+    rng = random.Random(7)
+    corpus: list[tuple[list[PointSpec], Limits]] = []
+    for name in profile_names():
+        profile = load_profile(name)
+        members = [one for slot in profile.slots() for one in profile.member_points(slot)]
+        points = [replace(one, together="") for one in (*profile.points, *members)]
+        limits = Limits(profile.max_registers, profile.max_bits, profile.max_gap, profile.never_read)
+        corpus += [(points, limits), (rng.sample(points, len(points) // 2), limits)]
+    for _ in range(100):
+        places = sorted(rng.sample(range(2000), rng.randint(2, 120)))
+        corpus.append(
+            (
+                [spec(place * 4, rng.randint(1, 4)) for place in places],
+                Limits(rng.choice((16, 64, 125)), 2000, rng.choice((0, 4, 20))),
+            )
+        )
+    better = 0
+    for points, limits in corpus:
+        best = len(plan(points, limits))
+        simple = [filled(points, limits, gap) for gap in range(limits.max_gap + 1)]
+        assert all(count is None or best <= count for count in simple)
+        better += best < max(count or 0 for count in simple)
+    assert better > 50
+
+
+def test_a_gap_that_costs_more_than_a_request_is_left_out_on_a_slow_line() -> None:
+    points, gap = [spec(0), spec(20)], 30
+    assert len(plan(points, Limits(max_gap=gap))) == 1
+    assert len(plan(points, Limits(max_gap=gap, line=LineCost(20_000, 1_000, 63)))) == 1
+    assert len(plan(points, Limits(max_gap=gap, line=LineCost(18_000, 1_000, 63)))) == 2
+
+
+def test_five_thousand_points_are_planned_at_once() -> None:
+    rng = random.Random(1)
+    points = [spec(place * 4, rng.randint(1, 4)) for place in rng.sample(range(16_000), 5000)]
+    best = min(_seconds(points) for _ in range(3))
+    assert best < 0.1
+
+
+def _seconds(points: list[PointSpec]) -> float:
+    began = time.process_time()
+    plan(points, Limits(max_gap=12))
+    return time.process_time() - began
