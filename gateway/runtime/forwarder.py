@@ -1,34 +1,67 @@
-"""Streams stored readings to one output, behind a durable cursor: slow or absent servers hold nothing up."""
+"""Streams stored readings to one output: what comes in first, what an absent server missed after that.
+
+The readings store is the buffer: an output that is away costs no memory. Its stream has a head, which follows the
+store, and gaps: ranges that the head left out because they were late. Both are durable, and move only after the
+server accepted and what it refused is a dead letter.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from gateway.errors import GatewayError, PermanentError, TransientError
 from gateway.model.reading import ReadingBatch
+from gateway.model.stream import CLASSES, Counts, Place
 from gateway.ports import DeadLetter, Output, ReadingStore
 from gateway.runtime.backoff import Backoff
+from gateway.runtime.point_class import PointClasses
 
 _LOG = logging.getLogger(__name__)
 BATCH_ROWS = 20_000
-_PERMANENT_WAIT_S = 60.0
+LATE_S = 1.0
+"""what waits longer than this since it was loaded is left for later"""
+_LONGEST_SLEEP_S = 1.0
+_LONGEST_TOLD_S = 3600.0
+_COUNT_ROWS = 100_000
+_PIECES = 50
+"""pieces, at least, that together hold as much as may wait: they are given up one by one"""
+_COUNT_EVERY_S = 1.0
+_SAVE_EVERY_S = 10.0
+_SLICE_S = 0.5
+_LEAST_SLICE, _MOST_SLICE = 500, 50_000
+_MOST_GAPS = 2_000
+_MOST_LETTERS = 1_000
 
 
-class Cursors(Protocol):
-    """Where readers of the store note durably how far they got."""
+class Places(Protocol):
+    """Where a stream notes durably how far it has come."""
 
-    def cursor(self, name: str) -> int:
-        """Return how far a named reader got, 0 if it never began."""
+    def load(self, name: str) -> Place | None:
+        """Return where a stream stands, None if it never began."""
         ...
 
-    def set_cursor(self, name: str, seq: int) -> None:
-        """Record how far it got."""
+    def save(self, name: str, before: Place | None, place: Place) -> None:
+        """Record it in one transaction; `before` is what was saved last."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a stream begins, and how much may wait for its server."""
+
+    from_now: bool = False
+    """a stream that never began takes only what is loaded from now on"""
+    most_age_us: int = 30 * 86_400_000_000
+    most_rows: int = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,118 +76,316 @@ class StreamStatus:
     written: int
     rejected: int
     last_error: str
+    needs_a_person: bool
+    """the output refuses in a way that waiting does not mend"""
+    late_s: float
+    """real seconds that the newest readings wait for the output"""
+    gaps: int
+    waiting: Counts
+    """readings of class A, B, C, D in the gaps, as far as they were counted"""
+    dropped: Counts
+    """readings of class A, B, C, D that waited too long or were too many, and are not streamed any more"""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Readings out of the oldest gap, on their way."""
+
+    seq: int
+    batch: ReadingBatch
+    counts: Counts
+    before: int
+    at: int = 0
 
 
 PutRejected = Callable[[str, int, Sequence[tuple[int, DeadLetter]]], object]
 
 
+class _AwayError(Exception):
+    """The output did not take a write; it was noted already."""
+
+
 class Forwarder:
-    """One task runs `run`. The cursor moves only after the server accepted and what it refused is a dead letter."""
+    """One task runs `run`. Live readings go first; a gap is filled at no more than half of the server's pace."""
 
     def __init__(
         self,
         output: Output,
         store: ReadingStore,
-        cursors: Cursors,
+        places: Places,
         put_rejected: PutRejected,
         *,
         names: Callable[[ReadingBatch], Sequence[str]] | None = None,
-        first_s: float = 1.0,
-        cap_s: float = 60.0,
+        classes: PointClasses | None = None,
+        limits: Limits | None = None,
+        first_s: float = 0.25,
+        cap_s: float = 1.0,
+        permanent_s: float = 60.0,
         rng: random.Random | None = None,
     ) -> None:
         """Make one; `put_rejected(output, seq, rows)` runs in a thread, `names` gives the points of refused rows."""
-        self.cursor = 0
-        self._output, self._store, self._cursors, self._put_rejected = output, store, cursors, put_rejected
+        self._output, self._store, self._places, self._put_rejected = output, store, places, put_rejected
         self._names = names or (lambda batch: [str(point) for point in batch.point.tolist()])
-        self._backoff = Backoff(first_s, cap_s, rng)
+        self._classes, self._limits = classes, limits or Limits()
+        self._backoff, self._permanent_s = Backoff(first_s, cap_s, rng), permanent_s
         self._news = asyncio.Event()
-        self._newest = self._written = self._rejected = 0
-        self._last_error = ""
+        self._place = Place(0)
+        self._saved: Place | None = None
+        self._saved_at = self._count_not_before = 0.0
+        self._not_before = self._gap_not_before = 0.0
+        self._due: deque[tuple[int, float]] = deque(maxlen=100)
+        self._piece: _Piece | None = None
+        self._slice = _LEAST_SLICE
+        self._newest = self._written = self._rejected = self._newest_us = 0
+        self._last_error, self._permanent = "", False
+        self._refilled = False
+        """a damaged file of the store was filled again: loads may have other ends than they had"""
 
     @property
     def cursor_name(self) -> str:
-        """Return the name of the durable cursor."""
+        """Return the name under which its place is kept."""
         return f"output:{self._output.name}"
+
+    @property
+    def place(self) -> Place:
+        """Return how far the stream has come."""
+        return self._place
 
     def status(self) -> StreamStatus:
         """Return how the stream is doing."""
-        lag = max(self._newest - self.cursor, 0)
-        connected = not self._last_error
+        place = self._place
+        lag = max(self._newest - place.head, 0) + sum(gap.upto - gap.after for gap in place.gaps)
         return StreamStatus(
-            self._output.name, connected, self.cursor, lag, self._written, self._rejected, self._last_error
+            self._output.name,
+            not self._last_error,
+            place.head,
+            lag,
+            self._written,
+            self._rejected,
+            self._last_error,
+            self._permanent,
+            round(self._late_s(), 3),
+            len(place.gaps),
+            place.counted,
+            place.dropped,
         )
 
     def notify(self, loaded: int) -> None:
         """Say that the store was loaded up to a sequence."""
-        self._newest = max(self._newest, loaded)
+        if loaded > self._newest:
+            self._newest = loaded
+            now = time.monotonic()
+            if self._due and now - self._due[-1][1] < LATE_S / 20:
+                now = self._due.pop()[1]
+            self._due.append((loaded, now))
         self._news.set()
 
     async def run(self) -> None:
         """Stream for ever."""
-        begun = False
         while True:
             try:
-                if not begun:
-                    self.cursor = await asyncio.to_thread(self._cursors.cursor, self.cursor_name)
-                    begun = True
                 busy = await self.step()
             except Exception as error:  # noqa: BLE001 - whatever an output does, the others go on
-                await self._wait_after(error)
+                await asyncio.sleep(min(self._failed(error), _LONGEST_SLEEP_S))
                 continue
             if not busy:
                 await self._wait_for_news()
 
     async def step(self) -> bool:
-        """Write one batch; return False if there was nothing to write. Raises GatewayError."""
-        self._newest = max(self._newest, await self._store.loaded())
-        before = self.cursor
-        seq, batch = await self._store.since(before, BATCH_ROWS)
+        """Do the most urgent thing; return False if there was nothing to do now. Raises what the store raises."""
+        if self._saved is None:
+            await self._begin()
+        now = time.monotonic()
+        self._leave_what_is_late(await self._store.loaded())
+        if now >= self._not_before:
+            try:
+                if await self._live():
+                    return True
+                if self._place.gaps and now >= self._gap_not_before:
+                    await self._fill()
+                    return True
+            except _AwayError:
+                return True
+        return await self._count()
+
+    async def _begin(self) -> None:
+        known = await asyncio.to_thread(self._places.load, self.cursor_name)
+        loaded = await self._store.loaded()
+        self._place = known or Place(loaded if self._limits.from_now else 0)
+        if known is None:
+            await asyncio.to_thread(self._places.save, self.cursor_name, None, self._place)
+        self._saved = self._place
+        self._newest = max(self._newest, loaded, self._place.head)
+        self._due.appendleft((loaded, float("-inf")))
+
+    def _leave_what_is_late(self, loaded: int) -> None:
+        """Let the head jump to the newest load if it is behind; what lies between is a gap."""
+        self._refilled |= loaded < self._newest
+        self._newest = max(self._newest, loaded)
+        while self._due and self._due[0][0] <= self._place.head:
+            self._due.popleft()
+        if self._late_s() > LATE_S:
+            self._place = self._place.skip_to(loaded).bounded(_MOST_GAPS)
+
+    def _late_s(self) -> float:
+        waiting = next((at for seq, at in self._due if seq > self._place.head), None)
+        return 0.0 if waiting is None else min(time.monotonic() - waiting, 1e9)
+
+    async def _live(self) -> bool:
+        """Write what came in; return False if there is nothing."""
+        before = self._place.head
+        seq, batch = await self._store.since(before, 1 if self._last_error else BATCH_ROWS)
         if seq <= before:
             return False
-        if len(batch):
-            written = await self._output.write(batch)
-            self._recovered()
-            if written.rejected:
-                letters = self._letters(batch, written.rejected)
-                await asyncio.to_thread(self._put_rejected, self._output.name, before, letters)
-            self._written += written.accepted
-            self._rejected += len(written.rejected)
-        await asyncio.to_thread(self._cursors.set_cursor, self.cursor_name, seq)
-        self.cursor = seq
+        await self._write(batch, before, 0)
+        await self._save(Place(seq, self._place.gaps, self._place.dropped))
         return True
 
-    def _letters(self, batch: ReadingBatch, rejected: Sequence[tuple[int, str]]) -> list[tuple[int, DeadLetter]]:
-        source = self.cursor_name
-        letters = []
-        for row, reason in rejected:
+    async def _fill(self) -> None:
+        """Write a slice of the oldest gap, then leave the server alone for as long as it took."""
+        piece = self._piece = self._piece or await self._read_gap()
+        rows = piece.batch.take(slice(piece.at, piece.at + self._slice))
+        began = time.monotonic()
+        await self._write(rows, piece.before, piece.at)
+        took = time.monotonic() - began
+        self._gap_not_before = time.monotonic() + took
+        if len(rows) == self._slice:
+            self._slice = int(np.clip(len(rows) / max(took, 1e-4) * _SLICE_S, _LEAST_SLICE, _MOST_SLICE))
+        piece.at += len(rows)
+        if piece.at >= len(piece.batch):
+            self._piece = None
+            await self._save(self._place.filled(piece.seq, piece.counts))
+
+    async def _read_gap(self) -> _Piece:
+        gap = self._place.gaps[0]
+        limit = BATCH_ROWS if gap.rows is None else min(BATCH_ROWS, max(sum(gap.rows), 1))
+        seq, batch = await self._read(gap.after, gap.upto, 1 if self._last_error else limit)
+        numbers = self._classes_of(batch)
+        wanted = np.isin(numbers, [place for place, letter in enumerate(CLASSES) if letter in gap.classes])
+        return _Piece(seq, batch.take(wanted), _counts(numbers[wanted]), gap.after)
+
+    async def _read(self, after: int, upto: int, limit: int) -> tuple[int, ReadingBatch]:
+        """Read loads after < seq <= upto; the store knows no upper end, so it is asked for less near the end.
+
+        Raises TransientError while the store is being filled again.
+        """
+        if await self._store.loaded() < upto:
+            raise TransientError("the readings store is being filled again")
+        seq, batch = await self._store.since(after, limit)
+        while seq > upto and limit > 1:
+            limit = max(limit // 8, 1)
+            seq, batch = await self._store.since(after, limit)
+        if after < seq <= upto:
+            return seq, batch
+        # Nothing is left, unless a damaged file was filled again: then a load may lie across the end.
+        return upto, batch if self._refilled else ReadingBatch.empty()
+
+    async def _count(self) -> bool:
+        """Count some of what waits and give up what is too much or too old; return False if there was nothing."""
+        at = next((place for place, gap in enumerate(self._place.gaps) if gap.rows is None), None)
+        began = time.monotonic()
+        if at is None or began < self._count_not_before or (at == 0 and self._piece is not None):
+            return False
+        gap = self._place.gaps[at]
+        fine = max(self._limits.most_rows // _PIECES, 1)
+        seq, batch = await self._read(gap.after, gap.upto, min(_COUNT_ROWS, fine))
+        if len(batch):
+            self._newest_us = max(self._newest_us, int(batch.received_time.max()))
+        newest_us = int(batch.received_time.max()) if len(batch) else self._newest_us
+        place = self._place.counted_part(at, seq, _counts(self._classes_of(batch)), newest_us)
+        fitted = place.fitted(self._newest_us, self._limits.most_age_us, self._limits.most_rows)
+        if fitted.dropped != place.dropped:
+            self._say_dropped(place, fitted)
+            self._piece = None
+        self._place = fitted.bounded(_MOST_GAPS)
+        now = time.monotonic()
+        self._count_not_before = now + max(now - began, _COUNT_EVERY_S if now >= self._not_before else 0.0)
+        if now >= self._saved_at + _SAVE_EVERY_S or fitted.dropped != place.dropped:
+            await self._save(self._place)
+        return True
+
+    def _say_dropped(self, before: Place, after: Place) -> None:
+        new = [now - then for now, then in zip(after.dropped, before.dropped, strict=True)]
+        told = ", ".join(f"{count} of class {letter}" for letter, count in zip(CLASSES, new, strict=True) if count)
+        _LOG.warning(
+            "output %s: too much waits for too long; not streamed any more, but kept in the store: %s",
+            self._output.name,
+            told,
+        )
+
+    def _classes_of(self, batch: ReadingBatch) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
+        if self._classes is None:
+            return np.zeros(len(batch), dtype=np.int8)
+        return self._classes.of(batch.point)
+
+    async def _write(self, batch: ReadingBatch, seq: int, offset: int) -> None:
+        if not len(batch):
+            return
+        try:
+            written = await self._output.write(batch)
+        except Exception as error:  # whatever it was, the readings stay where they are
+            self._failed(error)
+            raise _AwayError from error
+        self._recovered()
+        if written.rejected:
+            letters = self._letters(batch, written.rejected, offset)
+            await asyncio.to_thread(self._put_rejected, self._output.name, seq, letters)
+        self._written += written.accepted
+        self._rejected += len(written.rejected)
+
+    async def _save(self, place: Place) -> None:
+        await asyncio.to_thread(self._places.save, self.cursor_name, self._saved, place)
+        self._place = self._saved = place
+        self._saved_at = time.monotonic()
+
+    def _letters(
+        self, batch: ReadingBatch, rejected: Sequence[tuple[int, str]], offset: int
+    ) -> list[tuple[int, DeadLetter]]:
+        """Return letters of refused rows; of very many at once only the first, so that others keep their place."""
+        letters: list[tuple[int, DeadLetter]] = []
+        more = len(rejected) - _MOST_LETTERS
+        for row, reason in rejected[:_MOST_LETTERS]:
             one = batch.take(slice(row, row + 1))
             text = f"{one.value[0]!r} q={one.quality[0]} {one.source_time[0]}".encode()
-            letters.append((row, DeadLetter(source, self._names(one)[0], text, reason, int(one.received_time[0]))))
+            said = f"({more} more at once) {reason}" if more > 0 and not letters else reason
+            letter = DeadLetter(self.cursor_name, self._names(one)[0], text, said, int(one.received_time[0]))
+            letters.append((offset + row, letter))
         return letters
 
     async def _wait_for_news(self) -> None:
+        now = time.monotonic()
+        moments = (self._not_before, self._gap_not_before, self._count_not_before)
+        waits = [at - now for at in moments if at > now]
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(min([1.0, *waits])):
                 await self._news.wait()
         except TimeoutError:
             return
         self._news.clear()
 
-    async def _wait_after(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> float:
+        """Note a failure; return how many seconds to leave the output alone."""
         if not self._last_error:
             unknown = None if isinstance(error, GatewayError) else error
             _LOG.warning("output %s: readings wait in the store: %s", self._output.name, error, exc_info=unknown)
         self._last_error = str(error) or type(error).__name__
+        self._permanent = isinstance(error, PermanentError)
+        self._piece = None
         wait_s = self._backoff.next()
-        if isinstance(error, PermanentError):
-            wait_s = max(wait_s, min(_PERMANENT_WAIT_S, self._backoff.cap_s))
+        if self._permanent:
+            wait_s = max(wait_s, self._permanent_s)
         elif isinstance(error, TransientError) and error.retry_after_s is not None:
-            wait_s = max(wait_s, min(error.retry_after_s, 3600.0))
-        await asyncio.sleep(wait_s)
+            wait_s = max(wait_s, min(error.retry_after_s, _LONGEST_TOLD_S))
+        self._not_before = time.monotonic() + wait_s
+        return wait_s
 
     def _recovered(self) -> None:
         if self._last_error:
             _LOG.warning("output %s: accepts readings again", self._output.name)
-        self._last_error = ""
+        self._last_error, self._permanent = "", False
         self._backoff.reset()
+
+
+def _counts(numbers: np.ndarray[tuple[int], np.dtype[np.int8]]) -> Counts:
+    a, b, c, d = np.bincount(numbers, minlength=4).tolist()
+    return a, b, c, d

@@ -37,6 +37,25 @@ cursor = Table(
     Column("seq", BigInteger, nullable=False),
 )
 
+stream = Table(
+    "stream",
+    metadata,
+    Column("name", String(100), primary_key=True, comment="name of its cursor, which is the head"),
+    Column("dropped", JSON, nullable=False, comment="readings of class A, B, C, D that are not streamed any more"),
+)
+
+stream_gap = Table(
+    "stream_gap",
+    metadata,
+    Column("stream", String(100), primary_key=True),
+    Column("upto", BigInteger, primary_key=True),
+    Column("after", BigInteger, nullable=False),
+    Column("rows", JSON(none_as_null=True), comment="readings of class A, B, C, D that wait; null = not counted yet"),
+    Column("newest_us", BigInteger, nullable=False, comment="newest received time"),
+    Column("classes", String(4), nullable=False, comment="what is still to be streamed"),
+    comment="loads after < seq <= upto that an output has not taken although its head is further on",
+)
+
 memory = Table(
     "memory",
     metadata,
@@ -386,14 +405,31 @@ interval = Table(
     Column("step_units", BigInteger, comment="register step between the two"),
     Column("computed_at", BigInteger, nullable=False),
     Index("interval_of_day", "gas_day", "meter"),
-    comment="rows are only ever added; the highest revision counts",
+    comment="written by the first release only; moved to files at the next audit",
 )
 
-interval_digest = Table(
-    "interval_digest",
+reading_choice = Table(
+    "reading_choice",
     metadata,
-    Column("gas_day", String(10), primary_key=True),
-    Column("part", Integer, primary_key=True, comment="slice of the meters"),
-    Column("digest", String(64), nullable=False),
-    comment="what the newest revisions of a day and a slice of meters hold, to know an unchanged day at once",
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("meter", String(120), nullable=False, index=True),
+    Column("source_time", BigInteger, nullable=False),
+    Column("value", Float, comment="the value that counts; null = the choice is taken back"),
+    Column("who", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    comment="which of several values of one device time counts; rows are only ever added, the newest holds",
+)
+
+interval_edit = Table(
+    "interval_edit",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("meter", String(120), nullable=False, index=True),
+    Column("gas_day", String(10), nullable=False),
+    Column("units", BigInteger, comment="whole register units; null = the edit is taken back"),
+    Column("who", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    comment="gas days that a person set by hand; rows are only ever added, the newest holds",
 )

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import random
+import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gateway.errors import PermanentError, TransientError
-from gateway.model.reading import ReadingBatch
+from gateway.model.reading import PointId, ReadingBatch
+from gateway.model.stream import Place
 from gateway.ports import Written
-from gateway.runtime.forwarder import Forwarder
+from gateway.runtime import forwarder as forwarder_module
+from gateway.runtime.forwarder import Forwarder, Limits
+from gateway.runtime.point_class import PointClasses
 from gateway.store.dead_rows import list_dead, put_rejected
 from gateway.store.readings import DuckReadings
 from gateway.store.state import State
+from gateway.store.stream_rows import StreamRows
 from tests.contracts.store_contract import batch_of
 from tests.gateway.runtime.waiting import until
 
@@ -30,15 +39,22 @@ class Server:
         self.error: Exception | None = None
         self.attempts = 0
         self.refuse: set[float] = set()
+        self.slow_s = 0.0
+        self.at: list[float] = []
 
     async def write(self, batch: ReadingBatch) -> Written:
         self.attempts += 1
+        await asyncio.sleep(self.slow_s)
         if self.error is not None:
             raise self.error
         values = batch.value.tolist()
         self.values += [value for value in values if value not in self.refuse]
+        self.at += [time.monotonic()] * (len(self.values) - len(self.at))
         bad = tuple((row, "400: no") for row, value in enumerate(values) if value in self.refuse)
         return Written(len(batch) - len(bad), bad)
+
+    def has(self, value: float) -> bool:
+        return value in self.values
 
     async def probe(self) -> str:
         return ""
@@ -53,14 +69,17 @@ class Parts:
         self.state = State.in_folder(folder)
         self.server = Server()
 
-    def forwarder(self) -> Forwarder:
+    def forwarder(self, limits: Limits | None = None, classes: PointClasses | None = None) -> Forwarder:
         return Forwarder(
             self.server,
             self.store,
-            self.state,
+            StreamRows(self.state),
             lambda output, seq, letters: put_rejected(self.state, output, seq, letters),
             first_s=0.02,
             cap_s=0.05,
+            permanent_s=0.05,
+            limits=limits,
+            classes=classes,
             rng=random.Random(1),
         )
 
@@ -77,8 +96,21 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
 
 
 async def until_idle(forwarder: Forwarder) -> None:
-    while await forwarder.step():
-        pass
+    """Step until nothing waits; the pauses between slices of a gap are waited for."""
+    await forwarder.step()
+    while forwarder.status().lag or await forwarder.step():
+        await forwarder.step()
+        await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def running(forwarder: Forwarder) -> AsyncIterator[Forwarder]:
+    task = asyncio.create_task(forwarder.run())
+    try:
+        yield forwarder
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_it_goes_on_at_its_cursor_after_a_restart(parts: Parts) -> None:
@@ -102,19 +134,20 @@ async def test_what_is_not_accepted_is_kept_and_sent_later(
     parts.server.error = error
     await parts.load(1, 1.0)
     forwarder = parts.forwarder()
-    task = asyncio.create_task(forwarder.run())
-    await until(lambda: parts.server.attempts >= 3, 3)
-    await parts.load(2, 2.0)
-    await asyncio.sleep(0.1)
-    status = forwarder.status()
-    assert (status.connected, status.cursor, status.last_error) == (False, 0, str(error))
-    assert (status.lag, parts.state.cursor("output:influx")) == (2, 0)
-    parts.server.error = None
-    await until(lambda: forwarder.cursor == 2, 3)
-    task.cancel()
-    assert parts.server.values == [1.0, 2.0]
+    async with running(forwarder):
+        await until(lambda: parts.server.attempts >= 3, 3)
+        await parts.load(2, 2.0)
+        forwarder.notify(2)
+        await asyncio.sleep(0.1)
+        status = forwarder.status()
+        assert (status.connected, status.last_error) == (False, str(error))
+        assert status.needs_a_person is isinstance(error, PermanentError)
+        assert status.lag == 2
+        parts.server.error = None
+        await until(lambda: forwarder.status().lag == 0, 3)
+    assert sorted(parts.server.values) == [1.0, 2.0]
     assert forwarder.status().connected
-    assert (forwarder.status().lag, parts.state.cursor("output:influx")) == (0, 2)
+    assert StreamRows(parts.state).load("output:influx") == Place(2)
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
 
@@ -142,9 +175,164 @@ async def test_refused_rows_become_dead_letters_before_the_cursor_moves(parts: P
     assert again.status().rejected == 1
 
 
+async def test_of_very_many_refused_rows_only_the_first_become_dead_letters(parts: Parts) -> None:
+    values = [float(value) for value in range(1, 1501)]
+    parts.server.refuse = set(values)
+    await parts.load(1, *values)
+    forwarder = parts.forwarder()
+    forwarder._slice = 5000
+    await until_idle(forwarder)
+    letters = list_dead(parts.state, limit=2000)
+    assert (forwarder.status().rejected, len(letters)) == (1500, 1000)
+    assert any("500 more" in letter.reason for letter in letters)
+
+
 async def test_a_load_without_new_rows_moves_the_cursor(parts: Parts) -> None:
     await parts.load(1, 1.0)
     await parts.load(2, 1.0)
     forwarder = parts.forwarder()
     await until_idle(forwarder)
-    assert (forwarder.cursor, parts.server.attempts) == (2, 1)
+    assert (forwarder.place, parts.server.attempts) == (Place(2), 1)
+
+
+async def test_after_an_outage_live_readings_go_before_the_gap(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder_module, "_MOST_SLICE", 200)
+    parts.server.error = TransientError("away")
+    for seq in range(1, 301):
+        await parts.load(seq, *[seq * 100.0 + row for row in range(20)])
+    forwarder = parts.forwarder()
+    async with running(forwarder):
+        await until(lambda: forwarder.place.head == 300, 3)
+        forwarder._slice, parts.server.slow_s = 200, 0.02
+        parts.server.error = None
+        for seq in range(301, 309):
+            await parts.load(seq, seq * 100.0)
+            forwarder.notify(seq)
+            loaded_at = time.monotonic()
+            await until(partial(parts.server.has, seq * 100.0), 2)
+            assert parts.server.at[parts.server.values.index(seq * 100.0)] - loaded_at < 0.5
+        assert forwarder.status().gaps == 1, "the gap is filled beside it, not before it"
+        await until(lambda: forwarder.status().lag == 0, 5)
+    values = parts.server.values
+    assert len(values) == len(set(values)) == 300 * 20 + 8, "nothing is lost, nothing is sent twice"
+
+
+async def test_a_gap_takes_at_most_half_of_the_pace(parts: Parts) -> None:
+    for seq in range(1, 11):
+        await parts.load(seq, *[seq * 1000.0 + row for row in range(100)])
+    parts.server.slow_s = 0.05
+    forwarder = parts.forwarder()
+    forwarder._slice = 100
+    began = time.monotonic()
+    async with running(forwarder):
+        await until(lambda: forwarder.status().lag == 0, 5)
+    took = time.monotonic() - began
+    assert took >= 2 * 0.05 * (parts.server.attempts - 1)
+
+
+async def test_a_restart_in_the_middle_of_a_gap_sends_nothing_needlessly_twice(parts: Parts) -> None:
+    parts.server.error = TransientError("away")
+    for seq in range(1, 41):
+        await parts.load(seq, *[seq * 1000.0 + row for row in range(700)])
+    first = parts.forwarder()
+    async with running(first):
+        await until(lambda: first.place.head == 40, 3)
+        parts.server.error = None
+        await parts.load(41, 41_000.0)
+        first.notify(41)
+        await until(lambda: len(parts.server.values) > 5_000, 5)
+    sent = len(parts.server.values)
+    assert sent < 40 * 700
+    again = parts.forwarder()
+    async with running(again):
+        await until(lambda: again.place.head == 41 and again.status().lag == 0, 10)
+    values = parts.server.values
+    assert len(set(values)) == 40 * 700 + 1
+    assert len(values) - len(set(values)) <= 20_000, "at most the piece that was on its way"
+    assert StreamRows(parts.state).load("output:influx") == Place(41)
+
+
+async def test_an_output_may_begin_with_what_comes_from_now_on(parts: Parts) -> None:
+    await parts.load(1, 1.0)
+    parts.server.error = TransientError("away")
+    first = parts.forwarder(Limits(from_now=True))
+    async with running(first):
+        await parts.load(2, 2.0)
+        first.notify(2)
+        await until(lambda: parts.server.attempts > 0, 2)
+    parts.server.error = None
+    again = parts.forwarder(Limits(from_now=True))
+    async with running(again):
+        await until(lambda: parts.server.values == [2.0], 2)
+        await until(lambda: again.place == Place(2), 2)
+
+
+DAY_US = 86_400_000_000
+POINTS = ["M-1/gas_lel_pct", "M-1/register_measured_m3", "S-1/pressure_gauge_kpa", "M-1/battery_v"]
+
+
+async def load_days(parts: Parts, days: int) -> None:
+    """Load ten readings of each class a day, every day in a load of its own."""
+    for day in range(1, days + 1):
+        point = np.repeat(np.arange(4, dtype=np.uint32), 10)
+        times = day * DAY_US + np.arange(40) * 1000
+        values = (day * 1000 + point * 100 + np.arange(40) % 10).astype(np.float64)
+        batch = ReadingBatch.build(point, times, times, values)
+        await parts.store.load(day, batch)
+
+
+def class_of(value: float) -> str:
+    return "ABCD"[int(value) % 1000 // 100]
+
+
+@pytest.mark.parametrize(
+    ("limits", "dropped"),
+    [
+        (Limits(), (0, 0, 0, 0)),
+        (Limits(most_rows=350), (0, 0, 0, 50)),
+        (Limits(most_rows=250), (0, 0, 50, 100)),
+        (Limits(most_rows=120), (40, 40, 100, 100)),
+        (Limits(most_age_us=int(4.5 * DAY_US)), (50, 50, 50, 50)),
+    ],
+)
+async def test_what_is_too_much_or_too_old_is_given_up_in_order(
+    parts: Parts,
+    limits: Limits,
+    dropped: tuple[int, ...],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forwarder_module, "_COUNT_ROWS", 40)
+    await load_days(parts, 10)
+    parts.server.error = TransientError("away")
+    names = [PointId(name) for name in POINTS]
+    forwarder = parts.forwarder(limits, PointClasses(lambda points: [names[point] for point in points.tolist()]))
+    async with running(forwarder):
+        await until(lambda: forwarder.place.gaps != () and all(gap.rows for gap in forwarder.place.gaps), 3)
+        status = forwarder.status()
+        assert status.dropped == dropped
+        assert sum(status.waiting) == 400 - sum(dropped)
+        parts.server.error = None
+        await until(lambda: forwarder.status().lag == 0, 5)
+    arrived = collections.Counter(map(class_of, parts.server.values))
+    assert tuple(100 - arrived[letter] for letter in "ABCD") == dropped
+    newest = {value for value in parts.server.values if value >= 10_000}
+    assert len(newest) == 40 - (dropped[3] == 100) * 10 - (dropped[2] == 100) * 10, "the oldest go first"
+    assert len(parts.server.values) == len(set(parts.server.values))
+    assert StreamRows(parts.state).load("output:influx") == Place(10, (), dropped)
+    assert any("kept in the store" in record.message for record in caplog.records) is (sum(dropped) > 0)
+
+
+async def test_a_faulty_store_is_not_asked_without_end(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    async def fail() -> int:
+        nonlocal asked
+        asked += 1
+        raise TransientError("being repaired")
+
+    monkeypatch.setattr(parts.store, "loaded", fail)
+    monkeypatch.setattr(forwarder_module, "_LONGEST_SLEEP_S", 0.05)
+    async with running(parts.forwarder()):
+        await asyncio.sleep(0.3)
+    assert 2 <= asked < 60
