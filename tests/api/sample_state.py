@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from time import sleep
+from time import time as real_time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from alarms.definitions import load_definitions
 from alarms.route import TicketPolicy
 from alarms.tickets.events import fold
 from api.deps import Parts
+from gateway.model.command import CommandOffer
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Point, Station, Zone, ZoneKind
 from gateway.model.quantity import Quantity
@@ -32,6 +34,7 @@ from gateway.runtime.clock import CityClock, ManualClock
 from gateway.store import health_rows, tables, ticket_rows, user_rows
 from gateway.store.state import State
 from gateway.store.ticket_rows import TicketEvent
+from tests.api import sample_devices
 
 START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
 LAST_DAY = date(2026, 1, 14)
@@ -155,6 +158,10 @@ class SampleStore:
         return ReadingBatch.concat(
             ReadingBatch.build([int(p)], now, now, self._value(self.names[int(p)], now)) for p in points
         )
+
+    async def offers(self, asset: str) -> list[CommandOffer]:
+        self._check()
+        return sample_devices.offers(asset)
 
     async def status(self) -> dict[str, Any]:
         self._check()
@@ -465,7 +472,13 @@ def serve(folder: Path, port: int) -> None:
                 health_rows.beat(parts.state, role, ok=True, detail={})
             sleep(2)
 
-    threading.Thread(target=live, daemon=True).start()
+    def devices() -> None:
+        while True:
+            sample_devices.carry_out(parts.state, parts.clock, real_time())
+            sleep(1)
+
+    for work in (live, devices):
+        threading.Thread(target=work, daemon=True).start()
     uvicorn.run(make_app(parts), host="127.0.0.1", port=port, log_level="warning")
 
 
