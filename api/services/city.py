@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from gateway.model.network import MeterRole, Network
+from gateway.model.meters import MeterTable
+from gateway.model.network import Meter, MeterRole, Network
+
+MOST_METERS = 20_000
+"""dots that a browser draws without delay; of a larger city's meters each of so many stands on the map"""
 
 
 def city_map(network: Network) -> dict[str, Any]:
@@ -18,10 +23,17 @@ def city_map(network: Network) -> dict[str, Any]:
         ],
         "meters": [
             [m.meter_id, m.x_m, m.y_m]
-            for m in network.meters.values()
+            for m in _shown(network)
             if m.role is MeterRole.CUSTOMER and m.x_m is not None and m.y_m is not None
         ],
     }
+
+
+def _shown(network: Network) -> Iterable[Meter]:
+    meters = network.meters
+    if isinstance(meters, MeterTable):
+        return meters.every(-(-len(meters) // MOST_METERS) or 1)
+    return meters.values()
 
 
 def place_of(network: Network, asset: str) -> tuple[float, float] | None:

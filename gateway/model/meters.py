@@ -118,13 +118,13 @@ class MeterTable(Mapping[str, Meter]):
         """Return the meters; each is made when it is its turn."""
         return _Meters(self)
 
-    def every(self) -> Iterator[Meter]:
-        """Yield the meters in order."""
-        names = iter(self.names)
-        for at in range(0, len(self), _CHUNK):
-            parts = [column[at : at + _CHUNK].tolist() for column in self._columns.values()]
-            for row in zip(*parts, strict=True):
-                yield self._meter(next(names), *row)
+    def every(self, step: int = 1) -> Iterator[Meter]:
+        """Yield the meters in order, or but each of so many."""
+        for at in range(0, len(self), _CHUNK * step):
+            rows = range(at, min(at + _CHUNK * step, len(self)), step)
+            parts = [column[rows.start : rows.stop : step].tolist() for column in self._columns.values()]
+            for name, *row in zip(self.names.names(rows), *parts, strict=True):
+                yield self._meter(name, *row)
 
     def _meter(  # noqa: PLR0917 - the columns of a meter
         self,

@@ -148,7 +148,10 @@ def test_thousands_of_meters_in_their_order(folder: Path, tmp_path: Path) -> Non
     ]
     (folder / "meters.csv").write_text(HEADER + "".join(rows), encoding="utf-8")
     network = read_network(folder, cache=tmp_path / "columns")
-    assert list(network.meters.values()) == list(slowly(folder).values())
+    every = list(slowly(folder).values())
+    assert list(network.meters.values()) == every
+    assert isinstance(network.meters, MeterTable)
+    assert list(network.meters.every(7)) == every[::7]
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
