@@ -19,18 +19,22 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/healthz")
 def healthz(request: Request, response: Response, parts: PartsDep) -> dict[str, Any]:
-    """Return 200 if every role is well, else 503 with the ones that are not."""
+    """Return 200 if every role is well, else 503 with the ones that are not.
+
+    `revision` is the configuration that all of them run, the older one while they change over, 0 while one begins.
+    """
     try:
         roles = role_health(parts)
     except GatewayError as error:
         response.status_code = 503
         return {"ok": False, "problems": [str(error)]}
     board: Board = request.app.state.board
+    revision = min((int(role.detail.get("revision") or 0) for role in roles if role.ok), default=0)
     problems = [f"role {role.role} is not well" for role in roles if not role.ok and role.role != "web"]
     if board.problem:
         problems.append(board.problem)
     response.status_code = 503 if problems else 200
-    return {"ok": not problems, "problems": problems}
+    return {"ok": not problems, "problems": problems, "revision": revision}
 
 
 @router.get("/metrics")

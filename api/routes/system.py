@@ -11,7 +11,7 @@ from api.auth import User
 from api.deps import PartsDep, Reader, Require
 from api.roles import Act
 from api.services.live import Board
-from api.services.pulse import Pulse, links, role_health
+from api.services.pulse import Pulse, configuration, links, role_health
 from api.services.summary import summary
 from api.shapes import plain
 from gateway.store import user_rows, view_rows
@@ -31,6 +31,7 @@ def status(_user: Reader, request: Request, parts: PartsDep) -> dict[str, Any]:
         "store": plain(dict(pulse.store)) if pulse.store is not None else None,
         "store_problem": pulse.store_problem or None,
         "links": [plain(link) for link in links(pulse.store)],
+        "configuration": plain(configuration(parts)),
         "summary": plain(summary(board, pulse)),
     }
 

@@ -16,7 +16,8 @@ from api.deps import Parts
 from gateway.errors import GatewayError
 from gateway.model.quantity import Quantity
 from gateway.model.reading import from_us
-from gateway.store import view_rows
+from gateway.store import revision_rows, view_rows
+from gateway.store.revision_rows import Revision
 
 EVERY_S = 2.0
 FRESH = timedelta(minutes=15)
@@ -122,6 +123,12 @@ def _role(role: str, row: Any, now: float) -> RoleHealth:
         return RoleHealth(role, ok=False, age_s=None, detail={})
     age = max(0.0, now - row["at"])
     return RoleHealth(role, ok=bool(row["ok"]) and age < ROLE_SILENT_S, age_s=age, detail=row["detail"] or {})
+
+
+def configuration(parts: Parts) -> Revision | None:
+    """Return the newest start or reload; one that was refused tells why, and which revision goes on."""
+    with parts.state.read() as connection:
+        return revision_rows.last_attempt(connection)
 
 
 @dataclass(frozen=True, slots=True)
