@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from pymodbus.constants import ExcCodes
 
+from gateway.model.profile import RegisterTable
 from gateway.model.quantity import Quantity
 from gateway.profiles import load_profile
 from simulators.city import City, Plan
@@ -15,8 +19,11 @@ from simulators.customers import BASE_K, BASE_KPA
 from simulators.encoder import RegisterImage, Values, from_mapping
 from simulators.faults import FaultKind
 from simulators.modbus_server import CityModbusServer, Unit
+from simulators.valves import Valves
 
 STATION_PROFILE, CORRECTOR_PROFILE, CONCENTRATOR_PROFILE = "station_rtu", "volume_corrector", "ic_card_concentrator"
+_PIPES_EMPTY_US = 600e6
+"""us in which the pressure behind a closed valve falls to 1/e"""
 _MEASURED_PER_BASE = BASE_KPA / (BASE_KPA + 3.0) * 284.0 / BASE_K
 """the correctors' mechanical registers, at the mean conditions of their gas"""
 
@@ -66,32 +73,55 @@ def ic_card_meters(plan: Plan, zone: str) -> tuple[str, ...]:
     )
 
 
-def build_servers(city: City, now_us: Callable[[], int], links: Sequence[LinkPlan]) -> list[CityModbusServer]:
-    """Return a server for each link; they answer from the city's state at `now_us()`."""
-    makers: dict[str, Callable[[City, Callable[[], int], UnitPlan], Unit]] = {
+def build_servers(
+    city: City, now_us: Callable[[], int], links: Sequence[LinkPlan], valves: Valves | None = None
+) -> list[CityModbusServer]:
+    """Return a server for each link; they answer from the state of city and valves at `now_us()`."""
+    valves = valves or Valves()
+    makers: dict[str, Callable[[City, Callable[[], int], UnitPlan, Valves], Unit]] = {
         STATION_PROFILE: _station,
         CORRECTOR_PROFILE: _corrector,
         CONCENTRATOR_PROFILE: _concentrator,
     }
     return [
-        CityModbusServer(link.port, {unit.unit: makers[unit.profile](city, now_us, unit) for unit in link.units})
+        CityModbusServer(
+            link.port, {unit.unit: makers[unit.profile](city, now_us, unit, valves) for unit in link.units}
+        )
         for link in links
     ]
 
 
-def _station(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
+def _station(city: City, now_us: Callable[[], int], plan: UnitPlan, valves: Valves) -> Unit:
     def values() -> Values:
-        shown = city.station_values(now_us())[plan.asset]
+        now = now_us()
+        shown = city.station_values(now)[plan.asset]
+        closed_at = valves.closed_at(plan.asset, now)
+        if closed_at is not None:
+            shown[Quantity.VALVE] = shown[Quantity.FLOW_BASE_M3H] = 0.0
+            shown[Quantity.PRESSURE_GAUGE_KPA] *= math.exp((closed_at - now) / _PIPES_EMPTY_US)
         return from_mapping({(-1, quantity): value for quantity, value in shown.items()})
 
     def silent() -> bool:
         now = now_us()
         return any(f.kind is FaultKind.SILENT and f.asset == plan.asset and f.active(now) for f in city.faults)
 
-    return Unit(RegisterImage(load_profile(plan.profile)), values, silent)
+    def order(table: RegisterTable, address: int, written: Sequence[int]) -> ExcCodes | None:
+        if table is not RegisterTable.COIL or address != 0:
+            return ExcCodes.ILLEGAL_ADDRESS
+        if list(written) != [1]:
+            return ExcCodes.ILLEGAL_VALUE  # the slam-shut is set again by hand
+        _close(city, valves, plan.asset, now_us())
+        return None
+
+    return Unit(RegisterImage(load_profile(plan.profile)), values, silent, order)
 
 
-def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
+def _close(city: City, valves: Valves, asset: str, now_us: int) -> None:
+    if not any(one.kind is FaultKind.STUCK_VALVE and one.asset == asset and one.active(now_us) for one in city.faults):
+        valves.order_closed(asset, now_us)
+
+
+def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan, _valves: Valves) -> Unit:
     zone = plan.unit - 1
     regulator = city.plan.ground.regulator_of(city.plan.ground.regulator_zones[zone]).station_id
 
@@ -114,25 +144,44 @@ def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
     return Unit(RegisterImage(load_profile(plan.profile), serial=plan.asset), values)
 
 
-def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
+def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan, valves: Valves) -> Unit:
     column = {meter.meter_id: index for index, meter in enumerate(city.plan.customers.meters)}
     slots = [column[member] for member in plan.members]
+    profile = load_profile(plan.profile)
+
+    def account(at_us: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        registers = city.registers(at_us)
+        return city.shown(registers), *city.credit(registers)
 
     def values() -> Values:
-        registers = city.registers(now_us())
-        shown, (left, bought) = city.shown(registers), city.credit(registers)
+        now = now_us()
+        moving = account(now)
+        since = {member: valves.closed_at(member, now) for member in plan.members if member in valves.closed}
+        # behind a closed valve the register rests
+        resting = {member: account(at) for member, at in since.items() if at is not None}
 
         def value(slot: int, quantity: Quantity) -> float | None:
-            at = slots[slot]
+            at, member = slots[slot], plan.members[slot]
+            shown, left, bought = resting.get(member, moving)
             return {
                 Quantity.REGISTER_MEASURED_M3: float(shown[at]),
                 Quantity.BALANCE_M3: float(left[at]),
                 Quantity.PURCHASED_M3: float(bought[at]),
-                Quantity.VALVE: 1.0,
+                Quantity.VALVE: float(member not in resting),
                 Quantity.FLAGS: 0.0,
                 Quantity.BATTERY_V: 6.0,
             }.get(quantity)
 
         return value
 
-    return Unit(RegisterImage(load_profile(plan.profile), members=len(slots)), values)
+    def order(table: RegisterTable, address: int, written: Sequence[int]) -> ExcCodes | None:
+        for slot, member in enumerate(plan.members):
+            (close,) = profile.member_commands(slot)
+            if (table, address) == (close.table, close.address):
+                if tuple(written) != close.values:
+                    return ExcCodes.ILLEGAL_VALUE
+                _close(city, valves, member, now_us())
+                return None
+        return ExcCodes.ILLEGAL_ADDRESS
+
+    return Unit(RegisterImage(profile, members=len(slots)), values, order=order)

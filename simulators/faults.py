@@ -30,6 +30,8 @@ class FaultKind(StrEnum):
     """the gas sensor at a station or regulator rises to `size` % LEL within `ramp_s`"""
     SILENT = "silent"
     """the station's terminal unit accepts connections but answers nothing"""
+    STUCK_VALVE = "stuck_valve"
+    """the valve takes orders and does not move"""
 
 
 _OF_VOLUME = (FaultKind.BYPASS, FaultKind.STOPPED, FaultKind.SLOW, FaultKind.LEAK)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from simulators.story import (
     live_faults,
     past_faults,
 )
+from simulators.valves import Valves
 
 TICK_S = 0.05
 _SAVED_EVERY_S = 1.0
@@ -50,6 +51,8 @@ class Saved:
     """fault id -> us UTC at which a crew ended it"""
     done: tuple[str, ...] = ()
     """parts of the story that must not happen twice"""
+    closed: dict[str, int] = field(default_factory=dict)
+    """asset -> us UTC at which its valve was told to close"""
     clean: bool = True
     """False while the city runs: then up to a second since the last saving is missing"""
 
@@ -60,7 +63,8 @@ class Saved:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return Saved(to_us(LIVE_START), {})
-        return Saved(int(data["city_us"]), dict(data["ended"]), tuple(data["done"]), bool(data["clean"]))
+        closed = dict(data.get("closed", {}))
+        return Saved(int(data["city_us"]), dict(data["ended"]), tuple(data["done"]), closed, bool(data["clean"]))
 
     def write(self, path: Path) -> None:
         """Replace the file at once."""
@@ -84,9 +88,13 @@ class Live:
         self._publisher = Publisher(broker_port)
         self._reporter = Reporter(self.city, self._saved.city_us)
         links = plan_links(self._plan, first_modbus_port)
-        self._servers = build_servers(self.city, self._clock.now_us, links)
+        self._valves = Valves(self._saved.closed, self._keep_valves)
+        self._servers = build_servers(self.city, self._clock.now_us, links, self._valves)
         self._note = ""
         self._outage: asyncio.Task[None] | None = None
+
+    def _keep_valves(self) -> None:
+        self._save(self._clock.now_us(), closed=dict(self._valves.closed))
 
     def _faults(self) -> tuple[Fault, ...]:
         ended = self._saved.ended
@@ -166,13 +174,14 @@ class Live:
         self._save(now_us)
 
     def _take_repairs(self, now_us: int) -> None:
-        """End the gas at every site that a crew has repaired since."""
+        """End the gas at every site that a crew has repaired since; the crew opens its valve, too."""
         for file in (self._folder / "repairs").glob("*.json"):
             asset = str(_read_object(file).get("asset", ""))
             for fault in self.city.faults:
                 if fault.kind is FaultKind.GAS_CLOUD and fault.asset == asset and fault.active(now_us):
                     self._save(now_us, ended={**self._saved.ended, fault.fault_id: now_us})
                     _log.info("%s was repaired", asset)
+            self._valves.open_on_site(asset)
             file.rename(file.with_suffix(".done"))
         self.city.replace_faults(self._faults())
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pymodbus import FramerType
 from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import NoSuchIdException
 from pymodbus.server import ModbusTcpServer
@@ -14,6 +15,15 @@ from gateway.model.profile import RegisterTable
 from simulators.encoder import RegisterImage, Values
 
 _TABLES = {1: RegisterTable.COIL, 2: RegisterTable.DISCRETE, 3: RegisterTable.HOLDING, 4: RegisterTable.INPUT}
+_WRITTEN = {5: RegisterTable.COIL, 6: RegisterTable.HOLDING, 15: RegisterTable.COIL, 16: RegisterTable.HOLDING}
+_WRITES_OF_ONE = (5, 6)
+
+Order = Callable[[RegisterTable, int, Sequence[int]], ExcCodes | None]
+"""Takes what was written from an address on; returns why it did nothing, or None."""
+
+
+def _no_orders(_table: RegisterTable, _address: int, _values: Sequence[int]) -> ExcCodes:
+    return ExcCodes.ILLEGAL_FUNCTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,7 @@ class Unit:
     image: RegisterImage
     values: Callable[[], Values]
     silent: Callable[[], bool] = lambda: False
+    order: Order = _no_orders
 
 
 class _Units:
@@ -30,6 +41,7 @@ class _Units:
 
     def __init__(self, units: Mapping[int, Unit]) -> None:
         self._units = units
+        self._echo: dict[tuple[int, int], list[int] | list[bool]] = {}
 
     def device_ids(self) -> list[int]:
         return list(self._units)
@@ -40,6 +52,8 @@ class _Units:
         unit = self._units.get(device_id)
         if unit is None or unit.silent():
             raise NoSuchIdException  # the server then leaves the question unanswered
+        if func_code in _WRITES_OF_ONE:
+            return self._echo.pop((device_id, address))  # the answer to a write repeats what was written
         table = _TABLES.get(func_code)
         words = unit.image.read(table, address, count, unit.values()) if table is not None else None
         if words is None or table is None:
@@ -48,9 +62,14 @@ class _Units:
 
     async def async_setValues(  # noqa: N802  (pymodbus calls it)
         self, device_id: int, func_code: int, address: int, values: list[int] | list[bool]
-    ) -> ExcCodes:
-        del device_id, func_code, address, values
-        return ExcCodes.ILLEGAL_FUNCTION
+    ) -> ExcCodes | None:
+        unit = self._units.get(device_id)
+        if unit is None or unit.silent():
+            raise NoSuchIdException
+        problem = unit.order(_WRITTEN[func_code], address, [int(value) for value in values])
+        if problem is None and func_code in _WRITES_OF_ONE:
+            self._echo[device_id, address] = values[:1]
+        return problem
 
 
 class CityModbusServer:
@@ -58,13 +77,17 @@ class CityModbusServer:
 
     def __init__(self, port: int, units: Mapping[int, Unit]) -> None:
         self.port = port
+        self.framer = FramerType.SOCKET
+        """set it to RTU before the start for what a serial line behind a converter is like"""
         self._units = units
         self._server: ModbusTcpServer | None = None
 
     async def start(self) -> None:
         """Listen. Raises RuntimeError if the port is taken."""
         placeholder = SimDevice(id=0, simdata=[SimData(0, datatype=DataType.REGISTERS)])
-        self._server = ModbusTcpServer(placeholder, address=("127.0.0.1", self.port), ignore_missing_devices=True)
+        self._server = ModbusTcpServer(
+            placeholder, framer=self.framer, address=("127.0.0.1", self.port), ignore_missing_devices=True
+        )
         self._server.context = _Units(self._units)  # type: ignore[assignment]
         await self._server.serve_forever(background=True)
 
