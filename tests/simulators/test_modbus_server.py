@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
+from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
@@ -15,6 +15,8 @@ from simulators.city import LIVE_START, City, demo_plan
 from simulators.devices import LinkPlan, build_servers, plan_links
 from simulators.faults import Fault, FaultKind
 from simulators.story import past_faults
+from tests.collectors.peers import cable
+from tests.services import need
 
 LIVE_US = int(LIVE_START.timestamp()) * 1_000_000
 
@@ -41,15 +43,21 @@ async def served(free_port: Callable[[], int]) -> AsyncIterator[Served]:
 
 async def _mbpoll(port: int, unit: int, table: str, first: int, count: int) -> list[int]:
     """Read registers with a program that shares no code with us; `table` is its type, 3 = input, 4 = holding."""
-    tool = shutil.which("mbpoll")
-    if tool is None:
-        pytest.skip("mbpoll is not installed")
-    words = ["-m", "tcp", "-p", str(port), "-a", str(unit), "-t", table, "-0", "-r", str(first), "-c", str(count)]
+    place = ["-m", "tcp", "-p", str(port), "127.0.0.1"]
+    output = await _run_mbpoll("-a", str(unit), "-t", table, "-0", "-r", str(first), "-c", str(count), "-1", *place)
+    return _words(output)
+
+
+async def _run_mbpoll(*words: str) -> str:
     process = await asyncio.create_subprocess_exec(
-        tool, *words, "-1", "127.0.0.1", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        need("mbpoll"), *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     output, _ = await asyncio.wait_for(process.communicate(), 5.0)
-    return [int(match) & 0xFFFF for match in re.findall(r"^\[\d+\]:\s+(-?\d+)", output.decode(), re.MULTILINE)]
+    return output.decode()
+
+
+def _words(output: str) -> list[int]:
+    return [int(match) & 0xFFFF for match in re.findall(r"^\[\d+\]:\s+(-?\d+)", output, re.MULTILINE)]
 
 
 async def test_mbpoll_reads_what_the_physics_say(served: Served) -> None:
@@ -86,6 +94,34 @@ async def test_mbpoll_reads_every_corrector_and_ic_card_register(served: Served)
             assert block[2] << 16 | block[3] == round(left[at] * 100)
             assert block[4] << 16 | block[5] == round(bought[at] * 100)
             assert block[6:9] == [1, 0, 600]
+
+
+@pytest.fixture
+async def line_end(free_port: Callable[[], int]) -> AsyncIterator[str]:
+    """The path of a serial line at whose other end a city's correctors hang."""
+    plan = demo_plan(5, 8)
+    city = City(plan, past_faults(plan))
+    links = [replace(link, port=free_port()) for link in plan_links(plan, 1) if link.name == "correctors"]
+    (server,) = build_servers(city, lambda: LIVE_US, links)
+    server.framer = FramerType.RTU
+    await server.start()
+    async with cable(server.port) as path:
+        yield path
+    await server.stop()
+
+
+async def test_mbpoll_reads_a_corrector_on_a_serial_line(line_end: str) -> None:
+    line = ["-m", "rtu", "-b", "19200", "-P", "even", "-0", "-1", "-o", "0.5"]
+    output = await _run_mbpoll(*line, "-a", "1", "-t", "4", "-r", "100", "-c", "20", line_end)
+    plan = demo_plan(5, 8)
+    supply = City(plan, past_faults(plan)).registers(LIVE_US).supply[0]
+    words = _words(output)
+    assert len(words) == 20, output
+    assert words[1] << 16 | words[0] == int(supply * 100.0 + 1e-6)
+    silent = await _run_mbpoll(*line, "-a", "99", "-t", "4", "-r", "100", "-c", "1", line_end)
+    assert "timed out" in silent, silent
+    refused = await _run_mbpoll(*line, "-a", "1", "-t", "4", "-r", "9000", "-c", "1", line_end)
+    assert "Illegal data address" in refused, refused
 
 
 async def test_pymodbus_sees_registers_move_with_city_time(served: Served) -> None:
