@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = {
+    "acks": "from a message to its acknowledgement at 5,000 messages/s; 20 and 1,000 on their way; a cut connection",
+    "stream": "the stream to InfluxDB and VictoriaMetrics against bare posts of the same lines; acknowledgements beside it",
     "modbus": "125-register reads over 100 links against bare pymodbus; one dead unit among 32",
     "alarm_path": "a gas sensor rises: time until Chromium shows the alarm and the ticket desk has the ticket",
     "ingest": "messages of 24 readings over Mosquitto, acknowledged after commit, against a bare acknowledging loop",
     "intervals": "final intervals: a gas day of a city written and looked at again, one meter's year read",
     "registry": "a network of 2.35 million meters: start, memory, and processor time while nothing comes",
+    "reload": "a thousand reloads of the role keep: memory, time, and the connections that must stay",
     "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",
 }
 

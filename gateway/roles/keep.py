@@ -21,18 +21,22 @@ from gateway.roles.sources import Sources, summary
 from gateway.roles.streams import Streams
 from gateway.runtime.accounting import Accounting
 from gateway.runtime.intake import Intake
+from gateway.runtime.interpreter import answer_quickly
 from gateway.runtime.loader import Loader
 from gateway.runtime.reading_watch import ReadingWatch
 from gateway.runtime.room import Room
+from gateway.runtime.upkeep import Upkeep
 from gateway.snapshot import Snapshot
 from gateway.store.dead_rows import put_dead
 from gateway.store.memory import StateMemory
 from gateway.store.readings import DuckReadings
 from gateway.store.registry import StateRegistry, highest_cursor
+from gateway.store.rewriter import Rewriter
 from gateway.store.service import make_service
 from gateway.store.spool import FileSpool
 from gateway.store.state import State
 from gateway.store.tail import TailRing
+from gateway.store.upkeep import Retention
 
 GIB = 1 << 30
 _LAST_GROUPS_S = 2.0
@@ -45,6 +49,7 @@ async def work(site: Snapshot) -> None:
     keeper = Keeper(site.config)
     await keeper.open()
     keeper.follow(site)
+    answer_quickly()
     try:
         await keeper.run()
     finally:
@@ -63,7 +68,9 @@ class Keeper:
         self._registry = StateRegistry(self._state)
         folder = config.data.folder
         self._spool = FileSpool(folder / "spool", cap_bytes=int(config.keep.spool_cap_gib * GIB))
-        self._store = DuckReadings(folder / "readings")
+        self._store = DuckReadings(folder / "readings", names=self._registry.names, first_kept=self._spool.first_seq)
+        self._rewriter = Rewriter(self._store, _retention(config))
+        self._upkeep = Upkeep(self._rewriter.step, self._clock)
         self._accounting = Accounting()
         self._tail = TailRing()
         self._room = Room(folder, self._registry.names)
@@ -108,6 +115,7 @@ class Keeper:
         told = await self._sources.change(site.config.source, network)
         told += await self._streams.change(site.config.output, network)
         self._config, self._network = site.config, network
+        self._rewriter.retention = _retention(site.config)
         return summary(told)
 
     async def run(self) -> None:
@@ -127,6 +135,7 @@ class Keeper:
             group.create_task(self._loader.run(), name="loader")
             group.create_task(serve(self._service(), self._config.keep.listen), name="store service")
             group.create_task(self._commands.run(), name="commands")
+            group.create_task(self._upkeep.run(), name="upkeep")
             group.create_task(heartbeat(self._state, "keep", self._told), name="heartbeat")
             group.create_task(self._streams.run(), name="streams")
             group.create_task(self._sources.run(), name="sources")
@@ -144,7 +153,8 @@ class Keeper:
         """Return whether readings are being kept, and why not."""
         reasons = [part.reason for part in (self.intake, self._loader) if not part.healthy]
         told = [*reasons, *self._warnings()]
-        return not reasons, {"problems": told, "loader_lag": self._loader.lag}
+        damaged = len(self._spool.damage) + len(self._store.damage)
+        return not reasons, {"problems": told, "loader_lag": self._loader.lag, "damaged_files": damaged}
 
     def _told(self) -> tuple[bool, Mapping[str, Any]]:
         return self.health() if self._follower is None else self._follower.status(self.health)()
@@ -164,6 +174,12 @@ class Keeper:
                 "bytes": self._spool.bytes_kept(),
                 "loaded": self._loader.loaded,
             },
+            "readings": {
+                "files": len(self._store.shelf.files),
+                "damaged": self._store.damage[:_MOST_TOLD],
+                "incomplete": self._store.incomplete()[-_MOST_TOLD:],
+                **asdict(self._rewriter.counts),
+            },
         }
 
     def _warnings(self) -> Iterator[str]:
@@ -171,6 +187,10 @@ class Keeper:
         yield from (str(one) for one in self._spool.damage[:_MOST_TOLD])
         for name in self._store.damage[:_MOST_TOLD]:
             yield f"{name} could not be read and was set aside; what the spool still holds is filled in again"
+        if incomplete := self._store.incomplete():
+            yield f"readings received on these days are missing after damage: {', '.join(incomplete[-_MOST_TOLD:])}"
+        if self._upkeep.reason:
+            yield self._upkeep.reason
         if self._room.refused_classes:
             yield f"the disk is nearly full: readings of class {self._room.refused_classes} are refused"
 
@@ -182,6 +202,11 @@ class Keeper:
         self._tail.push(record)
         self._watch.on_record(record)
         self._loader.notify(record)
+
+
+def _retention(config: Config) -> Retention:
+    keep = config.keep
+    return Retention(keep.meter_days, keep.network_raw_days, keep.network_days)
 
 
 async def _end_with(task: asyncio.Task[None]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +28,12 @@ AHEAD_US = 300_000_000
 """A source time further ahead of the arrival than this cannot be right."""
 _AHEAD = quality(Severity.UNCERTAIN, Reason.CLOCK_AHEAD)
 _BAD_FROM = quality(Severity.BAD)
+
+
+class _Waiting(NamedTuple):
+    delivery: Delivery
+    size: int
+    since_s: float
 
 
 class Intake:
@@ -58,46 +66,50 @@ class Intake:
         self.accounting.live_after = spool.last_seq()
         self._spool, self._clock, self._on_record, self._retry_s = spool, clock, on_record, retry_s
         self._room = room
-        self._waiting: deque[tuple[Delivery, int]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._closing = False
         self._idle = True
-        self._changed = asyncio.Condition()
+        # one loop: events that are set where something changes, so that a put wakes nobody without need
+        self._something, self._full = asyncio.Event(), asyncio.Event()
+        self._taken, self._settled = asyncio.Event(), asyncio.Event()
 
     async def put(self, delivery: Delivery) -> None:
         """Queue a delivery; waits while two groups are queued. Returns before it is on disk: `ack` tells that."""
         delivery = self._without_refused(_judge_clock(delivery))
-        size = _size_of(delivery)
-        async with self._changed:
-            await self._changed.wait_for(self._has_room)
-            self._waiting.append((delivery, size))
-            self._bytes += size
-            self.accounting.received(delivery.source, len(delivery.batch) + len(delivery.dead))
-            self._changed.notify_all()
+        while not self._has_room():
+            self._taken.clear()
+            await self._taken.wait()
+        one = _Waiting(delivery, _size_of(delivery), asyncio.get_running_loop().time())
+        self._waiting.append(one)
+        self._bytes += one.size
+        self.accounting.received(delivery.source, len(delivery.batch) + len(delivery.dead))
+        self._something.set()
+        if self._group_is_full():
+            self._full.set()
 
     async def run(self) -> None:
         """Commit group after group until cancelled, or until `close` has emptied the queue."""
         while await self._something_waits():
             group = await self._gather()
-            self._idle = False
             record = await self._commit(group)
             self._account(group, record)
             self._on_record(record)
             await self._acknowledge(group)
-            async with self._changed:
-                self._idle = True
-                self._changed.notify_all()
+            self._idle = True
+            self._settled.set()
 
     async def drained(self) -> None:
         """Return when everything that was put is on disk and acknowledged."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._idle and not self._waiting)
+        while self._waiting or not self._idle:
+            self._settled.clear()
+            await self._settled.wait()
 
     async def close(self) -> None:
         """Let `run` end once the queue is empty; may be called twice."""
-        async with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self._closing = True
+        self._something.set()
+        self._full.set()
 
     def _without_refused(self, delivery: Delivery) -> Delivery:
         refused = None if self._room is None else self._room.refused(delivery.batch)
@@ -114,27 +126,28 @@ class Intake:
         return self._closing or len(self._waiting) >= GROUP_DELIVERIES or self._bytes >= GROUP_BYTES
 
     async def _something_waits(self) -> bool:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._waiting or self._closing)
-            return bool(self._waiting)
+        while not self._waiting and not self._closing:
+            self._something.clear()
+            await self._something.wait()
+        return bool(self._waiting)
 
     async def _gather(self) -> list[Delivery]:
-        async with self._changed:
-            try:
-                async with asyncio.timeout(GROUP_S):
-                    await self._changed.wait_for(self._group_is_full)
-            except TimeoutError:
-                pass
-            group: list[Delivery] = []
-            size = 0
-            while self._waiting and len(group) < GROUP_DELIVERIES and size < GROUP_BYTES:
-                delivery, length = self._waiting.popleft()
-                group.append(delivery)
-                size += length
-            self._bytes -= size
-            self._idle = False
-            self._changed.notify_all()
-            return group
+        """Return the next group: what waited while the last one was written need not wait for company again."""
+        if not self._group_is_full():
+            self._full.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._waiting[0].since_s + GROUP_S):
+                    await self._full.wait()
+        self._idle = False
+        group: list[Delivery] = []
+        size = 0
+        while self._waiting and len(group) < GROUP_DELIVERIES and size < GROUP_BYTES:
+            one = self._waiting.popleft()
+            group.append(one.delivery)
+            size += one.size
+        self._bytes -= size
+        self._taken.set()
+        return group
 
     async def _commit(self, group: Sequence[Delivery]) -> SpoolRecord:
         while True:

@@ -149,8 +149,9 @@ async def test_messages_become_batches_in_order(
 
 async def test_what_was_not_acked_comes_again(broker_port: int, publisher: Publisher, source: Any) -> None:
     async with opened(source(broker_port)) as deliveries:
-        await asyncio.to_thread(publisher.send, *(message("M-000001", number) for number in range(10)))
+        await asyncio.to_thread(publisher.send, *(message("M-000001", number) for number in range(4)))
         first = await take(deliveries, 4)
+        await asyncio.to_thread(publisher.send, *(message("M-000001", number) for number in range(4, 10)))
         lost = await take(deliveries, 6, ack=False)
         await asyncio.sleep(0.3)  # a disconnect may overtake acknowledgements: then the broker sends those again, too
     assert registers(first + lost) == list(range(10))
