@@ -10,6 +10,7 @@ from pathlib import Path
 
 BENCHMARKS = {
     "acks": "from a message to its acknowledgement at 5,000 messages/s; 20 and 1,000 on their way; a cut connection",
+    "soak": "memory over half an hour at half of the peak while links, broker and InfluxDB go away and come back",
     "stream": "the stream to InfluxDB and VictoriaMetrics against bare posts of the same lines; acknowledgements beside it",
     "modbus": "125-register reads over 100 links against bare pymodbus; one dead unit among 32",
     "alarm_path": "a gas sensor rises: time until Chromium shows the alarm and the ticket desk has the ticket",
@@ -27,13 +28,15 @@ def main() -> int:
     parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; none lists them")
     parser.add_argument("--quick", action="store_true", help="end within 60 s")
     parser.add_argument("--meters", type=int, metavar="N", help="registry: so many meters")
+    parser.add_argument("--minutes", type=float, metavar="M", help="soak: so long")
+    parser.add_argument("--rate", type=float, metavar="R", help="soak: so many messages a second")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     chosen = parser.parse_args()
     if chosen.name is None:
         for name, what in BENCHMARKS.items():
             print(f"{name:<12} {what}")
         return 0
-    options = {name: value for name in ("meters",) if (value := getattr(chosen, name)) is not None}
+    options = {name: value for name in ("meters", "minutes", "rate") if (value := getattr(chosen, name)) is not None}
     work = importlib.import_module(f"benchmarks.{chosen.name}").run
     figures: dict[str, float] = work(quick=chosen.quick, **options)
     width = max(map(len, figures))

@@ -3,166 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import json
 import os
-import struct
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import ConfigError
-from gateway.roles.keep import Keeper
-from gateway.roles.revision import Follower, Restart, begin_first, must_restart
-from gateway.runtime.runner import LinkState
-from gateway.snapshot import fixed_values, take_snapshot
+from collectors.modbus import ModbusCollector
+from gateway.model.reading import ReadingBatch
+from gateway.ports import Delivery
+from gateway.roles.revision import must_restart
+from gateway.runtime.runner import PollRunner
+from gateway.snapshot import take_snapshot
 from gateway.store import revision_rows
-from gateway.store.state import State
-from tests.collectors.devices import Question
 from tests.end_to_end.small_site import Publisher, SmallSite, message
+from tests.gateway.roles.reloaded import Running, devices, link, running, write_sources
 from tests.services import Server
-
-REGISTERS = [0x42C8] * 125
-
-
-@dataclass
-class Devices:
-    """A Modbus server that notes who is connected and what was asked."""
-
-    slow_s: float = 0.0
-    ports: list[int] = field(default_factory=list)
-    asked: list[Question] = field(default_factory=list)
-    answered: int = 0
-    port: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.ports.append(writer.get_extra_info("peername")[1])
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readexactly(7)
-                transaction, _, length, unit = struct.unpack(">HHHB", head)
-                function, start, count = struct.unpack(">BHH", await reader.readexactly(length - 1))
-                question = Question(transaction, unit, function, start, count)
-                self.asked.append(question)
-                await asyncio.sleep(self.slow_s)
-                bits = function in {1, 2}
-                data = bytes((count + 7) // 8) if bits else struct.pack(f">{count}H", *REGISTERS[:count])
-                writer.write(question.frame(bytes([function, len(data)]) + data))
-                await writer.drain()
-                self.answered += 1
-        writer.close()
-
-    def units(self) -> set[int]:
-        return {question.unit for question in self.asked}
-
-
-@asynccontextmanager
-async def devices(**how: float) -> AsyncIterator[Devices]:
-    made = Devices(**how)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    try:
-        yield made
-    finally:
-        server.close()
-
-
-PROFILE = """
-name = "gauge"
-description = "one pressure"
-every_s = {every_s}
-point = [{{ quantity = "pressure_gauge_kpa", at = "holding:{at}", type = "float32" }}]
-golden = [{{ ask = "03 {at:04X} 0002", reply = "03 04 42C8 0000", gives = {{ pressure_gauge_kpa = 100.0 }} }}]
-"""
-
-
-def link(name: str, port: int, *units: tuple[int, str]) -> str:
-    text = f'[[source.link]]\nname = "{name}"\nurl = "tcp://127.0.0.1:{port}"\ntimeout_s = 0.5\n'
-    for unit, asset in units:
-        text += f'[[source.link.unit]]\nunit = {unit}\nprofile = "gauge.toml"\nasset = "{asset}"\n'
-    return text
-
-
-class Running:
-    """A role keep that follows the revisions of its site."""
-
-    def __init__(self, site: SmallSite) -> None:
-        self.site = site
-        self.state = State.in_folder(site.folder / "data")
-        self.first = take_snapshot(site.config)
-        begin_first(self.state, self.first, "test")
-        self.keeper = Keeper(self.first.config)
-        self.follower = Follower(self.state, "keep", self.first, self.keeper._take)
-        self.keeper._follower = self.follower
-
-    def sources(self, *links: str, every_s: float = 0.05, at: int = 0) -> None:
-        (self.site.folder / "gauge.toml").write_text(PROFILE.format(every_s=every_s, at=at), encoding="utf-8")
-        self.site.extra = '[[source]]\nkind = "modbus"\nname = "stations"\n' + "".join(links) if links else ""
-        self.site.write_config()
-
-    async def reload(self) -> str:
-        taken = take_snapshot(self.site.config)
-        with self.state.write() as connection:
-            revision_rows.begin(
-                connection, taken.digest, fixed_values(taken.config), who="test", outcome="reloaded", at_us=1
-            )
-        await self.follower.look()
-        return self.follower._taken
-
-    def links(self) -> dict[str, LinkState]:
-        return {state.key: state for state in self.keeper._sources.link_states()}
-
-
-@asynccontextmanager
-async def running(site: SmallSite) -> AsyncIterator[Running]:
-    made = Running(site)
-    await made.keeper.open()
-    made.follower.run = _nothing  # type: ignore[method-assign]
-    await made.follower.look()
-    task = asyncio.create_task(made.keeper.run())
-    await asyncio.sleep(0.05)
-    try:
-        yield made
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await made.keeper.close()
-        made.state.close()
-
-
-async def _nothing() -> None:
-    await asyncio.Event().wait()
 
 
 @pytest.fixture
 def site(tmp_path: Path, free_port: Callable[[], int]) -> SmallSite:
-    made = SmallSite(tmp_path / f"reload-{os.getpid()}", free_port(), meters=9)
-    return made
+    return SmallSite(tmp_path / f"reload-{os.getpid()}", free_port(), meters=9)
 
 
 async def until(ready: Callable[[], object], limit_s: float = 5.0) -> None:
     async with asyncio.timeout(limit_s):
-        while not ready():
+        while not ready():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-
-
-def begin_with(site: SmallSite, *links: str, **how: float) -> None:
-    Running.sources(_Unbound(site), *links, **how)  # type: ignore[arg-type]
-
-
-@dataclass
-class _Unbound:
-    site: SmallSite
 
 
 async def test_untouched_links_keep_connection_state_and_phase_while_others_come_change_and_go(site: SmallSite) -> None:
     async with devices() as stays, devices() as changes, devices() as goes, devices() as comes:
-        begin_with(
+        write_sources(
             site,
             link("stays", stays.port, (1, "REG-001")),
             link("changes", changes.port, (1, "M-000001")),
@@ -192,7 +66,7 @@ async def test_untouched_links_keep_connection_state_and_phase_while_others_come
 
 async def test_a_changed_profile_gives_its_units_a_new_plan(site: SmallSite) -> None:
     async with devices() as device:
-        begin_with(site, link("a", device.port, (1, "REG-001")))
+        write_sources(site, link("a", device.port, (1, "REG-001")))
         async with running(site) as run:
             await until(lambda: device.answered)
             run.sources(link("a", device.port, (1, "REG-001")), at=40)
@@ -203,7 +77,7 @@ async def test_a_changed_profile_gives_its_units_a_new_plan(site: SmallSite) -> 
 
 async def test_a_removed_unit_finishes_the_request_in_flight(site: SmallSite) -> None:
     async with devices(slow_s=0.2) as device:
-        begin_with(site, link("a", device.port, (1, "REG-001")), every_s=0.3)
+        write_sources(site, link("a", device.port, (1, "REG-001")), every_s=0.3)
         async with running(site) as run:
             await until(lambda: len(device.asked) > device.answered)
             asked = len(device.asked)
@@ -219,7 +93,7 @@ async def test_a_removed_unit_finishes_the_request_in_flight(site: SmallSite) ->
 
 async def test_a_broken_file_or_a_file_that_changed_again_changes_nothing(site: SmallSite) -> None:
     async with devices() as device:
-        begin_with(site, link("a", device.port, (1, "REG-001")))
+        write_sources(site, link("a", device.port, (1, "REG-001")))
         async with running(site) as run:
             await until(lambda: device.answered)
             taken = take_snapshot(site.config)
@@ -304,13 +178,36 @@ async def test_an_output_that_goes_and_comes_back_keeps_its_cursor(site: SmallSi
         await until(lambda: run.keeper._streams.status()[0]["cursor"] == cursor)
 
 
-def _delivery() -> object:
-    import numpy as np
+def _delivery() -> Delivery:
+    return Delivery("test", ReadingBatch.empty())
 
-    from gateway.model.reading import ReadingBatch
-    from gateway.ports import Delivery
 
-    return Delivery("test", ReadingBatch.build(np.zeros(0), [], [], []))
+async def test_many_reloads_keep_ports_and_leave_nothing_behind(site: SmallSite) -> None:
+    many = 1000 if os.environ.get("GASGATE_THOROUGH") else 50
+    async with devices() as stays, devices() as changes:
+        untouched = link("stays", stays.port, (1, "REG-001"))
+        write_sources(site, untouched, link("changes", changes.port, (1, "M-000001")))
+        async with running(site) as run:
+            await until(lambda: stays.answered and changes.answered)
+            for turn in range(many):
+                run.sources(untouched, link(f"changes{turn % 2}", changes.port, (1 + turn % 3, f"M-00000{turn % 5}")))
+                assert "changed" in await run.reload()
+                if turn == 5:
+                    before = _memory()
+            assert run.follower.number == many + 1
+            assert len(stays.ports) == 1
+            tasks = sum(1 for task in asyncio.all_tasks() if task.get_name().startswith("poll "))
+            assert tasks == 2
+            grown = [after - at for after, at in zip(_memory(), before, strict=True)]
+            assert grown[:2] == [0, 0]
+            assert grown[2] < 5_000, "kB"
+
+
+def _memory() -> tuple[int, int, int]:
+    """Return how many collectors and runners there are, and the most memory that this process ever had, in kB."""
+    gc.collect()
+    kinds = [type(one) for one in gc.get_objects()]
+    return kinds.count(ModbusCollector), kinds.count(PollRunner), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def test_which_roles_start_anew(site: SmallSite) -> None:
