@@ -57,6 +57,14 @@ class Question:
             return 2 + 2 * count
         raise ValueError(f"function code {function} is not used")
 
+    def is_twin_of(self, other: Question | None) -> bool:
+        """Say whether a second copy of the reply to `other` would pass for the reply to this question."""
+        return (
+            other is not None
+            and (self.unit, self.pdu[0], self.reply_length) == (other.unit, other.pdu[0], other.reply_length)
+            and self.pdu != other.pdu
+        )
+
     def problem(self, reply: bytes) -> str:
         """Say why the PDU `reply` does not answer this question; empty if it does, also with a refusal."""
         function = self.pdu[0]

@@ -42,6 +42,8 @@ _LAST_TURNS = 2
 _SHORTEST_GAP_S = 0.00175
 _CONVERTER_GAP_S = 0.005
 """Rest behind a converter, where the line's speed is not known: a reply that is sent twice shows in it."""
+_TWIN_GAP_S = 0.02
+"""Rest before a question whose reply looks like the last one; USB adapters hold bytes back for up to 16 ms."""
 _GAP_CHARACTERS = 3.5
 
 
@@ -204,6 +206,8 @@ class Link:
         self._wire: Wire | None = None
         self._transaction = self._session = 0
         self._free_at = -math.inf
+        self._answered: Question | None = None
+        self._answered_at = -math.inf
         self._silent_from = -math.inf
         """when the last question failed to which a reply may still come"""
         self._silent_for = config.timeout_s
@@ -266,6 +270,8 @@ class Link:
             wire.close()
 
     async def _ask(self, question: Question, pause_s: float, not_after: float) -> tuple[bytes, int]:
+        if not self._framing.has_ids and question.is_twin_of(self._answered):
+            self._free_at = max(self._free_at, self._answered_at + _TWIN_GAP_S)
         try:
             wire = await self._ready()
         except TransientError as error:
@@ -280,19 +286,22 @@ class Link:
         try:
             answer = await wire.ask(question, self._transaction, wait_s + line_s)
         except TimeoutError as error:
-            self._no_reply(wire, pulse, wait_s)
+            self._no_reply(wire, pulse, question.unit)
             raise TransientError(f"{self.name}: unit {question.unit} does not answer") from error
         except OSError as error:
+            # a converter may still hold the question, and give its reply to the next connection
+            self._no_trust(question.unit, keep=False)
             self.drop()
             raise TransientError(f"{self.name}: unit {question.unit} does not answer: {error}") from error
         except WrongReplyError as error:
-            self._no_trust(wait_s, keep=False)
+            self._no_trust(question.unit, keep=False)
             raise WrongReplyError(f"{self.name}: {error}") from error
         except BaseException:
             # cancelled: the reply to this question must not meet the next one
-            self._no_trust(wait_s, keep=False)
+            self._no_trust(question.unit, keep=False)
             raise
-        ended = time.monotonic()
+        self._answered, self._answered_at = question, time.monotonic()
+        ended = self._answered_at
         self._free_at = ended + max(pause_s, self.config.pause_s, self._gap_s)
         pulse.timeouts = 0
         if not answer[0][0] & _REFUSED:
@@ -309,16 +318,18 @@ class Link:
             return full
         return min(full, max(_SHORTEST_TIMEOUT_S, _PATIENCE * max(times)))
 
-    def _no_reply(self, wire: Wire, pulse: _Pulse, wait_s: float) -> None:
+    def _no_reply(self, wire: Wire, pulse: _Pulse, unit: int) -> None:
         pulse.timeouts += 1
         # a late reply is known by its transaction id; but where nothing at all came, the connection may be dead
-        self._no_trust(wait_s, keep=self._framing.has_ids and wire.is_clean)
+        self._no_trust(unit, keep=self._framing.has_ids and wire.is_clean)
         wire.heard = False
 
-    def _no_trust(self, wait_s: float, *, keep: bool) -> None:
+    def _no_trust(self, unit: int, *, keep: bool) -> None:
         """Make sure that what may still come does not answer the next question."""
         if not self._framing.has_ids:
-            self._silent_from, self._silent_for = time.monotonic(), wait_s
+            # the full timeout, also where less was waited: the device may have become slower
+            self._silent_from = time.monotonic()
+            self._silent_for = self._timeouts.get(unit, self.config.timeout_s)
         if not keep and self.address.way == "socket":
             self.drop()
 

@@ -25,7 +25,7 @@ from gateway.runtime.clock import SystemClock
 from tests.collectors.peers import Asked, Peer, Send, on_line, on_socket, truth
 
 TIMEOUT_S = 0.02
-LATEST = 1.7
+LATEST = 1.4
 """Timeouts after its question at which a late reply may still be sent; the rest is for the way through the system."""
 KINDS = ("late", "short", "long", "foreign unit", "foreign function", "doubled", "cut", "noise", "earlier")
 WAYS = ("tcp", "rtu+tcp", "ascii+tcp", "rtu", "ascii")
@@ -38,12 +38,15 @@ class Hostile:
         self.timeout_s = timeout_s
         self.peer: Peer | None = None
         self.sent: Counter[str] = Counter()
+        self.lately: list[str] = []
+        """the last kinds, newest last"""
         self._rng = rng
         self._before: Asked | None = None
 
     def answer(self, asked: Asked, send: Send) -> None:
         kind = self._rng.choice(KINDS) if self._rng.random() < 0.75 else "honest"
         self.sent[kind] += 1
+        self.lately = [*self.lately[-3:], kind]
         before, self._before = self._before or asked, asked
         honest = asked.honest()
         if kind == "late":
@@ -131,9 +134,11 @@ async def _ask(link: Link, hostile: Hostile, rng: random.Random, replies: int, o
             continue
         right = tuple(truth(unit, start + place) for place in range(count))
         outcome["right" if reply.cells == right else "WRONG"] += 1
+        if reply.cells != right:
+            outcome[f"{link.address} after {hostile.lately}"] += 1
     link.drop()
 
 
 if __name__ == "__main__":
-    for counted in asyncio.run(count_wrong(int(sys.argv[1]), links=16, timeout_s=0.05)):
+    for counted in asyncio.run(count_wrong(int(sys.argv[1]), links=32, timeout_s=0.1)):
         sys.stdout.write(f"{dict(counted)}\n")
