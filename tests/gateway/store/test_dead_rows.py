@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.ports import DeadLetter
-from gateway.store.dead_rows import count_dead, list_dead, put_dead, put_rejected
+from gateway.store import tables
+from gateway.store.dead_rows import Caps, Totals, count_dead, dead_totals, list_dead, put_dead, put_rejected
 from gateway.store.state import State
 
 
@@ -40,10 +41,35 @@ def test_a_list_continues_and_filters(state: State) -> None:
     assert count_dead(state) == {"modbus": 3, "mqtt": 3}
 
 
-def test_the_oldest_go_first(state: State) -> None:
-    put_dead(state, [(1, number, letter(str(number))) for number in range(8)], most_rows=5)
-    put_dead(state, [(2, 0, letter("new"))], most_rows=5)
+def test_the_oldest_go_first_and_are_counted(state: State) -> None:
+    put_dead(state, [(1, number, letter(str(number))) for number in range(8)], Caps(rows=5))
+    put_dead(state, [(2, 0, letter("new"))], Caps(rows=5))
     assert [one.topic for one in list_dead(state)] == ["new", "7", "6", "5", "4"]
+    assert dead_totals(state) == Totals(5, 10, 4)
+
+
+def test_the_store_stays_within_its_bytes(state: State) -> None:
+    letters = [(1, number, DeadLetter("s", str(number), bytes(1000), "why", number)) for number in range(2500)]
+    assert put_dead(state, letters, Caps(payload_bytes=100_000)) == 2500
+    kept = list_dead(state, limit=5000)
+    assert [one.topic for one in kept] == [str(number) for number in range(2499, 2399, -1)]
+    assert dead_totals(state) == Totals(100, 100_000, 2400)
+
+
+def test_old_letters_go_when_new_ones_come(state: State) -> None:
+    day_us = 86_400_000_000
+    put_dead(state, [(day, 0, DeadLetter("s", str(day), b"x", "why", day * day_us)) for day in range(1, 11)])
+    put_dead(state, [(11, 0, DeadLetter("s", "11", b"x", "why", 11 * day_us))], Caps(age_us=3 * day_us))
+    assert [one.topic for one in list_dead(state)] == ["11", "10", "9", "8"]
+    assert dead_totals(state).dropped == 7
+
+
+def test_totals_of_an_older_database_are_counted_once(state: State) -> None:
+    put_dead(state, [(1, number, letter(str(number))) for number in range(3)])
+    with state.write() as connection:
+        connection.execute(tables.memory.delete())
+    put_dead(state, [(2, 0, letter("new"))])
+    assert dead_totals(state) == Totals(4, 8, 0)
 
 
 def test_rows_refused_by_outputs_do_not_meet_other_letters(state: State) -> None:
