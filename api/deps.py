@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -19,6 +20,7 @@ from gateway.model.gasday import GasDay
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Clock
+from gateway.store.interval_rows import IntervalRow
 from gateway.store.state import State
 
 
@@ -39,6 +41,14 @@ class Readings(Protocol):
 
     async def status(self) -> Mapping[str, Any]:
         """Return accounting, links, spool and outputs of the keeping role. Raises TransientError."""
+        ...
+
+
+class Intervals(Protocol):
+    """Where the final intervals are read from."""
+
+    def of_meter(self, meter: str, first: date, last: date) -> list[IntervalRow]:
+        """Return all revisions of a meter's gas days, oldest first. Blocks; raises TransientError."""
         ...
 
 
@@ -84,6 +94,9 @@ class Parts:
     network: Network
     clock: Clock
     desk: Desk
+    intervals: Intervals
+    audit_days: int = 35
+    """gas days whose readings are audited again at each pass"""
     ticket_secrets: tuple[str, ...] = field(default=(), repr=False)
     """secrets that ticketing systems sign their events with"""
     note_file: Path | None = None

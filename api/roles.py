@@ -28,6 +28,7 @@ class Act(StrEnum):
     COMMAND_OTHER = "command.other"
     COMMAND_APPROVE = "command.approve"
     READING_AUDIT = "reading.audit"
+    READING_DECIDE = "reading.decide"
     DEAD_LETTER_READ = "dead_letter.read"
     AUDIT_READ = "audit.read"
     CONFIGURATION_RELOAD = "configuration.reload"
@@ -48,6 +49,7 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.COMMAND_OTHER: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.COMMAND_APPROVE: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.READING_AUDIT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
+    Act.READING_DECIDE: frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.DEAD_LETTER_READ: frozenset({Role.ENGINEER, Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.AUDIT_READ: frozenset({Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.CONFIGURATION_RELOAD: frozenset({Role.ADMINISTRATOR}),

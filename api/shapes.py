@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.roles import Role
 from api.services.findings import FindingView
@@ -24,6 +24,7 @@ def _storable(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_storable)]
+Reason = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_storable)]
 Name = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_storable)]
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
@@ -71,6 +72,23 @@ class RequestBody(Body):
     """An act that needs nothing but its id."""
 
     request_id: RequestId
+
+
+class ChoiceBody(Body):
+    """Which of several values of one device time counts."""
+
+    source_time: AwareDatetime
+    value_m3: Annotated[float, Field(ge=0, le=1e12)] | None
+    """one of the values that came; null: none of them, as before any choice"""
+    reason: Reason
+
+
+class EditBody(Body):
+    """What a gas day comes to by hand."""
+
+    volume_m3: Annotated[float, Field(ge=0, le=1e9)] | None
+    """whole steps of the register; null: the day is again what its readings tell"""
+    reason: Reason
 
 
 class InspectionBody(Body):

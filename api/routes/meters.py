@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Path
 from api.auth import User
 from api.deps import PartsDep, Require
 from api.roles import Act
+from api.services import decisions
 from api.services.intervals import meter_days
-from api.shapes import plain
+from api.shapes import ChoiceBody, EditBody, plain
 from gateway.errors import RefusedError
 
 router = APIRouter(tags=["meters"])
@@ -26,6 +27,36 @@ async def intervals(
     last: date,
 ) -> dict[str, Any]:
     """Return raw readings, verdicts, and the gas days `first` to `last` with estimates and reasons."""
-    if not (1990 <= first.year <= 2190 and 1990 <= last.year <= 2190):
-        raise RefusedError(422, "bad_time", "years 1990 to 2190")
+    _sane(first, last)
     return plain(await meter_days(parts, meter, first, last))  # type: ignore[no-any-return]
+
+
+@router.post("/meters/{meter}/choice")
+async def choice(
+    meter: Annotated[str, Path(max_length=120)],
+    body: ChoiceBody,
+    user: Annotated[User, Depends(Require(Act.READING_DECIDE))],
+    parts: PartsDep,
+) -> dict[str, Any]:
+    """Let one of several values of a device time count, or none again."""
+    _sane(body.source_time)
+    decided = await decisions.choose(parts, user, meter, body.source_time, body.value_m3, reason=body.reason)
+    return plain(decided)  # type: ignore[no-any-return]
+
+
+@router.post("/meters/{meter}/intervals/{gas_day}")
+async def set_day(
+    meter: Annotated[str, Path(max_length=120)],
+    gas_day: date,
+    body: EditBody,
+    user: Annotated[User, Depends(Require(Act.READING_DECIDE))],
+    parts: PartsDep,
+) -> dict[str, Any]:
+    """Set a gas day by hand, or let it be again what its readings tell."""
+    _sane(gas_day)
+    return plain(await decisions.set_day(parts, user, meter, gas_day, body.volume_m3, reason=body.reason))  # type: ignore[no-any-return]
+
+
+def _sane(*moments: date) -> None:
+    if not all(1990 <= moment.year <= 2190 for moment in moments):
+        raise RefusedError(422, "bad_time", "years 1990 to 2190")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -15,9 +15,12 @@ import numpy as np
 from api.deps import Parts
 from gateway.errors import RefusedError
 from gateway.meterdata.rules import RULES
+from gateway.meterdata.series import DAY_US
 from gateway.model.reading import ReadingBatch, Reason, Severity, from_us, point_id, to_us
-from gateway.store import vee_rows, view_rows
-from gateway.store.vee_rows import IntervalRow, VerdictRow
+from gateway.store import edit_rows, vee_rows, view_rows
+from gateway.store.edit_rows import Choice
+from gateway.store.interval_rows import IntervalRow
+from gateway.store.vee_rows import VerdictRow
 
 MOST_DAYS = 62
 MOST_READINGS = 20_000
@@ -30,6 +33,7 @@ METHODS = {
     "flat_share": "the register's step shared evenly",
     "class_profile": "a usual day of the meter or of its class",
     "none": "nothing is known",
+    "manual": "set by hand",
 }
 
 
@@ -42,6 +46,8 @@ class RawReading:
     value_m3: float | None
     severity: str
     reason: str
+    judged: str
+    """what is known of it beyond how it came: clock_suspect, before_installation, chosen, not_chosen or empty"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,9 @@ class Day:
     left_at: datetime | None
     right_at: datetime | None
     step_m3: float | None
+    who: str
+    """who set it by hand; else empty"""
+    note: str
     revision: int
     computed_at: datetime
     earlier: tuple[Day, ...] = ()
@@ -107,15 +116,14 @@ async def meter_days(parts: Parts, meter: str, first: date, last: date) -> Meter
     begin, end = parts.site.gas_day.begins(first), parts.site.gas_day.ends(last)
     point = point_id(meter, known.register)
 
-    def rows() -> tuple[list[IntervalRow], list[VerdictRow], int | None]:
+    def rows() -> tuple[list[VerdictRow], int | None, Mapping[int, Choice]]:
         with parts.state.read() as connection:
-            return (
-                vee_rows.intervals_of(connection, meter, first.isoformat(), last.isoformat()),
-                vee_rows.verdicts_of(connection, meter, to_us(begin), to_us(end)),
-                view_rows.point_indices(connection, [point]).get(point),
-            )
+            chosen = {time: one for (_, time), one in edit_rows.choices(connection, [meter]).items()}
+            verdicts = vee_rows.verdicts_of(connection, meter, to_us(begin), to_us(end))
+            return verdicts, view_rows.point_indices(connection, [point]).get(point), chosen
 
-    intervals, verdicts, index = await asyncio.to_thread(rows)
+    intervals = await asyncio.to_thread(parts.intervals.of_meter, meter, first, last)
+    verdicts, index, chosen = await asyncio.to_thread(rows)
     raw = ReadingBatch.empty()
     if index is not None:
         low = min([to_us(begin), *(row.left_at for row in intervals if row.left_at is not None)])
@@ -129,7 +137,7 @@ async def meter_days(parts: Parts, meter: str, first: date, last: date) -> Meter
         point=point,
         days=tuple(_day(list(revisions)) for _, revisions in groupby(intervals, lambda row: row.gas_day)),
         verdicts=tuple(_said(row) for row in verdicts),
-        raw=tuple(_readings(raw)),
+        raw=tuple(_readings(raw, Judge(parts.site.gas_day.begins_us(known.installed_on), chosen, verdicts))),
         raw_sha256=hashlib.sha256(raw.to_bytes()).hexdigest(),
     )
 
@@ -150,6 +158,8 @@ def _day(revisions: list[IntervalRow]) -> Day:
         left_at=_moment(row.left_at),
         right_at=_moment(row.right_at),
         step_m3=None if row.step_units is None else row.step_units / unit,
+        who=row.who,
+        note=row.note,
         revision=row.revision,
         computed_at=from_us(row.computed_at),
         earlier=tuple(_day([one]) for one in reversed(earlier)),
@@ -179,7 +189,25 @@ def _said(row: VerdictRow) -> Said:
     )
 
 
-def _readings(batch: ReadingBatch) -> Iterator[RawReading]:
+class Judge:
+    """Says of single readings what was concluded of them; the readings stay as they came."""
+
+    def __init__(self, installed_us: int, chosen: Mapping[int, Choice], verdicts: Sequence[VerdictRow]) -> None:
+        self._installed_us, self._chosen = installed_us, chosen
+        told = [row for row in verdicts if row.rule == "V14" and row.holds and row.evidence.get("suspect")]
+        self._suspect = [(row.since, row.until) for row in told]
+
+    def of(self, time: int, received: int, value: float) -> str:
+        """Return a word, empty for nothing."""
+        choice = self._chosen.get(time)
+        if choice is not None:
+            return "chosen" if value == choice.value else "not_chosen"
+        if time < self._installed_us - DAY_US:
+            return "before_installation"
+        return "clock_suspect" if any(since <= received <= until for since, until in self._suspect) else ""
+
+
+def _readings(batch: ReadingBatch, judge: Judge) -> Iterator[RawReading]:
     for time, received, value, quality in zip(
         batch.source_time.tolist(),
         batch.received_time.tolist(),
@@ -193,6 +221,7 @@ def _readings(batch: ReadingBatch) -> Iterator[RawReading]:
             None if math.isnan(value) else value,
             Severity(quality >> 6).name.lower(),
             Reason(quality & 63).name.lower(),
+            judge.of(time, received, value),
         )
 
 

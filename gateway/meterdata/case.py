@@ -95,6 +95,12 @@ class Case:
     before_units: Ints
     """(day, asset): estimates of an earlier pass in register units, -1 where there was none"""
     limits: Limits = field(default_factory=Limits)
+    since_day: int = 0
+    """the first day of which the gateway can know anything; runs of days begin there"""
+    restated: Flags | None = None
+    """(day,): days on which a rule tells again what lasts, such as the first of each month; None = none"""
+    too_early: Ints | None = None
+    """(asset,): readings with a device time before the meter was installed; None = not looked at"""
 
     @property
     def bounds(self) -> Ints:
@@ -119,6 +125,8 @@ class Fired:
     """us: the stretch of time that it throws doubt on"""
     numbers: Mapping[str, Floats]
     """evidence by name, unit in the name"""
+    days: Flags | None = None
+    """(day, asset): the days that it throws doubt on, where that is more than what is told; None = since to until"""
 
     @staticmethod
     def at(column: Columns, time: Ints, numbers: Mapping[str, Floats], since: Ints | None = None) -> Fired:
@@ -131,3 +139,22 @@ class Fired:
         day, column = np.nonzero(days)
         rows = {name: np.broadcast_to(table, days.shape)[day, column] for name, table in numbers.items()}
         return Fired(column.astype(np.int32), bounds[day], bounds[day], bounds[day], rows)
+
+    @staticmethod
+    def of_runs(case: Case, run: Flags, numbers: Mapping[str, Floats]) -> Fired:
+        """Fire once where a run of days (day, asset) begins, and again on restated days while it lasts.
+
+        So a meter that is silent for a year has twelve verdicts and not 365. A run that lasts since before the days
+        of the case began elsewhere, and is only told again.
+        """
+        begins = run.copy()
+        begins[1:] &= ~run[:-1]
+        again = np.zeros(len(run), dtype=np.bool_) if case.restated is None else case.restated
+        told = Fired.on_days((begins | again[:, None]) & run, case.bounds, numbers)
+        last = np.full(run.shape[1], len(run) - 1)
+        until = np.zeros(run.shape, dtype=np.int64)
+        for day in range(len(run) - 1, -1, -1):
+            last = np.where(run[day], last, day - 1)
+            until[day] = last
+        ends = case.bounds[until[np.searchsorted(case.bounds, told.time), told.column]]
+        return Fired(told.column, told.time, told.since, ends, told.numbers, run)

@@ -15,7 +15,8 @@ from gateway.meterdata.series import DAY_US, HOUR_US, Columns, Flags, Floats, In
 
 WINDOW_US = 7 * DAY_US
 BLOCK_US = 6 * HOUR_US
-BLOCKS = WINDOW_US // BLOCK_US
+BLOCKS = WINDOW_US // BLOCK_US + 1
+"""of a window that begins anywhere in a block: blocks lie fixed in time, so that an epoch begins where it did"""
 SUSPECT_US = 300_000_000
 """a clock this far off is a finding"""
 JUMP_US = 60_000_000
@@ -36,14 +37,24 @@ class Clocks:
     """0 unless it is plain"""
     jumped_at: Ints
     """us: beginning of the six hours in which a new epoch of the clock began, -1 = none seen"""
-    only_bound: bool
+    only_bound: Flags
     """True: there was no time of sending, so a device may only be known to be ahead, never to be behind"""
 
     @property
     def suspect(self) -> Flags:
         """True where the clock is too far off."""
-        behind = np.zeros(len(self.offset_us), dtype=np.bool_) if self.only_bound else self.offset_us < -SUSPECT_US
+        behind = ~self.only_bound & (self.offset_us < -SUSPECT_US)
         return np.asarray((self.offset_us > SUSPECT_US) | behind)
+
+    def or_else(self, other: Clocks, mine: Flags) -> Clocks:
+        """Return what is known here where `mine` is True, and of the other elsewhere."""
+        return Clocks(
+            np.where(mine, self.offset_us, other.offset_us),
+            np.where(mine, self.spread_us, other.spread_us),
+            np.where(mine, self.drift_ppm, other.drift_ppm),
+            np.where(mine, self.jumped_at, other.jumped_at),
+            np.where(mine, self.only_bound, other.only_bound),
+        )
 
 
 def clock_offsets(
@@ -64,8 +75,8 @@ def clock_offsets(
     drift, level = _drift(epoch, at, until_us)
     floor = _nanmin(epoch)
     spread = _nanmedian(epoch) - floor
-    began = np.where(jumped > 0, until_us - WINDOW_US + jumped * BLOCK_US, -1)
-    return Clocks(-np.where(drift != 0, level, floor), spread, drift, began.astype(np.int64), not sent)
+    began = np.where(jumped > 0, _first_block(until_us) + jumped * BLOCK_US, -1)
+    return Clocks(-np.where(drift != 0, level, floor), spread, drift, began.astype(np.int64), np.full(assets, not sent))
 
 
 def _newest_of_each_message(column: Columns, stamp: Ints, received: Ints) -> tuple[Columns, Ints, Ints]:
@@ -78,13 +89,17 @@ def _newest_of_each_message(column: Columns, stamp: Ints, received: Ints) -> tup
 
 def _block_minima(assets: int, column: Columns, delay: Ints, received: Ints, until_us: int) -> tuple[Floats, Floats]:
     """Return the smallest delay of each six hours, shape (block, asset), and when that message came."""
-    block = np.minimum((received - (until_us - WINDOW_US)) // BLOCK_US, BLOCKS - 1)
+    block = (received - _first_block(until_us)) // BLOCK_US
     order = np.lexsort((-received, -delay))
     low, at = np.full((BLOCKS, assets), np.nan), np.full((BLOCKS, assets), np.nan)
     # the last of several writes to one place stays: the smallest delay
     low[block[order], column[order]] = delay[order]
     at[block[order], column[order]] = received[order]
     return low, at
+
+
+def _first_block(until_us: int) -> int:
+    return (until_us - WINDOW_US) // BLOCK_US * BLOCK_US
 
 
 def _jumps(low: Floats, *, sent: bool) -> Ints:

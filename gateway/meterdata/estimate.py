@@ -37,6 +37,8 @@ class Method(IntEnum):
     """no register step is known: what the class uses on a usual day"""
     NONE = 5
     """nothing is known"""
+    MANUAL = 6
+    """a person said so"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -114,12 +114,14 @@ def build(
     until_us: int,
     air_c: Floats | None = None,
     fillable: Flags | None = None,
+    known: ClassUse | None = None,
 ) -> Built:
     """Make the intervals between `bounds` (us UTC, increasing) of every asset of the series.
 
     `group` numbers each asset's customer class from 0; `air_c` is the days' mean air temperature, NaN where unknown.
     Where `fillable` (day, asset) is False, nothing is estimated that no register step stands behind. What a reading
-    that is not late at `until_us` may still tell is not estimated either, but pending.
+    that is not late at `until_us` may still tell is not estimated either, but pending. `known` is what the classes
+    use, where these assets are but a part of them; else it is learnt from the assets.
     """
     settled = series.settled()
     steps = classify(settled, registers, exchanges)
@@ -129,7 +131,7 @@ def build(
     groups = int(group.max()) + 1 if len(group) else 0
     time_share = _share_of_time(ends, bounds)
     measured = _between(ends, time_share, bounds).use_m3(registers.resolution_m3)
-    known = class_use(measured, group, groups, air_c)
+    known = class_use(measured, group, groups, air_c) if known is None else known
     ends, share = _weighed(ends, time_share, bounds, known, group)
     result = _between(ends, share, bounds)
     value, method = without_step(measured, group, known)

@@ -60,6 +60,9 @@ def doubts(fired: Mapping[str, Fired], bounds: Ints, assets: int) -> Ints:
         if rule.of_arrival:
             continue
         found = fired[code]
+        if found.days is not None:
+            bits[found.days] |= 1 << number
+            continue
         first = np.searchsorted(bounds, found.since, side="right") - 1
         last = np.maximum(np.searchsorted(bounds, found.until, side="left") - 1, first)
         inside = (last >= 0) & (first < days)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gateway.meterdata.case import Case, Fired
+from gateway.meterdata.clock_offset import WINDOW_US
 from gateway.meterdata.estimate import OWN_DAYS, column_median
 from gateway.meterdata.intervals import Status
 from gateway.meterdata.series import Flags, Floats
@@ -38,7 +39,7 @@ def zero_use(case: Case) -> Fired:
     with np.errstate(invalid="ignore"):
         still = _run(use == 0.0) >= limits.zero_days
         others = _run(peers >= limits.peers_use_m3) >= limits.zero_days
-    return Fired.on_days(still & others, case.bounds, {"days": _run(use == 0.0), "class_m3": peers})
+    return Fired.of_runs(case, still & others, {"days": _run(use == 0.0), "class_m3": peers})
 
 
 def multiplier(case: Case) -> Fired:
@@ -81,17 +82,28 @@ def _too_long(case: Case) -> Fired:
 
 
 def clock(case: Case) -> Fired:
-    """V14: the device's clock is far off, drifts or jumped; told once a gas day, at the newest."""
-    clocks = case.clocks
-    fires = np.zeros(case.shut.shape, dtype=np.bool_)
-    fires[-1:] = clocks.suspect | (clocks.drift_ppm != 0) | (clocks.jumped_at >= 0)
+    """V14: the device's clock is far off, drifts or jumped, or readings bear a time before the meter was installed.
+
+    A jump is told once, where the clock's new epoch begins; else it is told on the newest restated day. The doubt is
+    on the readings since the epoch began, or of the days over which a clock is looked at.
+    """
+    clocks, until = case.clocks, int(case.bounds[-1])
+    early = np.zeros(len(clocks.offset_us)) if case.too_early is None else case.too_early.astype(np.float64)
+    jumped = clocks.jumped_at >= 0
+    column = np.flatnonzero(clocks.suspect | (clocks.drift_ppm != 0) | jumped | (early > 0))
+    again = np.flatnonzero(case.restated) if case.restated is not None else np.empty(0, dtype=np.int64)
+    told = int(case.bounds[again[-1]] if len(again) else case.bounds[max(len(case.bounds) - 2, 0)])
     numbers = {
-        "offset_s": clocks.offset_us / 1e6,
-        "spread_s": clocks.spread_us / 1e6,
-        "drift_ppm": clocks.drift_ppm,
-        "jumped": (clocks.jumped_at >= 0).astype(np.float64),
+        "offset_s": clocks.offset_us[column] / 1e6,
+        "spread_s": clocks.spread_us[column] / 1e6,
+        "drift_ppm": clocks.drift_ppm[column],
+        "jumped": jumped[column].astype(np.float64),
+        "suspect": clocks.suspect[column].astype(np.float64),
+        "before_installation": early[column],
     }
-    return Fired.on_days(fires, case.bounds, numbers)
+    time = np.where(jumped[column], clocks.jumped_at[column], told)
+    since = np.where(jumped[column], clocks.jumped_at[column], until - WINDOW_US)
+    return Fired(column.astype(np.int32), time, since, np.full(len(column), until), numbers)
 
 
 def closed(case: Case) -> Fired:
@@ -126,8 +138,15 @@ def corrector(case: Case) -> Fired:
 
 def long_estimate(case: Case) -> Fired:
     """V18: not measured for more than N gas days."""
-    run = _run(case.built.intervals.status != Status.MEASURED)
-    return Fired.on_days(run > case.limits.estimated_days, case.bounds, {"days": run})
+    run = days_estimated(case)
+    return Fired.of_runs(case, run > case.limits.estimated_days, {"days": run})
+
+
+def days_estimated(case: Case) -> Floats:
+    """Return for each (day, asset) on how many days in a row, up to it, it was not measured."""
+    missing = case.built.intervals.status != Status.MEASURED
+    missing[: case.since_day] = False
+    return _run(missing)
 
 
 def _away(use: Floats) -> Flags:

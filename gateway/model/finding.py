@@ -57,7 +57,9 @@ class Finding:
     """One suspected case; it is updated, not repeated."""
 
     kind: str
-    """leak, non_moving, theft, unauthorised, ic_mismatch, slow, silent or flow_when_closed"""
+    """leak, non_moving, theft, unauthorised, ic_mismatch, slow, silent or flow_when_closed; of the reading audit
+    register_reset, clock or visit
+    """
     zone: str
     meter: str | None
     detected_at: datetime

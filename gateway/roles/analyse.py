@@ -6,25 +6,28 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from alarms import reading_audit, work_items
+from alarms import work_items
 from alarms.analysis.city import SiteFigures
-from alarms.audit_case import AUDIT_QUANTITIES, CONTEXT_DAYS
 from alarms.company_events import accounts_of, exchanges_of
 from alarms.passes import PASS_QUANTITIES, CityData, city_from_batch, daily_pass
+from alarms.reading_audit import Auditor
 from gateway.config import Config
 from gateway.dataset import read_events, read_weather
-from gateway.errors import ConfigError, TransientError
+from gateway.errors import ConfigError, RefusedError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import PointId, ReadingBatch, split_point, to_us
+from gateway.roles.audit_source import StoreSource
 from gateway.roles.common import be_nice, heartbeat, open_state, remote_store, site_clock, site_network
 from gateway.roles.revision import Follower
 from gateway.snapshot import Snapshot
+from gateway.store.intervals import IntervalStore
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import RemoteStore
 from gateway.store.state import State
@@ -36,6 +39,13 @@ AGAIN_AFTER_CLOSE = (timedelta(0), timedelta(minutes=20), timedelta(minutes=45),
 AGAIN_AFTER = timedelta(hours=6)
 """otherwise, so that late readings count"""
 RETRY_S = 2.0
+LATEST_AT_ONCE = 100_000
+POINTS_AT_ONCE = 5_000
+MOST_POINTS = 200_000
+MOST_ROWS = 25_000_000
+"""what a pass holds at most, some 2 GB at its worst moment; of a larger city it says that it does not judge it"""
+LOOK_S = 2.0
+"""real seconds between looks at what auditors decided"""
 NICENESS = 19
 """a pass may take long; it must not slow an alarm"""
 
@@ -69,6 +79,8 @@ class Analyst:
         self._state = state
         self._network = network
         self._clock = site_clock(config)
+        intervals = IntervalStore(config.data.folder / "intervals")
+        self._auditor = Auditor(state, intervals, days=config.analyse.audit_days)
         self._last: _Done | None = None
         self._problem = ""
 
@@ -90,10 +102,22 @@ class Analyst:
                     self._complain(str(error))
                     await asyncio.sleep(RETRY_S)
                     continue
-                self._problem = ""
-                await self._clock.sleep_until(self.next_pass(now))
+                except RefusedError as error:
+                    self._complain(str(error))
+                else:
+                    self._problem = ""
+                await self._until_wanted(self.next_pass(now))
         finally:
             await store.close()
+
+    async def _until_wanted(self, when: datetime) -> None:
+        """Return at a moment, or soon after somebody decided on a reading or a gas day."""
+        while self._clock.now() < when:
+            with suppress(TransientError):
+                if await asyncio.to_thread(self._auditor.decided_anew):
+                    return
+            wait_s = min(LOOK_S, self._clock.real_seconds((when - self._clock.now()).total_seconds()))
+            await asyncio.sleep(max(wait_s, 0.05))
 
     def next_pass(self, now: datetime) -> datetime:
         """Return when to run after a pass at `now`: soon after the next gas day ends, or for late readings."""
@@ -106,7 +130,7 @@ class Analyst:
 
     async def _pass(self, store: RemoteStore, now: datetime) -> None:
         began = asyncio.get_running_loop().time()
-        names = await asyncio.to_thread(self._points)
+        names = await self._points(store)
         batch = await self._readings(store, names, now)
         city = await self._city(batch, names)
         result = await asyncio.to_thread(daily_pass, city, to_us(now), lookback_days=self._config.analyse.lookback_days)
@@ -114,21 +138,29 @@ class Analyst:
         seconds = asyncio.get_running_loop().time() - began
         self._last = _Done(now, seconds, raised)
         log.info("pass until %s: %d loss rows, %d new findings, %.1f s", now, len(result.loss), raised, seconds)
-        await asyncio.to_thread(self._audit, city, batch, names, now)
+        del batch
+        loop = asyncio.get_running_loop()
+        source = StoreSource(city.model, city.exchanges, store, StateRegistry(self._state), loop)
+        await asyncio.to_thread(self._audit, source, now)
 
-    def _audit(self, city: CityData, batch: ReadingBatch, names: Mapping[int, PointId], now: datetime) -> None:
+    def _audit(self, source: StoreSource, now: datetime) -> None:
         began = time.monotonic()
-        intervals, verdicts = reading_audit.run(
-            self._state, city, batch, names, to_us(now), days=self._config.analyse.audit_days
-        )
+        found = self._auditor.run(source, to_us(now))
         seconds = time.monotonic() - began
-        log.info("audit until %s: %d new intervals, %d verdicts, %.1f s", now, intervals, verdicts, seconds)
+        log.info("audit until %s: %d new intervals, %d verdicts, %d work items, %.1f s",
+                 now, found.intervals, found.verdicts, found.work_items, seconds)  # fmt: skip
 
     async def _readings(self, store: RemoteStore, names: Mapping[int, PointId], now: datetime) -> ReadingBatch:
         config = self._config.analyse
-        days = max(config.lookback_days, config.audit_days + CONTEXT_DAYS) + 5
+        days = config.lookback_days + 5
         indices = np.array(sorted(names), dtype=np.uint32)
-        return await store.history(indices, to_us(now - timedelta(days=days)), to_us(now))
+        parts: list[ReadingBatch] = []
+        for at in range(0, len(indices), POINTS_AT_ONCE):
+            part = indices[at : at + POINTS_AT_ONCE]
+            parts.append(await store.history(part, to_us(now - timedelta(days=days)), to_us(now)))
+            if sum(map(len, parts)) > MOST_ROWS:
+                raise _too_large(f"more than {MOST_ROWS:,} readings")
+        return ReadingBatch.concat(parts)
 
     async def _city(self, batch: ReadingBatch, names: Mapping[int, PointId]) -> CityData:
         problems: list[str] = []
@@ -151,14 +183,30 @@ class Analyst:
             )
         )
 
-    def _points(self) -> dict[int, PointId]:
-        return {index: name for index, name in StateRegistry(self._state).known().items() if self._looks_at(name)}
+    async def _points(self, store: RemoteStore) -> dict[int, PointId]:
+        """Return what a pass looks at of the points that have readings."""
+        registry = await asyncio.to_thread(StateRegistry, self._state)
+        found: dict[int, PointId] = {}
+        for first in range(0, len(registry), LATEST_AT_ONCE):
+            indices = np.arange(first, min(first + LATEST_AT_ONCE, len(registry)), dtype=np.uint32)
+            read = (await store.latest(indices)).point
+            names = await asyncio.to_thread(registry.names, read)
+            found |= {index: name for index, name in zip(read.tolist(), names, strict=True) if self._looks_at(name)}
+            if len(found) > MOST_POINTS:
+                raise _too_large(f"more than {MOST_POINTS:,} points with readings")
+        return found
 
     def _looks_at(self, name: PointId) -> bool:
-        asset, quantity = split_point(name)
-        return quantity in PASS_QUANTITIES or (quantity in AUDIT_QUANTITIES and asset in self._network.meters)
+        _, quantity = split_point(name)
+        return quantity in PASS_QUANTITIES
 
     def _complain(self, problem: str) -> None:
         if problem != self._problem:
             log.warning("no pass yet: %s", problem)
         self._problem = problem
+
+
+def _too_large(what: str) -> RefusedError:
+    return RefusedError(
+        413, "too_large", f"{what}: a pass judges no city of that size; no loss and no finding is computed"
+    )

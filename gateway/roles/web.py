@@ -21,6 +21,7 @@ from gateway.roles.http import serve
 from gateway.roles.revision import Follower
 from gateway.runtime.reload import Reloader
 from gateway.snapshot import Snapshot
+from gateway.store.intervals import IntervalStore
 
 NICENESS = 10
 """a page must not slow an alarm"""
@@ -42,6 +43,8 @@ async def work(site: Snapshot) -> None:
         network=network,
         clock=clock,
         desk=AlarmDesk(state, load_definitions(), network, clock, ticket_policy(config)),
+        intervals=IntervalStore(config.data.folder / "intervals", memory_mib=128),
+        audit_days=config.analyse.audit_days,
         ticket_secrets=tuple(secret.read() for sink in config.ticket_sink for secret in sink.secrets),
         note_file=config.web.note_file,
         reload=reloader,

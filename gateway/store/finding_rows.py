@@ -17,6 +17,8 @@ from gateway.store import tables
 
 MAX_ROWS = 10_000
 """rows that one list returns at most"""
+MOST_NAMES = 500
+"""names in one query"""
 LASTING = (FindingStatus.OPEN, FindingStatus.CONFIRMED)
 """of which passes go on saying whether they are still there"""
 INSPECTED = (FindingStatus.CONFIRMED, FindingStatus.HONEST, FindingStatus.METER_FAULT)
@@ -45,6 +47,17 @@ def newest_findings(connection: Connection) -> list[StoredFinding]:
     newest = select(func.max(table.c.id)).group_by(table.c.kind, table.c.subject)
     rows = connection.execute(select(table).where(table.c.id.in_(newest)).order_by(table.c.id))
     return [_stored(row) for row in rows]
+
+
+def findings_about(connection: Connection, kinds: Sequence[str], subjects: Sequence[str]) -> list[StoredFinding]:
+    """Return the newest episode of each of these kinds and subjects, of any status."""
+    table = tables.finding
+    found: list[StoredFinding] = []
+    for at in range(0, len(subjects), MOST_NAMES):
+        match = (table.c.kind.in_(kinds), table.c.subject.in_(subjects[at : at + MOST_NAMES]))
+        newest = select(func.max(table.c.id)).where(*match).group_by(table.c.kind, table.c.subject)
+        found += [_stored(row) for row in connection.execute(select(table).where(table.c.id.in_(newest)))]
+    return found
 
 
 def list_findings(

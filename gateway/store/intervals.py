@@ -253,6 +253,21 @@ class Adding:
             connection.execute("DROP TABLE newest; DROP TABLE changed")
         return int(count)
 
+    def set_by_hand(self, meter: str, day: date, units: int | None, *, who: str, note: str, now_us: int) -> int:
+        """Take in what a person set of a day that stands written already, if that is new; return how many rows.
+
+        Without `units` the newest revision that nobody set by hand holds again.
+        """
+        found = self._store.of_meter(meter, day, day)
+        by_rule = [row for row in found if row.method != "manual"]
+        if not by_rule:
+            return 0
+        told = {**{name: getattr(by_rule[-1], name) for name in COLUMNS}, "gas_day": day_number(day)}
+        if units is not None:
+            told |= {"units": units, "status": "estimated", "method": "manual", "who": who, "note": note}
+        told["computed_at"] = now_us
+        return self.add(IntervalColumns(**{name: as_array([value]) for name, value in told.items()}))
+
     def keep(self, rows: Sequence[IntervalRow]) -> None:
         """Take in rows with their revisions as they are: those of an older release."""
         names = (*COLUMNS, "revision")

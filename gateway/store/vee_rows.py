@@ -1,4 +1,4 @@
-"""Rows of verdicts and final intervals in the state database: only ever added, by revision."""
+"""Rows of verdicts in the state database: only ever added, by revision."""
 
 from __future__ import annotations
 
@@ -9,31 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from gateway.store import tables
-from gateway.store.state import upsert
+from gateway.store.interval_rows import IntervalRow
 
 MOST_NAMES = 500
 """names in one query"""
-
-
-@dataclass(frozen=True, slots=True)
-class IntervalRow:
-    """What one meter counted on one gas day, at one revision."""
-
-    meter: str
-    gas_day: str
-    begins: int
-    ends: int
-    units: int | None
-    """whole register units; None = missing"""
-    decimals: int
-    status: str
-    method: str
-    rules: str
-    left_at: int | None
-    right_at: int | None
-    step_units: int | None
-    computed_at: int
-    revision: int = 0
+LASTS_ON_US = 28 * 86_400_000_000
+"""a verdict on what goes on is written again once it has gone on for this much longer"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +40,24 @@ class VerdictRow:
         return self.point_id, self.source_time, self.rule
 
 
-_INTERVAL = tuple(field.name for field in fields(IntervalRow))
 _VERDICT = tuple(field.name for field in fields(VerdictRow))
-_COMPARED = tuple(name for name in _INTERVAL if name not in {"revision", "computed_at"})
 
 
-def digests(connection: Connection, first_day: str) -> dict[tuple[str, int], str]:
-    """Return the digests of the days since `first_day`, by day and slice."""
-    table = tables.interval_digest
-    rows = connection.execute(select(table).where(table.c.gas_day >= first_day))
-    return {(row.gas_day, row.part): row.digest for row in rows}
+def first_old_day(connection: Connection) -> str | None:
+    """Return the oldest gas day whose intervals stand in this database still, as the first release wrote them."""
+    day: str | None = connection.execute(select(func.min(tables.interval.c.gas_day))).scalar()
+    return day
 
 
-def save_intervals(connection: Connection, rows: Sequence[IntervalRow], part: int, digest: str) -> int:
-    """Add those rows of one gas day and slice that differ from the newest revision; return how many."""
-    if not rows:
-        return 0
-    day = rows[0].gas_day
-    known = {row.meter: row for row in _newest(connection, [row.meter for row in rows], day, day)}
-    fresh = [_revised(known.get(row.meter), row) for row in rows if _differs(known.get(row.meter), row)]
-    if fresh:
-        connection.execute(tables.interval.insert(), fresh)
-    upsert(connection, tables.interval_digest, {"gas_day": day, "part": part}, {"digest": digest})
-    return len(fresh)
+def old_intervals(connection: Connection, day: str) -> list[IntervalRow]:
+    """Return all revisions of a gas day as the first release wrote them."""
+    rows = connection.execute(select(tables.interval).where(tables.interval.c.gas_day == day))
+    return [IntervalRow(**row._mapping, who="", note="") for row in rows]  # noqa: SLF001 - public, says SQLAlchemy
 
 
-def estimates(connection: Connection, first_day: str) -> Iterator[IntervalRow]:
-    """Yield the newest revisions that are estimates, of the days since `first_day`."""
-    table = tables.interval
-    newest = _newest_keys(first_day, "9999").subquery()
-    query = select(table).join(newest, _same_key(newest)).where(table.c.status == "estimated")
-    for row in connection.execute(query):
-        yield _interval(row)
-
-
-def intervals_of(connection: Connection, meter: str, first_day: str, last_day: str) -> list[IntervalRow]:
-    """Return all revisions of a meter's gas days from `first_day` to `last_day`, oldest day first, newest last."""
-    table = tables.interval
-    match = (table.c.meter == meter, table.c.gas_day >= first_day, table.c.gas_day <= last_day)
-    query = select(table).where(*match).order_by(table.c.gas_day, table.c.revision)
-    return [_interval(row) for row in connection.execute(query)]
+def forget_old_intervals(connection: Connection, day: str) -> None:
+    """Remove a gas day that stands elsewhere now."""
+    connection.execute(tables.interval.delete().where(tables.interval.c.gas_day == day))
 
 
 def save_verdicts(
@@ -135,33 +94,6 @@ def verdicts_of(connection: Connection, meter: str, start_us: int, end_us: int) 
     return [_verdict(row) for row in connection.execute(query)]
 
 
-def _newest(connection: Connection, meters: Sequence[str], first_day: str, last_day: str) -> Iterator[IntervalRow]:
-    table = tables.interval
-    for at in range(0, len(meters), MOST_NAMES):
-        some = meters[at : at + MOST_NAMES]
-        newest = _newest_keys(first_day, last_day).where(table.c.meter.in_(some)).subquery()
-        for row in connection.execute(select(table).join(newest, _same_key(newest))):
-            yield _interval(row)
-
-
-def _newest_keys(first_day: str, last_day: str) -> Any:
-    table = tables.interval
-    return (
-        select(table.c.meter, table.c.gas_day, func.max(table.c.revision).label("revision"))
-        .where(table.c.gas_day >= first_day, table.c.gas_day <= last_day)
-        .group_by(table.c.meter, table.c.gas_day)
-    )
-
-
-def _same_key(newest: Any) -> Any:
-    table = tables.interval
-    return (
-        (table.c.meter == newest.c.meter)
-        & (table.c.gas_day == newest.c.gas_day)
-        & (table.c.revision == newest.c.revision)
-    )
-
-
 def _newest_verdicts(connection: Connection, meters: Sequence[str], since_us: int) -> Iterator[VerdictRow]:
     table = tables.vee_verdict
     for at in range(0, len(meters), MOST_NAMES):
@@ -173,28 +105,18 @@ def _newest_verdicts(connection: Connection, meters: Sequence[str], since_us: in
         yield from newest.values()
 
 
-def _differs(old: IntervalRow | None, new: IntervalRow) -> bool:
-    return old is None or any(getattr(old, name) != getattr(new, name) for name in _COMPARED)
-
-
-def _revised(old: IntervalRow | None, new: IntervalRow) -> dict[str, Any]:
-    return {**_columns(new, _INTERVAL), "revision": 1 if old is None else old.revision + 1}
-
-
 def _is_new(old: VerdictRow | None, new: VerdictRow) -> bool:
-    return old is None or not old.holds or (old.version, old.result) != (new.version, new.result)
+    if old is None or not old.holds or (old.version, old.result) != (new.version, new.result):
+        return True
+    return abs(new.until - old.until) >= LASTS_ON_US
 
 
 def _next(old: VerdictRow | None, new: VerdictRow) -> dict[str, Any]:
     return {**_columns(new, _VERDICT), "revision": 1 if old is None else old.revision + 1}
 
 
-def _columns(row: IntervalRow | VerdictRow, names: Sequence[str]) -> dict[str, Any]:
+def _columns(row: VerdictRow, names: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
-
-
-def _interval(row: Row[Any]) -> IntervalRow:
-    return IntervalRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
 def _verdict(row: Row[Any]) -> VerdictRow:

@@ -10,12 +10,15 @@ import pytest
 import alarms.detectors
 from alarms.analysis.city import AccountChange
 from alarms.passes import Exchange, city_from_batch, daily_pass
-from alarms.reading_audit import PART, audit, earlier_estimates, record, run
+from alarms.reading_audit import Auditor
 from gateway.model.network import MeterKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from gateway.store import vee_rows
+from gateway.store.intervals import IntervalStore
 from gateway.store.state import State
+from tests.alarms.audited import MemorySource, days_of, folder_of
+from tests.alarms.audited import audited as audit_into
 from tests.alarms.small_city import FIRST, GAS_DAY, a_city
 
 HOUR = 3_600_000_000
@@ -35,12 +38,12 @@ def city_of(city, batch, names, **more) -> Any:
 
 
 def audited(state, city, batch, names, until, *, days=35, **more) -> Any:
-    return run(state, city_of(city, batch, names, **more), batch, names, until, days=days)
+    found = audit_into(state, city, batch, names, until, days=days, **more)
+    return found.intervals, found.verdicts
 
 
 def rows_of(state, meter=HOME, first=FIRST, last=FIRST + timedelta(days=90)) -> Any:
-    with state.read() as connection:
-        return vee_rows.intervals_of(connection, meter, first.isoformat(), last.isoformat())
+    return days_of(state, [meter], first, last)[meter]
 
 
 def verdicts_of(state, meter=HOME) -> Any:
@@ -55,8 +58,8 @@ def index_of(names, meter=HOME) -> Any:
 def newest(state, meters) -> Any:
     """Return the newest revision of every day without what tells of its making."""
     found = {}
-    for meter in meters:
-        for row in rows_of(state, meter):
+    for meter, rows in days_of(state, meters, FIRST, FIRST + timedelta(days=90)).items():
+        for row in rows:
             found[meter, row.gas_day] = replace(row, revision=0, computed_at=0)
     return found
 
@@ -145,9 +148,6 @@ def test_an_estimate_that_the_register_refutes_is_told_and_stays_told(state):
     batch, gone = without(whole, index_of(names), range(13, 21), city)
     audited(state, city, batch, names, until_of(city))
     assert [row.status for row in rows_of(state)[13:]] == ["estimated"] * 7
-    assert earlier_estimates(state, FIRST).keys() >= {
-        (HOME, (FIRST + timedelta(days=day)).isoformat()) for day in (13, 19)
-    }
     late = ReadingBatch.build(gone.point, gone.source_time, until_of(city) + HOUR, gone.value)
     both = ReadingBatch.concat([batch, late])
     for hours in (15, 16):
@@ -218,9 +218,7 @@ def test_nothing_raw_changes_and_no_finding_either(state):
     batch, _ = without(whole, index_of(names), range(8, 14), city)
     data = city_of(city, batch, names)
     before, bytes_before = daily_pass(data, until_of(city)), batch.to_bytes()
-    result = audit(data, batch, names, until_of(city))
-    assert result is not None
-    assert record(state, result) != (0, 0)
+    assert audited(state, city, batch, names, until_of(city)) != (0, 0)
     assert batch.to_bytes() == bytes_before
     after = daily_pass(city_of(city, batch, names), until_of(city))
     assert before.loss == after.loss
@@ -230,7 +228,7 @@ def test_nothing_raw_changes_and_no_finding_either(state):
 
 def test_no_part_of_the_suspicions_knows_the_estimates():
     folder = Path(alarms.detectors.__file__).parent
-    forbidden = ("vee_rows", "reading_audit", "audit_case", "estimate", "intervals")
+    forbidden = ("vee_rows", "reading_audit", "audit_case", "audit_result", "edit_rows", "estimate", "intervals")
     files = [*folder.glob("*.py"), *(folder.parent / "analysis").glob("*.py"), folder.parent / "passes.py"]
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -260,13 +258,33 @@ def test_a_meter_is_missing_from_its_installation_on_and_not_before(state):
     assert {(row.status, row.units, row.method) for row in rows} == {("missing", None, "none")}
 
 
-def test_more_meters_than_one_transaction_takes(state):
-    city = a_city(days=9, homes=PART // 2 + 20)
+def test_batches_say_what_all_meters_at_once_say(tmp_path):
+    city = a_city(days=25, homes=12).away("M-2-05", 12)
+    whole, names = city.batch()
+    batch, _ = without(whole, index_of(names), (5, 6, 7, 8), city)
+    batch, _ = without(batch, index_of(names, "M-2-03"), range(15, 26), city)
+    found = []
+    for name, size in (("one", 2000), ("few", 7)):
+        state = State.in_folder(tmp_path / name)
+        audited(state, city, batch, names, until_of(city), size=size)
+        assert audited(state, city, batch, names, until_of(city, 14), size=size) == (0, 0)
+        rows = newest(state, city.model.network.meters)
+        found.append((rows, {meter: verdicts_of(state, meter) for meter in city.model.network.meters}))
+        state.close()
+    assert found[0] == found[1]
+    assert {row.method for row in found[1][0].values()} == {"register", "like_days"}
+    assert {row.rule for rows in found[1][1].values() for row in rows} >= {"V01", "V10"}
+
+
+def test_a_batch_is_all_that_is_loaded_at_once(state):
+    city = a_city(days=9, homes=20)
     batch, names = city.batch()
-    until = until_of(city)
-    assert audited(state, city, batch, names, until, days=7)[0] == 7 * len(names)
-    changed = replace(batch, value=np.where(batch.source_time == city.bounds[-1], batch.value + 0.001, batch.value))
-    assert audited(state, city, changed, names, until, days=7)[0] == len(names)
+    source = MemorySource(city.model, batch, names, {})
+    store = IntervalStore(folder_of(state) / "intervals")
+    Auditor(state, store, batch=6).run(source, until_of(city))
+    store.close()
+    assert source.most == 6
+    assert len(rows_of(state)) == 9
 
 
 def test_a_meter_that_the_gateway_does_not_read_has_no_rows(state):
@@ -280,4 +298,4 @@ def test_a_meter_that_the_gateway_does_not_read_has_no_rows(state):
     silent = {**names}
     audited(state, city, batch.take(batch.point != mine), silent, until_of(city, 14))
     assert {row.status for row in rows_of(state)} == {"missing"}
-    assert [verdict.rule for verdict in verdicts_of(state)] == ["V18"] * 20
+    assert [verdict.rule for verdict in verdicts_of(state)] == ["V18"], "once, not daily"

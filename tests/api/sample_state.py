@@ -32,6 +32,7 @@ from gateway.model.reading import PointId, ReadingBatch, to_us
 from gateway.model.ticket import DeliveryState, TicketClass
 from gateway.runtime.clock import CityClock, ManualClock
 from gateway.store import health_rows, tables, ticket_rows, user_rows
+from gateway.store.intervals import IntervalStore
 from gateway.store.state import State
 from gateway.store.ticket_rows import TicketEvent
 from tests.api import sample_devices
@@ -452,6 +453,7 @@ def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
         network=network,
         clock=clock,
         desk=desk,
+        intervals=IntervalStore(folder / "intervals"),
         ticket_secrets=(SECRET,),
         note_file=note,
         simulated=True,

@@ -83,6 +83,9 @@ FINDINGS = {
     "slow": mark("Slow meter"),
     "silent": mark("Silent meter"),
     "flow_when_closed": mark("Flow while closed"),
+    "register_reset": mark("Register began anew"),
+    "clock": mark("Clock is wrong"),
+    "visit": mark("Visit: long unread"),
 }
 HYPOTHESES = {
     **FINDINGS,

@@ -71,7 +71,7 @@ def test_without_a_time_of_sending_only_a_clock_that_is_ahead_is_told():
     readings = np.array([UNTIL - hours * HOUR_US for hours in (30, 29, 28, 6, 5, 4)])
     came = np.repeat([UNTIL - 27 * HOUR_US, UNTIL - 3 * HOUR_US], 3)
     behind = one(readings, came)
-    assert behind.only_bound
+    assert behind.only_bound.all()
     assert behind.offset_us[0] == -HOUR_US, "the newest reading of each message counts"
     assert not behind.suspect[0]
     ahead = one(readings + 2 * HOUR_US, came)

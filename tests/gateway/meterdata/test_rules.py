@@ -1,6 +1,7 @@
 """Three vectors for each rule: it fires, it just does not, and what it needs is missing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +216,13 @@ def test_v14_clock():
         received = [time - int(ahead_s * 1e6) for _, time, _ in rows]
         return a_case(rows, meters=1, days=days, received=received)
 
-    assert fired("V14", case(301)) == [(on(7), {"offset_s": 301.0, "spread_s": 0.0, "drift_ppm": 0.0, "jumped": 0.0})]
+    quiet = {"spread_s": 0.0, "drift_ppm": 0.0, "jumped": 0.0, "before_installation": 0.0}
+    assert fired("V14", case(301)) == [(on(7), {"offset_s": 301.0, "suspect": 1.0, **quiet})]
     assert hours("V14", case(299)) == []
+    early = replace(case(0), too_early=np.array([2]))
+    assert fired("V14", early) == [(on(7), {**quiet, "offset_s": 0.0, "suspect": 0.0, "before_installation": 2.0})]
+    monthly = replace(case(301), restated=np.arange(8) == 3)
+    assert hours("V14", monthly) == [on(3)]
     assert hours("V14", a_case([], meters=1, days=3)) == []
 
 
@@ -256,7 +262,16 @@ def test_v18_long_estimate():
 
     assert fired("V18", case(15)) == [(on(15), {"days": 15.0})]
     assert hours("V18", case(14)) == []
-    assert hours("V18", a_case([], meters=1, days=16)) == [on(14), on(15)], "never read at all"
+    assert hours("V18", a_case([], meters=1, days=16)) == [on(14)], "never read at all"
+    assert hours("V18", replace(a_case([], meters=1, days=16), since_day=1)) == [on(15)], "nothing was read before"
+
+
+def test_what_lasts_is_told_when_it_begins_and_again_on_restated_days_and_doubted_all_the_time():
+    case = replace(days_of(neighbours_of([[1.0, 2.0] + [None] * 30])), restated=np.arange(31) == 20)
+    assert hours("V18", case) == [on(15), on(20)]
+    assert RULES["V18"].judge(case).until.tolist() == [case.bounds[30]] * 2
+    marked = doubts(judge(case), case.bounds, 6)[:, 0] >> list(RULES).index("V18") & 1
+    assert marked.tolist() == [0] * 15 + [1] * 16
 
 
 def test_every_rule_has_its_vectors_and_its_line_in_the_documents():
