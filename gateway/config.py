@@ -109,6 +109,12 @@ class KeepConfig(Settings):
     """address of the internal store service; the other roles connect to it with a token"""
     spool_cap_gib: Annotated[float, Field(gt=0)] = 8.0
     """how much of the spool is kept as repair stock after it was loaded"""
+    meter_days: Annotated[int, Field(ge=32)] = 3660
+    """days for which registers, balances, valves, gas concentrations and flags (classes A and B) are kept"""
+    network_raw_days: Annotated[int, Field(ge=2)] = 30
+    """days for which every pressure, flow, temperature, battery and signal (classes C and D) is kept"""
+    network_days: Annotated[int, Field(ge=2)] = 3660
+    """days for which of those the lowest, the highest and the last of each minute are kept"""
 
 
 class WebConfig(Settings):

@@ -19,7 +19,7 @@ from gateway.ports import Clock
 from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network, ticket_policy
 from gateway.roles.revision import Follower
 from gateway.snapshot import Snapshot
-from gateway.store import finding_rows
+from gateway.store import finding_rows, health_rows
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import GoneError, RemoteStore
 from gateway.store.state import State
@@ -32,6 +32,8 @@ FINDINGS_S = 1.0
 LIVE = (FindingStatus.OPEN, FindingStatus.CONFIRMED)
 TAIL_RECORDS = 100
 BEHIND = "EVAL_LAG@gasgate"
+DAMAGED = "STORE_FAULT@gasgate"
+REFUSED = "STREAM_FAULT@gasgate"
 BEHIND_S = 10.0
 """real seconds without having judged everything that is stored, or without an answer from the role keep"""
 WAIT_S = 1.0
@@ -127,6 +129,10 @@ class Judge:
         found = [one.finding for one in (*leaks, *others) if one.finding.status in LIVE]
         self._pipeline.judge_findings(found)
         self._pipeline.own(BEHIND, holds=time.monotonic() - self._caught_up > BEHIND_S)
+        told = health_rows.detail(self._state, "keep")
+        for alarm, figure in ((DAMAGED, "damaged_files"), (REFUSED, "faulty_streams")):
+            if (count := told.get(figure)) is not None:
+                self._pipeline.own(alarm, holds=count > 0, value=float(count))
 
     def _well(self, part: str) -> None:
         if self._problems.pop(part, None) is not None:

@@ -152,9 +152,15 @@ class Keeper:
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether readings are being kept, and why not."""
         reasons = [part.reason for part in (self.intake, self._loader) if not part.healthy]
-        told = [*reasons, *self._warnings()]
+        streams = self._streams.problems()
+        told = [*reasons, *self._warnings(), *streams]
         damaged = len(self._spool.damage) + len(self._store.damage)
-        return not reasons, {"problems": told, "loader_lag": self._loader.lag, "damaged_files": damaged}
+        return not reasons, {
+            "problems": told,
+            "loader_lag": self._loader.lag,
+            "damaged_files": damaged,
+            "faulty_streams": len(streams),
+        }
 
     def _told(self) -> tuple[bool, Mapping[str, Any]]:
         return self.health() if self._follower is None else self._follower.status(self.health)()

@@ -1,4 +1,4 @@
-"""The readings for good: DuckDB files by received month, written by one thread, read by two."""
+"""The readings for good: DuckDB files by received day, written by one thread, read by two."""
 
 from __future__ import annotations
 
@@ -15,50 +15,69 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.errors import RefusedError, TransientError
+from gateway.errors import TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Loaded
-from gateway.store import month as months
-from gateway.store.duplicates import CONFLICT, mark, settled, sort_out
+from gateway.store import dayfile, queries
+from gateway.store.dayfile import DayFile
+from gateway.store.duplicates import CONFLICT, mark, sort_out
+from gateway.store.families import Families, Names
+from gateway.store.history_import import write_history
 from gateway.store.latest import Latest
-from gateway.store.month import COLUMNS, Month
 from gateway.store.ownership import own
+from gateway.store.read_ahead import ReadAhead
+from gateway.store.refill import Refill
+from gateway.store.shelf import Shelf, is_damage
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_BULK_ROWS = 200_000
-_LOADS_AT_ONCE = 10_000
-_NO_DAMAGE = ("Could not set lock", "No space left", "Permission denied", "Too many open files")
-"""An error that says so tells about the machine, not about the file."""
+_SNAPSHOT_S = 600.0
+_FATAL = (duckdb.FatalException, duckdb.InternalException)
+
+
+class _DamagedError(Exception):
+    """A file turned out to be damaged while it was read."""
+
+    def __init__(self, files: list[DayFile], reason: str) -> None:
+        super().__init__(reason)
+        self.files = files
 
 
 class DuckReadings:
     """A `ReadingStore` in a folder, owned by one process.
 
     A load is complete when its last file says so; what a crash left half loaded is recognised as doubled when it
-    comes again. A file that cannot be read is set aside at the start (`damage` names it) and `loaded` begins at 0
-    again, so that the loader fills the gap from whatever the spool still holds.
+    comes again. A file that cannot be read is set aside (`damage` names it) and `loaded` begins at 0 again, so that
+    the loader fills the gap from whatever the spool still holds; `Upkeep` saves what is readable of it.
     """
 
-    def __init__(self, folder: Path, threads: int = 1, *, memory: str = "1GB") -> None:
-        """Open or make the folder. Raises PermanentError if another process owns it, TransientError if it is full."""
+    def __init__(
+        self,
+        folder: Path,
+        threads: int = 1,
+        *,
+        memory: str = "512MB",
+        names: Names | None = None,
+        first_kept: Callable[[], int] | None = None,
+    ) -> None:
+        """Open or make the folder. Raises PermanentError if another process owns it, TransientError if it is full.
+
+        `names` tells the class of a point, `first_kept` the oldest load that could be repeated.
+        """
+        self.folder, self.memory = folder, memory
         self.damage: list[str] = []
-        self._folder = folder
-        self._config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": threads,
-            "memory_limit": memory,
-            "temp_directory": str(folder / "tmp"),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
         folder.mkdir(parents=True, exist_ok=True)
         self._owner = own(folder)
         self._writer = ThreadPoolExecutor(1, "readings-write")
         self._readers = ThreadPoolExecutor(2, "readings-read")
-        self._connection: Any = None
-        self._months: dict[str, Month] = {}
+        self.families = Families(names)
+        self.refill = Refill(folder / "refill", first_kept)
+        self.shelf = Shelf(folder, memory, threads, self._on_damage)
         self._latest = Latest()
-        self._loaded = self._highest = 0
+        self._ahead = ReadAhead()
+        self._loaded = self._highest = self._saved_seq = 0
+        self._saved_at = time.monotonic()
+        self.newest_received_us = 0
         try:
             self._writer.submit(self._open).result()
         except (duckdb.Error, OSError) as error:
@@ -67,15 +86,15 @@ class DuckReadings:
 
     async def load(self, seq: int, batch: ReadingBatch) -> Loaded:
         """Store rows and "loaded up to seq"; a seq already loaded is skipped. Raises TransientError."""
-        return await self._write(lambda: self._load(seq, batch))
+        return await self.write(lambda: self._load(seq, batch))
 
     async def bulk(self, batch: ReadingBatch) -> Loaded:
         """Load history of any size under sequences of its own, oldest received first. Raises TransientError.
 
         Only for a store that no loader feeds at the moment, with nothing unloaded in a spool: the sequences follow
-        the newest one known, and the spool has to be told to go on behind them.
+        the newest one known, and the spool has to be told to go on behind them. It is stored whole or not at all.
         """
-        return await self._write(lambda: self._bulk(batch))
+        return await self.write(lambda: self._bulk(batch))
 
     async def loaded(self) -> int:
         """Return the newest seq that was loaded."""
@@ -87,7 +106,7 @@ class DuckReadings:
 
     async def since(self, seq: int, limit: int) -> tuple[int, ReadingBatch]:
         """Return stored rows with a load seq > `seq`, whole seqs only, at least one if any, about `limit` rows."""
-        return await self._read(lambda connection: self._since(connection, seq, limit))
+        return await self.read(lambda: self._since(seq, limit))
 
     async def history(
         self, points: NDArray[np.uint32], start_us: int, end_us: int, *, most_rows: int | None = None
@@ -96,7 +115,13 @@ class DuckReadings:
 
         Raises RefusedError (413) instead of gathering more than `most_rows`.
         """
-        return await self._read(lambda connection: self._history(connection, points, (start_us, end_us), most_rows))
+        if not len(points):
+            return ReadingBatch.empty()
+
+        def ask(connection: Any, files: list[DayFile]) -> ReadingBatch:
+            return queries.history(connection, files, points, (start_us, end_us), most_rows)
+
+        return await self.read(lambda: self._ask(lambda one: one.may_hold(start_us, end_us - 1), ask))
 
     async def latest(self, points: NDArray[np.uint32]) -> ReadingBatch:
         """Return the row with the newest source time of each point that has one."""
@@ -104,140 +129,143 @@ class DuckReadings:
 
     async def checkpoint(self) -> int:
         """Move the write-ahead logs into the files; return the seq up to which everything is there."""
-        return await self._write(self._checkpoint)
+        return await self.write(self._checkpoint)
 
     async def close(self) -> None:
         """Close; may be called twice."""
         if self._owner >= 0:
             await asyncio.to_thread(self._shut)
 
-    async def _write(self, work: Callable[[], _T]) -> _T:
+    def incomplete(self) -> list[str]:
+        """Return the days and months of which damage took rows that could not be had again."""
+        return sorted({one.name.span for one in self.shelf.files if one.lost})
+
+    async def write(self, work: Callable[[], _T]) -> _T:
+        """Do something on the one thread that changes files. Raises TransientError."""
         return await self._on(self._writer, lambda: self._opened(work))
 
-    async def _read(self, work: Callable[[Any], _T]) -> _T:
-        def with_cursor() -> _T:
-            if self._connection is None:
-                raise TransientError("readings store: it is being repaired")
-            with self._connection.cursor() as connection:
-                return work(connection)
+    async def read(self, work: Callable[[], _T]) -> _T:
+        """Do something on a thread that only reads. Raises TransientError."""
+        return await self._on(self._readers, work)
 
-        return await self._on(self._readers, with_cursor)
+    def known_points(self) -> NDArray[np.uint32]:
+        """Return every point that has a reading, sorted."""
+        return self._latest.points()
+
+    async def set_aside(self, damaged: DayFile, reason: str) -> None:
+        """Take a file that cannot be read out of the store. Raises TransientError."""
+        await self.write(lambda: self.shelf.set_aside(damaged, reason))
+
+    def files_changed(self) -> None:
+        """Note that files were swapped; on the writer's thread."""
+        self._ahead.forget()
+
+    def begin_refill(self) -> None:
+        """Load again whatever the spool still holds; on the writer's thread."""
+        if self.refill.due:
+            self._loaded = 0
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
         if self._owner < 0:
             raise TransientError("readings store: closed")
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, work)
+            return await loop.run_in_executor(pool, work)
+        except _DamagedError as error:
+            for one in error.files:
+                await self.set_aside(one, str(error))
+            raise TransientError(f"readings store: {error}") from error
         except duckdb.Error as error:
-            if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-                await asyncio.get_running_loop().run_in_executor(self._writer, self._recover)
+            if isinstance(error, _FATAL):
+                await loop.run_in_executor(self._writer, self._recover)
             raise TransientError(f"readings store: {error}") from error
         except OSError as error:
             raise TransientError(f"readings store: {error.strerror}") from error
 
     def _open(self) -> None:
-        """Check every file on its own, then attach all of them to one connection."""
-        self._latest, self._months = Latest(), {}
-        for path in sorted(filter(months.is_month, self._folder.iterdir())):
-            month = self._checked(path)
-            if month is not None:
-                self._months[path.name] = month
-        self._connection = duckdb.connect(":memory:", config=self._config)
-        for month in self._months.values():
-            self._attach(month)
-        whole = max((month.whole for month in self._months.values()), default=0)
-        self._highest = max([self._refill_upto(), *(month.touched for month in self._months.values())])
+        """Open all files; learn what is newest from the copy and what came after it."""
+        self.shelf.open()
+        files = self.shelf.files
+        self._latest = Latest()
+        self._saved_seq = self._latest.restore(self._copy)
+        with self.shelf.cursor() as connection:
+            for one in files:
+                if one.count and one.touched > self._saved_seq:
+                    query = dayfile.NEWEST.format(one.alias)
+                    self._latest.put(queries.batch_of(connection.execute(query, {"seq": self._saved_seq})))
+        whole = max((one.whole for one in files), default=0)
+        self._highest = max([self.refill.upto, *(one.touched for one in files), *(one.whole for one in files)])
         self._loaded = whole
-        if self._refill_marker.exists():
-            self._loaded = 0
-            self._refill_marker.write_text(str(max(whole, self._refill_upto())), encoding="ascii")
+        self.newest_received_us = max((one.name.end_us - dayfile.DAY_US for one in files), default=0)
+        self.refill.reach(whole)
+        if self.refill.upto and not self.shelf.waiting():
+            self.begin_refill()
 
     def _opened(self, work: Callable[[], _T]) -> _T:
-        if self._connection is None:
+        if not self.shelf.is_open:
             self._open()
         return work()
 
     def _recover(self) -> None:
         """Start again after an error that leaves DuckDB unusable; what is damaged is set aside."""
-        self._disconnect()
+        self.shelf.close()
         try:
             self._open()
         except (duckdb.Error, OSError) as error:
             _LOG.warning("the readings store stays closed until it can be opened: %s", error)
 
-    def _checked(self, path: Path) -> Month | None:
-        """Read a whole file and note its newest rows; set it aside and return None if that fails.
+    def _on_damage(self, damaged: DayFile | None, file: str) -> None:
+        self.damage.append(file)
+        self._ahead.forget()
+        self.refill.wanted(damaged.touched if damaged is not None else 0, self._loaded)
 
-        If it has a write-ahead log, that goes first: without it the file may well be good as of its last checkpoint.
-        """
-        try:
-            with duckdb.connect(str(path), config=self._config) as connection:
-                for statement in months.SCHEMA:
-                    connection.execute(statement.format(""))
-                touched, whole = connection.execute(months.PROGRESS).fetchone() or (0, 0)
-                count, low_us, high_us, _ = connection.execute(months.SPAN).fetchone() or (0, 0, 0, 0)
-                self._latest.put(_batch(connection.execute(months.NEWEST)))
-            return Month(path, touched, whole, count, low_us, high_us)
-        except duckdb.OutOfMemoryException:
-            raise
-        except duckdb.Error as error:
-            if any(words in str(error) for words in _NO_DAMAGE):
-                raise
-            log = path.with_name(path.name + ".wal")
-            if log.exists():
-                self._set_aside(log, str(error))
-                return self._checked(path)
-            self._set_aside(path, str(error))
-            return None
+    def _ask(
+        self, wanted: Callable[[DayFile], bool], question: Callable[[Any, list[DayFile]], ReadingBatch]
+    ) -> ReadingBatch:
+        """Ask the files that are wanted; find out which of them is to blame for an error."""
+        with self.shelf.borrow(wanted) as (connection, files):
+            if not files:
+                return ReadingBatch.empty()
+            try:
+                return question(connection, files)
+            except duckdb.Error as error:
+                if isinstance(error, _FATAL) or not is_damage(error):
+                    raise
+                bad = [one for one in files if self._fails(one, question)]
+                if not bad:
+                    raise
+                raise _DamagedError(bad, f"{bad[0].path.name}: {error}") from error
 
-    def _set_aside(self, path: Path, reason: str) -> None:
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        self._refill_marker.write_text(str(self._refill_upto()), encoding="ascii")
-        path.rename(path.with_name(f"{path.name}.damaged-{stamp}"))
-        self.damage.append(path.name)
-        _LOG.error("%s cannot be read and is set aside, the spool fills it again: %s", path.name, reason)
-
-    @property
-    def _refill_marker(self) -> Path:
-        return self._folder / "refill"
-
-    def _refill_upto(self) -> int:
-        """Return the seq up to which a damaged file is being filled again, 0 if none is."""
-        try:
-            return int(self._refill_marker.read_text(encoding="ascii") or 0)
-        except (FileNotFoundError, ValueError):
-            return 0
-
-    def _attach(self, month: Month) -> None:
-        name = str(month.path).replace("'", "''")
-        self._connection.execute(f"ATTACH '{name}' AS {month.alias}")
-        for statement in months.SCHEMA:
-            self._connection.execute(statement.format(f"{month.alias}."))
-
-    def _month(self, number: int) -> Month:
-        name = months.file_of(number)
-        if name not in self._months:
-            month = Month(self._folder / name)
-            self._attach(month)
-            self._months = {**self._months, name: month}
-        return self._months[name]
+    def _fails(self, one: DayFile, question: Callable[[Any, list[DayFile]], ReadingBatch]) -> bool:
+        with self.shelf.cursor() as connection:
+            try:
+                question(connection, [one])
+            except duckdb.Error as error:
+                return is_damage(error)
+        return False
 
     def _load(self, seq: int, batch: ReadingBatch) -> Loaded:
         if seq <= self._loaded:
             return Loaded(0, len(batch), 0, tuple(range(len(batch))))
+        if self.refill.due and self.shelf.waiting():
+            raise TransientError("readings store: what is readable of a damaged file is saved first")
+        new, doubled = self._fresh(batch)
+        self._insert(seq, new)
+        self._latest.put(new)
+        self._loaded, self._highest = seq, max(seq, self._highest)
+        if len(batch):
+            self.newest_received_us = max(self.newest_received_us, int(batch.received_time.max()))
+        self.refill.loaded(seq)
+        conflicts = int(np.count_nonzero(new.quality == CONFLICT))
+        return Loaded(len(new) - conflicts, len(doubled), conflicts, tuple(doubled.tolist()))
+
+    def _fresh(self, batch: ReadingBatch) -> tuple[ReadingBatch, NDArray[np.intp]]:
+        """Return the rows that are not stored yet, by point and time, conflicts marked; and which were doubled."""
         found = sort_out(batch)
         rows = mark(batch.take(found.order), found.conflict)
         duplicate, conflict = self._against_stored(rows, ~found.duplicate)
         duplicate |= found.duplicate
-        new = mark(rows, conflict).take(~duplicate)
-        self._insert(seq, new)
-        self._latest.put(new)
-        self._loaded, self._highest = seq, max(seq, self._highest)
-        if self._refill_marker.exists() and seq >= self._refill_upto():
-            self._refill_marker.unlink()
-        conflicts = int(np.count_nonzero(new.quality == CONFLICT))
-        doubled = found.order[duplicate]
-        return Loaded(len(new) - conflicts, len(doubled), conflicts, tuple(doubled.tolist()))
+        return mark(rows, conflict).take(~duplicate), found.order[duplicate]
 
     def _against_stored(
         self, rows: ReadingBatch, wanted: NDArray[np.bool_]
@@ -255,150 +283,102 @@ class DuckReadings:
         return duplicate, conflict
 
     def _same_keys(self, rows: ReadingBatch) -> ReadingBatch:
-        """Return the stored rows that share point and source time with any of these."""
         low, high = int(rows.source_time.min()), int(rows.source_time.max())
-        places = [month for month in self._months.values() if month.may_hold(low, high)]
-        if not places:
-            return ReadingBatch.empty()
-        with self._connection.cursor() as connection:
-            connection.register("wanted", {"point": rows.point, "source_time": rows.source_time})
-            return ReadingBatch.concat(
-                [
-                    _batch(
-                        connection.execute(
-                            f"SELECT {COLUMNS} FROM {place.alias}.reading"  # noqa: S608 - our names
-                            " SEMI JOIN wanted USING (point, source_time) WHERE source_time BETWEEN $low AND $high",
-                            {"low": low, "high": high},
-                        )
-                    )
-                    for place in places
-                ]
-            )
+        return self._ask(
+            lambda one: one.may_hold(low, high), lambda connection, files: queries.same_keys(connection, files, rows)
+        )
 
     def _insert(self, seq: int, rows: ReadingBatch) -> None:
-        """Write each month's rows in a transaction of its own; the last one makes the load whole."""
-        month_of = months.months_of(rows.received_time)
-        numbers = np.unique(month_of).tolist() or [self._newest_month()]
-        for position, number in enumerate(numbers):
-            month = self._month(number)
-            part = rows if len(numbers) == 1 else rows.take(month_of == number)
-            whole = position == len(numbers) - 1
-            self._commit(month, seq, part, whole=whole)
-            month.added(part.source_time)
-            month.touched = seq
-            month.whole = seq if whole else month.whole
+        """Write each day's rows in a transaction of its own; the last one makes the load whole."""
+        day_of = dayfile.days_of(rows.received_time)
+        days = np.unique(day_of).tolist() or [int(dayfile.days_of(np.array([self.newest_received_us]))[0])]
+        for position, day in enumerate(days):
+            one = self.shelf.open_file(dayfile.span_of_day(day))
+            part = rows if len(days) == 1 else rows.take(day_of == day)
+            whole = position == len(days) - 1
+            self._commit(one, seq, part, whole=whole)
+            one.added(part.source_time)
+            one.touched = max(seq, one.touched)
+            one.whole = max(seq, one.whole) if whole else one.whole
 
-    def _commit(self, month: Month, seq: int, rows: ReadingBatch, *, whole: bool) -> None:
-        with self._connection.cursor() as connection:
+    def _commit(self, one: DayFile, seq: int, rows: ReadingBatch, *, whole: bool) -> None:
+        with self.shelf.cursor() as connection:
             connection.begin()
             try:
                 if len(rows):
-                    connection.register("incoming", _as_table(rows))
-                    connection.execute(months.INSERT_ROWS.format(month.alias), {"seq": seq})
+                    connection.register("incoming", queries.as_table(rows))
+                    connection.execute(dayfile.INSERT_ROWS.format(one.alias), {"seq": seq})
                 connection.execute(
-                    months.INSERT_LOAD.format(month.alias), {"seq": seq, "rows": len(rows), "whole": whole}
+                    dayfile.INSERT_LOAD.format(one.alias), {"seq": seq, "rows": len(rows), "whole": whole}
                 )
                 connection.commit()
             except duckdb.Error:
                 _roll_back(connection)
                 raise
 
-    def _newest_month(self) -> int:
-        """Return the month that takes the note of a load without rows."""
-        if self._months:
-            return int(np.datetime64(max(self._months)[9:16], "M").astype(np.int64))
-        return int(months.months_of(np.array([time.time_ns() // 1000]))[0])
-
     def _bulk(self, batch: ReadingBatch) -> Loaded:
-        order = np.argsort(batch.received_time, kind="stable")
-        pieces = [order[at : at + _BULK_ROWS] for at in range(0, len(batch), _BULK_ROWS)]
-        done = [self._load(self._highest + 1, batch.take(piece)) for piece in pieces]
-        return Loaded(*(sum(getattr(one, name) for one in done) for name in ("stored", "duplicate", "conflict")))
+        new, doubled = self._fresh(batch)
+        if len(new):
+            last = write_history(self.shelf, new, self.families.network(new.point), self._highest)
+            self._latest.put(new)
+            self._highest = self._loaded = last
+            self.newest_received_us = max(self.newest_received_us, int(new.received_time.max()))
+            self.files_changed()
+        conflicts = int(np.count_nonzero(new.quality == CONFLICT))
+        return Loaded(len(new) - conflicts, len(doubled), conflicts, tuple(doubled.tolist()))
 
-    def _since(self, connection: Any, seq: int, limit: int) -> tuple[int, ReadingBatch]:
-        places = [month for month in self._months.values() if month.touched > seq]
+    def _since(self, seq: int, limit: int) -> tuple[int, ReadingBatch]:
         upto = self._loaded
-        if not places or upto <= seq:
+        if upto <= seq:
             return seq, ReadingBatch.empty()
-        bounds = {"seq": seq, "upto": upto}
-        loads = connection.execute(
-            f"SELECT seq, sum(rows) FROM ({months.every(places, 'load', 'seq, rows')})"  # noqa: S608 - our names
-            f" WHERE seq > $seq AND seq <= $upto GROUP BY seq ORDER BY seq LIMIT {_LOADS_AT_ONCE}",
-            bounds,
-        ).fetchall()
-        if not loads:
-            return seq, ReadingBatch.empty()
-        filled = np.cumsum([rows for _, rows in loads])
-        last = min(int(np.searchsorted(filled, limit)), len(loads) - 1)
-        if last > 0 and filled[last] > limit and filled[last - 1] > 0:
-            last -= 1
-        bounds["upto"] = loads[last][0]
-        rows = connection.execute(
-            f"SELECT {COLUMNS} FROM ({months.every(places, 'reading', COLUMNS + ', seq')})"  # noqa: S608 - our names
-            " WHERE seq > $seq AND seq <= $upto ORDER BY seq",
-            bounds,
-        )
-        return int(loads[last][0]), _batch(rows)
+        known = self._ahead.get(seq, limit)
+        if known is not None:
+            return known
 
-    def _history(
-        self, connection: Any, points: NDArray[np.uint32], span: tuple[int, int], most_rows: int | None
-    ) -> ReadingBatch:
-        start_us, end_us = span
-        places = [month for month in self._months.values() if month.may_hold(start_us, end_us - 1)]
-        if not places or not len(points):
-            return ReadingBatch.empty()
-        connection.register("wanted", {"point": np.unique(points).astype(np.uint32)})
-        rows = connection.execute(
-            f"SELECT {COLUMNS} FROM ({months.every(places, 'reading', COLUMNS)}) SEMI JOIN wanted USING (point)"  # noqa: S608
-            " WHERE source_time >= $start AND source_time < $end"
-            + ("" if most_rows is None else f" LIMIT {most_rows + 1}"),
-            {"start": start_us, "end": end_us},
-        )
-        found = _batch(rows)
-        if most_rows is not None and len(found) > most_rows:
-            raise RefusedError(
-                413, "too_many_rows", f"more than {most_rows} rows; ask for a shorter span or fewer points"
-            )
-        return settled(found)
+        def ask(connection: Any, files: list[DayFile]) -> ReadingBatch:
+            sealed = any(one.sealed for one in files)
+            seqs, rows = queries.since(connection, files, seq, upto, self._ahead.rows(limit) if sealed else limit)
+            self._ahead.put(seq, seqs, rows)
+            return rows
+
+        self._ask(lambda one: one.count > 0 and one.touched > seq, ask)
+        return self._ahead.get(seq, limit) or (upto, ReadingBatch.empty())
 
     def _checkpoint(self) -> int:
-        for month in self._months.values():
-            self._connection.execute(f"CHECKPOINT {month.alias}")
+        with self.shelf.cursor() as connection:
+            for one in self.shelf.files:
+                if not one.sealed:
+                    connection.execute(f"CHECKPOINT {one.alias}")
+        if time.monotonic() - self._saved_at > _SNAPSHOT_S:
+            self.save_newest()
         return self._loaded
 
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def save_newest(self) -> None:
+        """Write the newest row of every point to its file, so that the next start need not look for them."""
+        if self._saved_seq != self._loaded and not self.refill.upto:
+            self._latest.save(self._copy, self._loaded)
+            self._saved_seq = self._loaded
+        self._saved_at = time.monotonic()
+
+    @property
+    def _copy(self) -> Path:
+        return self.folder / "newest"
+
+    def _end(self) -> None:
+        if self.shelf.is_open:
+            try:
+                self.save_newest()
+            except OSError as error:
+                _LOG.warning("the newest readings are looked for at the next start: %s", error)
+        self.shelf.close()
 
     def _shut(self) -> None:
         self._readers.shutdown()
-        self._writer.submit(self._disconnect).result()
+        self._writer.submit(self._end).result()
         self._writer.shutdown()
         if self._owner >= 0:
             os.close(self._owner)
             self._owner = -1
-
-
-def _batch(result: Any) -> ReadingBatch:
-    """Return a query's rows; DuckDB gives back NULL for the NaN of a BAD row."""
-    columns = result.fetchnumpy()
-    value = np.ma.filled(columns["value"], np.nan)
-    return ReadingBatch(
-        np.ma.filled(columns["point"], 0).astype(np.uint32),
-        np.ma.filled(columns["source_time"], 0).astype(np.int64),
-        np.ma.filled(columns["received_time"], 0).astype(np.int64),
-        value.astype(np.float64),
-        np.ma.filled(columns["quality"], 0).astype(np.uint8),
-    )
-
-
-def _as_table(rows: ReadingBatch) -> dict[str, NDArray[np.generic]]:
-    """Return the columns under their names, aligned and contiguous: a batch read from bytes is neither."""
-    names = COLUMNS.split(", ")
-    return {
-        name: np.require(column, requirements=["C", "A"]) for name, column in zip(names, rows.columns(), strict=True)
-    }
 
 
 def _roll_back(connection: Any) -> None:

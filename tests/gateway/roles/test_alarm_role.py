@@ -19,7 +19,7 @@ from gateway.ports import SpoolRecord
 from gateway.roles import alarm as role
 from gateway.roles.alarm import BEHIND, Judge
 from gateway.runtime.clock import SystemClock
-from gateway.store import alarm_rows
+from gateway.store import alarm_rows, health_rows
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import GoneError
 from gateway.store.state import State
@@ -177,3 +177,30 @@ async def test_a_record_that_cannot_be_judged_stops_no_later_leak(
         await until(site.lit)
     assert "record 1 cannot be judged" in caplog.text
     assert site.state.cursor("alarm") == 2
+
+
+async def test_damage_that_the_role_keep_tells_of_is_one_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role, "FINDINGS_S", 0.02)
+    site = Site(tmp_path, Log())
+    async with site.running():
+        await until(lambda: site.judge.health()[0])
+        assert not site.lit(role.DAMAGED), "what was never told is not damage"
+        health_rows.beat(site.state, "keep", ok=True, detail={"damaged_files": 2})
+        await until(lambda: site.lit(role.DAMAGED))
+        health_rows.beat(site.state, "keep", ok=True, detail={"damaged_files": 3})
+        health_rows.beat(site.state, "keep", ok=True, detail={})
+        await asyncio.sleep(0.2)
+        assert site.lit(role.DAMAGED)
+        health_rows.beat(site.state, "keep", ok=True, detail={"damaged_files": 0})
+        await until(lambda: not site.lit(role.DAMAGED))
+
+
+async def test_outputs_that_take_nothing_are_one_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role, "FINDINGS_S", 0.02)
+    site = Site(tmp_path, Log())
+    async with site.running():
+        health_rows.beat(site.state, "keep", ok=True, detail={"faulty_streams": 1})
+        await until(lambda: site.lit(role.REFUSED))
+        assert not site.lit(role.DAMAGED)
+        health_rows.beat(site.state, "keep", ok=True, detail={"faulty_streams": 0})
+        await until(lambda: not site.lit(role.REFUSED))

@@ -18,11 +18,15 @@ from hypothesis import strategies as st
 
 from gateway.errors import PermanentError, RefusedError, TransientError
 from gateway.model.reading import ReadingBatch
-from gateway.store import readings
+from gateway.store import queries
 from gateway.store.readings import DuckReadings
+from gateway.store.rewriter import Rewriter
 from tests.contracts.store_contract import HOUR, ROWS, T0, Row, StoreContract, batch_of, everything, rows_of
 
-MONTH = 31 * 24 * HOUR
+DAY = 24 * HOUR
+MONTH = 31 * DAY
+LATER = T0 + 1000 * DAY
+"""a moment of the clock behind everything; what was received last counts then"""
 
 
 @pytest.fixture
@@ -86,21 +90,21 @@ async def test_a_closed_store_says_so(store: DuckReadings) -> None:
         await store.load(1, batch_of([(1, 1, 1.0)]))
 
 
-async def test_late_readings_go_to_the_month_they_came_in(store: DuckReadings, tmp_path: Path) -> None:
+async def test_late_readings_go_to_the_day_they_came_in(store: DuckReadings, tmp_path: Path) -> None:
     await store.load(1, received(batch_of([(1, 1, 1.0)]), T0))
     await store.load(2, received(batch_of([(1, 0, 5.0), (1, 1, 1.0), (1, 1, 2.0)]), T0 + MONTH))
     assert sorted(path.name for path in (tmp_path / "readings").glob("*.duckdb")) == [
-        "readings-2023-11.duckdb",
-        "readings-2023-12.duckdb",
+        "open-2023-11-14.1.duckdb",
+        "open-2023-12-15.1.duckdb",
     ]
     assert [row[:3] for row in await everything(store)] == [(1, 0, 5.0), (1, 1, 1.0), (1, 1, 2.0)]
     upto, both = await store.since(0, 100)
     assert (upto, len(both)) == (2, 3)
 
 
-async def test_one_load_may_span_months(store: DuckReadings, tmp_path: Path) -> None:
+async def test_one_load_may_span_days(store: DuckReadings, tmp_path: Path) -> None:
     batch = ReadingBatch.concat(
-        [received(batch_of([(1, 1, 1.0)]), T0), received(batch_of([(1, 2, 2.0)]), T0 + 2 * MONTH)]
+        [received(batch_of([(1, 1, 1.0)]), T0), received(batch_of([(1, 2, 2.0)]), T0 + 2 * DAY)]
     )
     assert (await store.load(3, batch)).stored == 2
     await store.close()
@@ -141,7 +145,6 @@ from typing import Any
 import numpy as np
 from gateway.errors import TransientError
 from gateway.model.reading import ReadingBatch
-from gateway.store import readings
 from gateway.store.readings import DuckReadings
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 def batch(seq):
@@ -201,12 +204,15 @@ async def test_a_damaged_file_is_set_aside_and_filled_again(store: DuckReadings,
     await store.load(1, received(old, T0))
     await store.load(2, received(new, T0 + MONTH))
     await store.close()
-    flip(tmp_path / "readings" / "readings-2023-12.duckdb", 1)
+    flip(tmp_path / "readings" / "open-2023-12-15.1.duckdb", 1)
     store = DuckReadings(tmp_path / "readings")
-    assert store.damage == ["readings-2023-12.duckdb"]
-    assert len(list((tmp_path / "readings").glob("*.damaged-*"))) >= 1
-    assert await store.loaded() == 0
+    assert store.damage == ["open-2023-12-15.1.duckdb"]
+    assert len(list((tmp_path / "readings" / "quarantine").iterdir())) == 1
     assert [row[2] for row in await everything(store)] == [1.0]
+    with pytest.raises(TransientError, match="saved first"):
+        await store.load(2, received(new, T0 + MONTH))
+    assert await Rewriter(store).step(LATER)
+    assert await store.loaded() == 0
     assert (await store.load(1, received(old, T0))).duplicate == 1
     await store.close()
     store = DuckReadings(tmp_path / "readings")
@@ -214,7 +220,7 @@ async def test_a_damaged_file_is_set_aside_and_filled_again(store: DuckReadings,
     assert [row[2] for row in await everything(store)] == [1.0, 2.0, 3.0]
     await store.close()
     store = DuckReadings(tmp_path / "readings")
-    assert (store.damage, await store.loaded()) == ([], 2)
+    assert (store.damage, await store.loaded(), store.incomplete()) == ([], 2, ["2023-12-15"])
     await store.close()
 
 
@@ -223,9 +229,10 @@ async def test_refilling_goes_on_after_an_interruption(store: DuckReadings, tmp_
     await store.load(2, received(batch_of([(1, 2, 2.0)]), T0))
     await store.load(3, received(batch_of([(1, 3, 3.0)]), T0 + MONTH))
     await store.close()
-    flip(tmp_path / "readings" / "readings-2023-11.duckdb", 2)
-    store = DuckReadings(tmp_path / "readings")
-    assert (await store.loaded(), await store.highest_seq()) == (0, 3)
+    flip(tmp_path / "readings" / "open-2023-11-14.1.duckdb", 2)
+    store = DuckReadings(tmp_path / "readings", first_kept=lambda: 1)
+    assert await Rewriter(store).step(LATER)
+    assert (await store.loaded(), await store.highest_seq(), store.incomplete()) == (0, 3, [])
     await store.load(1, received(batch_of([(1, 1, 1.0)]), T0))
     await store.close()
     store = DuckReadings(tmp_path / "readings")
@@ -240,13 +247,14 @@ async def test_refilling_goes_on_after_an_interruption(store: DuckReadings, tmp_
     await again.close()
 
 
-def test_a_damaged_log_leaves_the_rest_of_its_month(tmp_path: Path) -> None:
+def test_a_damaged_log_leaves_the_rest_of_its_day(tmp_path: Path) -> None:
     script = """
 import asyncio, os, sys
 from pathlib import Path
 from typing import Any
-from gateway.store import readings
+from gateway.store import queries
 from gateway.store.readings import DuckReadings
+from gateway.store.rewriter import Rewriter
 from tests.contracts.store_contract import batch_of
 async def main():
     store = DuckReadings(Path(sys.argv[1]))
@@ -285,14 +293,16 @@ async def test_the_start_never_fails_because_of_flipped_bits(store: DuckReadings
     if seed % 2:
         await store.checkpoint()
     await store.close()
-    path = tmp_path / "readings" / "readings-2023-11.duckdb"
+    path = tmp_path / "readings" / "open-2023-11-14.1.duckdb"
     data = bytearray(path.read_bytes())
     data[random.Random(seed).randrange(len(data))] ^= 4
     path.write_bytes(data)
     store = DuckReadings(tmp_path / "readings")
-    if await store.loaded() == 0:
+    if store.damage:
         assert store.damage == [path.name]
-        assert (await store.load(1, batch)).stored == count
+        assert await Rewriter(store).step(LATER)
+        assert await store.loaded() == 0
+        assert (await store.load(1, batch)).stored <= count
     found = await store.history(np.arange(50, dtype=np.uint32), 0, 2**62)
     assert found.value.sum() == pytest.approx(batch.value.sum())
     await store.close()
@@ -308,8 +318,8 @@ async def test_a_history_that_is_too_long_is_refused_before_it_fills_the_memory(
         fetched.append(len(batch := as_batch(result)))
         return batch
 
-    as_batch = readings._batch
-    monkeypatch.setattr(readings, "_batch", counted)
+    as_batch = queries.batch_of
+    monkeypatch.setattr(queries, "batch_of", counted)
     points = np.arange(10, dtype=np.uint32)
     with pytest.raises(RefusedError, match="more than 20 rows") as refused:
         await store.history(points, 0, 2**62, most_rows=20)
