@@ -34,6 +34,16 @@ class Secret(Settings):
     file: ConfigPath | None = None
     """file whose content, without white space around it, is the secret"""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _never_in_the_file(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(  # noqa: TRY004 - pydantic turns it into a problem of this key
+                'a secret must not stand in the configuration: write { env = "NAME" } or { file = "path" }, '
+                "and change the secret that was written here"
+            )
+        return value
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if (self.env is None) == (self.file is None):

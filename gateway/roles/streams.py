@@ -58,6 +58,10 @@ class Streams:
         """Return how each stream is doing."""
         return [asdict(stream.forwarder.status()) for stream in self._streams.values()]
 
+    def problems(self) -> list[str]:
+        """Return what a person must see to: outputs that refuse, are away for long, or gave up readings."""
+        return [text for stream in self._streams.values() if (text := stream.forwarder.problem())]
+
     async def run(self) -> None:
         """Stream until cancelled."""
         async with asyncio.TaskGroup() as group:

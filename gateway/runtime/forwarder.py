@@ -29,6 +29,8 @@ _LOG = logging.getLogger(__name__)
 BATCH_ROWS = 20_000
 LATE_S = 1.0
 """what waits longer than this since it was loaded is left for later"""
+LONG_AWAY_S = 900.0
+"""after this an absent server is more than a restart"""
 _LONGEST_SLEEP_S = 1.0
 _LONGEST_TOLD_S = 3600.0
 _COUNT_ROWS = 100_000
@@ -131,7 +133,7 @@ class Forwarder:
         self._news = asyncio.Event()
         self._place = Place(0)
         self._saved: Place | None = None
-        self._saved_at = self._count_not_before = 0.0
+        self._saved_at = self._count_not_before = self._away_since = 0.0
         self._not_before = self._gap_not_before = 0.0
         self._due: deque[tuple[int, float]] = deque(maxlen=100)
         self._piece: _Piece | None = None
@@ -169,6 +171,13 @@ class Forwarder:
             place.counted,
             place.dropped,
         )
+
+    def problem(self) -> str:
+        """Return what a person must see to, an empty text if nothing."""
+        away_s = time.monotonic() - self._away_since if self._last_error else 0.0
+        if self._permanent or away_s > LONG_AWAY_S:
+            return f"output {self._output.name} takes no readings, they wait in the store: {self._last_error}"
+        return ""
 
     def notify(self, loaded: int) -> None:
         """Say that the store was loaded up to a sequence."""
@@ -366,6 +375,7 @@ class Forwarder:
     def _failed(self, error: Exception) -> float:
         """Note a failure; return how many seconds to leave the output alone."""
         if not self._last_error:
+            self._away_since = time.monotonic()
             unknown = None if isinstance(error, GatewayError) else error
             _LOG.warning("output %s: readings wait in the store: %s", self._output.name, error, exc_info=unknown)
         self._last_error = str(error) or type(error).__name__

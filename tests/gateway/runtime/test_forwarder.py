@@ -142,13 +142,26 @@ async def test_what_is_not_accepted_is_kept_and_sent_later(
         status = forwarder.status()
         assert (status.connected, status.last_error) == (False, str(error))
         assert status.needs_a_person is isinstance(error, PermanentError)
+        assert ("401: no" in forwarder.problem()) is isinstance(error, PermanentError)
         assert status.lag == 2
         parts.server.error = None
         await until(lambda: forwarder.status().lag == 0, 3)
     assert sorted(parts.server.values) == [1.0, 2.0]
     assert forwarder.status().connected
+    assert forwarder.problem() == ""
     assert StreamRows(parts.state).load("output:influx") == Place(2)
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+
+
+async def test_a_server_that_is_away_for_long_is_a_problem(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder_module, "LONG_AWAY_S", 0.1)
+    parts.server.error = TransientError("connection refused")
+    await parts.load(1, 1.0)
+    forwarder = parts.forwarder()
+    async with running(forwarder):
+        await until(lambda: parts.server.attempts > 0, 2)
+        assert forwarder.problem() == ""
+        await until(lambda: "connection refused" in forwarder.problem(), 2)
 
 
 async def test_it_waits_as_long_as_the_server_says(parts: Parts) -> None:
@@ -198,14 +211,14 @@ async def test_a_load_without_new_rows_moves_the_cursor(parts: Parts) -> None:
 async def test_after_an_outage_live_readings_go_before_the_gap(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarder_module, "_MOST_SLICE", 200)
     parts.server.error = TransientError("away")
-    for seq in range(1, 301):
-        await parts.load(seq, *[seq * 100.0 + row for row in range(20)])
+    for seq in range(1, 101):
+        await parts.load(seq, *[seq * 100.0 + row for row in range(60)])
     forwarder = parts.forwarder()
     async with running(forwarder):
-        await until(lambda: forwarder.place.head == 300, 3)
+        await until(lambda: forwarder.place.head == 100, 3)
         forwarder._slice, parts.server.slow_s = 200, 0.02
         parts.server.error = None
-        for seq in range(301, 309):
+        for seq in range(101, 109):
             await parts.load(seq, seq * 100.0)
             forwarder.notify(seq)
             loaded_at = time.monotonic()
@@ -214,7 +227,7 @@ async def test_after_an_outage_live_readings_go_before_the_gap(parts: Parts, mon
         assert forwarder.status().gaps == 1, "the gap is filled beside it, not before it"
         await until(lambda: forwarder.status().lag == 0, 5)
     values = parts.server.values
-    assert len(values) == len(set(values)) == 300 * 20 + 8, "nothing is lost, nothing is sent twice"
+    assert len(values) == len(set(values)) == 100 * 60 + 8, "nothing is lost, nothing is sent twice"
 
 
 async def test_a_gap_takes_at_most_half_of_the_pace(parts: Parts) -> None:
