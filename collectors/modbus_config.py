@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 from collectors.command_frames import check_commands
 from collectors.decode import check_golden
 from gateway.errors import ConfigError
+from gateway.model.profile import Profile
 from gateway.profiles import load_profile
 from gateway.settings import ConfigPath, Settings
 
@@ -61,6 +62,10 @@ def parse_url(url: str) -> Address:
     raise wrong
 
 
+_checked: dict[str, Profile] = {}
+"""Profiles whose golden frames were decoded; the same profile may stand at thousands of devices."""
+
+
 class UnitConfig(Settings):
     """One device of a link."""
 
@@ -85,8 +90,10 @@ class UnitConfig(Settings):
             profile = str(Path(folder) / profile)
         try:
             loaded = load_profile(profile)
-            check_golden(loaded)
-            check_commands(loaded)
+            if _checked.get(profile) is not loaded:
+                check_golden(loaded)
+                check_commands(loaded)
+                _checked[profile] = loaded
         except ConfigError as error:
             raise ValueError(str(error)) from error
         return profile

@@ -6,6 +6,7 @@ import operator
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ _STRANGER_LIFE_US = 60_000_000
 ILLEGAL_ADDRESS = 2
 _MOST_BLOCKS = 256
 BUSY_CODES = (5, 6)
+_planned = lru_cache(maxsize=1024)(plan)
+"""Thousands of devices of one type are planned once."""
 _BAD_NO_REPLY = quality(Severity.BAD, Reason.NO_REPLY)
 
 Read = Callable[[Request], Awaitable["Reply"]]
@@ -131,7 +134,7 @@ class Unit:
         self._all_rows = tuple(range(len(self.specs)))
         self._due_rows: dict[tuple[bool, ...], tuple[int, ...]] = {}
         self.period_s = _common_period_s(self._rates)
-        plan(self.specs, self._limits(()))
+        _planned(self.specs, self._limits(()))
 
     def silent(self, now_us: int) -> ReadingBatch:
         """Return one BAD `no_reply` row for each point."""
@@ -345,7 +348,7 @@ class Unit:
         specs = [replace(spec, together="") if spec.together in torn else spec for spec in chosen]
         return tuple(
             replace(request, rows=tuple(rows[row] for row in request.rows))
-            for request in plan(specs, self._limits(gaps))
+            for request in _planned(tuple(specs), self._limits(gaps))
         )
 
     def _torn_by(self, gaps: Sequence[Span]) -> set[str]:
