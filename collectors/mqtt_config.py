@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from collectors.mqtt_command_config import MqttCommand
 from collectors.payload import TopicMapping
 from gateway.settings import ConfigPath, Secret, Settings
 
@@ -28,6 +29,8 @@ class MqttConfig(Settings):
     """fixed id: the broker keeps the session under it; no other client may use it"""
     topics: tuple[TopicMapping, ...] = Field(alias="topic", min_length=1)
     """topic filters and what their messages mean"""
+    commands: tuple[MqttCommand, ...] = Field(default=(), alias="command")
+    """what meters can be told over this broker"""
     username: str | None = None
     """user of the broker"""
     password: Secret | None = None
@@ -51,6 +54,21 @@ class MqttConfig(Settings):
     def _a_url(cls, url: str) -> str:
         broker_address(url)
         return url
+
+    @model_validator(mode="after")
+    def _commands_are_seen(self) -> Self:
+        names = [command.name for command in self.commands]
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"command {min(doubled)} appears twice")
+        reported = {quantity for topic in self.topics for quantity in topic.values}
+        has_frames = any(topic.frame is not None for topic in self.topics)
+        for command in self.commands:
+            if command.confirm not in reported and not has_frames:
+                raise ValueError(
+                    f"command {command.name} has no read-back: no topic reports {command.confirm}; "
+                    f"reported are {', '.join(sorted(reported))}"
+                )
+        return self
 
 
 def broker_address(url: str) -> tuple[str, int, bool]:

@@ -12,6 +12,8 @@ from gateway.errors import TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.ports import SpoolRecord
 
+_FIRST_LOOK_S = 1.0
+_LONGEST_LOOK_S = 60.0
 Latest = Callable[[NDArray[np.uint32]], Awaitable[ReadingBatch]]
 
 
@@ -43,14 +45,24 @@ class ReadingWatch:
         waiting = (since_us, found)
         self._waiting.setdefault(point, []).append(waiting)
         try:
-            stored = await self._latest(np.array([point], np.uint32))
-            if len(stored) and stored.good[0] and stored.source_time[0] >= since_us:
-                return float(stored.value[0]), int(stored.source_time[0])
             async with asyncio.timeout(timeout_s):
-                return await found
+                return await self._found(point, waiting)
         except TimeoutError as error:
             raise TransientError("no reading has shown the result") from error
         finally:
             self._waiting[point].remove(waiting)
             if not self._waiting[point]:
                 del self._waiting[point]
+
+    async def _found(self, point: int, waiting: tuple[int, asyncio.Future[tuple[float, int]]]) -> tuple[float, int]:
+        """Wait; look into the store now and then, for a reading that came just before may not be loaded yet."""
+        since_us, found = waiting
+        pause_s = _FIRST_LOOK_S
+        while True:
+            stored = await self._latest(np.array([point], np.uint32))
+            if len(stored) and stored.good[0] and stored.source_time[0] >= since_us:
+                return float(stored.value[0]), int(stored.source_time[0])
+            done, _ = await asyncio.wait([found], timeout=pause_s)
+            if done:
+                return found.result()
+            pause_s = min(2 * pause_s, _LONGEST_LOOK_S)

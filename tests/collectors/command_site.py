@@ -25,10 +25,6 @@ from tests.collectors.sites import MemoryRegistry, link, modbus
 WITHIN_S = 5.0
 
 
-async def nothing_stored(_points: Any) -> ReadingBatch:
-    return ReadingBatch.empty()
-
-
 class CommandSite:
     """State, sources and the runner."""
 
@@ -37,10 +33,14 @@ class CommandSite:
         self.state = State.in_folder(folder)
         self.clock = SystemClock()
         self.stored: list[Delivery] = []
-        self.watch = ReadingWatch(nothing_stored)
+        self.latest: dict[int, ReadingBatch] = {}
+        self.watch = ReadingWatch(self._latest)
         self.runner = CommandRunner(
             self.state, lambda: commanders, self.watch, registry.indices, self._put, clock=self.clock
         )
+
+    async def _latest(self, points: Any) -> ReadingBatch:
+        return self.latest.get(int(points[0]), ReadingBatch.empty())
 
     async def _put(self, delivery: Delivery) -> None:
         self.stored.append(delivery)
