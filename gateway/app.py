@@ -17,6 +17,7 @@ from alarms import TICKET_SINKS
 from alarms.definitions import load_definitions
 from api.auth import add_user
 from collectors import COLLECTORS
+from collectors.modbus import load_of
 from collectors.modbus_config import ModbusConfig
 from collectors.modbus_link import unusable_certificates
 from collectors.mqtt import tls_context
@@ -31,6 +32,7 @@ from gateway.runtime.clock import SystemClock
 from gateway.settings import Secret
 from gateway.snapshot import Snapshot
 from gateway.store import user_rows
+from gateway.store.influx import warnings_of
 from gateway.store.outputs import OUTPUTS
 from gateway.store.readings import DuckReadings
 from gateway.store.registry import MemoryRegistry, StateRegistry
@@ -70,11 +72,14 @@ def check(config: Config) -> list[str]:
 
 def warnings(config: Config) -> list[str]:
     """Return what does not keep the site from running but should be changed."""
-    return [
+    readable = [
         f"{where}: {secret.file}: every user of this machine may read the secret; chmod o-r it"
         for where, secret in _secrets(config)
         if secret.file is not None and secret.file.is_file() and secret.file.stat().st_mode & stat.S_IROTH
     ]
+    streams = [f"output {one.name}: {text}" for one in config.output for text in warnings_of(one)]
+    loads = [text for one in config.source if isinstance(one, ModbusConfig) for text in load_of(one)]
+    return readable + streams + loads
 
 
 def _secrets(config: Config) -> Iterator[tuple[str, Secret]]:
