@@ -6,23 +6,26 @@ import asyncio
 import contextlib
 import hashlib
 import math
+import secrets
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 from mqttium import MQTTError, MQTTProtocolVersion
 from mqttium.api import AsyncClient
-from mqttium.errors import BrokerDisconnectError, ProtocolError
+from mqttium.errors import BrokerDisconnectError, ProtocolError, PublishRejectedError
 from mqttium.types import Message, Properties
 
 from collectors.mappers import Assets, make_mappers, read_message, runs
+from collectors.mqtt_command import MqttCommander
 from collectors.mqtt_config import MqttConfig, broker_address
 from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
 from collectors.silence import SilenceWatch
-from collectors.takeover import TakeoverGuard
-from gateway.errors import ConfigError, PermanentError, TransientError
+from collectors.takeover import Stillness, TakeoverGuard
+from gateway.errors import ConfigError, NotSentError, PermanentError, TransientError
+from gateway.model.command import SEND_WITHIN_S
 from gateway.model.network import Network
 from gateway.model.reading import PointId, ReadingBatch, point_id, split_point
 from gateway.ports import Change, Clock, DeadLetter, Delivery, PointRegistry
@@ -82,12 +85,16 @@ class MqttCollector:
         except ValueError as error:
             raise ConfigError([f"source {config.name}: {error}"]) from error
         self._assets = Assets(network)
+        self.commander = MqttCommander(config, network, clock, publish_and_listen)
+        """gives commands to the meters"""
         self._indices: dict[PointId, int] = {}
         self._client: AsyncClient | None = None
         self._subscribing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._silence = SilenceWatch(config.silence_s)
         self._guard = TakeoverGuard()
+        self._stillness: Stillness | None = None
+        self._ticking: asyncio.Task[None] | None = None
         self._connected_s = 0.0
         self._asked_s: dict[str, float] = {}
         self._lost: asyncio.Future[BaseException | None] | None = None
@@ -107,6 +114,8 @@ class MqttCollector:
         try:
             had_session = await connect(client, self._config)
             self._connected_s = asyncio.get_running_loop().time()
+            self._stillness = Stillness(self._connected_s)
+            self._ticking = asyncio.create_task(_tick(self._stillness), name=f"{self.name}: stillness")
             self._subscribing = asyncio.create_task(
                 self._subscribe(client, had_session), name=f"{self.name}: subscribe"
             )
@@ -132,6 +141,7 @@ class MqttCollector:
             self._unwanted = (self._unwanted | _filters(self._config)) - wanted
             is_news = wanted != _filters(self._config)
             self._config, self._mappers, self._assets = config, fresh._mappers, fresh._assets
+            self.commander = fresh.commander
             client = self._client
             if client is not None and is_news:
                 # where this fails the connection ends, and the next one subscribes
@@ -193,7 +203,11 @@ class MqttCollector:
     def _looks_taken_over(self, cause: BaseException | None) -> bool:
         if isinstance(cause, ProtocolError):
             return False  # it was us who ended it
-        return self._guard.closed(self._connected_s, asyncio.get_running_loop().time())
+        now_s = asyncio.get_running_loop().time()
+        frozen_s = 0.0 if self._stillness is None else self._stillness.just_now(now_s)
+        return self._guard.closed(
+            self._connected_s, now_s, frozen_s=frozen_s, keepalive_s=float(self._config.keepalive_s)
+        )
 
     async def _cause(self) -> BaseException | None:
         """Return why the connection ended; the client tells it shortly after its messages have ended."""
@@ -276,14 +290,20 @@ class MqttCollector:
     async def close(self) -> None:
         """Disconnect; the broker keeps the session. May be called twice."""
         client, self._client = self._client, None
-        tasks = [task for task in (self._subscribing, self._watching) if task is not None]
-        self._subscribing = self._watching = None
+        tasks = [task for task in (self._subscribing, self._watching, self._ticking) if task is not None]
+        self._subscribing = self._watching = self._ticking = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if client is not None:
             with contextlib.suppress(MQTTError):
                 await client.disconnect()
+
+
+async def _tick(stillness: Stillness) -> None:
+    while True:
+        await asyncio.sleep(stillness.EVERY_S)
+        stillness.tick(asyncio.get_running_loop().time())
 
 
 def _filters(config: MqttConfig) -> set[str]:
@@ -368,3 +388,35 @@ async def receive(client: AsyncClient, config: MqttConfig) -> AsyncIterator[tupl
         raise TransientError(f"{config.url}: cannot subscribe: {error}") from error
     async for message in client.messages():
         yield message.topic, message.payload
+
+
+async def publish_and_listen(
+    config: MqttConfig, topic: str, payload: bytes, answers: str, may_publish: Callable[[], bool]
+) -> AsyncIterator[tuple[str, bytes]]:
+    """Publish once with QoS 1, over a connection of its own, and yield what comes to `answers`.
+
+    The connection is thrown away afterwards, so that nothing goes out again with it. Raises NotSentError if nothing
+    was published, PermanentError if the broker refused it, TransientError if nobody knows.
+    """
+    client = make_client(config, f"{config.client_id[:100]}-command-{secrets.token_hex(4)}", clean=True)
+    expiry = Properties({"message_expiry_interval": round(SEND_WITHIN_S)}) if config.version == 5 else None
+    try:
+        try:
+            await connect(client, config)
+            await client.subscribe([(answers, 0)])
+        except (TransientError, ConfigError, MQTTError) as error:
+            raise NotSentError(str(error)) from error
+        if not may_publish():
+            raise NotSentError("it is too late")
+        try:
+            receipt = await client.publish(topic, payload, qos=1, properties=expiry)
+            await receipt.wait()
+        except PublishRejectedError as error:
+            raise PermanentError(f"the broker refused it: {error}") from error
+        except MQTTError as error:
+            raise TransientError(f"nobody knows whether it was published: {error}") from error
+        async for message in client.messages():
+            yield message.topic, message.payload
+    finally:
+        with contextlib.suppress(MQTTError):
+            await client.disconnect()

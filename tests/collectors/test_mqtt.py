@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from collectors.mqtt import MqttCollector, tls_context
 from collectors.mqtt_config import MqttConfig
-from collectors.takeover import TakeoverGuard
+from collectors.takeover import Stillness, TakeoverGuard
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.reading import GOOD
 from gateway.ports import Delivery
@@ -493,6 +493,35 @@ def test_two_closed_connections_are_a_take_over_only_in_a_minute_and_right_after
     assert [quick.closed(0, 5000), quick.closed(5002, 5003)] == [False, True]
     assert [slow.closed(0, 5000), slow.closed(5002, 5040)] == [False, False]
     assert [late.closed(0, 5000), late.closed(5060, 5061)] == [False, False]
+
+
+def test_whoever_suspects_another_gateway_disturbs_it_once_and_not_twice() -> None:
+    guard = TakeoverGuard()
+    assert [guard.closed(0, 5000), guard.closed(5002, 5003)] == [False, True]
+    assert guard.closed(5303, 5305), "after standing back one more is enough"
+    assert not guard.closed(5605, 5700), "that one lasted"
+    assert not guard.closed(6000, 6010), "so nobody is suspected any more"
+
+
+def test_a_connection_that_ended_in_a_standstill_was_taken_over_unless_the_broker_may_have_given_up() -> None:
+    assert TakeoverGuard().closed(0, 5000, frozen_s=10, keepalive_s=30)
+    assert not TakeoverGuard().closed(0, 5000, frozen_s=1, keepalive_s=30)
+    long = TakeoverGuard()
+    assert not long.closed(0, 5000, frozen_s=50, keepalive_s=30)
+    assert long.closed(5002, 5004), "it is suspected all the same"
+
+
+def test_a_standstill_is_seen_before_and_for_a_while_after_the_next_tick() -> None:
+    watch = Stillness(100.0)
+    for second in range(101, 105):
+        watch.tick(float(second))
+    assert watch.just_now(104.5) == 0.0
+    assert watch.just_now(125.5) == 20.0, "the tick has not come yet"
+    watch.tick(126.0)
+    assert watch.just_now(127.0) == 20.0
+    for second in range(127, 140):
+        watch.tick(float(second))
+    assert watch.just_now(140.0) == 0.0
 
 
 async def test_silence_is_noticed_said_and_ended(mosquitto: Server, source: Any) -> None:
