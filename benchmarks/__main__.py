@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = {
+    "garbage": "100,000 unreadable messages in a row, with good ones between them",
     "acks": "from a message to its acknowledgement at 5,000 messages/s; 20 and 1,000 on their way; a cut connection",
     "soak": "memory over half an hour at half of the peak while links, broker and InfluxDB go away and come back",
+    "outage": "InfluxDB is away while a day of readings arrives in short: memory, how late live readings are, what is missing",
     "stream": "the stream to InfluxDB and VictoriaMetrics against bare posts of the same lines; acknowledgements beside it",
     "modbus": "125-register reads over 100 links against bare pymodbus; one dead unit among 32",
     "alarm_path": "a gas sensor rises: time until Chromium shows the alarm and the ticket desk has the ticket",

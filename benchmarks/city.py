@@ -21,6 +21,7 @@ from gateway.model.reading import point_id
 from gateway.roles.common import service_token
 from gateway.store.registry import StateRegistry
 from gateway.store.state import State
+from tests.end_to_end.small_site import meter
 from tests.services import pick_free_port, spawn
 
 METERS_A_ZONE = 800
@@ -33,11 +34,6 @@ _METERS = (
     "meter_id,zone_id,role,kind,customer_class,digits,decimals,max_flow_m3h,temperature_compensated,installed_on,"
     "account,x_m,y_m\n"
 )
-
-
-def meter(number: int) -> str:
-    """Name a meter of the city."""
-    return f"M-{number:07d}"
 
 
 def write_network(folder: Path, meters: int) -> int:

@@ -15,6 +15,7 @@ from tests.end_to_end.small_site import meter
 READINGS = 24
 WINDOW = 500
 STEP_MS = 1000
+DAYS = 40.0
 
 
 def main() -> None:
@@ -24,19 +25,25 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, required=True)
     for name in ("rate", "seconds"):
         parser.add_argument(f"--{name}", type=float, required=True)
+    parser.add_argument("--days", type=float, default=DAYS)
     parser.add_argument("--prefix", required=True)
     print(json.dumps(publish(**vars(parser.parse_args()))), flush=True)
 
 
-def publish(*, port: int, prefix: str, meters: int, first: int, rate: float, seconds: float) -> dict[str, float]:
-    """Publish `rate` messages a second (0: as many as go) of the meters from `first` on; each has 24 new readings."""
+def publish(
+    *, port: int, prefix: str, meters: int, first: int, rate: float, seconds: float, days: float = DAYS
+) -> dict[str, float]:
+    """Publish `rate` messages a second (0: as many as go) of the meters from `first` on; each has 24 new readings.
+
+    The readings begin so many days ago.
+    """
     window = threading.Semaphore(WINDOW)
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"load-{first}")
     client.max_inflight_messages_set(WINDOW)
     client.on_publish = lambda *_: window.release()
     client.connect("127.0.0.1", port)
     client.loop_start()
-    base_ms = int(time.time() * 1000) - 40 * 86_400_000
+    base_ms = int((time.time() - days * 86_400) * 1000)
     began = time.monotonic()
     count = 0
     while time.monotonic() - began < seconds:
