@@ -195,14 +195,14 @@ class Link:
     such a framing, the connection is opened anew or kept, and nothing is asked before it was silent for one timeout.
     """
 
-    def __init__(self, config: LinkConfig, clock: Clock, name: str = "") -> None:
-        """Make a link; nothing is connected yet."""
+    def __init__(self, config: LinkConfig, clock: Clock, name: str = "", framing: Framing | None = None) -> None:
+        """Make a link; nothing is connected yet. `framing` is given where it is not that of the address."""
         self.config = config
         self.name = name or config.name
         self.address = config.address
         self._clock = clock
         self._turns = Turns()
-        self._framing = _framing(config)
+        self._framing = framing or _framing(config)
         self._wire: Wire | None = None
         self._transaction = self._session = 0
         self._free_at = -math.inf

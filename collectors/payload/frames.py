@@ -76,10 +76,10 @@ def _cjt188(data: bytes) -> dict[str, Any]:
 def _registers(mapping: FrameMapping) -> Callable[[bytes], dict[str, Any]]:
     profile = load_profile(mapping.profile)
     table, start = mapping.start
-    specs = [spec for spec in profile.points if spec.table is table and spec.address >= start]
+    specs = [spec for spec in profile.points if spec.table is table and spec.first >= start]
     if not specs:
         raise ValueError(f"profile {profile.name} has no register from {mapping.at} on")
-    decoders = [(spec.quantity.value, spec.address - start, spec.end - start, make_decoder(spec)) for spec in specs]
+    decoders = [(spec.quantity.value, spec.first - start, spec.past - start, make_decoder(spec)) for spec in specs]
     strip = _without_shell(table) if mapping.protocol == "modbus_rtu" else _even
 
     def decode(data: bytes) -> dict[str, Any]:
