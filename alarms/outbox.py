@@ -30,6 +30,7 @@ from gateway.model.ticket import (
 from gateway.ports import Clock, TicketSink
 from gateway.store import ticket_rows
 from gateway.store.state import State
+from gateway.store.view_rows import ChangeWatch
 
 LOOK_EVERY_S = 0.05
 REPEATS_EVERY_S = 0.25
@@ -113,7 +114,15 @@ class OutboxWorker:
             event.set()
 
     async def _watch(self) -> None:
+        changes = await asyncio.to_thread(ChangeWatch, self._state)
+        try:
+            await self._watch_for(changes)
+        finally:
+            changes.close()
+
+    async def _watch_for(self, changes: ChangeWatch) -> None:
         newest, broken, repeat_at = -1, False, 0.0
+        due: float | None = None
         ahead = self._wall() - time.monotonic()
         while True:
             try:
@@ -122,7 +131,8 @@ class OutboxWorker:
                     _log.warning("the clock was set back; what waits is looked at now")
                     await asyncio.to_thread(self._bring_forward)
                 ahead = self._wall() - time.monotonic()
-                seen, due = await asyncio.to_thread(self._signs)
+                signs = await asyncio.to_thread(self._signs, changes, anew=broken)
+                seen, due = (newest, due) if signs is None else signs
                 broken = False
             except TransientError as error:
                 if not broken:
@@ -199,7 +209,10 @@ class OutboxWorker:
         with self._state.write() as connection:
             ticket_rows.bring_forward(connection, wall_now_s=self._wall())
 
-    def _signs(self) -> tuple[int, float | None]:
+    def _signs(self, changes: ChangeWatch, *, anew: bool) -> tuple[int, float | None] | None:
+        """Return the newest command and when the next is due; None if nobody has written anything since."""
+        if not changes.changed() and not anew:
+            return None
         with self._state.read() as connection:
             return ticket_rows.outbox_signs(connection, list(self._sinks))
 

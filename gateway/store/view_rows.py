@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, desc, func, or_, select
+from sqlalchemy.exc import OperationalError
 
+from gateway.errors import TransientError
 from gateway.model.alarm import Alarm
 from gateway.store import alarm_rows, tables
 from gateway.store.state import State
@@ -35,11 +37,17 @@ class ChangeWatch:
         self._version: int | None = None
 
     def changed(self) -> bool:
-        """Return True if something was committed, and always the first time; databases that cannot say: always."""
+        """Return True if something was committed, and always the first time; databases that cannot say: always.
+
+        Raises TransientError if the database is away.
+        """
         if self._connection is None:
             return True
-        version = int(self._connection.exec_driver_sql("PRAGMA data_version").scalar_one())
-        self._connection.rollback()
+        try:
+            version = int(self._connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+            self._connection.rollback()
+        except OperationalError as error:
+            raise TransientError(f"state database: {error.orig}") from error
         known, self._version = self._version, version
         return known != version
 
