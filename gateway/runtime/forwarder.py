@@ -28,7 +28,7 @@ from gateway.runtime.point_class import PointClasses
 _LOG = logging.getLogger(__name__)
 BATCH_ROWS = 20_000
 LATE_S = 1.0
-"""what waits longer than this since it was loaded is left for later"""
+"""what waits longer than this since it was loaded is left for later; more than the longest wait for a new try"""
 LONG_AWAY_S = 900.0
 """after this an absent server is more than a restart"""
 _LONGEST_SLEEP_S = 1.0
@@ -121,7 +121,7 @@ class Forwarder:
         classes: PointClasses | None = None,
         limits: Limits | None = None,
         first_s: float = 0.25,
-        cap_s: float = 1.0,
+        cap_s: float = 0.5,
         permanent_s: float = 60.0,
         rng: random.Random | None = None,
     ) -> None:
@@ -228,13 +228,14 @@ class Forwarder:
         self._due.appendleft((loaded, float("-inf")))
 
     def _leave_what_is_late(self, loaded: int) -> None:
-        """Let the head jump to the newest load if it is behind; what lies between is a gap."""
+        """Let the head jump over all that waits too long; it is a gap from then on."""
         self._refilled |= loaded < self._newest
         self._newest = max(self._newest, loaded)
         while self._due and self._due[0][0] <= self._place.head:
             self._due.popleft()
-        if self._late_s() > LATE_S:
-            self._place = self._place.skip_to(loaded).bounded(_MOST_GAPS)
+        now = time.monotonic()
+        if late := [seq for seq, at in self._due if now - at > LATE_S]:
+            self._place = self._place.skip_to(late[-1]).bounded(_MOST_GAPS)
 
     def _late_s(self) -> float:
         waiting = next((at for seq, at in self._due if seq > self._place.head), None)
@@ -343,7 +344,12 @@ class Forwarder:
         self._rejected += len(written.rejected)
 
     async def _save(self, place: Place) -> None:
-        await asyncio.to_thread(self._places.save, self.cursor_name, self._saved, place)
+        saving = asyncio.create_task(asyncio.to_thread(self._places.save, self.cursor_name, self._saved, place))
+        try:
+            await asyncio.shield(saving)
+        finally:
+            # A forwarder that ends must not write after the one that follows it has begun.
+            await asyncio.wait([saving])
         self._place = self._saved = place
         self._saved_at = time.monotonic()
 

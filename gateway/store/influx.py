@@ -24,6 +24,8 @@ from gateway.store.line_write import PROBE, Answer, Send, error_of, write_batch
 from gateway.store.lines import LineFormat, Names
 
 _MOST_ANSWER = 64 << 10
+_CONNECT_S = 2.0
+"""longest wait for a connection: an absent server must not hide that it is back"""
 
 
 def _web_address(url: str) -> str:
@@ -164,7 +166,7 @@ class _Server:
             base_url=config.url,
             auth=auth,
             headers=dict(headers),
-            timeout=config.timeout_s,
+            timeout=httpx.Timeout(config.timeout_s, connect=min(config.timeout_s, _CONNECT_S)),
             trust_env=False,
             verify=_authority(config.ca_file),
         )
