@@ -14,6 +14,7 @@ from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.reading import from_us
 from gateway.ports import Clock, Delivery, Job, PolledCollector, PushedCollector
 from gateway.runtime.backoff import Backoff
+from gateway.runtime.link_news import LinkNews
 
 FAILURES_TO_OPEN = 3
 FIRST_PROBE_S = 5.0
@@ -156,6 +157,7 @@ class PollRunner:
         source_rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._rng = source_rng
         self._units = [_Unit(job, collector.name, clock, source_rng) for job in collector.jobs()]
+        self._news: dict[str, LinkNews] = {}
         self._group: asyncio.TaskGroup | None = None
         self._links: dict[str, asyncio.Task[None]] = {}
         self._in_turn: set[asyncio.Task[None]] = set()
@@ -251,7 +253,7 @@ class PollRunner:
             link_was_down = all(one.is_open for one in units)
             self._in_turn.add(task)
             try:
-                await self._turn(unit)
+                await self._turn(unit, units)
             except Exception:
                 log.exception("%s: poll failed unexpectedly", unit.job.key)
             finally:
@@ -264,6 +266,9 @@ class PollRunner:
                 queue = [(min(due_us, now_us) if units[at].is_open else due_us, at) for due_us, at in queue]
                 heapq.heapify(queue)
 
+    def _news_of(self, unit: _Unit) -> LinkNews:
+        return self._news.get(unit.job.link) or self._news.setdefault(unit.job.link, LinkNews(unit.job.link))
+
     async def _reached(self, due_us: int) -> bool:
         """Wait until the clock shows a moment; return False if it does not although it should."""
         wait_s = self._clock.real_seconds(max(0, due_us - self._clock.now_us()) / 1e6)
@@ -274,26 +279,30 @@ class PollRunner:
             return False
         return True
 
-    async def _turn(self, unit: _Unit) -> None:
+    async def _turn(self, unit: _Unit, units: Sequence[_Unit]) -> None:
         try:
             batch = await self._collector.collect(unit.job)
             _end_if_cancelled()
         except TransientError as error:
-            await self._failed(unit, error)
+            await self._failed(unit, units, error)
             return
         except Exception as error:
             unit.bad(self._clock.now_us(), repr(error))
             raise
-        if unit.good(self._clock.now_us()):
-            log.info("%s: answers", unit.job.key)
+        first = unit.state.up is None
+        news = unit.good(self._clock.now_us())
+        self._news_of(unit).good(unit.job.key, first=first)
+        if news:
             self._on_state(unit.state)
         if len(batch):
             await self._put(Delivery(self._collector.name, batch))
 
-    async def _failed(self, unit: _Unit, error: TransientError) -> None:
+    async def _failed(self, unit: _Unit, units: Sequence[_Unit], error: TransientError) -> None:
         now_us = self._clock.now_us()
-        if unit.bad(now_us, str(error)):
-            log.warning("%s: lost: %s", unit.job.key, error)
+        opened = unit.bad(now_us, str(error))
+        all_open = all(one.is_open for one in units)
+        self._news_of(unit).bad(unit.job.key, error, is_open=unit.is_open, all_open=all_open)
+        if opened:
             self._on_state(unit.state)
         if unit.silence_is_due(now_us):
             await self._put(Delivery(self._collector.name, self._collector.silent(unit.job, now_us)))

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from gateway.errors import PermanentError, TransientError
+from gateway.errors import NotSentError, PermanentError, TransientError
 from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from gateway.ports import Delivery, Job
 from gateway.runtime.clock import CityClock, ManualClock
@@ -34,6 +34,7 @@ class FakeDevices:
         self.takes_s: dict[str, float] = {}
         self.now_busy: set[str] = set()
         self.closed = 0
+        self.connected = True
 
     def jobs(self) -> Sequence[Job]:
         return self._jobs
@@ -51,6 +52,8 @@ class FakeDevices:
         self.clock.advance(self.takes_s.get(job.key, 0))
         await asyncio.sleep(0)
         self.now_busy.discard(job.link)
+        if job.key in self.away and not self.connected:
+            raise NotSentError("no connection")
         if job.key in self.away:
             raise TransientError(f"{job.key} does not answer")
         if job.key in self.broken:
@@ -151,6 +154,47 @@ async def test_the_breaker_opens_after_three_failures_and_closes_at_the_first_su
     assert [state.up for state in site.states] == [False, True]
     assert len(lost) == 1
     assert sum("answers" in record.message for record in caplog.records) == 1
+
+
+def _news(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message.split(": ")[0] + ": " + record.message.split(": ")[1] for record in caplog.records]
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_lost_link_is_one_event_however_many_units_it_has(
+    caplog: pytest.LogCaptureFixture, *, connected: bool
+) -> None:
+    keys = [f"site/a/{number}" for number in range(1, 33)]
+    async with running(Site(*(job(key, phase_s=place / 4) for place, key in enumerate(keys)))) as site:
+        site.devices.connected = connected
+        await site.go(30)
+        caplog.clear()
+        caplog.set_level(logging.INFO)
+        site.devices.away.update(keys)
+        await site.go(1800, step_s=1)
+        assert _news(caplog) == ["a: lost"]
+        site.devices.away.clear()
+        await site.go(400)
+        assert _news(caplog) == ["a: lost", "a: answers again"]
+        assert all(site.state(key).up for key in keys)
+
+
+async def test_a_unit_that_stays_away_when_its_link_is_back_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    keys = [f"site/a/{number}" for number in range(1, 5)]
+    async with running(Site(*(job(key, phase_s=place) for place, key in enumerate(keys)))) as site:
+        site.devices.away.add("site/a/2")
+        await site.go(600)
+        site.devices.away.update(keys)
+        await site.go(600)
+        site.devices.away = {"site/a/3"}
+        await site.go(900)
+        site.devices.away.clear()
+        await site.go(400)
+    told = [line for line in _news(caplog) if line not in {f"{key}: answers" for key in keys}]
+    assert told[:3] == ["site/a/2: lost", "a: lost", "a: answers again"]
+    assert told.count("site/a/3: lost") == told.count("site/a/3: answers again") == 1
+    assert len(told) <= 6
 
 
 async def test_probes_become_rarer_but_never_rarer_than_five_minutes() -> None:
