@@ -100,6 +100,39 @@ class Place:
         return self if len(gaps) == len(self.gaps) else replace(self, gaps=tuple(gaps))
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a stream begins, and how much may wait for its server."""
+
+    from_now: bool = False
+    """a stream that never began takes only what is loaded from now on"""
+    most_age_us: int = 30 * 86_400_000_000
+    most_rows: int = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """How an output is doing."""
+
+    name: str
+    connected: bool
+    cursor: int
+    lag: int
+    """loads that the output has not accepted yet, as a difference of sequences"""
+    written: int
+    rejected: int
+    last_error: str
+    needs_a_person: bool
+    """the output refuses in a way that waiting does not mend"""
+    late_s: float
+    """real seconds that the newest readings wait for the output"""
+    gaps: int
+    waiting: Counts
+    """readings of class A, B, C, D in the gaps, as far as they were counted"""
+    dropped: Counts
+    """readings of class A, B, C, D that waited too long or were too many, and are not streamed any more"""
+
+
 def add(*counts: Counts) -> Counts:
     """Return the sum, class by class."""
     a, b, c, d = (sum(column) for column in zip(*counts, strict=True)) if counts else NONE

@@ -10,8 +10,9 @@ from typing import Any
 
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
+from gateway.model.stream import Limits
 from gateway.ports import Output, ReadingStore
-from gateway.runtime.forwarder import Forwarder, Limits
+from gateway.runtime.forwarder import Forwarder
 from gateway.runtime.point_class import PointClasses
 from gateway.snapshot import Stamps, secret_stamps
 from gateway.store.dead_rows import put_rejected

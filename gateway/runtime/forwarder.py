@@ -13,16 +13,16 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from gateway.errors import GatewayError, PermanentError, TransientError
 from gateway.model.reading import ReadingBatch
-from gateway.model.stream import CLASSES, Counts, Place
+from gateway.model.stream import CLASSES, Limits, Place
 from gateway.ports import DeadLetter, Output, ReadingStore
 from gateway.runtime.backoff import Backoff
+from gateway.runtime.gap_reader import GapReader, Piece
 from gateway.runtime.point_class import PointClasses
 
 _LOG = logging.getLogger(__name__)
@@ -56,50 +56,6 @@ class Places(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a stream begins, and how much may wait for its server."""
-
-    from_now: bool = False
-    """a stream that never began takes only what is loaded from now on"""
-    most_age_us: int = 30 * 86_400_000_000
-    most_rows: int = 2_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class StreamStatus:
-    """How an output is doing."""
-
-    name: str
-    connected: bool
-    cursor: int
-    lag: int
-    """loads that the output has not accepted yet, as a difference of sequences"""
-    written: int
-    rejected: int
-    last_error: str
-    needs_a_person: bool
-    """the output refuses in a way that waiting does not mend"""
-    late_s: float
-    """real seconds that the newest readings wait for the output"""
-    gaps: int
-    waiting: Counts
-    """readings of class A, B, C, D in the gaps, as far as they were counted"""
-    dropped: Counts
-    """readings of class A, B, C, D that waited too long or were too many, and are not streamed any more"""
-
-
-@dataclass(slots=True)
-class _Piece:
-    """Readings out of the oldest gap, on their way."""
-
-    seq: int
-    batch: ReadingBatch
-    counts: Counts
-    before: int
-    at: int = 0
-
-
 PutRejected = Callable[[str, int, Sequence[tuple[int, DeadLetter]]], object]
 
 
@@ -128,7 +84,7 @@ class Forwarder:
         """Make one; `put_rejected(output, seq, rows)` runs in a thread, `names` gives the points of refused rows."""
         self._output, self._store, self._places, self._put_rejected = output, store, places, put_rejected
         self._names = names or (lambda batch: [str(point) for point in batch.point.tolist()])
-        self._classes, self._limits = classes, limits or Limits()
+        self._reader, self._limits = GapReader(store, classes), limits or Limits()
         self._backoff, self._permanent_s = Backoff(first_s, cap_s, rng), permanent_s
         self._news = asyncio.Event()
         self._place = Place(0)
@@ -136,12 +92,10 @@ class Forwarder:
         self._saved_at = self._count_not_before = self._away_since = 0.0
         self._not_before = self._gap_not_before = 0.0
         self._due: deque[tuple[int, float]] = deque(maxlen=100)
-        self._piece: _Piece | None = None
+        self._piece: Piece | None = None
         self._slice = _LEAST_SLICE
         self._newest = self._written = self._rejected = self._newest_us = 0
         self._last_error, self._permanent = "", False
-        self._refilled = False
-        """a damaged file of the store was filled again: loads may have other ends than they had"""
 
     @property
     def cursor_name(self) -> str:
@@ -229,7 +183,7 @@ class Forwarder:
 
     def _leave_what_is_late(self, loaded: int) -> None:
         """Let the head jump over all that waits too long; it is a gap from then on."""
-        self._refilled |= loaded < self._newest
+        self._reader.refilled |= loaded < self._newest
         self._newest = max(self._newest, loaded)
         while self._due and self._due[0][0] <= self._place.head:
             self._due.popleft()
@@ -253,7 +207,9 @@ class Forwarder:
 
     async def _fill(self) -> None:
         """Write a slice of the oldest gap, then leave the server alone for as long as it took."""
-        piece = self._piece = self._piece or await self._read_gap()
+        piece = self._piece = self._piece or await self._reader.piece(
+            self._place.gaps[0], 1 if self._last_error else BATCH_ROWS
+        )
         rows = piece.batch.take(slice(piece.at, piece.at + self._slice))
         began = time.monotonic()
         await self._write(rows, piece.before, piece.at)
@@ -266,30 +222,6 @@ class Forwarder:
             self._piece = None
             await self._save(self._place.filled(piece.seq, piece.counts))
 
-    async def _read_gap(self) -> _Piece:
-        gap = self._place.gaps[0]
-        limit = BATCH_ROWS if gap.rows is None else min(BATCH_ROWS, max(sum(gap.rows), 1))
-        seq, batch = await self._read(gap.after, gap.upto, 1 if self._last_error else limit)
-        numbers = self._classes_of(batch)
-        wanted = np.isin(numbers, [place for place, letter in enumerate(CLASSES) if letter in gap.classes])
-        return _Piece(seq, batch.take(wanted), _counts(numbers[wanted]), gap.after)
-
-    async def _read(self, after: int, upto: int, limit: int) -> tuple[int, ReadingBatch]:
-        """Read loads after < seq <= upto; the store knows no upper end, so it is asked for less near the end.
-
-        Raises TransientError while the store is being filled again.
-        """
-        if await self._store.loaded() < upto:
-            raise TransientError("the readings store is being filled again")
-        seq, batch = await self._store.since(after, limit)
-        while seq > upto and limit > 1:
-            limit = max(limit // 8, 1)
-            seq, batch = await self._store.since(after, limit)
-        if after < seq <= upto:
-            return seq, batch
-        # Nothing is left, unless a damaged file was filled again: then a load may lie across the end.
-        return upto, batch if self._refilled else ReadingBatch.empty()
-
     async def _count(self) -> bool:
         """Count some of what waits and give up what is too much or too old; return False if there was nothing."""
         at = next((place for place, gap in enumerate(self._place.gaps) if gap.rows is None), None)
@@ -298,11 +230,11 @@ class Forwarder:
             return False
         gap = self._place.gaps[at]
         fine = max(self._limits.most_rows // _PIECES, 1)
-        seq, batch = await self._read(gap.after, gap.upto, min(_COUNT_ROWS, fine))
+        seq, batch = await self._reader.read(gap.after, gap.upto, min(_COUNT_ROWS, fine))
         if len(batch):
             self._newest_us = max(self._newest_us, int(batch.received_time.max()))
         newest_us = int(batch.received_time.max()) if len(batch) else self._newest_us
-        place = self._place.counted_part(at, seq, _counts(self._classes_of(batch)), newest_us)
+        place = self._place.counted_part(at, seq, self._reader.count(batch), newest_us)
         fitted = place.fitted(self._newest_us, self._limits.most_age_us, self._limits.most_rows)
         if fitted.dropped != place.dropped:
             self._say_dropped(place, fitted)
@@ -322,11 +254,6 @@ class Forwarder:
             self._output.name,
             told,
         )
-
-    def _classes_of(self, batch: ReadingBatch) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
-        if self._classes is None:
-            return np.zeros(len(batch), dtype=np.int8)
-        return self._classes.of(batch.point)
 
     async def _write(self, batch: ReadingBatch, seq: int, offset: int) -> None:
         if not len(batch):
@@ -400,8 +327,3 @@ class Forwarder:
             _LOG.warning("output %s: accepts readings again", self._output.name)
         self._last_error, self._permanent = "", False
         self._backoff.reset()
-
-
-def _counts(numbers: np.ndarray[tuple[int], np.dtype[np.int8]]) -> Counts:
-    a, b, c, d = np.bincount(numbers, minlength=4).tolist()
-    return a, b, c, d

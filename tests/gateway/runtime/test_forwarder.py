@@ -16,10 +16,10 @@ import pytest
 
 from gateway.errors import PermanentError, TransientError
 from gateway.model.reading import PointId, ReadingBatch
-from gateway.model.stream import Place
+from gateway.model.stream import Limits, Place
 from gateway.ports import Written
 from gateway.runtime import forwarder as forwarder_module
-from gateway.runtime.forwarder import Forwarder, Limits
+from gateway.runtime.forwarder import Forwarder
 from gateway.runtime.point_class import PointClasses
 from gateway.store.dead_rows import list_dead, put_rejected
 from gateway.store.readings import DuckReadings
@@ -311,7 +311,7 @@ def class_of(value: float) -> str:
 async def test_what_is_too_much_or_too_old_is_given_up_in_order(
     parts: Parts,
     limits: Limits,
-    dropped: tuple[int, ...],
+    dropped: tuple[int, int, int, int],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
