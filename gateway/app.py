@@ -4,91 +4,25 @@ from __future__ import annotations
 
 import errno
 import socket
-import stat
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from alarms import TICKET_SINKS
-from alarms.definitions import load_definitions
 from api.auth import add_user
-from collectors import COLLECTORS
-from collectors.modbus import load_of
-from collectors.modbus_config import ModbusConfig
-from collectors.modbus_link import unusable_certificates
-from collectors.mqtt import tls_context
-from collectors.mqtt_config import MqttConfig, broker_address
 from gateway.config import Config
 from gateway.dataset import dataset_batches, read_dataset
-from gateway.errors import ConfigError, GatewayError, PermanentError
+from gateway.errors import GatewayError, PermanentError
 from gateway.model.reading import ReadingBatch
-from gateway.roles.common import open_state, site_clock, site_network
+from gateway.roles.common import open_state
 from gateway.roles.revision import begin_first
-from gateway.runtime.clock import SystemClock
-from gateway.settings import Secret
 from gateway.snapshot import Snapshot
 from gateway.store import user_rows
-from gateway.store.influx import warnings_of
-from gateway.store.outputs import OUTPUTS
 from gateway.store.readings import DuckReadings
-from gateway.store.registry import MemoryRegistry, StateRegistry
+from gateway.store.registry import StateRegistry
 from gateway.store.spool import FileSpool
-
-
-def check(config: Config) -> list[str]:
-    """Return every problem that would keep the site from running; opens no socket and writes nothing."""
-    problems: list[str] = []
-    with _collecting(problems):
-        load_definitions()
-    with _collecting(problems):
-        site_clock(config)
-    for where, secret in _secrets(config):
-        with _collecting(problems, where):
-            secret.read()
-    for source in config.source:
-        if isinstance(source, MqttConfig) and broker_address(source.url)[2]:
-            with _collecting(problems):
-                tls_context(source)
-        if isinstance(source, ModbusConfig):
-            problems += unusable_certificates(source)
-    with _collecting(problems):
-        network = site_network(config, keep=config.data.folder.is_dir())
-        registry = MemoryRegistry()
-        for source in config.source:
-            with _collecting(problems, f"source {source.name}"):
-                COLLECTORS[source.kind](source, registry, network, SystemClock())
-        for output in config.output:
-            with _collecting(problems, f"output {output.name}"):
-                OUTPUTS[output.kind](output, registry.names, network)
-    for sink in config.ticket_sink:
-        with _collecting(problems, f"ticket_sink {sink.name}"):
-            TICKET_SINKS[sink.kind](sink, SystemClock())
-    return list(dict.fromkeys(problems))
-
-
-def warnings(config: Config) -> list[str]:
-    """Return what does not keep the site from running but should be changed."""
-    readable = [
-        f"{where}: {secret.file}: every user of this machine may read the secret; chmod o-r it"
-        for where, secret in _secrets(config)
-        if secret.file is not None and secret.file.is_file() and secret.file.stat().st_mode & stat.S_IROTH
-    ]
-    streams = [f"output {one.name}: {text}" for one in config.output for text in warnings_of(one)]
-    loads = [text for one in config.source if isinstance(one, ModbusConfig) for text in load_of(one)]
-    return readable + streams + loads
-
-
-def _secrets(config: Config) -> Iterator[tuple[str, Secret]]:
-    for table in ("source", "output", "ticket_sink"):
-        for entry in getattr(config, table):
-            for _, value in entry:
-                for one in value if isinstance(value, tuple) else (value,):
-                    if isinstance(one, Secret):
-                        yield f"{table} {entry.name}", one
 
 
 def begin(taken: Snapshot) -> None:
@@ -127,14 +61,6 @@ def _cannot_listen(address: str) -> OSError | None:
     except OSError as error:
         return error
     return None
-
-
-@contextmanager
-def _collecting(problems: list[str], where: str = "") -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as error:
-        problems += [f"{where}: {problem}" if where else problem for problem in error.problems]
 
 
 async def import_dataset(config: Config, folder: Path, *, show: Console) -> int:

@@ -91,15 +91,16 @@ def run(
     import logging
 
     from gateway import app as site
+    from gateway.checking import errors_of, examine, warnings_in
     from gateway.runtime.child import die_with_parent
     from gateway.runtime.supervisor import Supervisor
 
     die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s gasgate %(levelname)s: %(message)s")
-    problems = site.check(loaded)
-    if problems:
+    findings = examine(taken)
+    if problems := errors_of(findings):
         raise ConfigError(problems)
-    for warning in site.warnings(loaded):
+    for warning in warnings_in(findings):
         logging.getLogger(__name__).warning("%s", warning)
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
@@ -152,39 +153,35 @@ def reload(
 @app.command()
 def check(
     config: ConfigFile,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as a JSON list.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print errors and warnings as a JSON list.")] = False,
     keys: Annotated[bool, typer.Option("--keys", help="List every key with its meaning instead.")] = False,
 ) -> None:
-    """Check a configuration without touching the network; names file, line, key and remedy of each problem.
+    """Check a configuration without touching the network; names file, line, column, key and remedy of each problem.
 
-    Exit code 0: it can run. 2: it cannot.
+    Exit code 0: it can run. 1: it can, but there are warnings. 2: it cannot.
 
     Example: gasgate check gasgate.toml
     """
-    from gateway import app as site
-    from gateway.config import load
+    from dataclasses import asdict
+
+    from gateway.checking import ERROR, check_file
     from gateway.config_keys import describe
 
     if keys:
         for key, meaning in describe():
             out.print(f"[bold]{escape(key)}[/]  {escape(meaning)}", soft_wrap=True)
         return
-    warnings: list[str] = []
-    try:
-        loaded = load(config)
-        problems, warnings = site.check(loaded), site.warnings(loaded)
-    except ConfigError as error:
-        problems = list(error.problems)
+    findings = check_file(config)
+    failed = any(one.level == ERROR for one in findings)
     if as_json:
-        out.print_json(json.dumps(problems, ensure_ascii=False))
+        out.print_json(json.dumps([asdict(one) for one in findings], ensure_ascii=False))
     else:
-        for problem in problems:
-            err.print(f"[bold red]error[/] {escape(problem)}", soft_wrap=True)
-        for warning in warnings:
-            err.print(f"[bold yellow]warning[/] {escape(warning)}", soft_wrap=True)
-        if not problems:
+        for one in findings:
+            colour = "red" if one.level == ERROR else "yellow"
+            err.print(f"[bold {colour}]{one.level}[/] {escape(str(one))}", soft_wrap=True)
+        if not failed:
             out.print(f"{escape(str(config))}: no problems found", soft_wrap=True)
-    raise typer.Exit(2 if problems else 0)
+    raise typer.Exit(2 if failed else 1 if findings else 0)
 
 
 @app.command()

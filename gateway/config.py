@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import time
@@ -18,7 +19,7 @@ from gateway.errors import ConfigError
 from gateway.model.gasday import GasDay
 from gateway.settings import ConfigPath, Settings
 from gateway.store.outputs import OUTPUTS
-from gateway.toml_lines import index_lines, line_of
+from gateway.toml_lines import FilePlaces
 
 
 def _one_of(registry: Mapping[str, Any]) -> Any:
@@ -51,7 +52,6 @@ def _listen(address: str) -> str:
     return address
 
 
-Lines = dict[tuple[str | int, ...], int]
 Listen = Annotated[str, AfterValidator(_listen)]
 
 
@@ -92,7 +92,11 @@ class DataConfig(Settings):
     folder: ConfigPath
     """folder of spool, readings and state; made if missing"""
     epoch: Annotated[int, Field(ge=1)] = 1
-    """raise by one whenever the state was restored from a backup, so that no ticket key is used twice"""
+    """raise by one when the folder was put back by hand, so that no ticket key is used twice; restoring needs none"""
+    state_copies: Annotated[int, Field(ge=1, le=1000)] = 12
+    """how many of the hourly copies of the state database are kept; a damaged one is restored from the newest"""
+    state_reserve_mib: Annotated[int, Field(ge=0, le=65536)] = 256
+    """room on the disk that is held for alarms and tickets when all else is full; 0 = none"""
 
 
 class NetworkConfig(Settings):
@@ -165,7 +169,7 @@ class Config(Settings):
 def load(path: Path) -> Config:
     """Read and check a configuration file; looks at no network and no device.
 
-    Raises ConfigError with one line per problem: file, line, key, what is wrong, what is allowed.
+    Raises ConfigError with one line per problem: file, line, column, key, what is wrong, what is allowed.
     """
     return load_files(path)[0]
 
@@ -180,7 +184,7 @@ def load_files(path: Path) -> tuple[Config, dict[Path, str]]:
     try:
         return Config.model_validate(merged, context={"folder": path.parent}), files
     except ValidationError as error:
-        places = [(file, index_lines(file.read_text(encoding="utf-8"))) for file in files]
+        places = FilePlaces(list(files))
         raise ConfigError([_explain(problem, places) for problem in _causes(error.errors())]) from None
 
 
@@ -193,7 +197,12 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{path}: is not TOML: {error}"]) from error
+        raise ConfigError([f"{_toml_place(path, str(error))}: is not TOML: {error}"]) from error
+
+
+def _toml_place(path: Path, error: str) -> str:
+    found = re.search(r"at line (\d+), column (\d+)", error)
+    return str(path) if found is None else f"{path}:{found[1]}:{found[2]}"
 
 
 def _included(path: Path, patterns: object) -> Iterable[Path]:
@@ -228,8 +237,7 @@ def _causes(problems: Sequence[Any]) -> Iterator[Any]:
             yield problem
 
 
-def _explain(problem: Any, places: list[tuple[Path, Lines]]) -> str:
-    file, lines, location = _place(problem["loc"], places)
+def _explain(problem: Any, places: FilePlaces) -> str:
     text = problem["msg"].removeprefix("Value error, ")
     match problem["type"]:
         case "extra_forbidden":
@@ -241,19 +249,4 @@ def _explain(problem: Any, places: list[tuple[Path, Lines]]) -> str:
         case "union_tag_not_found":
             text = "kind is missing; it says which of the kinds this table is"
     key = ".".join(str(part) for part in problem["loc"])
-    return f"{file}:{line_of(lines, location)}: {key or 'configuration'}: {text}"
-
-
-def _place(location: Sequence[str | int], places: list[tuple[Path, Lines]]) -> tuple[Path, Lines, list[str | int]]:
-    """Return the file that an error is about, its lines, and the location counted from that file's own entries."""
-    here = list(location)
-    for file, lines in places:
-        if len(here) > 1 and isinstance(here[1], int):
-            held = len({path[1] for path in lines if len(path) > 1 and path[0] == here[0]})
-            if here[1] >= held:
-                here[1] -= held
-                continue
-        elif not any(path[:1] == (*here[:1],) for path in lines):
-            continue
-        return file, lines, here
-    return (*places[0], here)
+    return f"{places.of(problem['loc'])}: {key or 'configuration'}: {text}"

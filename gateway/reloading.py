@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway import app as site
+from gateway.checking import errors_of, examine, warnings_in
 from gateway.errors import ConfigError, GatewayError, RefusedError
 from gateway.runtime.clock import make_clock
 from gateway.snapshot import Snapshot, fixed_values, take_snapshot
@@ -77,7 +77,8 @@ def _reload(state: State, taken: Snapshot | None, problems: list[str], who: str)
     everybody_has_it = all(detail.get("revision") == before.number for detail in roles.values())
     if taken.digest == before.digest and everybody_has_it:
         return Outcome("unchanged", before.number)
-    problems = [*_fixed(taken, before), *site.check(taken.config)]
+    findings = examine(taken)
+    problems = [*_fixed(taken, before), *errors_of(findings)]
     if problems:
         return _refused(state, before, problems, who)
     at_us = _now_us(before)
@@ -91,7 +92,7 @@ def _reload(state: State, taken: Snapshot | None, problems: list[str], who: str)
             at_us=at_us,
         )
     told, missing = _wait(state, number, set(roles) - {_ANSWERS})
-    warned = tuple(site.warnings(taken.config))
+    warned = tuple(warnings_in(findings))
     return Outcome("failed" if missing else "reloaded", number, tuple(missing), warned, told)
 
 

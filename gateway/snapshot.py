@@ -33,6 +33,8 @@ class Snapshot:
     """digest of the network folder"""
     secrets: str
     """digest of names, sizes and times of the files with secrets; never of what they hold"""
+    files: tuple[Path, ...]
+    """those of the configuration itself, the main one first"""
     stamps: Stamps
     """of the files that are read again when it is used"""
 
@@ -60,6 +62,7 @@ def take_snapshot(path: Path) -> Snapshot:
         profiles=_of_files(path, profiles),
         network=_of_files(path, network),
         secrets=_of_text(repr(secret_stamps(config))),
+        files=tuple(files),
         stamps=before,
     )
 

@@ -125,8 +125,8 @@ def test_faults_of_the_network_are_named_by_file_line_and_column(
     zones.write_text(zones.read_text().replace("D-1,CITY,district", "D-1,TOWN,district"), encoding="utf-8")
     code, out, err = call("check", site.config)
     assert (code, out) == (2, "")
-    assert f"error {meters}:4: column zone_id: 'R-009' is no zone; add it to zones.csv\n" in err
-    assert f"error {zones}:3: column parent_id: 'TOWN' is no zone; add it or leave the cell empty\n" in err
+    assert f"error {meters}:4:10: column zone_id: 'R-009' is no zone; add it to zones.csv\n" in err
+    assert f"error {zones}:3:5: column parent_id: 'TOWN' is no zone; add it or leave the cell empty\n" in err
     code, out, _ = call("check", "--json", site.config)
     assert code == 2
     assert len(json.loads(out)) == 2
@@ -143,7 +143,8 @@ def test_a_secret_that_cannot_be_used_is_named_once_and_not_shown(
             secret.chmod(0o600)
         code, _, err = call("check", site.config)
         assert code == 2
-        assert f"error ticket_sink desk: {secret}: " in err
+        line = next(n for n, text in enumerate(site.config.read_text().splitlines(), 1) if text.startswith("secrets"))
+        assert f"error {site.config}:{line}:1: ticket_sink.0.secrets: ticket_sink desk: {secret}: " in err
         assert words in err
         assert len(err.splitlines()) == 1
         secret.touch()
@@ -152,8 +153,8 @@ def test_a_secret_that_cannot_be_used_is_named_once_and_not_shown(
 def test_a_secret_that_others_may_read_is_a_warning(call: Callable[..., tuple[int, str, str]], site: SmallSite) -> None:
     (site.folder / "desk.secret").chmod(0o644)
     code, out, err = call("check", site.config)
-    assert (code, out) == (0, f"{site.config}: no problems found\n")
-    assert err.startswith(f"warning ticket_sink desk: {site.folder / 'desk.secret'}: every user of this machine may")
+    assert (code, out) == (1, f"{site.config}: no problems found\n")
+    assert f": ticket_sink desk: {site.folder / 'desk.secret'}: every user of this machine may" in err
 
 
 OUTPUT_V1 = '[[output]]\nkind = "influx_v1"\nname = "i"\ndatabase = "d"\n'
