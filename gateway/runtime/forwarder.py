@@ -19,7 +19,7 @@ import numpy as np
 
 from gateway.errors import GatewayError, PermanentError, TransientError
 from gateway.model.reading import ReadingBatch
-from gateway.model.stream import CLASSES, Limits, Place
+from gateway.model.stream import CLASSES, Limits, Place, StreamStatus
 from gateway.ports import DeadLetter, Output, ReadingStore
 from gateway.runtime.backoff import Backoff
 from gateway.runtime.gap_reader import GapReader, Piece
