@@ -51,7 +51,8 @@ def _site(ports: DemoPorts) -> str:
     return (
         '[site]\nid = "demo"\nname = "示范市 Demo city"\ntimezone = "Asia/Shanghai"\ngas_day_start = "06:00"\n'
         "base_temperature_c = 20.0\nbase_pressure_kpa = 101.325\ncustomer_pressure_kpa = 103.4\n\n"
-        '[clock]\nfile = "clock.json"\n\n[data]\nfolder = "data"\n\n[network]\nfolder = "network"\n\n'
+        '[clock]\nfile = "clock.json"\n\n[data]\nfolder = "data"\nstate_reserve_mib = 16\n\n'
+        '[network]\nfolder = "network"\n\n'
         f'[keep]\nlisten = "127.0.0.1:{ports.keep}"\n\n'
         f'[web]\nlisten = "127.0.0.1:{ports.web}"\nnote_file = "story.json"\n\n'
         "[analyse]\nsettle_minutes = 16\n"

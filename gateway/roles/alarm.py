@@ -49,7 +49,7 @@ async def work(site: Snapshot) -> None:
     clock = site_clock(config)
     network = site_network(config)
     definitions = load_definitions()
-    desk = AlarmDesk(state, definitions, network, clock, ticket_policy(config))
+    desk = AlarmDesk(state, definitions, network, clock, ticket_policy(config, state))
     pipeline = await asyncio.to_thread(AlarmPipeline, desk, network, StateRegistry(state), definitions, clock)
     sinks = {sink.name: TICKET_SINKS[sink.kind](sink, clock) for sink in config.ticket_sink}
     judge = Judge(pipeline, state, clock, remote_store(config))

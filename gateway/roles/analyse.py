@@ -26,6 +26,7 @@ from gateway.model.reading import PointId, ReadingBatch, split_point, to_us
 from gateway.roles.audit_source import StoreSource
 from gateway.roles.common import be_nice, heartbeat, open_state, remote_store, site_clock, site_network
 from gateway.roles.revision import Follower
+from gateway.roles.state_care import StateCare
 from gateway.snapshot import Snapshot
 from gateway.store.intervals import IntervalStore
 from gateway.store.registry import StateRegistry
@@ -44,6 +45,7 @@ POINTS_AT_ONCE = 5_000
 MOST_POINTS = 200_000
 MOST_ROWS = 25_000_000
 """what a pass holds at most, some 2 GB at its worst moment; of a larger city it says that it does not judge it"""
+_MOST_TOLD = 20
 LOOK_S = 2.0
 """real seconds between looks at what auditors decided"""
 NICENESS = 19
@@ -61,6 +63,7 @@ async def work(site: Snapshot) -> None:
         group.create_task(heartbeat(state, "analyse", follower.status(analyst.health)), name="heartbeat")
         group.create_task(follower.run(), name="configuration")
         group.create_task(analyst.run(), name="passes")
+        group.create_task(analyst.care.run(), name="copies of the state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,9 @@ class Analyst:
         self._state = state
         self._network = network
         self._clock = site_clock(config)
-        intervals = IntervalStore(config.data.folder / "intervals")
-        self._auditor = Auditor(state, intervals, days=config.analyse.audit_days)
+        self._intervals = IntervalStore(config.data.folder / "intervals")
+        self.care = StateCare(state, config.data.folder, config.data.state_copies)
+        self._auditor = Auditor(state, self._intervals, days=config.analyse.audit_days)
         self._last: _Done | None = None
         self._problem = ""
 
@@ -88,7 +92,15 @@ class Analyst:
         """Return whether the last pass ended well."""
         last = self._last
         detail = {} if last is None else {"last_pass": last.until.isoformat(), "seconds": round(last.seconds, 2)}
-        return not self._problem, {**detail, "problems": [self._problem] if self._problem else []}
+        problems = [*([self._problem] if self._problem else []), *self._damaged_intervals(), *self.care.problems()]
+        return not self._problem, {**detail, "problems": problems}
+
+    def _damaged_intervals(self) -> list[str]:
+        damage = self._intervals.damage[:_MOST_TOLD]
+        return [
+            f"intervals/{name} was damaged and set aside; its days are audited anew if they are recent"
+            for name in damage
+        ]
 
     async def run(self) -> None:
         """Pass after pass, until cancelled."""

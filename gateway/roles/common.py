@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
@@ -33,6 +34,8 @@ from gateway.store.state import State
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
+TOLD_S = 7 * 86_400.0
+"""real seconds for which a restored state is told"""
 
 
 def run_role(role: str, site: Snapshot) -> int:
@@ -117,8 +120,14 @@ async def heartbeat(state: State, role: str, status: Status) -> None:
 
 
 def open_state(config: Config) -> State:
-    """Open the site's state database."""
-    return State.in_folder(config.data.folder)
+    """Open the site's state database; a damaged one is restored first."""
+    return State.in_folder(config.data.folder, reserve_bytes=config.data.state_reserve_mib << 20)
+
+
+def recently_restored(state: State) -> list[str]:
+    """Return what to say of a restoration of the state within the last days, nothing if there was none."""
+    found = state.restoration()
+    return [] if found is None or time.time() - found.at / 1e6 > TOLD_S else [str(found)]
 
 
 def site_clock(config: Config) -> Clock:
@@ -146,13 +155,19 @@ def service_token(config: Config) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def ticket_policy(config: Config) -> TicketPolicy:
-    """Return what the site fixed about its tickets: a class goes to the first sink that takes it."""
+def ticket_policy(config: Config, state: State) -> TicketPolicy:
+    """Return what the site fixed about its tickets: a class goes to the first sink that takes it.
+
+    After a restoration numbers run again, so the epoch in the keys becomes its moment: no key of the lost span is
+    used twice, whichever copy was taken.
+    """
+    restored = state.restoration()
+    epoch = config.data.epoch + (0 if restored is None else restored.at // 1_000_000)
     sinks: dict[TicketClass, str] = {}
     for sink in config.ticket_sink:
         for name in sink.classes:
             sinks.setdefault(TicketClass(name), sink.name)
-    return TicketPolicy(site=config.site.id, epoch=config.data.epoch, timezone=config.site.timezone, sinks=sinks)
+    return TicketPolicy(site=config.site.id, epoch=epoch, timezone=config.site.timezone, sinks=sinks)
 
 
 def remote_store(config: Config) -> RemoteStore:

@@ -14,7 +14,7 @@ from collectors.commands import CommandRunner
 from gateway.config import Config
 from gateway.model.network import Network
 from gateway.ports import SpoolRecord
-from gateway.roles.common import heartbeat, open_state, service_token, site_clock, site_network
+from gateway.roles.common import heartbeat, open_state, recently_restored, service_token, site_clock, site_network
 from gateway.roles.http import serve
 from gateway.roles.revision import Follower
 from gateway.roles.sources import Sources, summary
@@ -66,6 +66,7 @@ class Keeper:
         self._network: Network = site_network(config)
         self._state: State = open_state(config)
         self._registry = StateRegistry(self._state)
+        self._restored = recently_restored(self._state)
         folder = config.data.folder
         self._spool = FileSpool(folder / "spool", cap_bytes=int(config.keep.spool_cap_gib * GIB))
         self._store = DuckReadings(folder / "readings", names=self._registry.names, first_kept=self._spool.first_seq)
@@ -154,7 +155,7 @@ class Keeper:
         reasons = [part.reason for part in (self.intake, self._loader) if not part.healthy]
         streams = self._streams.problems()
         told = [*reasons, *self._warnings(), *streams]
-        damaged = len(self._spool.damage) + len(self._store.damage)
+        damaged = len(self._spool.damage) + len(self._store.damage) + bool(self._restored)
         return not reasons, {
             "problems": told,
             "loader_lag": self._loader.lag,
@@ -197,6 +198,7 @@ class Keeper:
             yield f"readings received on these days are missing after damage: {', '.join(incomplete[-_MOST_TOLD:])}"
         if self._upkeep.reason:
             yield self._upkeep.reason
+        yield from self._restored
         if self._room.refused_classes:
             yield f"the disk is nearly full: readings of class {self._room.refused_classes} are refused"
 

@@ -42,7 +42,7 @@ async def work(site: Snapshot) -> None:
         store=store,
         network=network,
         clock=clock,
-        desk=AlarmDesk(state, load_definitions(), network, clock, ticket_policy(config)),
+        desk=AlarmDesk(state, load_definitions(), network, clock, ticket_policy(config, state)),
         intervals=IntervalStore(config.data.folder / "intervals", memory_mib=128),
         audit_days=config.analyse.audit_days,
         ticket_secrets=tuple(secret.read() for sink in config.ticket_sink for secret in sink.secrets),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.errors import PermanentError
@@ -20,4 +21,24 @@ def own(folder: Path) -> int:
     except OSError as error:
         os.close(handle)
         raise PermanentError(f"{folder} is in use by another process") from error
+    return handle
+
+
+def share(folder: Path, *, alone: Callable[[], object]) -> int:
+    """Use a folder's state database together with other processes; closing the handle returned ends that.
+
+    `alone` is called if nobody else uses it; those who come meanwhile wait.
+    """
+    handle = os.open(folder / "state.lock", os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        else:
+            alone()
+            fcntl.flock(handle, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(handle)
+        raise
     return handle

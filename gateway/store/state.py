@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateway.errors import PermanentError, TransientError
 from gateway.store import tables
+from gateway.store.ownership import share
+from gateway.store.reserve import Reserve
+from gateway.store.state_copies import NAME, Restoration, make_whole
 
 Transaction = Connection
 """What `State.write` and `State.read` give; callers hand it to row functions and know nothing more of it."""
@@ -30,14 +34,41 @@ class State:
         self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
+        self._lock = -1
+        self._reserve: Reserve | None = None
         with self.write() as connection:
             tables.metadata.create_all(connection)
 
     @staticmethod
-    def in_folder(folder: Path) -> State:
-        """Open `state.db` in a folder, which is made if it is missing."""
+    def in_folder(folder: Path, *, reserve_bytes: int = 0) -> State:
+        """Open `state.db` in a folder, which is made if it is missing; a damaged one is restored from a copy first.
+
+        Whoever opens it first checks it; others wait for that. `reserve_bytes` of the disk are held for it. Raises
+        GatewayError if it cannot be restored.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        return State(f"sqlite:///{folder / 'state.db'}")
+        lock = share(folder, alone=lambda: make_whole(folder))
+        try:
+            state = State(f"sqlite:///{folder / NAME}")
+        except BaseException:
+            os.close(lock)
+            raise
+        state._lock = lock
+        state._reserve = Reserve(folder, reserve_bytes)
+        state._reserve.keep()
+        return state
+
+    def keep_reserve(self) -> None:
+        """Hold the reserved room again, if it was given away and there is room now."""
+        if self._reserve is not None:
+            self._reserve.keep()
+
+    def restoration(self) -> Restoration | None:
+        """Return when and why the state was restored last, None if it never was. Raises TransientError."""
+        table = tables.state_restoration
+        with self.read() as connection:
+            row = connection.execute(select(table).order_by(table.c.id.desc()).limit(1)).one_or_none()
+        return None if row is None else Restoration(row.at, row.copied_at, row.problem, row.aside)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -63,6 +94,8 @@ class State:
                     connection.exec_driver_sql(begin)
                 yield connection
         except OperationalError as error:
+            if self._reserve is not None and "full" in str(error.orig):
+                self._reserve.give()
             raise TransientError(f"state database: {error.orig}") from error
         except DatabaseError as error:
             if type(error) is not DatabaseError:
@@ -87,6 +120,9 @@ class State:
     def close(self) -> None:
         """Close all connections; may be called twice."""
         self.engine.dispose()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
 def put_cursor(connection: Connection, name: str, seq: int) -> None:

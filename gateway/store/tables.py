@@ -356,6 +356,17 @@ revision = Table(
     comment="every start and reload with another configuration; the newest that was not refused is the one to run",
 )
 
+state_restoration = Table(
+    "state_restoration",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False, comment="real us UTC"),
+    Column("copied_at", BigInteger, comment="real us UTC at which the copy was made; null = there was none"),
+    Column("problem", Text, nullable=False),
+    Column("aside", Text, nullable=False, comment="folder of the damaged files"),
+    comment="each time the state was restored from a copy; ticket keys made after it differ from all before",
+)
+
 role_health = Table(
     "role_health",
     metadata,

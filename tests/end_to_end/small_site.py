@@ -96,6 +96,7 @@ name = "Small site"
 timezone = "Asia/Shanghai"
 [data]
 folder = "data"
+state_reserve_mib = 1
 [network]
 folder = "network"
 [keep]

@@ -98,7 +98,7 @@ def test_twenty_kills_lose_double_and_forget_nothing(tmp_path, mosquitto):
     state = State.in_folder(site.folder / "data")
     config = load(site.config)
     desk = AlarmDesk(
-        state, load_definitions(), read_network(config.network.folder), SystemClock(), ticket_policy(config)
+        state, load_definitions(), read_network(config.network.folder), SystemClock(), ticket_policy(config, state)
     )
     desk.apply(SHELVED, ConditionRises(SystemClock().now(), 1.0), "test")
     until = SystemClock().now() + timedelta(hours=1)
