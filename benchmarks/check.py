@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import tempfile
@@ -20,13 +21,20 @@ def run(*, quick: bool) -> dict[str, float]:
     devices = DEVICES // 10 if quick else DEVICES
     with tempfile.TemporaryDirectory(prefix="gasgate-check-") as name:
         site = large_site(Path(name), devices)
-        good_s, code, _ = _check(site.config)
+        good_s, good_cpu_s, code, _ = _check(site.config)
         assert code == 0, code
         text = site.config.read_text(encoding="utf-8")
         site.config.write_text(text.replace('asset = "M-', 'asset = "X-'), encoding="utf-8")
-        bad_s, code, found = _check(site.config)
+        bad_s, bad_cpu_s, code, found = _check(site.config)
         assert code == 2, code
-    return {"devices": float(devices), "good_s": good_s, "all_wrong_s": bad_s, "all_wrong_findings": float(found)}
+    return {
+        "devices": float(devices),
+        "good_s": good_s,
+        "good_processor_s": good_cpu_s,
+        "all_wrong_s": bad_s,
+        "all_wrong_processor_s": bad_cpu_s,
+        "all_wrong_findings": float(found),
+    }
 
 
 def large_site(folder: Path, devices: int) -> SmallSite:
@@ -47,9 +55,14 @@ def large_site(folder: Path, devices: int) -> SmallSite:
     return site
 
 
-def _check(config: Path) -> tuple[float, int, int]:
-    began = time.perf_counter()
+def _check(config: Path) -> tuple[float, float, int, int]:
+    began, used = time.perf_counter(), _children_s()
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "check", str(config)], capture_output=True, text=True, check=False
     )
-    return time.perf_counter() - began, done.returncode, len(done.stderr.splitlines())
+    return time.perf_counter() - began, _children_s() - used, done.returncode, len(done.stderr.splitlines())
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
