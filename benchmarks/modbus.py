@@ -2,7 +2,9 @@
 
 The devices are a process of their own. Every side asks as fast as replies come, one question in flight on each link.
 The collector also decodes: 25 meters of 3 points stand in the 125 registers, and each reply becomes a batch.
-Then 32 units are polled every second on one link while one of them is dead.
+Each reply carries the moment at which the device sent it, so that it shows how much later the collector stamped it: at
+full speed, and with the links polled ten times a second by the runner. Then 32 units are polled every second on one
+link while one of them is dead.
 """
 
 from __future__ import annotations
@@ -24,14 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pymodbus.client import AsyncModbusTcpClient
 
+from benchmarks.measure import p99
 from collectors.modbus import ModbusCollector
 from collectors.modbus_config import ModbusConfig
 from collectors.modbus_link import Link
 from collectors.plan import Request
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Zone, ZoneKind
 from gateway.model.profile import RegisterTable
-from gateway.model.reading import PointId
-from gateway.ports import Delivery
+from gateway.model.reading import PointId, ReadingBatch
+from gateway.ports import Delivery, Job
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.runner import PollRunner
 
@@ -60,7 +63,7 @@ Ask = Callable[[], Awaitable[object]]
 
 
 class _Device(asyncio.Protocol):
-    """Answers every read with the same registers; unit `DEAD` is silent."""
+    """Answers every read with the same registers, but for the first two: the time in 10 us; unit `DEAD` is silent."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
@@ -70,7 +73,8 @@ class _Device(asyncio.Protocol):
             transaction, _, _, unit, function, _, count = struct.unpack_from(">HHHBBHH", data, at)
             if unit != DEAD:
                 head = struct.pack(">HHHBBB", transaction, 0, 3 + 2 * count, unit, function, 2 * count)
-                self._transport.write(head + bytes(2 * count))
+                now = struct.pack(">I", time.time_ns() // 10_000 % 2**32)
+                self._transport.write(head + now + bytes(2 * count - 4))
 
 
 def _serve(ready: Connection) -> None:
@@ -110,7 +114,8 @@ class _Registry:
 def run(*, quick: bool) -> dict[str, float]:
     """Measure and return the figures."""
     with _devices() as port, tempfile.TemporaryDirectory() as folder:
-        figures = asyncio.run(_rates(port, Path(folder), slices=6 if quick else 20, seconds=1.0))
+        figures = asyncio.run(_rates(port, Path(folder), slices=24 if quick else 80, seconds=0.25))
+        figures |= asyncio.run(_stamps(port, Path(folder), seconds=4.0 if quick else 30.0))
         figures |= asyncio.run(_dead_unit(port, Path(folder), seconds=25.0 if quick else 600.0))
     return figures
 
@@ -164,6 +169,42 @@ async def _as_fast_as_it_goes(asks: Sequence[Ask], seconds: float) -> int:
         return count
 
     return sum(await asyncio.gather(*(ask_again(ask) for ask in asks)))
+
+
+async def _stamps(port: int, folder: Path, *, seconds: float) -> dict[str, float]:
+    """Return how many milliseconds after it was sent a reply was stamped, at full speed and at ten polls a second."""
+    busy = _collector(port, folder, [[1]] * LINKS, every_s=0.001)
+    await busy.open()
+    late: list[float] = []
+
+    await _as_fast_as_it_goes([partial(_ask_late, busy, job, late) for job in busy.jobs()], seconds)
+    await busy.close()
+    polled: list[float] = []
+
+    async def put(delivery: Delivery) -> None:
+        polled.append(_lateness_ms(delivery.batch))
+
+    calm = _collector(port, folder, [[1]] * LINKS, every_s=0.1)
+    task = asyncio.create_task(PollRunner(calm, put, SystemClock()).run())
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return {
+        "stamp_ms_p99_at_full_speed": p99(late),
+        "stamp_ms_worst_at_full_speed": max(late),
+        "stamp_ms_p99_at_1000_polls_per_s": p99(polled),
+        "stamp_ms_worst_at_1000_polls_per_s": max(polled),
+        "polls_per_s": len(polled) / seconds,
+    }
+
+
+async def _ask_late(collector: ModbusCollector, job: Job, late: list[float]) -> None:
+    late.append(_lateness_ms(await collector.collect(job)))
+
+
+def _lateness_ms(batch: ReadingBatch) -> float:
+    sent = round(float(batch.value[0]) * 1000)
+    return (int(batch.received_time[0]) // 10 - sent) % 2**32 / 100
 
 
 async def _dead_unit(port: int, folder: Path, *, seconds: float) -> dict[str, float]:
