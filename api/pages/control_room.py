@@ -15,8 +15,9 @@ from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments, KeyEventArguments
 
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
-from api.pages.parts import charts, html, room_html, words
+from api.pages.parts import charts, command_html, html, room_html, words
 from api.pages.parts.elements import CityMap, Html, KeyedList
+from api.roles import Act
 from api.services import acts
 from api.services.city import place_of
 from api.services.detail import AlarmDetail, Latest, alarm_detail, latest, limit_of, trend
@@ -250,7 +251,8 @@ class ControlRoom:
         self.box.set_visibility(True)
         self._show_top(detail)
         self.actions.set(html.actions(acts.offer(view, page.user), tr))
-        self.guide.set(html.guide(view, tr))
+        may_order = page.can(Act.COMMAND_CLOSE) and place_of(page.parts.network, view.alarm.asset) is not None
+        self.guide.set(html.guide(view, tr) + (command_html.link(view.alarm.asset, tr) if may_order else ""))
         self.ticket.set(html.detail_tickets(detail.tickets, tr, zone, now))
         self.journal.set(html.journal(detail, tr, zone, now))
 

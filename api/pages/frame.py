@@ -120,7 +120,12 @@ def header_html(page: Page, current: str) -> str:
     tr = page.tr
     links = "".join(
         f'<a href="{path}"{" aria-current=page" if path == current else ""}>{escape(name)}</a>'
-        for path, name in (("/", tr("Control room")), ("/loss", tr("Loss")), ("/system", tr("System")))
+        for path, name in (
+            ("/", tr("Control room")),
+            ("/loss", tr("Loss")),
+            ("/commands", tr("Commands")),
+            ("/system", tr("System")),
+        )
     )
     factor = 1 / page.parts.clock.real_seconds(1.0)
     simulated = ""

@@ -6,14 +6,15 @@ from fastapi import FastAPI
 from nicegui import app as pages_app
 from nicegui import ui
 
-from api.pages import control_room, errors, login, loss, system
+from api.pages import commands, control_room, errors, login, loss, system
 
 
 def register(app: FastAPI) -> None:
     """Add the log-in page to the app and all others to the pages' library."""
     app.include_router(login.router)
-    for path, build in (("/", control_room.build), ("/loss", loss.build), ("/system", system.build)):
-        ui.page(path, response_timeout=10.0)(build)
+    pages = {"/": control_room, "/loss": loss, "/commands": commands, "/system": system}
+    for path, module in pages.items():
+        ui.page(path, response_timeout=10.0)(module.build)
     for status in (403, 404):
         pages_app.add_exception_handler(status, errors.refused)
     pages_app.add_exception_handler(Exception, errors.failed)

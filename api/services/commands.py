@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
 from gateway.errors import RefusedError
 from gateway.model.command import APPROVE_WITHIN_S, CommandOffer, CommandState, CommandWish, DeviceCommand
+from gateway.model.reading import from_us
 from gateway.store import command_rows, user_rows
 
 
@@ -23,6 +25,11 @@ class CommandView:
     asset_name: str
     may_approve: bool
     may_reject: bool
+
+    @property
+    def requested_at(self) -> datetime:
+        """When it was asked for."""
+        return from_us(self.command.requested_at)
 
     @property
     def waits_for_second_person(self) -> bool:

@@ -20,6 +20,7 @@ from alarms.definitions import load_definitions
 from gateway.runtime.clock import ManualClock
 from gateway.store.state import State
 from tests.api.conftest import Served
+from tests.api.sample_devices import JAMMED
 from tests.api.sample_state import PASSWORD, POLICY, START, sample_network
 from tests.services import chromium_arguments
 
@@ -290,3 +291,46 @@ def test_live_changes_are_streamed(served: Served) -> None:
             asset = raise_alarm(served)
             data = next(line for line in lines if line.startswith("data:"))
     assert asset in data
+
+
+def test_a_valve_is_closed_after_a_question_that_names_it(visit: Any) -> None:
+    page = visit("operator", f"/commands?asset={JAMMED}")
+    page.locator("[data-choose=valve_close]").click()
+    dialog = page.locator(".gg-dialog")
+    expect(dialog.locator("h2")).to_have_text(f"Close the valve: {JAMMED}")
+    expect(dialog).to_contain_text("Gas to this customer stops at once.")
+    dialog.locator("[data-go='1']").click()
+    expect(page.get_by_text("Say why.")).to_be_visible()
+    dialog.locator("input").fill("smell of <b>gas</b>")
+    dialog.locator("[data-go='1']").click()
+    row = page.locator(".gg-ordered tbody tr", has_text=JAMMED)
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("operator smell of <b>gas</b>")
+    expect(row.locator(".gg-state.bad")).to_have_text("not done", timeout=8000)
+    expect(row).to_contain_text("valve open")
+
+
+def test_a_second_person_agrees_in_chinese(visit: Any) -> None:
+    first = visit("operator", "/commands")
+    first.locator(".gg-find input").fill("REG-001")
+    first.keyboard.press("Enter")
+    first.locator("[data-choose=valve_close]").click()
+    first.locator(".gg-dialog input").fill("fire brigade")
+    first.locator("[data-go='1']").click()
+    mine = first.locator(".gg-ordered tbody tr", has_text="REG-001")
+    expect(mine).to_contain_text("waits for a second person")
+    expect(mine.locator("[data-decide^=approve]")).to_have_count(0)
+    second = visit("engineer", "/commands", language="zh")
+    second.locator("tr", has_text="REG-001").locator("[data-decide^=approve]").click()
+    expect(second.locator(".gg-dialog h2")).to_contain_text("关阀: REG-001")
+    expect(second.locator(".gg-dialog")).to_contain_text("其下游全部用户立即停气")
+    second.locator("[data-go='1']").click()
+    expect(mine.locator(".gg-state")).to_have_text("done, read back", timeout=8000)
+    expect(mine).to_contain_text("operator, engineer")
+
+
+def test_who_may_not_give_commands_sees_only_what_became_of_them(visit: Any) -> None:
+    page = visit("viewer", "/commands?asset=REG-001")
+    expect(page.locator("main.gg-commands")).to_contain_text("what was asked of devices, and what became of it")
+    expect(page.locator("button[data-choose], button[data-find], button[data-decide]")).to_have_count(0)
+    visit("operator", "/").locator(".gg-way a").click()

@@ -146,6 +146,14 @@ REFUSALS = {
     "conflict": mark("Somebody else was faster: look at it anew."),
     "forbidden": mark("Your role may not do that."),
     "out_of_service": mark("It is out of service."),
+    "unknown_asset": mark("No meter, regulator or station has this name."),
+    "no_such_command": mark("It does not take this command."),
+    "asset_busy": mark("It has an open command: wait for its outcome."),
+    "too_many_open": mark("You have too many open commands: wait for their outcome."),
+    "too_fast": mark("Too many commands in a minute: wait a little."),
+    "same_person": mark("The second person must be another one."),
+    "not_waiting": mark("It is decided already, or too old."),
+    "login_required": mark("Your session has ended: log in again."),
 }
 
 
