@@ -71,13 +71,14 @@ async def import_dataset(config: Config, folder: Path, *, show: Console) -> int:
     dataset = read_dataset(folder)
     state = open_state(config)
     spool = FileSpool(config.data.folder / "spool")
-    store = DuckReadings(config.data.folder / "readings")
+    registry = StateRegistry(state)
+    store = DuckReadings(config.data.folder / "readings", names=registry.names)
     try:
         if spool.last_seq() > await store.loaded():
             raise PermanentError(
                 "the spool holds readings that are not loaded yet: run the gateway once, then try again"
             )
-        batches = list(dataset_batches(dataset, StateRegistry(state)))
+        batches = list(dataset_batches(dataset, registry))
         with Progress(console=show, transient=True) as progress:
             task = progress.add_task("readings", total=sum(map(len, batches)) or 1)
             stored = await store.bulk(ReadingBatch.concat(batches))

@@ -246,6 +246,72 @@ def import_history(
     out.print(f"{count:,} readings imported")
 
 
+@app.command()
+def export(
+    config: ConfigFile,
+    folder: Annotated[Path, typer.Argument(help="Where the Parquet files go.", metavar="OUT", show_default=False)],
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First received day.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last received day.")] = None,
+    points: Annotated[
+        str, typer.Option(help="Only these points, separated by commas; * stands for anything: 'M-000123/*,S-01/*'.")
+    ] = "",
+) -> None:
+    """Write readings as Parquet files, one per family and received day (UTC). The gateway may be running.
+
+    Example: gasgate export gasgate.toml out/ --from 2026-01-01 --to 2026-01-31
+    """
+    import asyncio
+
+    from gateway.config import load
+    from gateway.exporting import export_site
+
+    loaded, patterns = load(config), [one.strip() for one in points.split(",") if one.strip()]
+    days = (first and first.date(), last and last.date())
+    with Progress(console=err, transient=True) as progress:
+        task = progress.add_task("days", total=None)
+
+        def show(done: int, count: int, _rows: int) -> None:
+            progress.update(task, completed=done, total=count)
+
+        rows = asyncio.run(export_site(loaded, folder, days, patterns, show))
+    out.print(f"{rows:,} readings written to {escape(str(folder))}", soft_wrap=True)
+
+
+@app.command()
+def backup(
+    config: ConfigFile,
+    folder: Annotated[Path, typer.Argument(help="Where the backup goes.", metavar="OUT", show_default=False)],
+) -> None:
+    """Write state (alarms, tickets, users, audit trail) and final intervals into a folder. The gateway may be running.
+
+    Readings are not in it: see `gasgate export` and docs/readings-store.md.
+
+    Example: gasgate backup gasgate.toml /mnt/backup/2026-01-31
+    """
+    from gateway.backup import back_up
+    from gateway.config import load
+
+    size, files = back_up(load(config), folder)
+    out.print(f"{files} files, {size / 1e6:,.1f} MB written to {escape(str(folder))}", soft_wrap=True)
+
+
+@app.command()
+def restore(
+    config: ConfigFile,
+    folder: Annotated[Path, typer.Argument(help="What `gasgate backup` wrote.", metavar="FROM", show_default=False)],
+) -> None:
+    """Put a backup in the place of the state; what stood there is set aside. The gateway must not be running.
+
+    Ticket keys of the time since the backup are not used again.
+
+    Example: gasgate restore gasgate.toml /mnt/backup/2026-01-31
+    """
+    from gateway.backup import put_back
+    from gateway.config import load
+
+    out.print(escape(str(put_back(load(config), folder))), soft_wrap=True)
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,

@@ -28,6 +28,7 @@ from gateway.runtime.room import Room
 from gateway.runtime.upkeep import Upkeep
 from gateway.snapshot import Snapshot
 from gateway.store.dead_rows import put_dead
+from gateway.store.export_service import ExportService
 from gateway.store.memory import StateMemory
 from gateway.store.readings import DuckReadings
 from gateway.store.registry import StateRegistry, highest_cursor
@@ -204,7 +205,10 @@ class Keeper:
 
     def _service(self) -> Starlette:
         token = service_token(self._config)
-        return make_service(self._store, self._spool, self._tail, token, self.status, offers=self._commands.offers)
+        exports = ExportService(self._store, self._store.folder)
+        return make_service(
+            self._store, self._spool, self._tail, token, self.status, offers=self._commands.offers, exports=exports
+        )
 
     def _on_record(self, record: SpoolRecord) -> None:
         self._tail.push(record)

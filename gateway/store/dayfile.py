@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,11 @@ def parse(file: str) -> Name | None:
 def days_of(received_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the day of each moment, counted from 1970-01-01; what no file name can hold goes to the nearest."""
     return np.clip(received_us // DAY_US, 0, _LAST_DAY)
+
+
+def day_of(us: int) -> date:
+    """Return the day of a moment, the first or the last that a calendar knows where it lies outside."""
+    return date(1970, 1, 1) + timedelta(min(max(us // DAY_US, 0), _LAST_DAY))
 
 
 def span_of_day(day: int) -> str:

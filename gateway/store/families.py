@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -15,16 +16,22 @@ Names = Callable[[NDArray[np.uint32]], list[PointId]]
 
 
 class Families:
-    """Looks points up once and remembers them: one byte per index. Used by one thread at a time."""
+    """Looks points up once and remembers them: one byte per index. Safe to use from several threads."""
 
     def __init__(self, names: Names | None) -> None:
         """Make one; without `names` every point counts as a meter's."""
         self._names = names
+        self._lock = threading.Lock()
         self._network = np.zeros(0, dtype=np.bool_)
         self._known = np.zeros(0, dtype=np.bool_)
 
     def network(self, points: NDArray[np.uint32]) -> NDArray[np.bool_]:
         """Return which of these points are of class C or D; one without a name is not."""
+        with self._lock:
+            self._learn(points)
+            return np.asarray(self._network[points])
+
+    def _learn(self, points: NDArray[np.uint32]) -> None:
         most = int(points.max(initial=0)) + 1
         if most > len(self._known):
             more = np.zeros(most - len(self._known), dtype=np.bool_)
@@ -34,7 +41,16 @@ class Families:
             part = unknown[at : at + _AT_ONCE]
             self._network[part] = self._look_up(part)
             self._known[part] = True
-        return np.asarray(self._network[points])
+
+    def names(self, points: NDArray[np.uint32]) -> list[PointId]:
+        """Return the name of each point; its number where nobody knows one."""
+        if self._names is not None:
+            try:
+                return self._names(points)
+            except KeyError:
+                if len(points) > 1:
+                    return [name for at in range(len(points)) for name in self.names(points[at : at + 1])]
+        return [PointId(str(point)) for point in points.tolist()]
 
     def _look_up(self, points: NDArray[np.uint32]) -> list[bool]:
         if self._names is None:

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import TransientError
-from gateway.model.reading import ReadingBatch
+from gateway.model.reading import PointId, ReadingBatch
 from gateway.ports import Loaded
-from gateway.store import dayfile, queries
-from gateway.store.dayfile import DayFile
+from gateway.store import dayfile, exporting, queries
+from gateway.store.dayfile import DayFile, day_of
 from gateway.store.duplicates import CONFLICT, mark, sort_out
 from gateway.store.families import Families, Names
 from gateway.store.history_import import write_history
@@ -126,6 +127,28 @@ class DuckReadings:
     async def latest(self, points: NDArray[np.uint32]) -> ReadingBatch:
         """Return the row with the newest source time of each point that has one."""
         return self._latest.get(np.unique(points))
+
+    async def days(self) -> tuple[date, date] | None:
+        """Return the first and the last received day there may be readings of, None if there is none."""
+        names = [one.name for one in self.shelf.files if one.count]
+        if not names:
+            return None
+        return day_of(min(one.start_us for one in names)), day_of(max(one.end_us for one in names) - 1)
+
+    async def export_day(self, family: str, day: date, points: NDArray[np.uint32] | None, path: Path) -> int:
+        """Write a Parquet file of one family and day, return its rows; none, no file. Raises TransientError."""
+
+        def choose(found: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], list[PointId]]:
+            chosen = found[self.families.network(found) == (family == dayfile.NETWORK)]
+            if points is not None:
+                chosen = chosen[np.isin(chosen, points)]
+            return chosen, self.families.names(chosen)
+
+        def write() -> int:
+            with self.shelf.borrow(lambda one: exporting.covers(one, day)) as (connection, files):
+                return exporting.write_day(connection, files, day, choose, path) if files else 0
+
+        return await self.read(write)
 
     async def checkpoint(self) -> int:
         """Move the write-ahead logs into the files; return the seq up to which everything is there."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +16,12 @@ from gateway.errors import PermanentError, RefusedError, TransientError
 from gateway.model.command import CommandOffer
 from gateway.model.reading import ReadingBatch
 from gateway.ports import SpoolRecord
+from gateway.store.export_service import ExportQuery
 from gateway.store.record import decode_all
 from gateway.store.service import MOST_POINTS, MOST_WAIT_S, HistoryQuery
 
 _ANSWERS_WITHIN_S = 30.0
+_EXPORTS_WITHIN_S = 600.0
 
 
 class GoneError(RefusedError):
@@ -80,6 +84,29 @@ class RemoteStore:
         """Return the sequence of the newest record of the log."""
         answer = await self._ask("GET", "/loaded")
         return int(answer.json()["last"])
+
+    async def days(self) -> tuple[date, date] | None:
+        """Return the first and the last received day there may be readings of, None if there is none."""
+        found = [date.fromisoformat(day) for day in (await self._ask("GET", "/days")).json()]
+        return (found[0], found[1]) if found else None
+
+    async def export_day(self, family: str, day: date, points: NDArray[np.uint32] | None, path: Path) -> int:
+        """Write a Parquet file of one family and day, return its rows; none, no file. Raises TransientError."""
+        chosen = None if points is None else np.asarray(points, dtype="<u4").tobytes()
+        body = msgspec.msgpack.encode(ExportQuery(family, day, chosen))
+        try:
+            async with self._http.stream("POST", "/export", content=body, timeout=_EXPORTS_WITHIN_S) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise _error_of(answer)
+                if answer.status_code == httpx.codes.NO_CONTENT:
+                    return 0
+                with path.open("wb") as out:
+                    async for chunk in answer.aiter_bytes():
+                        await asyncio.to_thread(out.write, chunk)
+                return int(answer.headers["X-Rows"])
+        except httpx.HTTPError as error:
+            raise TransientError(f"the store service is away: {error or type(error).__name__}") from error
 
     async def status(self) -> dict[str, Any]:
         """Return how role keep is doing: accounting, lag, links, outputs."""

@@ -18,6 +18,7 @@ from gateway.errors import GatewayError, RefusedError
 from gateway.model.command import CommandOffer
 from gateway.model.reading import ReadingBatch
 from gateway.ports import ReadingStore, Spool, SpoolRecord
+from gateway.store.export_service import ExportService
 from gateway.store.record import encode
 from gateway.store.tail import TailRing
 
@@ -54,14 +55,18 @@ def make_service(
     status: Callable[[], Mapping[str, Any]],
     *,
     offers: Offers | None = None,
+    exports: ExportService | None = None,
 ) -> Starlette:
     """Return the application; `status` gives what GET /status answers, `offers` what an asset can be told.
+
+    `exports` gives days away as files; without it there is no such service.
 
     Raises ValueError without a token.
     """
     if not token:
         raise ValueError("the store service needs a token")
     service = _Service(store, spool, tail_source, status, offers)
+    days = [] if exports is None else [("GET", "/days", exports.days), ("POST", "/export", exports.export)]
     routes = [
         Route("/healthz", service.healthz),
         *(
@@ -72,6 +77,7 @@ def make_service(
                 ("GET", "/loaded", service.loaded),
                 ("GET", "/status", service.status),
                 ("GET", "/offers", service.offers),
+                *days,
                 ("POST", "/history", service.history),
                 ("POST", "/latest", service.latest),
             )

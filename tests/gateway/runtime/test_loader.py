@@ -18,11 +18,11 @@ from gateway.runtime.accounting import Accounting
 from gateway.runtime.loader import Loader
 from gateway.store.dead_rows import list_dead, put_dead
 from gateway.store.readings import DuckReadings
-from gateway.store.rewriter import Rewriter
 from gateway.store.spool import FileSpool
 from gateway.store.state import State
 from tests.contracts.spool_contract import rows
 from tests.gateway.runtime.waiting import until
+from tests.gateway.store.rewriting import Here
 
 
 class Parts:
@@ -149,7 +149,7 @@ async def test_a_damaged_store_is_filled_from_the_spool(parts: Parts, tmp_path: 
     path.write_bytes(b"\xff" * 100_000)
     parts.store = DuckReadings(tmp_path / "readings")
     assert parts.store.damage == [path.name]
-    assert await Rewriter(parts.store).step(0)
+    assert await Here(parts.store).step(0)
     loader = parts.loader()
     while await loader.step():
         pass

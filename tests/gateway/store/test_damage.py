@@ -17,24 +17,17 @@ from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, point_id
 from gateway.ports import Delivery
 from gateway.runtime.loader import Loader
-from gateway.store import rewrite
 from gateway.store.dayfile import DAY_US
 from gateway.store.readings import DuckReadings
-from gateway.store.rewrite import Done, Job
-from gateway.store.rewriter import Rewriter
 from gateway.store.spool import FileSpool
 from gateway.store.upkeep import Retention
+from tests.gateway.store.rewriting import Here
 
 THOROUGH = os.environ.get("GASGATE_THOROUGH") == "1"
 PLACES = 1000 if THOROUGH else 8
 SPOOL_PLACES = 1000 if THOROUGH else 150
 START = 1_704_067_200_000_000
 POINTS = 20
-
-
-class Here(Rewriter):
-    async def _run(self, job: Job) -> Done:
-        return await asyncio.to_thread(rewrite.run, job)
 
 
 def names(points: np.ndarray) -> list[PointId]:

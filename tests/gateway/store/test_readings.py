@@ -20,8 +20,8 @@ from gateway.errors import PermanentError, RefusedError, TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.store import queries
 from gateway.store.readings import DuckReadings
-from gateway.store.rewriter import Rewriter
 from tests.contracts.store_contract import HOUR, ROWS, T0, Row, StoreContract, batch_of, everything, rows_of
+from tests.gateway.store.rewriting import Here
 
 DAY = 24 * HOUR
 MONTH = 31 * DAY
@@ -211,7 +211,7 @@ async def test_a_damaged_file_is_set_aside_and_filled_again(store: DuckReadings,
     assert [row[2] for row in await everything(store)] == [1.0]
     with pytest.raises(TransientError, match="saved first"):
         await store.load(2, received(new, T0 + MONTH))
-    assert await Rewriter(store).step(LATER)
+    assert await Here(store).step(LATER)
     assert await store.loaded() == 0
     assert (await store.load(1, received(old, T0))).duplicate == 1
     await store.close()
@@ -231,7 +231,7 @@ async def test_refilling_goes_on_after_an_interruption(store: DuckReadings, tmp_
     await store.close()
     flip(tmp_path / "readings" / "open-2023-11-14.1.duckdb", 2)
     store = DuckReadings(tmp_path / "readings", first_kept=lambda: 1)
-    assert await Rewriter(store).step(LATER)
+    assert await Here(store).step(LATER)
     assert (await store.loaded(), await store.highest_seq(), store.incomplete()) == (0, 3, [])
     await store.load(1, received(batch_of([(1, 1, 1.0)]), T0))
     await store.close()
@@ -254,7 +254,6 @@ from pathlib import Path
 from typing import Any
 from gateway.store import queries
 from gateway.store.readings import DuckReadings
-from gateway.store.rewriter import Rewriter
 from tests.contracts.store_contract import batch_of
 async def main():
     store = DuckReadings(Path(sys.argv[1]))
@@ -300,7 +299,7 @@ async def test_the_start_never_fails_because_of_flipped_bits(store: DuckReadings
     store = DuckReadings(tmp_path / "readings")
     if store.damage:
         assert store.damage == [path.name]
-        assert await Rewriter(store).step(LATER)
+        assert await Here(store).step(LATER)
         assert await store.loaded() == 0
         assert (await store.load(1, batch)).stored <= count
     found = await store.history(np.arange(50, dtype=np.uint32), 0, 2**62)

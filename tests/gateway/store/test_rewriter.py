@@ -18,9 +18,10 @@ from gateway.model.reading import PointId, ReadingBatch, point_id
 from gateway.store import journal, rewrite
 from gateway.store.dayfile import DAY_US
 from gateway.store.readings import DuckReadings
-from gateway.store.rewrite import Done, Job
+from gateway.store.rewrite import Job
 from gateway.store.rewriter import Rewriter
 from gateway.store.upkeep import Retention
+from tests.gateway.store.rewriting import Here, tidy
 
 START = 1_704_067_200_000_000
 """2024-01-01"""
@@ -42,13 +43,6 @@ def day(number: int, every_us: int = HOUR, seed: int = 0) -> ReadingBatch:
     return ReadingBatch.build(points, times, times, np.random.default_rng([number, seed]).random(len(times)))
 
 
-class Here(Rewriter):
-    """Does in a thread what the real one does in a process; the rest is the same."""
-
-    async def _run(self, job: Job) -> Done:
-        return await asyncio.to_thread(rewrite.run, job)
-
-
 async def all_rows(store: DuckReadings) -> ReadingBatch:
     return await store.history(np.arange(POINTS, dtype=np.uint32), 0, 2**62)
 
@@ -60,11 +54,6 @@ def same(one: ReadingBatch, other: ReadingBatch) -> None:
 
 def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix == ".duckdb")
-
-
-async def tidy(rewriter: Rewriter, now_us: int = 2**61) -> None:
-    while await rewriter.step(now_us):
-        pass
 
 
 async def filled(folder: Path, days: range, **options: object) -> DuckReadings:
