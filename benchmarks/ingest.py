@@ -2,7 +2,8 @@
 
 Messages of 24 readings wait at Mosquitto in the persistent sessions of both, QoS 1 and MQTT 5 with the same window. The
 bare loop takes them with the same client and acknowledges each at once; the role `keep` acknowledges after the commit
-to disk, and stores them. The bare loop runs before and after, and the mean counts.
+to disk, and stores them. The bare loop runs before and after, and the mean counts. The same loop with aiomqtt, which
+acknowledges on receipt, is shown beside them.
 """
 
 from __future__ import annotations
@@ -44,13 +45,14 @@ def run(*, quick: bool) -> dict[str, float]:
         text = site.config.read_text(encoding="utf-8")
         site.config.write_text(text.replace(', flags = "f"', ""), encoding="utf-8")
         config: MqttConfig = load_config(site.config).source[0]
-        clients = ["bare-before", config.client_id, "bare-after"]
+        clients = ["bare-before", config.client_id, "bare-after", "aiomqtt"]
         for client_id in clients:
             asyncio.run(open_session(config, client_id))
         messages = publish(site, PUBLISH_S[quick])
         before = bare(site, messages)
         received, stored = kept(site, messages)
         after = bare(site, messages, clients[2])
+        other = with_aiomqtt(site, config, clients[3], messages)
         alone = (before + after) / 2
         return {
             "messages": float(messages),
@@ -58,6 +60,8 @@ def run(*, quick: bool) -> dict[str, float]:
             "messages_per_s": received,
             "readings_per_s": received * READINGS,
             "stored_readings_per_s": stored * READINGS,
+            "aiomqtt_messages_per_s": other,
+            "aiomqtt_ratio": received / other,
             "bare_ratio": received / alone,
         }
 
@@ -93,6 +97,13 @@ def publish(site: SmallSite, seconds: float) -> int:
 def bare(site: SmallSite, messages: int, client_id: str = "bare-before") -> float:
     """Take all messages in a process of its own; return messages a second."""
     command = [sys.executable, "-m", "benchmarks.ingest", str(site.config), client_id, str(messages)]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def with_aiomqtt(site: SmallSite, config: MqttConfig, client_id: str, messages: int) -> float:
+    """Take all messages with aiomqtt in a process of its own; return messages a second."""
+    arguments = [str(site.broker_port), client_id, subscription(config.topics[0].filter), str(messages)]
+    command = [sys.executable, "-m", "benchmarks.aiomqtt_loop", *arguments]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
