@@ -133,6 +133,8 @@ class Cjt188Collector:
         self._registry = registry
         self._clock = clock
         self._serial = 0
+        self.last_frame = b""
+        """the reply that came last, for people"""
         self._indices: dict[str, NDArray[np.uint32]] = {}
         self._polls = {poll.job.key: poll for bus in config.buses for poll in _polls(config.name, bus, clock)}
         problems = [
@@ -181,7 +183,8 @@ class Cjt188Collector:
         question = MeterQuestion.measured(poll.place, poll.meter, poll.bus.identifier, self._serial)
         try:
             reply, arrived_us = await poll.link.ask(question)
-            fields = cjt188.decode(cjt188.parse(reply[1:]))
+            self.last_frame = reply[1:]
+            fields = cjt188.decode(cjt188.parse(self.last_frame))
         except WrongReplyError:
             return self._bad(poll, Reason.WRONG_REPLY)
         except cjt188.FrameError:

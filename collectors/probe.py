@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from collectors.cjt188_bus import Cjt188Collector
+from collectors.cjt188_config import Cjt188Config
 from collectors.mappers import TopicMapper, make_mappers, read_message
 from collectors.modbus import make_unit
 from collectors.modbus_config import ModbusConfig
@@ -25,6 +28,7 @@ from gateway.model.network import Network
 from gateway.model.reading import PointId, Reading, ReadingBatch, Reason, Severity, from_us
 from gateway.ports import Clock
 from gateway.runtime.clock import SystemClock
+from gateway.store.registry import MemoryRegistry
 
 MAX_MESSAGES = 50
 
@@ -48,6 +52,18 @@ class ModbusProbe:
     readings: tuple[Reading, ...]
     error: str = ""
     """why the unit could not be read at all"""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterProbe:
+    """What one question to a meter on a CJ/T 188 bus brought."""
+
+    key: str
+    frame: bytes
+    seconds: float
+    readings: tuple[Reading, ...]
+    error: str = ""
+    """why the meter could not be read at all"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +125,29 @@ async def probe_modbus(config: ModbusConfig, link: str, unit: int, clock: Clock 
         connection.drop()
     names = [device.points[index] for index in batch.point]
     return ModbusProbe(f"{config.name}/{link}/{unit}", tuple(requests), _readings(names, batch), error)
+
+
+async def probe_cjt188(config: Cjt188Config, network: Network, key: str, clock: Clock | None = None) -> MeterProbe:
+    """Ask one meter, `source/bus/address`, once, over a connection of its own.
+
+    Raises ConfigError if the configuration has no such meter, or one that the network does not know.
+    """
+    registry = MemoryRegistry()
+    collector = Cjt188Collector(config, registry, network, clock or SystemClock())
+    jobs = {job.key: job for job in collector.jobs()}
+    if key not in jobs:
+        raise ConfigError([f"there is no meter {key}: there are {', '.join(jobs)}"])
+    await collector.open()
+    began = time.monotonic()
+    batch, error = ReadingBatch.empty(), ""
+    try:
+        batch = await collector.collect(jobs[key])
+    except TransientError as lost:
+        error = str(lost)
+    finally:
+        await collector.close()
+    seconds = time.monotonic() - began
+    return MeterProbe(key, collector.last_frame, seconds, _readings(registry.names(batch.point), batch), error)
 
 
 async def probe_mqtt(

@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from collectors.cjt188_config import Cjt188Config
 from collectors.modbus_config import ModbusConfig
 from collectors.mqtt_config import MqttConfig
-from collectors.probe import ModbusProbe, MqttProbe, ProbedRequest, probe_modbus, probe_mqtt
+from collectors.probe import MeterProbe, ModbusProbe, MqttProbe, ProbedRequest, probe_cjt188, probe_modbus, probe_mqtt
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.model.quantity import UNITS
@@ -31,7 +32,7 @@ class OutputProbe:
     answer: str
 
 
-Probed = ModbusProbe | MqttProbe | OutputProbe
+Probed = ModbusProbe | MeterProbe | MqttProbe | OutputProbe
 
 
 async def probe_any(config: Config, name: str, seconds: float) -> Probed:
@@ -43,6 +44,9 @@ async def probe_any(config: Config, name: str, seconds: float) -> Probed:
     for source, link, unit, names in _units(config):
         if name in names:
             return await probe_modbus(source, link, unit, site_clock(config))
+    for meters, key, names in _meters(config):
+        if name in names:
+            return await probe_cjt188(meters, network, key, site_clock(config))
     for source in config.source:
         if isinstance(source, MqttConfig) and source.name == name:
             return await probe_mqtt(source, network, seconds, site_clock(config))
@@ -65,15 +69,25 @@ def _units(config: Config) -> Iterator[tuple[ModbusConfig, str, int, tuple[str, 
                     yield source, link.name, unit.unit, (key, *filter(None, (unit.asset, *unit.members)))
 
 
+def _meters(config: Config) -> Iterator[tuple[Cjt188Config, str, tuple[str, str]]]:
+    for source in config.source:
+        if isinstance(source, Cjt188Config):
+            for bus in source.buses:
+                for one in bus.meters:
+                    key = f"{source.name}/{bus.name}/{one.address}"
+                    yield source, key, (key, one.meter)
+
+
 def _names(config: Config) -> list[str]:
     units = [names[1] if len(names) == 2 else names[0] for *_, names in _units(config)]
+    units += [names[1] for *_, names in _meters(config)]
     sources = [source.name for source in config.source if isinstance(source, MqttConfig)]
     return [*units, *sources, *(output.name for output in config.output)]
 
 
 def went_well(probed: Probed) -> bool:
     """Tell whether anything answered."""
-    return not (isinstance(probed, ModbusProbe) and probed.error)
+    return not (isinstance(probed, ModbusProbe | MeterProbe) and probed.error)
 
 
 def render(probed: Probed) -> RenderableType:
@@ -81,6 +95,8 @@ def render(probed: Probed) -> RenderableType:
     match probed:
         case ModbusProbe():
             return Group(*_modbus(probed))
+        case MeterProbe():
+            return Group(*_meter(probed))
         case MqttProbe():
             return Group(*_mqtt(probed))
         case OutputProbe():
@@ -95,6 +111,15 @@ def _modbus(probed: ModbusProbe) -> Iterator[RenderableType]:
     yield plan
     if probed.error:
         yield Text(f"the unit could not be read: {probed.error}", style="bold red")
+    yield _readings(probed.readings)
+
+
+def _meter(probed: MeterProbe) -> Iterator[RenderableType]:
+    yield Text(f"{probed.key}: {probed.seconds * 1000:.1f} ms", style="bold")
+    if probed.error:
+        yield Text(f"the meter could not be read: {probed.error}", style="bold red")
+    if probed.frame:
+        yield Text(probed.frame.hex(" ").upper())
     yield _readings(probed.readings)
 
 

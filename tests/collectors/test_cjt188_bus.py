@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from collectors.cjt188_bus import Cjt188Collector, Cjt188Framing, MeterQuestion
 from collectors.cjt188_config import Cjt188Config, MeterConfig
 from collectors.modbus_frames import WrongReplyError
+from collectors.probe import probe_cjt188
 from gateway.errors import ConfigError, TransientError
 from gateway.model.reading import Reason, Severity, quality
 from gateway.ports import Delivery
@@ -226,6 +227,20 @@ async def test_the_runner_polls_a_bus_beside_a_dead_meter() -> None:
         await asyncio.gather(task, return_exceptions=True)
     assert good["M-000001/valve"] == 0
     assert min(good["M-000002/valve"], good["M-000003/valve"]) >= 5
+
+
+async def test_a_probe_shows_the_frame_and_the_values() -> None:
+    async with at("tcp") as bus:
+        config = Cjt188Config.model_validate(settings_of(bus.url, 2))
+        probe = await probe_cjt188(config, network(), f"stairs/block/{ADDRESSES['M-000002']}")
+        assert (probe.error, probe.frame[:2], probe.frame[-1:]) == ("", b"\x68\x30", b"\x16")
+        assert next((one.point, one.value) for one in probe.readings) == ("M-000002/register_measured_m3", 12345.67)
+        bus.silent.update(ADDRESSES.values())
+        probe = await probe_cjt188(config, network(), f"stairs/block/{ADDRESSES['M-000001']}")
+        assert "does not answer" in probe.error
+        assert (probe.frame, probe.readings) == (b"", ())
+    with pytest.raises(ConfigError, match="there is no meter stairs/block/1: there are stairs/block/11112"):
+        await probe_cjt188(config, network(), "stairs/block/1")
 
 
 async def test_a_bus_that_stays_as_it_is_keeps_its_connection() -> None:
