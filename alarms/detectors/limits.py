@@ -6,6 +6,7 @@ committed facts, the committed timers and the readings after the committed curso
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -135,24 +136,48 @@ class _Pairs:
     value: NDArray[np.float64]
 
 
+class _Ids:
+    """Alarm ids by the number of their watch, without an object for each: a city has millions."""
+
+    def __init__(self) -> None:
+        self._text = bytearray()
+        self._ends = array("Q", [0])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, number: int) -> str:
+        return self._text[self._ends[number] : self._ends[number + 1]].decode()
+
+    def add(self, alarm_id: str) -> None:
+        self._text += alarm_id.encode()
+        self._ends.append(len(self._text))
+
+
+_COLUMNS: Mapping[str, tuple[type[np.generic], float]] = {
+    "shape": (np.int32, 0),
+    "cond": (np.bool_, 0),
+    "since": (np.int64, STOPPED),
+    "last": (np.int64, STOPPED),
+    "seen": (np.int64, STOPPED),
+    "period": (np.int64, 0),
+    "value": (np.float64, 0.0),
+}
+"""what is known of each watch, and what a new one begins with"""
+
+
 class LimitJudge:
     """All watches as columns. Not safe for threads: one reader feeds it in the order of the spool."""
 
     def __init__(self) -> None:
-        self.watches: list[Watch] = []
-        self._number: dict[str, int] = {}
-        self._first = np.full(0, -1, dtype=np.int64)
-        self._count = np.zeros(0, dtype=np.int64)
-        self._side = np.zeros(0, dtype=np.int8)
-        self._limit = np.zeros(0)
-        self._clear = np.zeros(0)
-        self._on_us = np.zeros(0, dtype=np.int64)
-        self.cond = np.zeros(0, dtype=np.bool_)
-        self.since = np.full(0, STOPPED, dtype=np.int64)
-        self.last = np.full(0, STOPPED, dtype=np.int64)
-        self._seen = np.full(0, STOPPED, dtype=np.int64)
-        self._period = np.zeros(0, dtype=np.int64)
-        self._value = np.zeros(0)
+        self._ids = _Ids()
+        self._fresh: dict[str, int] = {}
+        self._shapes: dict[tuple[int, float, float, float, float], int] = {}
+        self._first = np.full(0, -1, dtype=np.int32)
+        self._count = np.zeros(0, dtype=np.uint8)
+        self._room = {name: np.zeros(0, dtype=kind) for name, (kind, _) in _COLUMNS.items()}
+        self._take_columns()
+        self._take_shapes()
 
     def unknown(self, points: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Return the distinct point indices that were never adopted."""
@@ -169,21 +194,26 @@ class LimitJudge:
         room = max(points) + 1
         if room > len(self._first):
             more = max(room, 2 * len(self._first)) - len(self._first)
-            self._first = np.concatenate([self._first, np.full(more, -1, dtype=np.int64)])
-            self._count = np.concatenate([self._count, np.zeros(more, dtype=np.int64)])
-        fresh: list[Watch] = []
+            self._first = np.concatenate([self._first, np.full(more, -1, dtype=np.int32)])
+            self._count = np.concatenate([self._count, np.zeros(more, dtype=np.uint8)])
+        begin, shapes = len(self._ids), len(self._shapes)
+        kinds: list[int] = []
+        self._fresh = {}
         for point, own in zip(points, watches, strict=True):
-            self._first[point] = len(self.watches) + len(fresh)
+            self._first[point] = len(self._ids)
             self._count[point] = len(own)
-            fresh += own
-        for number, watch in enumerate(fresh, start=len(self.watches)):
-            self._number[watch.alarm_id] = number
-        self.watches += fresh
-        self._grow(fresh)
+            for watch in own:
+                self._fresh[watch.alarm_id] = len(self._ids)
+                self._ids.add(watch.alarm_id)
+                kinds.append(self._shapes.setdefault(_shape_of(watch), len(self._shapes)))
+        self._grow()
+        self._shape_of[begin:] = kinds
+        if len(self._shapes) > shapes:
+            self._take_shapes()
 
     def restore(self, alarm_id: str, *, cond: bool, last: int = STOPPED, running: Running | None = None) -> None:
-        """Set where a watch stood at the last commit; an alarm that is no limit's is ignored."""
-        number = self._number.get(alarm_id)
+        """Set where a watch of the points adopted last stood at the last commit; others are ignored."""
+        number = self._fresh.get(alarm_id)
         if number is None:
             return
         self.cond[number], self.last[number] = cond, last
@@ -196,14 +226,14 @@ class LimitJudge:
         """Return every watch whose delay runs now."""
         return [
             Running(
-                self.watches[number].alarm_id,
+                self._ids[number],
                 int(self.since[number]),
                 int(self.last[number]),
                 int(self._seen[number]),
                 int(self._period[number]),
                 float(self._value[number]),
             )
-            for number in np.flatnonzero(self.since != STOPPED)
+            for number in np.flatnonzero(self.since != STOPPED).tolist()
         ]
 
     def judge(self, batch: ReadingBatch) -> list[LimitEdge]:
@@ -214,7 +244,7 @@ class LimitJudge:
         time of arrival.
         """
         rows, times = _usable(batch, len(self._first))
-        counts = self._count[batch.point[rows]]
+        counts = self._count[batch.point[rows]].astype(np.int64)
         if not counts.any():
             return []
         pairs = self._pairs(batch, rows, times, counts)
@@ -228,23 +258,24 @@ class LimitJudge:
         Only a rise may come without a sample: what is not seen is never returned to normal. `now_us` is the moment
         up to which readings were judged, in received time.
         """
-        elapsed = now_us - self._seen
-        gap = MISSING_POLLS * np.where(self._period > 0, self._period, 60_000_000)
-        ripe = ~self.cond & (self.since != STOPPED) & (elapsed <= gap)
-        ripe &= self.last - self.since + elapsed >= self._on_us
+        risen = np.flatnonzero(self.since != STOPPED)
+        risen = risen[~self.cond[risen]]
+        elapsed, period = now_us - self._seen[risen], self._period[risen]
+        ripe = elapsed <= MISSING_POLLS * np.where(period > 0, period, 60_000_000)
+        ripe &= self.last[risen] - self.since[risen] + elapsed >= self._on_us[self._shape_of[risen]]
         edges = []
-        for number in np.flatnonzero(ripe):
+        for number in risen[ripe].tolist():
             self.cond[number], self.since[number] = True, STOPPED
-            edges.append(
-                LimitEdge(self.watches[number].alarm_id, True, int(self.last[number]), float(self._value[number]))
-            )
+            edges.append(LimitEdge(self._ids[number], True, int(self.last[number]), float(self._value[number])))
         return edges
 
     def stale(self, now_us: int, at_least_us: int) -> dict[str, bool]:
         """Return for every active watch that has been fed whether its value is out of date at `now_us`."""
-        allowed = np.maximum(MISSING_POLLS * self._period, at_least_us)
-        active = np.flatnonzero(self.cond & (self._seen != STOPPED))
-        return {self.watches[n].alarm_id: bool(now_us - self._seen[n] > allowed[n]) for n in active}
+        active = np.flatnonzero(self.cond)
+        active = active[self._seen[active] != STOPPED]
+        allowed = np.maximum(MISSING_POLLS * self._period[active], at_least_us)
+        late = now_us - self._seen[active] > allowed
+        return {self._ids[number]: is_late for number, is_late in zip(active.tolist(), late.tolist(), strict=True)}
 
     def _pairs(
         self, batch: ReadingBatch, rows: NDArray[np.intp], times: NDArray[np.int64], counts: NDArray[np.int64]
@@ -252,19 +283,20 @@ class LimitJudge:
         row = np.repeat(rows, counts)
         at = np.repeat(times, counts)
         within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-        watch = np.repeat(self._first[batch.point[rows]], counts) + within
+        watch = np.repeat(self._first[batch.point[rows]].astype(np.int64), counts) + within
         newer = at > self.last[watch]
         row = row[newer]
         return _Pairs(watch[newer], at[newer], batch.received_time[row], batch.value[row])
 
     def _sides(self, pairs: _Pairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        side = self._side[pairs.watch]
+        shapes = self._shape_of[pairs.watch]
+        side = self._side[shapes]
         signed = side * pairs.value
-        beyond = signed >= side * self._limit[pairs.watch]
-        inside = signed < side * self._clear[pairs.watch]
+        beyond = signed >= side * self._limit[shapes]
+        inside = signed < side * self._clear[shapes]
         flags = np.flatnonzero(side == 0)
         if len(flags):
-            bits = self._limit[pairs.watch[flags]].astype(np.int64)
+            bits = self._limit[shapes[flags]].astype(np.int64)
             beyond[flags] = (pairs.value[flags].astype(np.int64) & bits) != 0
             inside[flags] = ~beyond[flags]
         return beyond, inside
@@ -286,15 +318,15 @@ class LimitJudge:
             timer, changes = shape(timer, self._delay(number), times, beyond[rows].tolist(), inside[rows].tolist())
             self.cond[number], self.since[number] = timer.cond, timer.since
             edges += [
-                LimitEdge(self.watches[number].alarm_id, one.rises, times[one.at], float(pairs.value[rows[one.at]]))
+                LimitEdge(self._ids[number], one.rises, times[one.at], float(pairs.value[rows[one.at]]))
                 for one in changes
             ]
         return edges
 
     def _delay(self, number: int) -> Delay:
-        own = self.watches[number]
+        own = self._shape_of[number]
         gap_us = MISSING_POLLS * int(self._period[number])
-        return Delay(round(own.on_delay_s * 1e6), round(own.off_delay_s * 1e6), gap_us)
+        return Delay(int(self._on_us[own]), int(self._off_us[own]), gap_us)
 
     def _remember(self, pairs: _Pairs) -> None:
         if not len(pairs.watch):
@@ -311,20 +343,31 @@ class LimitJudge:
         learnt = np.where(old > 0, (4 * old + np.minimum(step, 4 * old)) // 5, step)
         self._period[fed] = np.where(before != STOPPED, learnt, old)
 
-    def _grow(self, fresh: Sequence[Watch]) -> None:
-        count = len(fresh)
-        self._side = np.concatenate([self._side, np.array([one.side for one in fresh], dtype=np.int8)])
-        self._limit = np.concatenate([self._limit, np.array([one.limit for one in fresh], dtype=np.float64)])
-        self._clear = np.concatenate([self._clear, np.array([one.clear for one in fresh], dtype=np.float64)])
-        delays = np.array([round(one.on_delay_s * 1e6) for one in fresh], dtype=np.int64)
-        self._on_us = np.concatenate([self._on_us, delays])
-        self.cond = np.concatenate([self.cond, np.zeros(count, dtype=np.bool_)])
-        stopped = np.full(count, STOPPED, dtype=np.int64)
-        self.since = np.concatenate([self.since, stopped])
-        self.last = np.concatenate([self.last, stopped])
-        self._seen = np.concatenate([self._seen, stopped])
-        self._period = np.concatenate([self._period, np.zeros(count, dtype=np.int64)])
-        self._value = np.concatenate([self._value, np.zeros(count)])
+    def _grow(self) -> None:
+        """Make room for the watches that have an id; what is there is copied only when the room has doubled."""
+        have, wanted = len(self._room["cond"]), len(self._ids)
+        if wanted > have:
+            more = max(wanted, 2 * have) - have
+            self._room = {
+                name: np.concatenate([self._room[name], np.full(more, begin, dtype=kind)])
+                for name, (kind, begin) in _COLUMNS.items()
+            }
+        self._take_columns()
+
+    def _take_columns(self) -> None:
+        used = {name: column[: len(self._ids)] for name, column in self._room.items()}
+        self._shape_of, self.cond, self.since = used["shape"], used["cond"], used["since"]
+        self.last, self._seen, self._period, self._value = used["last"], used["seen"], used["period"], used["value"]
+
+    def _take_shapes(self) -> None:
+        table = np.array(list(self._shapes), dtype=np.float64).reshape(-1, 5).T
+        self._side = table[0].astype(np.int8)
+        self._limit, self._clear = table[1], table[2]
+        self._on_us, self._off_us = np.round(table[3:] * 1e6).astype(np.int64)
+
+
+def _shape_of(watch: Watch) -> tuple[int, float, float, float, float]:
+    return watch.side, watch.limit, watch.clear, watch.on_delay_s, watch.off_delay_s
 
 
 def _usable(batch: ReadingBatch, known: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
