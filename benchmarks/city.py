@@ -129,7 +129,7 @@ filter = "city/{{meter}}/up"
 identity = "$.id"
 each = "$.readings[*]"
 time = {{ path = "t", as = "epoch_ms" }}
-values = {{ register_measured_m3 = {{ path = "v", scale = 0.001 }}, flags = "f" }}
+values = {{ register_measured_m3 = {{ path = "v", scale = 0.001 }} }}
 {self.extra}""",
             encoding="utf-8",
         )
@@ -175,6 +175,10 @@ values = {{ register_measured_m3 = {{ path = "v", scale = 0.001 }}, flags = "f" 
         answer = httpx.get(f"http://127.0.0.1:{self.keep_port}/status", headers=headers, timeout=30)
         answer.raise_for_status()
         return dict(answer.json())
+
+    def stored(self, source: str) -> int:
+        """Return how many readings of a source were stored since the start."""
+        return int(self.status()["accounting"].get(source, {"stored": 0})["stored"])
 
     def use(self) -> Use:
         """Return what all processes of the gateway take now."""

@@ -29,6 +29,8 @@ from tests.services import Server, influxd_server, mosquitto_server, pick_free_p
 
 METERS, LINKS, MEMBERS = 2000, 20, 25
 LOOK_S = 5.0
+SAID_EVERY = 12
+"""looks of which one is said on the way"""
 AWAY_S, TURN_S = 5.0, 15.0
 """how long something stays away, and how often the next one goes"""
 PEAK_S = 10.0
@@ -131,16 +133,11 @@ def _peak(site: CitySite) -> float:
     """Publish as fast as the broker takes it; return messages a second that are stored meanwhile."""
     process = _publisher(site, 0.0, PEAK_S, days=80)
     time.sleep(PEAK_S * 0.2)
-    before, began = _stored(site), time.monotonic()
+    before, began = site.stored("meters"), time.monotonic()
     time.sleep(PEAK_S * 0.7)
-    found = (_stored(site) - before) / (time.monotonic() - began)
+    found = (site.stored("meters") - before) / READINGS / (time.monotonic() - began)
     process.wait(60)
     return found
-
-
-def _stored(site: CitySite) -> float:
-    account = site.status()["accounting"]["meters"]
-    return float(account["stored"]) / (2 * READINGS)
 
 
 def _soak(site: CitySite, servers: tuple[Server, Server, Server], lasts_s: float, rate: float) -> _Seen:
@@ -151,6 +148,8 @@ def _soak(site: CitySite, servers: tuple[Server, Server, Server], lasts_s: float
     try:
         while (now := time.monotonic() - began) < lasts_s:
             _look(site, seen, now)
+            if len(seen.at_s) % SAID_EVERY == 1:
+                print(f"{now:6.0f} s", *(f"{role} {seen.rss[role][-1] / MIB:.1f}" for role in ROLES), file=sys.stderr)
             time.sleep(max(0.0, LOOK_S - (time.monotonic() - began - now)))
     finally:
         over.set()
