@@ -99,6 +99,29 @@ class IntervalStore:
         wanted = set(meters)
         return {(name, day_of(number).isoformat()): units for name, number, units in found if name in wanted}
 
+    def changed_days(self, after_us: int, upto_us: int) -> list[date]:
+        """Return the gas days with revisions that were computed at after < t <= upto. Raises TransientError."""
+        found = self._query(
+            "SELECT DISTINCT gas_day FROM read_parquet($files, hive_partitioning = false)"
+            " WHERE gas_day BETWEEN $first AND $last AND computed_at > $after AND computed_at <= $upto ORDER BY 1",
+            date.min, date.max, {"after": after_us, "upto": upto_us},
+        )  # fmt: skip
+        return [day_of(number) for (number,) in found]
+
+    def changed(self, day: date, after_us: int, upto_us: int, behind: str, most: int) -> list[IntervalRow]:
+        """Return newest revisions of a gas day that were computed at after < t <= upto, of meters > `behind`, sorted.
+
+        At most so many; raises TransientError.
+        """
+        found = self._query(
+            f"SELECT {ALL} FROM (SELECT DISTINCT {ALL} FROM read_parquet($files, hive_partitioning = false)"  # noqa: S608 - our names
+            " WHERE gas_day BETWEEN $first AND $last AND meter > $behind"
+            " QUALIFY row_number() OVER (PARTITION BY meter ORDER BY revision DESC) = 1)"
+            f" WHERE computed_at > $after AND computed_at <= $upto ORDER BY meter LIMIT {most:d}",
+            day, day, {"after": after_us, "upto": upto_us, "behind": behind},
+        )  # fmt: skip
+        return [row_of(row) for row in found]
+
     @contextmanager
     def adding(self) -> Iterator[Adding]:
         """Take in the results of one audit; they are to be seen once the block has ended well, day by day.
