@@ -25,11 +25,14 @@ from gateway.model.network import Network
 from gateway.model.reading import PointId, ReadingBatch, split_point, to_us
 from gateway.roles.audit_source import StoreSource
 from gateway.roles.common import be_nice, heartbeat, open_state, remote_store, site_clock, site_network
+from gateway.roles.interval_stream import IntervalStreams, LineOutput
 from gateway.roles.revision import Follower
 from gateway.roles.state_care import StateCare
 from gateway.snapshot import Snapshot
 from gateway.store.intervals import IntervalStore
-from gateway.store.registry import StateRegistry
+from gateway.store.memory import StateMemory
+from gateway.store.outputs import OUTPUTS
+from gateway.store.registry import MemoryRegistry, StateRegistry
 from gateway.store.remote import RemoteStore
 from gateway.store.state import State
 
@@ -63,6 +66,7 @@ async def work(site: Snapshot) -> None:
         group.create_task(heartbeat(state, "analyse", follower.status(analyst.health)), name="heartbeat")
         group.create_task(follower.run(), name="configuration")
         group.create_task(analyst.run(), name="passes")
+        group.create_task(analyst.streams.run(), name="gas days to outputs")
         group.create_task(analyst.care.run(), name="copies of the state")
 
 
@@ -85,6 +89,7 @@ class Analyst:
         self._intervals = IntervalStore(config.data.folder / "intervals")
         self.care = StateCare(state, config.data.folder, config.data.state_copies)
         self._auditor = Auditor(state, self._intervals, days=config.analyse.audit_days)
+        self.streams = IntervalStreams(_outputs(config, network), self._intervals, StateMemory(state), network)
         self._last: _Done | None = None
         self._problem = ""
 
@@ -93,6 +98,7 @@ class Analyst:
         last = self._last
         detail = {} if last is None else {"last_pass": last.until.isoformat(), "seconds": round(last.seconds, 2)}
         problems = [*([self._problem] if self._problem else []), *self._damaged_intervals(), *self.care.problems()]
+        problems += self.streams.problems()
         return not self._problem, {**detail, "problems": problems}
 
     def _damaged_intervals(self) -> list[str]:
@@ -154,6 +160,7 @@ class Analyst:
         loop = asyncio.get_running_loop()
         source = StoreSource(city.model, city.exchanges, store, StateRegistry(self._state), loop)
         await asyncio.to_thread(self._audit, source, now)
+        self.streams.audited(to_us(now))
 
     def _audit(self, source: StoreSource, now: datetime) -> None:
         began = time.monotonic()
@@ -216,6 +223,11 @@ class Analyst:
         if problem != self._problem:
             log.warning("no pass yet: %s", problem)
         self._problem = problem
+
+
+def _outputs(config: Config, network: Network) -> list[tuple[LineOutput, Any]]:
+    names = MemoryRegistry().names
+    return [(OUTPUTS[one.kind](one, names, network), one) for one in config.output if one.interval_measurement]
 
 
 def _too_large(what: str) -> RefusedError:

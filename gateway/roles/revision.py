@@ -20,7 +20,7 @@ LOOK_S = 0.5
 _IGNORED: Mapping[str, frozenset[str]] = {
     "keep": frozenset({"site", "source", "output", "ticket_sink", "web", "analyse"}),
     "alarm": frozenset({"source", "output", "keep", "web", "analyse"}),
-    "analyse": frozenset({"source", "output", "keep", "web", "ticket_sink"}),
+    "analyse": frozenset({"source", "keep", "web", "ticket_sink"}),
     "web": frozenset({"source", "output", "keep", "analyse"}),
 }
 """tables that a role does not use, or takes in place; with another value in any other table it starts anew"""

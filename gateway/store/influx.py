@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from gateway.model.reading import ReadingBatch
 from gateway.ports import Written
 from gateway.settings import ConfigPath, Secret, Settings
 from gateway.store.line_names import LineNames
-from gateway.store.line_write import PROBE, Answer, Send, error_of, write_batch
+from gateway.store.line_write import PROBE, Answer, Send, error_of, write_batch, write_lines
 from gateway.store.lines import LineFormat, Names
 
 _MOST_ANSWER = 64 << 10
@@ -53,6 +53,8 @@ class StreamSettings(Settings):
     """compress what is sent; left out: only if the server is on another machine"""
     lines: LineNames = LineNames()
     """names of measurement, tags and fields"""
+    interval_measurement: str = Field(default="gas_day_volume", pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$|^$")
+    """measurement of each meter's final gas days; empty: they are not streamed"""
     start: Literal["kept", "now"] = "kept"
     """what a new output begins with: everything that is kept, or what comes from now on"""
     gap_days: float = Field(default=30.0, gt=0, le=3660)
@@ -85,6 +87,10 @@ class InfluxV2:
     async def write(self, batch: ReadingBatch) -> Written:
         """Write a batch. Raises TransientError (keep all, try later) or PermanentError (keep all, alarm)."""
         return await write_batch(self._send, self._format, batch)
+
+    async def write_lines(self, lines: Sequence[str]) -> Written:
+        """Write lines that are made already. Raises what `write` raises."""
+        return await write_lines(self._send, self._format, lines)
 
     async def probe(self) -> str:
         """Write one test line and return what answered. Raises GatewayError."""
@@ -130,6 +136,10 @@ class InfluxV1:
     async def write(self, batch: ReadingBatch) -> Written:
         """Write a batch. Raises TransientError (keep all, try later) or PermanentError (keep all, alarm)."""
         return await write_batch(self._send, self._format, batch)
+
+    async def write_lines(self, lines: Sequence[str]) -> Written:
+        """Write lines that are made already. Raises what `write` raises."""
+        return await write_lines(self._send, self._format, lines)
 
     async def probe(self) -> str:
         """Write one test line and return what answered. Raises GatewayError."""

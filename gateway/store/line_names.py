@@ -78,6 +78,12 @@ def prefix(measurement: str, tags: dict[str, str]) -> str:
     return ",".join([measurement.translate(_MEASUREMENT), *parts])
 
 
+def line_text(text: str) -> str:
+    """Return the value of a text field, quoted."""
+    plain = "".join(letter for letter in text if letter.isprintable())
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def escaped(key: str) -> str:
     """Return the name of a tag or field as line protocol writes it."""
     return key.translate(_TAG)

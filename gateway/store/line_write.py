@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+import numpy as np
+
 from gateway.errors import PermanentError, TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Written
-from gateway.store.lines import Body, LineFormat
+from gateway.store.lines import MOST_LINES, Body, LineFormat
 
 PROBE = b"gasgate_probe value=1"
 _ABOUT_LINES = re.compile(
@@ -71,6 +73,16 @@ async def write_batch(send: Send, form: LineFormat, batch: ReadingBatch) -> Writ
     finally:
         await asyncio.gather(ahead, return_exceptions=True)
     return Written(len(lines.rows) - len(refused), tuple(sorted(lines.rejected + refused)))
+
+
+async def write_lines(send: Send, form: LineFormat, lines: Sequence[str]) -> Written:
+    """Send lines that are made already; else as `write_batch`."""
+    refused: Refused = []
+    for at in range(0, len(lines), MOST_LINES):
+        some = lines[at : at + MOST_LINES]
+        rows = np.arange(at, at + len(some))
+        refused += await _deliver(send, form, Body("\n".join(some).encode(), rows, np.zeros(len(some), dtype=np.int64)))
+    return Written(len(lines) - len(refused), tuple(sorted(refused)))
 
 
 def error_of(answer: Answer, where: str = "") -> TransientError | PermanentError:
