@@ -26,6 +26,7 @@ import duckdb
 from gateway.errors import TransientError
 from gateway.store.durable import crc_of, make_durable
 from gateway.store.interval_rows import ALL, COLUMNS, IntervalColumns, IntervalRow, as_array, day_number, day_of, row_of
+from gateway.store.interval_sql import CHANGED, FRESH, newest, nothing
 from gateway.store.ownership import own
 
 _LOG = logging.getLogger(__name__)
@@ -40,20 +41,7 @@ _TRIES = 5
 LATE_FILES = 20
 """files of single days of a month that is one file already, from which that is made anew"""
 _NAME = re.compile(r"rev-(\d{6,})-([0-9a-f]{8})(?:-([0-9a-f]))?\.parquet")
-_FOLDER = re.compile(r"gas_day=(\d{4}-\d{2}-\d{2})|month=(\d{4}-\d{2})")
-
-
-_MAYBE = frozenset({"units", "left_at", "right_at", "step_units"})
-_KEY = frozenset({"meter", "gas_day", "computed_at"})
-_COMPARED = tuple(name for name in COLUMNS if name not in _KEY)
-_FRESH = ", ".join(f"nullif({name}, -1) AS {name}" if name in _MAYBE else name for name in COLUMNS)
-_CHANGED = f"""
-    SELECT {", ".join(f"f.{name}" for name in COLUMNS)}, (coalesce(o.revision, 0) + 1)::INTEGER AS revision
-    FROM (SELECT {_FRESH} FROM fresh) f LEFT JOIN newest o USING (meter, gas_day)
-    WHERE o.meter IS NULL OR ({", ".join(f"f.{name}" for name in _COMPARED)})
-        IS DISTINCT FROM ({", ".join(f"o.{name}" for name in _COMPARED)})
-    ORDER BY f.gas_day, f.meter
-"""  # noqa: S608 - our names
+FOLDER = re.compile(r"gas_day=(\d{4}-\d{2}-\d{2})|month=(\d{4}-\d{2})")
 
 
 class IntervalStore:
@@ -92,7 +80,7 @@ class IntervalStore:
         if not meters:
             return {}
         found = self._query(
-            f"SELECT meter, gas_day, units FROM ({_newest('$files')})"  # noqa: S608 - our names
+            f"SELECT meter, gas_day, units FROM ({newest('$files')})"  # noqa: S608 - our names
             " WHERE status = 'estimated' AND method <> 'manual'",
             first, last, {"low": meters[0], "high": meters[-1]},
         )  # fmt: skip
@@ -243,7 +231,7 @@ class IntervalStore:
 
     def _folders(self) -> Iterator[Path]:
         if self._folder.is_dir():
-            yield from sorted(path for path in self._folder.iterdir() if _FOLDER.fullmatch(path.name))
+            yield from sorted(path for path in self._folder.iterdir() if FOLDER.fullmatch(path.name))
 
 
 class Adding:
@@ -263,11 +251,11 @@ class Adding:
         files = [str(file) for file in self._whole(self._store.files_of(first, last))]
         with self._store.cursor() as connection:
             connection.register("fresh", {name: getattr(rows, name) for name in COLUMNS})
-            source = _newest("$files") if files else f"SELECT {ALL} FROM ({_nothing()})"  # noqa: S608
+            source = newest("$files") if files else f"SELECT {ALL} FROM ({nothing()})"  # noqa: S608
             given = {"files": files, "first": day_number(first), "last": day_number(last)}
             given |= {"low": min(rows.meter), "high": max(rows.meter)}
             connection.execute(f"CREATE OR REPLACE TEMP TABLE newest AS {source}", given if files else None)
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE changed AS {_CHANGED}")
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE changed AS {CHANGED}")
             days = {int(number) for (number,) in connection.execute("SELECT DISTINCT gas_day FROM changed").fetchall()}
             (count,) = connection.execute("SELECT count(*) FROM changed").fetchone()
             if count:
@@ -301,7 +289,7 @@ class Adding:
         with self._store.cursor() as connection:
             connection.register("fresh", columns)
             connection.execute(
-                f"COPY (SELECT {_FRESH}, revision::INTEGER AS revision FROM fresh ORDER BY gas_day, meter)"  # noqa: S608
+                f"COPY (SELECT {FRESH}, revision::INTEGER AS revision FROM fresh ORDER BY gas_day, meter)"  # noqa: S608
                 f" TO {_quoted(part)} (FORMAT parquet)"
             )
         self._parts.append((part, set(table["gas_day"])))
@@ -355,19 +343,6 @@ class Adding:
         fresh.replace(folder / name)
         make_durable(folder)
         make_durable(folder.parent)
-
-
-def _newest(files: str) -> str:
-    """Return a query for the newest revision of each meter and day between the bounds that are given with it."""
-    return (
-        f"SELECT {ALL} FROM read_parquet({files}, hive_partitioning = false) WHERE meter BETWEEN $low AND $high"  # noqa: S608 - our names
-        " AND gas_day BETWEEN $first AND $last"
-        " QUALIFY row_number() OVER (PARTITION BY meter, gas_day ORDER BY revision DESC) = 1"
-    )
-
-
-def _nothing() -> str:
-    return f"SELECT {_FRESH}, 0 AS revision FROM fresh WHERE false"  # noqa: S608 - our names
 
 
 def _month_ends(day: str) -> date:

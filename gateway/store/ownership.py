@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import PermanentError
@@ -22,6 +23,20 @@ def own(folder: Path) -> int:
         os.close(handle)
         raise PermanentError(f"{folder} is in use by another process") from error
     return handle
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Have a folder's state database for oneself. Raises PermanentError while anybody uses it."""
+    handle = os.open(folder / "state.lock", os.O_RDWR | os.O_CREAT, 0o640)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PermanentError(f"{folder} is in use: stop the gateway first") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def share(folder: Path, *, alone: Callable[[], object]) -> int:

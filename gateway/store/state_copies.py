@@ -66,26 +66,34 @@ def copy_state(folder: Path, keep: int, *, real: float | None = None) -> Path:
     Blocks for as long as the database is large, at 50 MB/s at most; writers do not wait. Raises TransientError if the
     disk is full or the copy is not whole; then the older copies stay.
     """
-    copies = folder / COPIES
-    fresh = copies / ".fresh.db"
+    stamp = time.strftime(_STAMP, time.gmtime(time.time() if real is None else real))
+    copy = folder / COPIES / f"state-{stamp}.db"
     try:
-        copies.mkdir(exist_ok=True)
+        copy.parent.mkdir(exist_ok=True)
+        copy_into(folder, copy)
+        for old in copies_of(folder)[keep:]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise TransientError(f"the state database cannot be copied: {error}") from error
+    return copy
+
+
+def copy_into(folder: Path, file: Path) -> None:
+    """Copy the state database of a data folder to a file that is not there yet, and check it. Raises TransientError."""
+    fresh = file.with_name(f".{file.name}.part")
+    try:
         fresh.unlink(missing_ok=True)
-        stamp = time.strftime(_STAMP, time.gmtime(time.time() if real is None else real))
         _copy(folder / NAME, fresh)
         problem = problem_of(fresh)
         if problem:
             raise TransientError(f"the copy of the state database is not whole: {problem}")
         make_durable(fresh)
-        copy = fresh.replace(copies / f"state-{stamp}.db")
-        make_durable(copies)
-        for old in copies_of(folder)[keep:]:
-            old.unlink(missing_ok=True)
+        fresh.replace(file)
+        make_durable(file.parent)
     except (OSError, sqlite3.Error) as error:
         raise TransientError(f"the state database cannot be copied: {error}") from error
     finally:
         fresh.unlink(missing_ok=True)
-    return copy
 
 
 def copies_of(folder: Path) -> list[Path]:
