@@ -104,12 +104,12 @@ def test_a_city_of_meters_is_watched_without_copying_it_for_each_batch() -> None
     judge = LimitJudge()
     shape = _rest(WATCHES[3])
     begun = time.monotonic()
-    for first in range(0, 200_000, 50):
+    for first in range(0, 100_000, 50):
         points = list(range(first, first + 50))
         judge.adopt(points, [[Watch(f"BIT@M-{point:07d}", *shape)] for point in points])
-    assert time.monotonic() - begun < 8
-    judge.restore("BIT@M-0199999", cond=True)
+    assert time.monotonic() - begun < 5
+    judge.restore("BIT@M-0099999", cond=True)
     judge.restore("BIT@M-0000000", cond=True)
-    edges = judge.judge(batch([(123_456, NOW_US, 4.0), (199_999, NOW_US, 0.0), (7, NOW_US, 0.0)]))
-    assert [(edge.alarm_id, edge.rises) for edge in edges] == [("BIT@M-0123456", True)]
+    edges = judge.judge(batch([(54_321, NOW_US, 4.0), (99_999, NOW_US, 0.0), (7, NOW_US, 0.0)]))
+    assert [(edge.alarm_id, edge.rises) for edge in edges] == [("BIT@M-0054321", True)]
     assert judge.cond.sum() == 2, "what was adopted before is not restored again"
