@@ -8,18 +8,15 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.reading import from_us
-from gateway.ports import Clock, Delivery, Job, PolledCollector, PushedCollector
+from gateway.ports import Clock, Delivery, PolledCollector, PushedCollector
 from gateway.runtime.backoff import Backoff
 from gateway.runtime.link_news import LinkNews
+from gateway.runtime.polled_unit import LinkState, OnState, PolledUnit
 
-FAILURES_TO_OPEN = 3
-FIRST_PROBE_S = 5.0
-LONGEST_PROBE_S = 300.0
-SILENT_EVERY_US = 15 * 60 * 1_000_000
 FIRST_RECONNECT_S = 1.0
 LONGEST_RECONNECT_S = 30.0
 STABLE_AFTER_S = 60.0
@@ -36,100 +33,8 @@ Put = Callable[[Delivery], Awaitable[None]]
 """Takes a delivery towards the disk; waits while there is no room."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkState:
-    """What a status page shows of one unit or one broker."""
-
-    key: str
-    source: str
-    link: str
-    up: bool | None
-    """None until it was tried"""
-    since_us: int
-    """us UTC of the clock since which `up` has been so"""
-    last_good_us: int | None = None
-    failures: int = 0
-    """polls or connections in a row that failed"""
-    overruns: int = 0
-    """due times that were skipped because the link was still busy"""
-    deliveries: int = 0
-    error: str = ""
-
-
-OnState = Callable[[LinkState], None]
-"""Is told whenever `up` changes."""
-
-
 def _ignore(_state: LinkState) -> None:
     """Tell nobody."""
-
-
-class _Unit:
-    """The schedule and the breaker of one job."""
-
-    def __init__(self, job: Job, source: str, clock: Clock, rng: random.Random) -> None:
-        self.job = job
-        self.state = LinkState(job.key, source, job.link, None, clock.now_us())
-        self.silent_at: int | None = None
-        self._clock = clock
-        # where the clock runs fast, waiting minutes of real time would hide a recovery for days
-        cap_s = LONGEST_PROBE_S
-        if clock.real_seconds(1.0) < 1.0:
-            cap_s = min(cap_s, clock.real_seconds(3 * job.period_s))
-        self._backoff = Backoff(min(FIRST_PROBE_S, cap_s), cap_s, rng)
-
-    @property
-    def is_open(self) -> bool:
-        """True while the breaker keeps regular polls away."""
-        return self.state.failures >= FAILURES_TO_OPEN
-
-    def next_tick(self, now_us: int) -> int:
-        """Return the first moment of the grid after `now_us`."""
-        period_us, phase_us = round(self.job.period_s * 1e6), round(self.job.phase_s * 1e6)
-        return now_us - (now_us - phase_us) % period_us + period_us
-
-    def after(self, due_us: int, now_us: int) -> int:
-        """Return when to poll next, after the poll that was due at `due_us` has ended at `now_us`."""
-        tick = self.next_tick(now_us)
-        if not self.state.failures:
-            missed = max(0, (tick - due_us) // round(self.job.period_s * 1e6) - 1)
-            self.state = replace(self.state, overruns=self.state.overruns + missed)
-            return tick
-        wait_s = self._backoff.next()
-        retry = now_us + round(wait_s / self._clock.real_seconds(1.0) * 1e6)
-        return retry if self.is_open else min(tick, retry)
-
-    def good(self, now_us: int) -> bool:
-        """Note a success; return whether it is news."""
-        news = self.state.up is not True
-        since = now_us if news else self.state.since_us
-        self.state = replace(
-            self.state,
-            up=True,
-            since_us=since,
-            last_good_us=now_us,
-            failures=0,
-            error="",
-            deliveries=self.state.deliveries + 1,
-        )
-        self.silent_at = None
-        self._backoff.reset()
-        return news
-
-    def bad(self, now_us: int, error: str) -> bool:
-        """Note a failure; return whether it opened the breaker."""
-        self.state = replace(self.state, failures=self.state.failures + 1, error=error)
-        opened = self.state.failures == FAILURES_TO_OPEN
-        if opened:
-            self.state = replace(self.state, up=False, since_us=now_us)
-        return opened
-
-    def silence_is_due(self, now_us: int) -> bool:
-        """Say whether the gap must be written now, and remember that it was."""
-        if not self.is_open or (self.silent_at is not None and 0 <= now_us - self.silent_at < SILENT_EVERY_US):
-            return False
-        self.silent_at = now_us
-        return True
 
 
 class PollRunner:
@@ -156,7 +61,7 @@ class PollRunner:
         self._on_state = on_state
         source_rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._rng = source_rng
-        self._units = [_Unit(job, collector.name, clock, source_rng) for job in collector.jobs()]
+        self._units = [PolledUnit(job, collector.name, clock, source_rng) for job in collector.jobs()]
         self._news: dict[str, LinkNews] = {}
         self._group: asyncio.TaskGroup | None = None
         self._links: dict[str, asyncio.Task[None]] = {}
@@ -193,7 +98,7 @@ class PollRunner:
         finally:
             known = {unit.job: unit for unit in self._units}
             self._units = [
-                known.get(job) or _Unit(job, self._collector.name, self._clock, self._rng)
+                known.get(job) or PolledUnit(job, self._collector.name, self._clock, self._rng)
                 for job in self._collector.jobs()
             ]
             self._start_links()
@@ -215,7 +120,7 @@ class PollRunner:
     def _start_links(self) -> None:
         if self._group is None:
             return
-        links: dict[str, list[_Unit]] = {}
+        links: dict[str, list[PolledUnit]] = {}
         for unit in self._units:
             links.setdefault(unit.job.link, []).append(unit)
         for link, units in links.items():
@@ -234,7 +139,7 @@ class PollRunner:
             else:
                 return
 
-    async def _run_link(self, units: Sequence[_Unit]) -> None:
+    async def _run_link(self, units: Sequence[PolledUnit]) -> None:
         now_us = self._clock.now_us()
         queue = [(unit.next_tick(now_us), place) for place, unit in enumerate(units)]
         heapq.heapify(queue)
@@ -266,7 +171,7 @@ class PollRunner:
                 queue = [(min(due_us, now_us) if units[at].is_open else due_us, at) for due_us, at in queue]
                 heapq.heapify(queue)
 
-    def _news_of(self, unit: _Unit) -> LinkNews:
+    def _news_of(self, unit: PolledUnit) -> LinkNews:
         return self._news.get(unit.job.link) or self._news.setdefault(unit.job.link, LinkNews(unit.job.link))
 
     async def _reached(self, due_us: int) -> bool:
@@ -279,7 +184,7 @@ class PollRunner:
             return False
         return True
 
-    async def _turn(self, unit: _Unit, units: Sequence[_Unit]) -> None:
+    async def _turn(self, unit: PolledUnit, units: Sequence[PolledUnit]) -> None:
         try:
             batch = await self._collector.collect(unit.job)
             _end_if_cancelled()
@@ -297,7 +202,7 @@ class PollRunner:
         if len(batch):
             await self._put(Delivery(self._collector.name, batch))
 
-    async def _failed(self, unit: _Unit, units: Sequence[_Unit], error: TransientError) -> None:
+    async def _failed(self, unit: PolledUnit, units: Sequence[PolledUnit], error: TransientError) -> None:
         now_us = self._clock.now_us()
         opened = unit.bad(now_us, str(error))
         all_open = all(one.is_open for one in units)

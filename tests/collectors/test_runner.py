@@ -14,7 +14,8 @@ from gateway.errors import NotSentError, PermanentError, TransientError
 from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from gateway.ports import Delivery, Job
 from gateway.runtime.clock import CityClock, ManualClock
-from gateway.runtime.runner import FAILURES_TO_OPEN, LinkState, PollRunner, PushRunner
+from gateway.runtime.polled_unit import FAILURES_TO_OPEN, LinkState
+from gateway.runtime.runner import PollRunner, PushRunner
 
 START_US = 1_768_435_200_000_000
 NO_REPLY = quality(Severity.BAD, Reason.NO_REPLY)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.roles.keep import Keeper
 from gateway.roles.revision import Follower, begin_first
-from gateway.runtime.runner import LinkState
+from gateway.runtime.polled_unit import LinkState
 from gateway.snapshot import fixed_values, take_snapshot
 from gateway.store import revision_rows
 from gateway.store.state import State
