@@ -30,6 +30,7 @@ class Act(StrEnum):
     READING_AUDIT = "reading.audit"
     READING_DECIDE = "reading.decide"
     DEAD_LETTER_READ = "dead_letter.read"
+    DEAD_LETTER_REPLAY = "dead_letter.replay"
     AUDIT_READ = "audit.read"
     CONFIGURATION_RELOAD = "configuration.reload"
     TOKEN_OWN = "token.own"  # noqa: S105
@@ -51,6 +52,7 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.READING_AUDIT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.READING_DECIDE: frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.DEAD_LETTER_READ: frozenset({Role.ENGINEER, Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
+    Act.DEAD_LETTER_REPLAY: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.AUDIT_READ: frozenset({Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.CONFIGURATION_RELOAD: frozenset({Role.ADMINISTRATOR}),
     Act.TOKEN_OWN: _EVERYONE,

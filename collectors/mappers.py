@@ -129,3 +129,15 @@ def _quick(mappers: Sequence[TopicMapper], topic: str, payload: bytes) -> tuple[
             content = mapper.quick(topic, payload)
             return (None, None) if content is None else (mapper, content)
     return None, None
+
+
+def reread_message(mappers: Sequence[TopicMapper], topic: str, payload: bytes, received_us: int) -> Rows:
+    """Return the rows of a message that was a dead letter. Raises DeadMessageError if it still is one.
+
+    Sparkplug messages always are: they mean something only in the order in which they came.
+    """
+    plain = [mapper for mapper in mappers if isinstance(mapper, Mapper)]
+    rows = read_message(plain, topic, payload, received_us)
+    if rows.dead:
+        raise DeadMessageError(rows.dead)
+    return rows

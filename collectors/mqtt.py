@@ -18,7 +18,7 @@ from mqttium.api import AsyncClient
 from mqttium.errors import BrokerDisconnectError, ProtocolError, PublishRejectedError
 from mqttium.types import Message, Properties
 
-from collectors.mappers import Assets, make_mappers, read_message, runs
+from collectors.mappers import Assets, make_mappers, read_message, reread_message, runs
 from collectors.mqtt_command import MqttCommander
 from collectors.mqtt_config import MqttConfig, broker_address
 from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
@@ -126,6 +126,11 @@ class MqttCollector:
         except BaseException:
             await self.close()
             raise
+
+    @property
+    def queued(self) -> int:
+        """How many messages have come that nobody has taken yet."""
+        return 0 if self._client is None else self._client.stats().delivery.iterator_queued
 
     def reconfigure(self, config: MqttConfig, network: Network) -> Change | None:
         """Return how to take other topics and another network while connected; None if anything else is different.
@@ -245,6 +250,14 @@ class MqttCollector:
             return Delivery(self.name, ReadingBatch.empty(), ack=acknowledge)
         letters = (self._letter(message, rows.dead, received_us),) if rows.dead else ()
         return Delivery(self.name, await self._batch(rows, received_us), letters, _digest(message, rows), acknowledge)
+
+    async def reread(self, letter: DeadLetter) -> Delivery | None:
+        """Return the readings of a dead letter with the mappings of today, None if it still is one."""
+        try:
+            rows = reread_message(self._mappers, letter.topic, letter.payload, letter.received_time)
+        except DeadMessageError:
+            return None
+        return Delivery(self.name, await self._batch(rows, letter.received_time))
 
     def _letter(self, message: Message, reason: str, received_us: int) -> DeadLetter:
         payload = message.payload[: _kept(message.payload)]

@@ -13,11 +13,18 @@ from api.roles import Act
 from api.services.live import Board
 from api.services.pulse import Pulse, configuration, links, role_health
 from api.services.summary import summary
-from api.shapes import plain
-from gateway.store import user_rows, view_rows
+from api.shapes import Body, Name, plain
+from gateway.store import replay_rows, user_rows, view_rows
+from gateway.store.dead_rows import dead_totals
 
 router = APIRouter(tags=["system"])
 _SHOWN_BYTES = 2000
+
+
+class ReplayBody(Body):
+    """Whose dead letters are to be read again."""
+
+    source: Name
 
 
 @router.get("/status")
@@ -53,6 +60,7 @@ def dead_letters(
     with parts.state.read() as connection:
         rows = view_rows.dead_letter_rows(connection, before, limit)
         total = view_rows.dead_letter_count(connection)
+        replays = {name: dict(fact) for name, fact in replay_rows.replays(connection).items()}
     shown = [
         {
             "id": row["id"],
@@ -64,7 +72,23 @@ def dead_letters(
         }
         for row in rows
     ]
-    return {"total": total, "dead_letters": shown}
+    dropped = dead_totals(parts.state).dropped
+    return {"total": total, "dropped": dropped, "dead_letters": shown, "replays": replays}
+
+
+@router.post("/dead-letters/replay", status_code=202)
+def replay(
+    body: ReplayBody, user: Annotated[User, Depends(Require(Act.DEAD_LETTER_REPLAY))], parts: PartsDep
+) -> dict[str, Any]:
+    """Let a source read its dead letters again, after its mapping was put right; those that still fail are left.
+
+    `replays` of GET /dead-letters tells when it is done, how many became readings and how many are left.
+    """
+    with parts.state.write() as connection:
+        count = replay_rows.ask(connection, body.source, user.name, parts.clock.now_us())
+        act, detail = str(Act.DEAD_LETTER_REPLAY), {"letters": count}
+        user_rows.add_audit(connection, parts.clock.now_us(), user.name, act, subject=body.source, detail=detail)
+    return {"source": body.source, "letters": count}
 
 
 @router.get("/audit")

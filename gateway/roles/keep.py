@@ -16,10 +16,12 @@ from gateway.model.network import Network
 from gateway.ports import SpoolRecord
 from gateway.roles.common import heartbeat, open_state, recently_restored, service_token, site_clock, site_network
 from gateway.roles.http import serve
+from gateway.roles.replay import Replay
 from gateway.roles.revision import Follower
 from gateway.roles.sources import Sources, summary
 from gateway.roles.streams import Streams
 from gateway.runtime.accounting import Accounting
+from gateway.runtime.delays import WaitingSince
 from gateway.runtime.intake import Intake
 from gateway.runtime.interpreter import answer_quickly
 from gateway.runtime.loader import Loader
@@ -75,6 +77,7 @@ class Keeper:
         self._upkeep = Upkeep(self._rewriter.step, self._clock)
         self._accounting = Accounting()
         self._tail = TailRing()
+        self._waiting = WaitingSince()
         self._room = Room(folder, self._registry.names)
         self.intake = Intake(self._spool, self._clock, self._on_record, accounting=self._accounting, room=self._room)
         self._streams = Streams(self._store, self._state, self._registry)
@@ -89,6 +92,7 @@ class Keeper:
             on_loaded=self._streams.notify,
         )
         self._watch = ReadingWatch(self._store.latest)
+        self._replay = Replay(self._state, self._sources.collectors, self.intake.put)
         self._commands = CommandRunner(
             self._state,
             self._sources.commanders,
@@ -111,10 +115,12 @@ class Keeper:
 
     async def _take(self, site: Snapshot) -> str:
         """Change what is different; return what that was."""
-        network = self._network
-        if self._follower is None or site.network != self._follower.site.network:
+        assert self._follower is not None
+        before, network = self._follower.site, self._network
+        if site.network != before.network:
             network = await asyncio.to_thread(site_network, site.config)
-        told = await self._sources.change(site.config.source, network)
+        same_profiles = site.profiles == before.profiles
+        told = await self._sources.change(site.config.source, network, same_profiles=same_profiles)
         told += await self._streams.change(site.config.output, network)
         self._config, self._network = site.config, network
         self._rewriter.retention = _retention(site.config)
@@ -137,6 +143,7 @@ class Keeper:
             group.create_task(self._loader.run(), name="loader")
             group.create_task(serve(self._service(), self._config.keep.listen), name="store service")
             group.create_task(self._commands.run(), name="commands")
+            group.create_task(self._replay.run(), name="replay")
             group.create_task(self._upkeep.run(), name="upkeep")
             group.create_task(heartbeat(self._state, "keep", self._told), name="heartbeat")
             group.create_task(self._streams.run(), name="streams")
@@ -167,12 +174,27 @@ class Keeper:
     def _told(self) -> tuple[bool, Mapping[str, Any]]:
         return self.health() if self._follower is None else self._follower.status(self.health)()
 
+    def _figures(self) -> Mapping[str, Any]:
+        """Return what monitoring reads besides: numbers by source or class, of a size that no meter adds to."""
+        return {
+            "commit": self.intake.commit_delays.snapshot(),
+            "ack": self.intake.ack_delays.snapshot(),
+            "acks_failed": self.intake.acks_failed,
+            "spool_age_s": self._waiting.age_s(self._loader.loaded, self._spool.last_seq()),
+            "refused": dict(self._room.refused_rows),
+            "queues": {"intake": self.intake.queued, "tail": len(self._tail), **self._sources.queued()},
+            "sources": self._sources.counts(),
+        }
+
     def status(self) -> Mapping[str, Any]:
         """Return what the system page shows of this role."""
         ok, detail = self.health()
         return {
             "ok": ok,
             **detail,
+            # the page shows each output's problem beside the output
+            "problems": [one for one in detail["problems"] if one not in self._streams.problems()],
+            "figures": self._figures(),
             "links": [asdict(state) for state in self._sources.link_states()],
             "outputs": self._streams.status(),
             "accounting": self._accounting.snapshot(),
@@ -211,6 +233,7 @@ class Keeper:
         )
 
     def _on_record(self, record: SpoolRecord) -> None:
+        self._waiting.came(record.seq)
         self._tail.push(record)
         self._watch.on_record(record)
         self._loader.notify(record)

@@ -70,6 +70,12 @@ def dead_totals(state: State) -> Totals:
         return _totals(connection)
 
 
+def subtract(connection: Connection, rows: int, payload_bytes: int) -> None:
+    """Note that letters are about to be deleted, not for want of room; inside the caller's transaction."""
+    totals = _totals(connection)
+    _keep_totals(connection, Totals(totals.rows - rows, totals.payload_bytes - payload_bytes, totals.dropped))
+
+
 def put_rejected(state: State, output: str, seq: int, rejected: Sequence[tuple[int, DeadLetter]]) -> int:
     """Store what an output refused: (row of the batch read behind cursor `seq`, letter). Raises TransientError.
 
