@@ -219,7 +219,8 @@ class DuckReadings:
         whole = max((one.whole for one in files), default=0)
         self._highest = max([self.refill.upto, *(one.touched for one in files), *(one.whole for one in files)])
         self._loaded = whole
-        self.newest_received_us = max((one.name.end_us - dayfile.DAY_US for one in files), default=0)
+        days = [one.name.end_us - dayfile.DAY_US for one in files]
+        self.newest_received_us = max([self.newest_received_us, *days])
         self.refill.reach(whole)
         if self.refill.upto and not self.shelf.waiting():
             self.begin_refill()
@@ -359,8 +360,8 @@ class DuckReadings:
             return known
 
         def ask(connection: Any, files: list[DayFile]) -> ReadingBatch:
-            sealed = any(one.sealed for one in files)
-            seqs, rows = queries.since(connection, files, seq, upto, self._ahead.rows(limit) if sealed else limit)
+            behind = any(one.sealed for one in files)
+            seqs, rows = queries.since(connection, files, seq, upto, self._ahead.rows(limit) if behind else limit)
             self._ahead.put(seq, seqs, rows)
             return rows
 

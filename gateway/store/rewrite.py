@@ -48,7 +48,7 @@ class Job(msgspec.Struct, frozen=True):
 
     kind: str
     """`seal` (sort and merge), `thin` (seal, and keep of each point and minute only lowest, highest and last),
-    `salvage` (seal what is readable), `check` (read one sealed file)"""
+    `salvage` (seal what is readable), `check` (read one file)"""
     folder: str
     inputs: tuple[str, ...]
     """names of files in the folder; those that may still be attached for writing are copied first"""
@@ -108,8 +108,10 @@ class _Work:
     def check(self) -> Done:
         (name,) = self._job.inputs
         try:
-            self._attach(self._folder / name, "checked")
+            self._attach(self._original(name), "checked")
             found = sealed.content(self._connection, "checked.reading")
+            if not self._has_meta("checked"):
+                return Done({})
             meant = sealed.read_meta(self._connection, "checked")
         except duckdb.OutOfMemoryException:
             raise
@@ -231,14 +233,15 @@ class _Work:
         return list(zip(low.tolist(), high.tolist(), strict=True))
 
     def _progress(self, alias: str) -> tuple[int, int]:
-        known = self._one(
-            f"SELECT count(*) FROM duckdb_tables() WHERE database_name = '{alias}' AND table_name = 'meta'"  # noqa: S608
-        )
-        if known[0]:
+        if self._has_meta(alias):
             meta = sealed.read_meta(self._connection, alias)
             return meta.touched, meta.whole
         touched, whole = self._one(dayfile.PROGRESS.format(alias))
         return touched, whole
+
+    def _has_meta(self, alias: str) -> bool:
+        tables = f"FROM duckdb_tables() WHERE database_name = '{alias}' AND table_name = 'meta'"
+        return bool(self._one(f"SELECT count(*) {tables}")[0])
 
     def _register_network(self) -> None:
         points = np.zeros(0, dtype=np.uint32)

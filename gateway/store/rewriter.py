@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from gateway.store.shelf import DAMAGED, KEPT, QUARANTINE
 from gateway.store.upkeep import Retention, Task
 
 _LOG = logging.getLogger(__name__)
+_SPARE_BYTES = 1 << 30
+_TRIES = 3
 _QUARANTINE_S = 30 * 86_400.0
 """how long a damaged file stays for people to look at"""
 
@@ -57,6 +60,7 @@ class Rewriter:
         self._store = store
         self._check_every_s, self._memory, self._real = check_every_s, memory, real
         self._checked: dict[str, float] = {}
+        self._tried: dict[str, int] = {}
         self._checked_at = real()
 
     async def step(self, now_us: int) -> bool:
@@ -103,14 +107,24 @@ class Rewriter:
         points = await self._prepare(task, list(task.files)) if NETWORK in outputs and len(outputs) > 1 else ""
         lost = [one.lost for one in task.files]
         job = self._job(task.kind, [one.path.name for one in task.files], outputs)
-        done = await self._run(
-            msgspec.structs.replace(job, network_points=points, lost=-1 if -1 in lost else sum(lost))
-        )
+        job = msgspec.structs.replace(job, network_points=points, lost=-1 if -1 in lost else sum(lost))
+        try:
+            done = await self._run(job)
+        except TransientError:
+            await self._blame(task.files)
+            raise
         await self._store.write(lambda: self._swap(done, names, list(task.files)))
         self.counts.rewritten += 1
         rows = sum(one.rows for one in done.made.values())
         _LOG.info("%s %s: %d rows from %d files in %.1f s", task.kind, task.span, rows, len(task.files),
                   self._real() - started)  # fmt: skip
+
+    async def _blame(self, files: tuple[DayFile, ...]) -> None:
+        """Set aside which of these cannot be read, so that it stands in the way of nothing else."""
+        for one in files:
+            done = await self._run(self._job("check", [one.path.name], {}))
+            if done.problem:
+                await self._store.set_aside(one, done.problem)
 
     async def _prepare(self, task: Task, files: list[DayFile]) -> str:
         """Let no load add to the files any more; write down which of their points are the network's."""
@@ -156,7 +170,11 @@ class Rewriter:
         points = (
             await self._store.read(lambda: self._write_points(self._store.known_points(), name.span)) if both else ""
         )
-        done = await self._run(msgspec.structs.replace(job, network_points=points, covered=covered))
+        self._tried[path.name] = self._tried.get(path.name, 0) + 1
+        if self._tried[path.name] > _TRIES:
+            done = Done({}, "saving it failed again and again")
+        else:
+            done = await self._run(msgspec.structs.replace(job, network_points=points, covered=covered))
 
         def finish() -> None:
             self._swap(done, names, [])
@@ -191,6 +209,27 @@ class Rewriter:
         return Job(kind, str(self._store.folder), tuple(inputs), outputs, memory=self._memory)
 
     async def _run(self, job: Job) -> Done:
+        """Have a job done. Raises TransientError; then nothing of it is left."""
+        try:
+            await asyncio.to_thread(self._need_room, job)
+            return await self._process(job)
+        except OSError as error:
+            raise TransientError(f"readings store: {job.kind}: {error.strerror}") from error
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self._sweep, job))
+            raise
+
+    def _need_room(self, job: Job) -> None:
+        wanted = 2 * sum((self._store.folder / name).stat().st_size for name in job.inputs) if job.outputs else 0
+        if wanted and shutil.disk_usage(self._store.folder).free < wanted + _SPARE_BYTES:
+            raise TransientError(f"readings store: the disk has no room to {job.kind} {', '.join(job.inputs)}")
+
+    def _sweep(self, job: Job) -> None:
+        for pattern in (*job.outputs.values(), *(f"{left}-*{PART}" for left in ("copy", "good", "network-points"))):
+            for path in self._store.folder.glob(f"{pattern}*"):
+                path.unlink(missing_ok=True)
+
+    async def _process(self, job: Job) -> Done:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway.store.rewrite",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -204,8 +243,6 @@ class Rewriter:
             if await process.wait() != os.EX_OK:
                 text = complaint.decode(errors="replace").strip().rpartition("\n")[2]
                 raise TransientError(f"readings store: {job.kind} of {', '.join(job.inputs)}: {text or 'was killed'}")
-        except OSError as error:
-            raise TransientError(f"readings store: {job.kind}: {error.strerror}") from error
         finally:
             process.stdin.close()
             if process.returncode is None:

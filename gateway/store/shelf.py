@@ -122,10 +122,18 @@ class Shelf:
         return Name(span, family, max(numbers, default=0) + 1 + taken)
 
     def swap(self, made: Mapping[str, Name], gone: Sequence[DayFile]) -> list[DayFile]:
-        """Put written files (part -> name) in the place of others, all or nothing. Raises duckdb.Error and OSError."""
-        journal.swap(self.folder, {part: name.file for part, name in made.items()}, [one.path.name for one in gone])
-        with self.cursor() as connection:
-            new = [self._attach(connection, name) for name in made.values()]
+        """Put written files (part -> name) in the place of others, all or nothing.
+
+        Raises duckdb.Error and OSError; then the shelf is closed, for what was begun is finished when it is opened.
+        """
+        appear = {part: name.file for part, name in made.items()}
+        try:
+            journal.swap(self.folder, appear, [one.path.name for one in gone])
+            with self.cursor() as connection:
+                new = [self._attach(connection, name) for name in made.values()]
+        except (duckdb.Error, OSError):
+            self.close()  # opening again finishes what was begun
+            raise
         self._set_files([*(one for one in self.files if one not in gone), *new], retired=gone)
         return new
 
@@ -210,6 +218,9 @@ class Shelf:
         place = self.folder / QUARANTINE
         place.mkdir(exist_ok=True)
         self._on_damage(None if ending == KEPT else damaged, damaged.path.name)
+        log = damaged.path.with_name(damaged.path.name + ".wal")
+        if log.exists():  # before its file, so that no other file of that name ever takes it for its own
+            log.rename(place / f"{log.name}.{stamp}{KEPT}")
         damaged.path.rename(place / f"{damaged.path.name}.{stamp}{ending}")
         sync_folder(place)
         sync_folder(self.folder)

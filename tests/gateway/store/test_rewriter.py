@@ -18,7 +18,7 @@ from gateway.model.reading import PointId, ReadingBatch, point_id
 from gateway.store import journal, rewrite
 from gateway.store.dayfile import DAY_US
 from gateway.store.readings import DuckReadings
-from gateway.store.rewrite import Job
+from gateway.store.rewrite import Done, Job
 from gateway.store.rewriter import Rewriter
 from gateway.store.upkeep import Retention
 from tests.gateway.store.rewriting import Here, tidy
@@ -359,6 +359,72 @@ async def test_of_a_damaged_old_file_the_readable_rest_is_kept_and_the_day_marke
     await store.close()
     store = DuckReadings(tmp_path, names=names, first_kept=lambda: 100)
     assert (store.damage, store.incomplete(), await store.loaded()) == ([], ["2024-01-01"], 2)
+    await store.close()
+
+
+async def test_a_swap_that_the_disk_refuses_is_finished_when_it_can_be(
+    store: DuckReadings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rename, failures = await all_rows(store), Path.rename, iter([False, True])
+
+    def refused(path: Path, target: Path) -> Path:
+        if next(failures, False):
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(TransientError, match="Input/output"):
+        await tidy(Here(store))
+    await store.load(7, ReadingBatch.empty())
+    same(await all_rows(store), before)
+    await tidy(Here(store))
+    same(await all_rows(store), before)
+    assert "swap.json" not in {path.name for path in tmp_path.iterdir()}  # noqa: ASYNC240
+    assert len(files_in(tmp_path)) == 5
+
+
+async def test_a_file_that_cannot_be_sealed_stands_in_nobodys_way(store: DuckReadings, tmp_path: Path) -> None:
+    await store.load(7, day(0, MINUTE, seed=2))
+    await store.checkpoint()
+    path = tmp_path / "open-2024-01-01.1.duckdb"
+    with path.open("r+b") as file:
+        for at in range(20_000, path.stat().st_size, 200_000):
+            file.seek(at)
+            file.write(b"\xff" * 4000)
+    with pytest.raises(TransientError):
+        await tidy(Here(store))
+    assert store.damage == [path.name]
+    await tidy(Here(store))
+    assert [name for name in files_in(tmp_path) if name.startswith("open")] == ["open-2024-01-03.1.duckdb"]
+    assert await store.loaded() == 0, "the spool fills it again"
+
+
+async def test_without_room_nothing_is_rewritten_and_nothing_is_left(
+    store: DuckReadings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files_in(tmp_path)
+    monkeypatch.setattr("gateway.store.rewriter._SPARE_BYTES", 2**60)
+    with pytest.raises(TransientError, match="no room to seal"):
+        await tidy(Here(store))
+    assert files_in(tmp_path) == before
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]  # noqa: ASYNC240
+
+
+async def test_what_cannot_be_saved_is_given_up_after_some_tries(tmp_path: Path) -> None:
+    (tmp_path / "quarantine").mkdir()
+    (tmp_path / "quarantine" / "meter-2024-01-01.1.duckdb.20240102T000000Z.damaged").write_bytes(b"")
+
+    class Failing(Here):
+        async def _process(self, job: Job) -> Done:
+            raise TransientError("the child was killed")
+
+    store = DuckReadings(tmp_path, names=names)
+    rewriter = Failing(store)
+    for _ in range(3):
+        with pytest.raises(TransientError, match="killed"):
+            await rewriter.step(0)
+    assert await rewriter.step(0)
+    assert not await rewriter.step(0)
     await store.close()
 
 
