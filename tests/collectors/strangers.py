@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import threading
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -33,9 +34,11 @@ class _TcpServer(ThreadingMixIn, TCPServer):
 
 
 @contextmanager
-def umodbus_tcp(port: int, *units: int) -> Iterator[None]:
-    """Serve all four tables of these units over Modbus TCP."""
+def umodbus_tcp(port: int, *units: int, context: ssl.SSLContext | None = None) -> Iterator[None]:
+    """Serve all four tables of these units over Modbus TCP, with a context inside TLS."""
     server = get_tcp_server(_TcpServer, ("127.0.0.1", port), RequestHandler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     _add_routes(server, units)
     with _in_thread(lambda: server.serve_forever(0.05)):
         try:

@@ -1,8 +1,10 @@
 """The collector against Modbus servers that share no code with it and that others made."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,8 +20,9 @@ from gateway.runtime.clock import SystemClock
 from tests.collectors.peers import truth
 from tests.collectors.sites import MemoryRegistry, modbus
 from tests.collectors.strangers import BITS, REGISTERS, bit, converter, line, pymodbustcp, umodbus_rtu, umodbus_tcp
+from tests.collectors.test_modbus_link import make_certificate
 
-PLACES = ("uModbus tcp", "uModbus rtu", "uModbus rtu+tcp", "pyModbusTCP tcp")
+PLACES = ("uModbus tcp", "uModbus tls", "uModbus rtu", "uModbus rtu+tcp", "pyModbusTCP tcp")
 PROFILE = """
 name = "stranger"
 description = "registers, bits and an address that the device does not have"
@@ -44,6 +47,13 @@ async def at(place: str, free_port: Callable[[], int], *units: int) -> AsyncIter
             port = free_port()
             stack.enter_context(umodbus_tcp(port, *units) if maker == "uModbus" else pymodbustcp(port))
             yield {"url": f"tcp://127.0.0.1:{port}"}
+        elif way == "tls":
+            port, folder = free_port(), Path(stack.enter_context(TemporaryDirectory()))
+            certificate, key = make_certificate(folder, "device")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            stack.enter_context(umodbus_tcp(port, *units, context=context))
+            yield {"url": f"tls://127.0.0.1:{port}", "ca": certificate, "server_name": "device"}
         elif way == "rtu":
             async with line() as (ours, theirs):
                 stack.enter_context(umodbus_rtu(theirs, *units))
