@@ -19,7 +19,7 @@ from gateway.ports import Clock
 from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network, ticket_policy
 from gateway.roles.revision import Follower
 from gateway.snapshot import Snapshot
-from gateway.store import finding_rows, health_rows
+from gateway.store import alarm_rows, command_rows, finding_rows, health_rows
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import GoneError, RemoteStore
 from gateway.store.state import State
@@ -34,6 +34,7 @@ TAIL_RECORDS = 100
 BEHIND = "EVAL_LAG@gasgate"
 DAMAGED = "STORE_FAULT@gasgate"
 REFUSED = "STREAM_FAULT@gasgate"
+NOT_DONE = "COMMAND_MISMATCH"
 BEHIND_S = 10.0
 """real seconds without having judged everything that is stored, or without an answer from the role keep"""
 WAIT_S = 1.0
@@ -133,6 +134,14 @@ class Judge:
         for alarm, figure in ((DAMAGED, "damaged_files"), (REFUSED, "faulty_streams")):
             if (count := told.get(figure)) is not None:
                 self._pipeline.own(alarm, holds=count > 0, value=float(count))
+        self._judge_commands()
+
+    def _judge_commands(self) -> None:
+        with self._state.read() as connection:
+            wrong = {f"{NOT_DONE}@{asset}" for asset in command_rows.assets_that_differ(connection)}
+            raised = {alarm.alarm_id for alarm in alarm_rows.load_of(connection, [NOT_DONE]) if alarm.cond}
+        for alarm_id in wrong ^ raised:
+            self._pipeline.own(alarm_id, holds=alarm_id in wrong)
 
     def _well(self, part: str) -> None:
         if self._problems.pop(part, None) is not None:

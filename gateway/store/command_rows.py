@@ -159,8 +159,9 @@ def list_commands(
 
 def assets_that_differ(connection: Connection) -> list[str]:
     """Return the assets whose newest command ended in a mismatch."""
-    newest = select(func.max(_row.c.id)).group_by(_row.c.asset)
-    query = select(_row.c.asset).where(_row.c.id.in_(newest), _row.c.state == CommandState.MISMATCH)
+    later = _row.alias()
+    newer = select(later.c.id).where(later.c.asset == _row.c.asset, later.c.id > _row.c.id).exists()
+    query = select(_row.c.asset).where(_row.c.state == CommandState.MISMATCH, ~newer)
     return [str(asset) for asset in connection.execute(query).scalars()]
 
 

@@ -318,7 +318,7 @@ device_command = Table(
     Column("reason", Text, nullable=False),
     Column("who", String(120), nullable=False),
     Column("offer", JSON, nullable=False, comment="what was offered when it was asked for"),
-    Column("state", String(12), nullable=False),
+    Column("state", String(12), nullable=False, index=True),
     Column("open", Boolean, nullable=False),
     Column("requested_at", BigInteger, nullable=False),
     Column("wall_requested", Float, nullable=False, index=True, comment="real seconds since 1970"),

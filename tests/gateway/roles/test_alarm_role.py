@@ -14,12 +14,14 @@ import pytest
 from alarms.pipeline import AlarmPipeline
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm
+from gateway.model.command import CommandOffer, CommandState, CommandWish
+from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch
 from gateway.ports import SpoolRecord
 from gateway.roles import alarm as role
 from gateway.roles.alarm import BEHIND, Judge
 from gateway.runtime.clock import SystemClock
-from gateway.store import alarm_rows, health_rows
+from gateway.store import alarm_rows, command_rows, health_rows
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import GoneError
 from gateway.store.state import State
@@ -204,3 +206,27 @@ async def test_outputs_that_take_nothing_are_one_alarm(tmp_path: Path, monkeypat
         assert not site.lit(role.DAMAGED)
         health_rows.beat(site.state, "keep", ok=True, detail={"faulty_streams": 0})
         await until(lambda: not site.lit(role.REFUSED))
+
+
+async def test_a_command_that_was_not_carried_out_is_an_alarm_until_a_later_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role, "FINDINGS_S", 0.02)
+    site = Site(tmp_path, Log())
+    alarm = f"{role.NOT_DONE}@REG-001"
+    offer = CommandOffer("REG-001", "valve_close", "s", Quantity.VALVE, 0.0, 0.0, 1.0, second_person=False, closes=True)
+
+    def end(key: str, state: CommandState) -> None:
+        wish = CommandWish(key, "REG-001", "valve_close", "smell of gas", "wang")
+        with site.state.write() as connection:
+            command, _ = command_rows.add_request(connection, wish, offer, 1, 1000.0)
+            command_rows.move(connection, command.id, (command.state,), state, 2)
+
+    async with site.running():
+        end("a", CommandState.CONFIRMED)
+        await asyncio.sleep(0.2)
+        assert site.alarm(alarm) is None
+        end("b", CommandState.MISMATCH)
+        await until(lambda: site.lit(alarm))
+        end("c", CommandState.CONFIRMED)
+        await until(lambda: not site.lit(alarm))
