@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from collectors.modbus_command import ModbusCommander
 from collectors.modbus_config import LinkConfig, ModbusConfig, UnitConfig
+from collectors.modbus_frames import WrongReplyError
 from collectors.modbus_holes import holes_as_json, holes_from_json
 from collectors.modbus_link import Link
 from collectors.modbus_load import line_cost, load_warnings
-from collectors.modbus_unit import Reply, Unit
+from collectors.modbus_unit import RefusedByDeviceError, Reply, Unit
 from collectors.plan import Request
 from gateway.errors import ConfigError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Change, Clock, Job, Memory, PointRegistry
 from gateway.profiles import load_profile
+
+_FAILURES = {TransientError: "timeouts", WrongReplyError: "wrong_replies", RefusedByDeviceError: "refused"}
 
 
 class ModbusCollector:
@@ -35,6 +39,7 @@ class ModbusCollector:
         self._clock = clock
         self._memory: Memory | None = None
         self._polls: dict[str, _Poll] = {}
+        self._counts: Counter[str] = Counter(dict.fromkeys(("requests", *_FAILURES.values()), 0))
         self.commander = ModbusCommander(config.name, lambda: list(self._polls.values()))
         """gives commands to the devices"""
         problems: list[str] = []
@@ -44,7 +49,7 @@ class ModbusCollector:
                 where = f"source {config.name}, link {link_config.name}, unit {unit_config.unit}"
                 problems += [f"{where}: {problem}" for problem in _problems(unit_config, network)]
                 if not problems:
-                    poll = _make_poll(config.name, links[place % len(links)], unit_config)
+                    poll = _make_poll(config.name, links[place % len(links)], unit_config, self._counts)
                     self._polls[poll.job.key] = poll
         problems += _doubled_points(self._polls.values())
         if problems:
@@ -77,7 +82,10 @@ class ModbusCollector:
         """
         fresh = ModbusCollector(config, self._registry, network, self._clock)
         links_before = {poll.job.link: poll.link for poll in self._polls.values()}
-        polls = {key: _carried_over(poll, self._polls.get(key), links_before) for key, poll in fresh._polls.items()}
+        polls = {
+            key: _carried_over(poll, self._polls.get(key), links_before, self._counts)
+            for key, poll in fresh._polls.items()
+        }
         self._look_up([poll for key, poll in polls.items() if poll.unit is fresh._polls[key].unit])
         before, after = _by_link(self._polls), _by_link(polls)
         links = {polls[key].link: fresh._polls[key].link.config for key in polls}
@@ -96,6 +104,10 @@ class ModbusCollector:
     def remember_in(self, memory: Memory) -> None:
         """Use a memory for addresses that devices do not have, so that a restart does not search for them again."""
         self._memory = memory
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many requests there were since the start, and what failed; bisects are blocks that were halved."""
+        return {**self._counts, "bisects": sum(poll.unit.bisects for poll in self._polls.values())}
 
     async def collect(self, job: Job) -> ReadingBatch:
         """Read what is due in one unit. Raises TransientError if it does not answer."""
@@ -127,18 +139,25 @@ class _Poll:
     link: Link
     unit: Unit
     config: UnitConfig
+    counts: Counter[str]
 
     async def read(self, request: Request) -> Reply:
-        return await self.link.read(self.config.unit, request, self.unit.profile.pause_ms / 1000)
+        self.counts["requests"] += 1
+        try:
+            return await self.link.read(self.config.unit, request, self.unit.profile.pause_ms / 1000)
+        except (TransientError, WrongReplyError, RefusedByDeviceError) as error:
+            self.counts[next(name for kind, name in _FAILURES.items() if isinstance(error, kind))] += 1
+            raise
 
 
-def _carried_over(poll: _Poll, old: _Poll | None, links_before: Mapping[str, Link]) -> _Poll:
+def _carried_over(poll: _Poll, old: _Poll | None, links_before: Mapping[str, Link], counts: Counter[str]) -> _Poll:
     """Return a new poll with the link and the unit that were there before, where they are set up alike."""
     link = links_before.get(poll.job.link, poll.link)
     if not link.is_set_up_like(poll.link.config):
         link = poll.link
     stays = old is not None and old.config == poll.config and old.unit.profile == poll.unit.profile
-    return replace(poll, link=link, unit=old.unit if old is not None and stays else poll.unit)
+    unit = old.unit if old is not None and stays else poll.unit
+    return replace(poll, link=link, unit=unit, counts=counts)
 
 
 def _by_link(polls: Mapping[str, _Poll]) -> dict[str, set[tuple[str, int, int]]]:
@@ -155,12 +174,12 @@ def _links(config: LinkConfig, clock: Clock) -> list[Link]:
     return [Link(config, clock, f"{config.name}#{number + 1}" if number else config.name) for number in range(count)]
 
 
-def _make_poll(source: str, link: Link, config: UnitConfig) -> _Poll:
+def _make_poll(source: str, link: Link, config: UnitConfig, counts: Counter[str]) -> _Poll:
     unit = make_unit(config, link.config)
     key = f"{source}/{link.config.name}/{config.unit}"
     # the hash spreads the starts of many units evenly, and is the same after a restart
     phase_s = zlib.crc32(key.encode()) / 2**32 * unit.period_s
-    return _Poll(Job(key, f"{source}/{link.name}", unit.period_s, phase_s), link, unit, config)
+    return _Poll(Job(key, f"{source}/{link.name}", unit.period_s, phase_s), link, unit, config, counts)
 
 
 def load_of(config: ModbusConfig) -> list[str]:

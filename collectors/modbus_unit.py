@@ -128,6 +128,8 @@ class Unit:
         self.points: tuple[PointId, ...] = tuple(point_id(owner, spec.quantity) for owner, spec in points)
         self.indices: NDArray[np.uint32] = np.zeros(len(points), np.uint32)
         self.state = UnitState()
+        self.bisects = 0
+        """blocks that were halved because of an illegal address"""
         self._blocks: dict[Request, _Block] = {}
         self._rates = sorted({spec.every_s for spec in self.specs})
         self._periods_us = [round(every_s * 1e6) for every_s in self._rates]
@@ -297,6 +299,7 @@ class Unit:
             self.state.plans.clear()
             result.put_bad(rows, Reason.ILLEGAL_ADDRESS, now_us)
             return []
+        self.bisects += 1
         middle = len(rows) // 2
         search = _Search(hull(self.specs, rows[:middle]), hull(self.specs, rows[middle:]))
         return [_Ask(search.left, search), _Ask(search.right, search)]

@@ -72,11 +72,14 @@ class Judge:
         self._store = store
         self._turn = asyncio.Lock()
         self._problems: dict[str, str] = {}
+        self._lost = 0
+        """records that the spool no longer had when they were to be judged"""
         self._caught_up = time.monotonic()
 
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether judging keeps up."""
-        return not self._problems, {"seq": self._pipeline.seq, "problems": sorted(self._problems.values())}
+        problems = sorted(self._problems.values())
+        return not problems, {"seq": self._pipeline.seq, "lost": self._lost, "problems": problems}
 
     async def run(self) -> None:
         """Judge until cancelled."""
@@ -102,6 +105,7 @@ class Judge:
                 if self._pipeline.seq:
                     log.warning("readings %d to %d were not judged: the spool no longer has them",
                                 self._pipeline.seq + 1, gone.first_seq - 1)  # fmt: skip
+                    self._lost += gone.first_seq - 1 - self._pipeline.seq
                 self._pipeline.seq = gone.first_seq - 1
             except TransientError as error:
                 self._complain("readings", str(error))

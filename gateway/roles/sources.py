@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,7 +12,8 @@ from collectors import COLLECTORS
 from collectors.modbus import ModbusCollector
 from gateway.model.network import Network
 from gateway.ports import Change, Clock, Commander, Memory, PointRegistry, PolledCollector, PushedCollector
-from gateway.runtime.runner import LinkState, PollRunner, PushRunner, Put
+from gateway.runtime.polled_unit import LinkState
+from gateway.runtime.runner import PollRunner, PushRunner, Put
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,11 @@ class Sources:
         self._registry, self._clock, self._put, self._memory = registry, clock, put, memory
         self._sources: dict[str, Source] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._network: Network | None = None
 
     def open(self, configs: Sequence[Any], network: Network) -> None:
         """Make the sources that the role begins with. Raises ConfigError."""
+        self._network = network
         self._sources = {config.name: self._make(config, network) for config in configs}
 
     def collectors(self) -> Sequence[Any]:
@@ -57,6 +60,18 @@ class Sources:
         """Return those that can also tell their devices something."""
         found = (getattr(source.collector, "commander", None) for source in self._sources.values())
         return [commander for commander in found if commander is not None]
+
+    def counts(self) -> dict[str, Mapping[str, int]]:
+        """Return what each source counts of its own work since it began."""
+        return {
+            name: {**_counts(source.collector), "overruns": sum(one.overruns for one in source.runner.link_states())}
+            for name, source in self._sources.items()
+        }
+
+    def queued(self) -> dict[str, int]:
+        """Return how many messages wait in each source that is told."""
+        found = {name: getattr(source.collector, "queued", None) for name, source in self._sources.items()}
+        return {f"source {name}": count for name, count in found.items() if count is not None}
 
     def link_states(self) -> Iterator[LinkState]:
         """Yield the state of every unit and broker."""
@@ -72,7 +87,7 @@ class Sources:
             # sources come and go, the group stays
             await asyncio.get_running_loop().create_future()
 
-    async def change(self, configs: Sequence[Any], network: Network) -> list[str]:
+    async def change(self, configs: Sequence[Any], network: Network, *, same_profiles: bool) -> list[str]:
         """Take another list of sources and another network; return what is different, for people.
 
         Everything that can fail comes first: an error has changed nothing. Raises ConfigError or TransientError.
@@ -81,7 +96,7 @@ class Sources:
         changes: dict[str, Change] = {}
         fresh: dict[str, Source] = {}
         for name, config in wanted.items():
-            change = await self._change_of(name, config, network)
+            change = await self._change_of(name, config, network, same_profiles=same_profiles)
             if change is None:
                 fresh[name] = await asyncio.to_thread(self._make, config, network)
             else:
@@ -95,16 +110,20 @@ class Sources:
         told += [f"source {name} added" for name in fresh if f"source {name} replaced" not in told]
         self._sources.update(fresh)
         self._sources = {name: self._sources[name] for name in wanted}
+        self._network = network
         for source in fresh.values():
             self._start(source)
         return told
 
-    async def _change_of(self, name: str, config: Any, network: Network) -> Change | None:
+    async def _change_of(self, name: str, config: Any, network: Network, *, same_profiles: bool) -> Change | None:
         source = self._sources.get(name)
         if source is None or type(source.config) is not type(config) or source.task is None or source.task.done():
             return None
         reconfigure = getattr(source.collector, "reconfigure", None)
-        return None if reconfigure is None else await asyncio.to_thread(reconfigure, config, network)
+        if reconfigure is not None:
+            return await asyncio.to_thread(reconfigure, config, network)
+        is_as_before = source.config == config and network is self._network and same_profiles
+        return Change(frozenset(), _nothing) if is_as_before else None
 
     async def _apply(self, source: Source, config: Any, change: Change) -> list[str]:
         async with source.runner.paused(change.links):
@@ -130,6 +149,15 @@ class Sources:
         await source.runner.finish()
         source.task.cancel()
         await asyncio.wait([source.task])
+
+
+def _counts(collector: Any) -> Mapping[str, int]:
+    counts = getattr(collector, "counts", None)
+    return {} if counts is None else counts()
+
+
+async def _nothing() -> None:
+    """Change nothing."""
 
 
 def summary(told: Sequence[str], most: int = 10) -> str:

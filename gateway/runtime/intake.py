@@ -15,6 +15,7 @@ from gateway.errors import TransientError
 from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from gateway.ports import Clock, Delivery, Spool, SpoolRecord
 from gateway.runtime.accounting import Accounting
+from gateway.runtime.delays import Delays
 from gateway.runtime.room import Room
 
 _LOG = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class Intake:
         self.reason = ""
         self.unhealthy_since_us: int | None = None
         self.acks_failed = 0
+        self.commit_delays, self.ack_delays = Delays(), Delays()
+        """of the oldest delivery of each group, from `put` until it was on disk, and until it was acknowledged"""
         self.accounting.live_after = spool.last_seq()
         self._spool, self._clock, self._on_record, self._retry_s = spool, clock, on_record, retry_s
         self._room = room
@@ -91,13 +94,21 @@ class Intake:
     async def run(self) -> None:
         """Commit group after group until cancelled, or until `close` has emptied the queue."""
         while await self._something_waits():
+            since_s = self._waiting[0].since_s
             group = await self._gather()
             record = await self._commit(group)
+            self.commit_delays.add(asyncio.get_running_loop().time() - since_s)
             self._account(group, record)
             self._on_record(record)
             await self._acknowledge(group)
+            self.ack_delays.add(asyncio.get_running_loop().time() - since_s)
             self._idle = True
             self._settled.set()
+
+    @property
+    def queued(self) -> int:
+        """Return how many deliveries wait for their group."""
+        return len(self._waiting)
 
     async def drained(self) -> None:
         """Return when everything that was put is on disk and acknowledged."""

@@ -39,6 +39,8 @@ class Room:
         self._known = np.zeros(0, dtype=np.bool_)
         self._looked_at = -np.inf
         self._kept_rank = 2
+        self.refused_rows = {"A": 0, "B": 0, "C": 0, "D": 0}
+        """readings refused since the start, by class"""
 
     @property
     def refused_classes(self) -> str:
@@ -50,7 +52,10 @@ class Room:
         self._look()
         if self._kept_rank == 2 or not len(batch):
             return None
-        rows = self._rank_of(batch.point) > self._kept_rank
+        ranks = self._rank_of(batch.point)
+        rows: NDArray[np.bool_] = ranks > self._kept_rank
+        for rank, letter in ((1, "C"), (2, "D")):
+            self.refused_rows[letter] += int(np.count_nonzero(rows & (ranks == rank)))
         return rows if rows.any() else None
 
     def _look(self) -> None:

@@ -20,6 +20,10 @@ class TailRing:
         self._bytes = 0
         self._news = asyncio.Event()
 
+    def __len__(self) -> int:
+        """Return how many records are kept."""
+        return len(self._records)
+
     def push(self, record: SpoolRecord) -> None:
         """Add the record that was just made durable and wake who waits."""
         size = 64 + len(record.batch) * _ROW_BYTES + sum(len(letter.payload) + 128 for letter in record.dead)

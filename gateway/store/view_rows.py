@@ -146,6 +146,13 @@ def ticket_events(connection: Connection, ticket_no: str, limit: int) -> list[Ro
     return list(connection.execute(query).mappings())
 
 
+def open_findings(connection: Connection) -> dict[str, int]:
+    """Return how many findings of each kind are not closed."""
+    kind = tables.finding.c.kind
+    query = select(kind, func.count()).where(tables.finding.c.status.in_(("open", "confirmed"))).group_by(kind)
+    return {name: int(count) for name, count in connection.execute(query)}
+
+
 def outbox_counts(connection: Connection) -> dict[str, int]:
     """Return how many commands of the outbox are in each state, in small letters."""
     query = select(func.lower(tables.outbox.c.state), func.count()).group_by(func.lower(tables.outbox.c.state))

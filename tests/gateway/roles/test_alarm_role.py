@@ -119,6 +119,7 @@ async def test_records_that_are_gone_are_told_and_the_next_are_judged(
     site.say(28.0)
     async with site.running():
         await until(site.lit)
+        assert site.judge.health()[1]["lost"] == 38
     assert "readings 2 to 39 were not judged" in caplog.text
     assert site.state.cursor("alarm") == 40
 
@@ -134,7 +135,7 @@ async def test_a_role_keep_that_is_away_is_told_and_ends_no_alarm(
         await until(site.lit)
         site.log.away = "connection refused"
         await until(lambda: site.lit(BEHIND))
-        assert site.judge.health() == (False, {"seq": 1, "problems": ["connection refused"]})
+        assert site.judge.health() == (False, {"seq": 1, "lost": 0, "problems": ["connection refused"]})
         assert site.lit(), "what is not seen is never returned to normal"
         site.log.away = ""
         await until(lambda: not site.lit(BEHIND) and site.judge.health()[0])
@@ -156,7 +157,7 @@ async def test_one_part_that_is_held_up_is_told_once_while_the_others_go_on(
             for _ in range(5):
                 site.say(1.0)
                 await until(lambda: site.pipeline.seq == site.log.records[-1].seq)
-            assert site.judge.health() == (False, {"seq": 5, "problems": ["no timers now"]})
+            assert site.judge.health() == (False, {"seq": 5, "lost": 0, "problems": ["no timers now"]})
             await asyncio.sleep(0.3)
     assert caplog.text.count("held up") == 1
 

@@ -108,7 +108,7 @@ async def test_a_broken_file_or_a_file_that_changed_again_changes_nothing(site: 
             with run.state.write() as connection:
                 revision_rows.begin(connection, "1" * 64, {}, who="test", outcome="reloaded", at_us=1)
             await run.follower.look()
-            assert "gasgate.toml: is not TOML" in run.follower.problem
+            assert "gasgate.toml:1:4: is not TOML" in run.follower.problem
             count = device.answered
             await until(lambda: device.answered > count + 2)
             assert device.units() == {1}
