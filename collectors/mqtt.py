@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import math
 import secrets
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
@@ -24,12 +25,14 @@ from collectors.mqtt_config import MqttConfig, broker_address
 from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
 from collectors.silence import SilenceWatch
 from collectors.takeover import Stillness, TakeoverGuard
+from collectors.tls_files import ExpiryWatch, tls_context
 from gateway.errors import ConfigError, NotSentError, PermanentError, TransientError
 from gateway.model.command import SEND_WITHIN_S
 from gateway.model.network import Network
 from gateway.model.reading import PointId, ReadingBatch, point_id, split_point
 from gateway.ports import Change, Clock, DeadLetter, Delivery, PointRegistry
 
+_LOG = logging.getLogger(__name__)
 _WINDOW = 2000
 """Messages that may wait here; while there are so many the socket is not read, and the broker holds the rest."""
 _MOST_UNACKED = 65_535
@@ -51,18 +54,6 @@ _GATHER_S = 0.002
 _LARGEST_GROUP = 256
 _DEAD_PAYLOAD_BYTES = 16 * 1024
 """How much of a message that is too large is kept."""
-
-
-def tls_context(config: MqttConfig) -> ssl.SSLContext:
-    """Return a context for TLS 1.2 or newer that checks the host's name. Raises ConfigError for unusable files."""
-    try:
-        context = ssl.create_default_context(cafile=config.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if config.certificate is not None:
-            context.load_cert_chain(config.certificate, config.key)
-    except OSError as error:
-        raise ConfigError([f"source {config.name}: certificate files cannot be used: {error}"]) from error
-    return context
 
 
 class MqttCollector:
@@ -93,6 +84,7 @@ class MqttCollector:
         self._watching: asyncio.Task[None] | None = None
         self._silence = SilenceWatch(config.silence_s)
         self._guard = TakeoverGuard()
+        self._expiry = ExpiryWatch()
         self._stillness: Stillness | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._connected_s = 0.0
@@ -103,7 +95,7 @@ class MqttCollector:
     @property
     def complaint(self) -> str:
         """What is wrong although the source is connected; empty if nothing is."""
-        return self._silence.complaint
+        return self._silence.complaint or self._expiry.complaint
 
     async def open(self) -> None:
         """Connect and subscribe. Raises TransientError if that fails."""
@@ -115,7 +107,8 @@ class MqttCollector:
             had_session = await connect(client, self._config)
             self._connected_s = asyncio.get_running_loop().time()
             self._stillness = Stillness(self._connected_s)
-            self._ticking = asyncio.create_task(_tick(self._stillness), name=f"{self.name}: stillness")
+            await asyncio.to_thread(self._expiry.read, self._config)
+            self._ticking = asyncio.create_task(self._tick(self._stillness), name=f"{self.name}: tick")
             self._subscribing = asyncio.create_task(
                 self._subscribe(client, had_session), name=f"{self.name}: subscribe"
             )
@@ -171,6 +164,13 @@ class MqttCollector:
         # an error ends the connection, and with it the deliveries
         with contextlib.suppress(TransientError):
             await self._silence.run(lambda: self._subscribe(client, had_session=True), client.disconnect)
+
+    async def _tick(self, stillness: Stillness) -> None:
+        while True:
+            if news := self._expiry.look(datetime.now(UTC)):
+                _LOG.warning("%s: %s", self.name, news)
+            await asyncio.sleep(stillness.EVERY_S)
+            stillness.tick(asyncio.get_running_loop().time())
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Yield messages as they come. Raises TransientError when the connection is lost.
@@ -311,12 +311,6 @@ class MqttCollector:
         if client is not None:
             with contextlib.suppress(MQTTError):
                 await client.disconnect()
-
-
-async def _tick(stillness: Stillness) -> None:
-    while True:
-        await asyncio.sleep(stillness.EVERY_S)
-        stillness.tick(asyncio.get_running_loop().time())
 
 
 def _filters(config: MqttConfig) -> set[str]:

@@ -21,8 +21,8 @@ from collectors import COLLECTORS
 from collectors.modbus import load_of
 from collectors.modbus_config import ModbusConfig
 from collectors.modbus_link import unusable_certificates
-from collectors.mqtt import tls_context
 from collectors.mqtt_config import MqttConfig, broker_address
+from collectors.tls_files import tls_context
 from gateway.certificates import good_until
 from gateway.config import Config
 from gateway.doubles import doubled, doubled_but_usable

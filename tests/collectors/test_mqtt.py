@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 from iotcore.broker import Broker
 from paho.mqtt.enums import CallbackAPIVersion
 
-from collectors.mqtt import MqttCollector, tls_context
+from collectors.mqtt import MqttCollector
 from collectors.mqtt_config import MqttConfig
 from collectors.takeover import Stillness, TakeoverGuard
+from collectors.tls_files import ExpiryWatch, tls_context
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.reading import GOOD
 from gateway.ports import Delivery
@@ -443,6 +445,24 @@ def test_tls_is_1_2_or_newer_and_missing_files_are_named(tmp_path: Path, source:
     assert tls_context(MqttConfig.model_validate(table)).minimum_version is ssl.TLSVersion.TLSv1_2
     with pytest.raises(ConfigError, match="certificate files"):
         tls_context(MqttConfig.model_validate({**table, "ca": tmp_path / "gone.pem"}))
+
+
+def test_a_certificate_that_expires_is_told_a_month_and_a_week_before(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "100", "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, stderr=subprocess.DEVNULL)
+    topics = [{"filter": "{meter}", "time": {"as": "arrival"}, "values": {"register_measured_m3": "v"}}]
+    table = {"name": "m", "url": "mqtts://x", "client_id": "c", "ca": cert, "topic": topics}
+    watch, plain = ExpiryWatch(), ExpiryWatch()
+    watch.read(MqttConfig.model_validate(table))
+    plain.read(MqttConfig.model_validate({**table, "url": "mqtt://x"}))
+    now = datetime.now(UTC)
+    told = [bool(watch.look(now + timedelta(days=days))) for days in (0, 69, 71, 80, 94, 98, 101, 102)]
+    assert told == [False, False, True, False, True, False, True, False]
+    assert watch.complaint == f"certificate {cert} has expired on {now + timedelta(days=100):%Y-%m-%d}"
+    assert not plain.look(now + timedelta(days=200))
+    watch.read(MqttConfig.model_validate({**table, "ca": None}))
+    assert (watch.look(now + timedelta(days=102)), watch.complaint) == ("", "")
 
 
 async def test_the_password_is_read_when_connecting_and_never_shown(
