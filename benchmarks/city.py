@@ -17,7 +17,7 @@ import numpy as np
 
 from gateway.config import load as load_config
 from gateway.model.quantity import Quantity
-from gateway.model.reading import point_id
+from gateway.model.reading import PointId, point_id
 from gateway.roles.common import service_token
 from gateway.store.registry import StateRegistry
 from gateway.store.state import State
@@ -27,6 +27,7 @@ from tests.services import pick_free_port, spawn
 METERS_A_ZONE = 800
 DISTRICTS = 20
 QUANTITIES = (Quantity.REGISTER_MEASURED_M3, Quantity.FLAGS)
+STATION_QUANTITIES = (Quantity.PRESSURE_GAUGE_KPA, Quantity.FLOW_BASE_M3H, Quantity.GAS_LEL_PCT)
 ROLES = ("keep", "alarm", "analyse", "web")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _REGISTER_AT_ONCE = 50_000
@@ -53,9 +54,7 @@ def write_network(folder: Path, meters: int) -> int:
     with (folder / "points.csv").open("w", encoding="utf-8") as file:
         file.write("point_id,zone_id,quantity,low,high\n")
         file.writelines(
-            f"REG-{n:04d}/{quantity},R-{n:04d},{quantity},,\n"
-            for n in range(zones)
-            for quantity in ("pressure_gauge_kpa", "flow_base_m3h", "gas_lel_pct")
+            f"REG-{n:04d}/{quantity},R-{n:04d},{quantity},,\n" for n in range(zones) for quantity in STATION_QUANTITIES
         )
     with (folder / "meters.csv").open("w", encoding="utf-8") as file:
         file.write(_METERS)
@@ -75,6 +74,8 @@ def register(state: State, meters: int) -> float:
     for first in range(0, meters, _REGISTER_AT_ONCE):
         names = [meter(n) for n in range(first, min(first + _REGISTER_AT_ONCE, meters))]
         registry.indices([point_id(name, quantity) for name in names for quantity in QUANTITIES])
+    zones = range(-(-meters // METERS_A_ZONE))
+    registry.indices([PointId(f"REG-{zone:04d}/{quantity}") for zone in zones for quantity in STATION_QUANTITIES])
     return time.monotonic() - began
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from api.deps import Parts
 from gateway.errors import GatewayError
@@ -20,6 +21,7 @@ from gateway.store import revision_rows, view_rows
 from gateway.store.revision_rows import Revision
 
 EVERY_S = 2.0
+LEARN_EVERY_S = 60.0
 FRESH = timedelta(minutes=15)
 """a flow older than this is not "now" (clock time)"""
 ROLE_SILENT_S = 15.0
@@ -57,6 +59,9 @@ class Pulse:
     store: Mapping[str, Any] | None = None
     """status of the keeping role, None while it does not answer"""
     store_problem: str = ""
+    _names: Sequence[str] = ()
+    _points: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
+    _learn_at: float = 0.0
 
     async def run(self) -> None:
         """Refresh until cancelled."""
@@ -80,15 +85,18 @@ class Pulse:
             self.store_problem = ""
 
     async def _supply(self) -> Supply:
-        assets = _supply_assets(self.parts)
-        names = [f"{asset}/{Quantity.FLOW_BASE_M3H}" for asset in assets]
-        indices = await asyncio.to_thread(self._indices, names)
-        if not indices:
-            return Supply(None, 0, len(names))
-        batch = await self.parts.store.latest(np.array(sorted(indices.values()), dtype=np.uint32))
+        if time.monotonic() >= self._learn_at:
+            names = [f"{asset}/{Quantity.FLOW_BASE_M3H}" for asset in _supply_assets(self.parts)]
+            indices = await asyncio.to_thread(self._indices, names)
+            self._names, self._points = names, np.array(sorted(indices.values()), dtype=np.uint32)
+            # an index never changes; only of points that never had a reading something new is to be learnt
+            self._learn_at = time.monotonic() + (LEARN_EVERY_S if len(indices) == len(names) else EVERY_S)
+        if not len(self._points):
+            return Supply(None, 0, len(self._names))
+        batch = await self.parts.store.latest(self._points)
         fresh = batch.source_time >= self.parts.clock.now_us() - int(FRESH.total_seconds() * 1e6)
         flows = batch.value[fresh & batch.good]
-        return Supply(float(flows.sum()) if len(flows) else None, len(flows), len(names))
+        return Supply(float(flows.sum()) if len(flows) else None, len(flows), len(self._names))
 
     def _indices(self, names: list[str]) -> dict[str, int]:
         with self.parts.state.read() as connection:
