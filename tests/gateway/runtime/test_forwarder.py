@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import gc
 import random
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -349,3 +352,44 @@ async def test_a_faulty_store_is_not_asked_without_end(parts: Parts, monkeypatch
     async with running(parts.forwarder()):
         await asyncio.sleep(0.3)
     assert 2 <= asked < 60
+
+
+class EndlessStore:
+    """A day of loads, 100 readings every 10 s, made when they are asked for."""
+
+    def __init__(self) -> None:
+        self.upto = 0
+
+    async def loaded(self) -> int:
+        return self.upto
+
+    async def since(self, seq: int, limit: int) -> tuple[int, ReadingBatch]:
+        last = min(self.upto, seq + max(limit // 100, 1))
+        if last <= seq:
+            return seq, ReadingBatch.empty()
+        times = np.repeat(np.arange(seq + 1, last + 1) * 10_000_000, 100)
+        return last, ReadingBatch.build(np.zeros(len(times), np.uint32), times, times, times.astype(np.float64))
+
+
+async def test_a_day_without_the_server_costs_no_memory(tmp_path: Path) -> None:
+    state, server, store = State.in_folder(tmp_path), Server(), EndlessStore()
+    server.error = TransientError("away")
+    put: Any = partial(put_rejected, state)
+    forwarder = Forwarder(server, cast("Any", store), StreamRows(state), put, first_s=0.01, cap_s=0.02)
+    async with running(forwarder):
+        store.upto = 100
+        forwarder.notify(100)
+        await until(lambda: forwarder.status().waiting[0] > 0, 3)
+        tracemalloc.start()
+        held = tracemalloc.get_traced_memory()[0]
+        for upto in range(200, 8_641, 120):
+            store.upto = upto
+            forwarder.notify(upto)
+            await asyncio.sleep(0.005)
+        await until(lambda: forwarder.status().waiting[0] > 500_000, 5)
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - held
+        tracemalloc.stop()
+    assert grown < 8_000_000
+    assert len(forwarder.place.gaps) < 60
+    state.close()
