@@ -85,15 +85,25 @@ class CommandRunner:
         return command.state not in WAITING or command.may_be_sent() or command.too_late(self._wall())
 
     def _recover(self) -> None:
-        """Nobody knows what became of commands that were being sent when the gateway ended."""
+        """Nobody knows what became of commands that were being sent when the gateway ended.
+
+        The same holds for one that waited when a copy was made of which the state was restored: it may have been sent
+        in the span that is missing.
+        """
+        restored = self._state.restoration()
+        restored_wall = 0.0 if restored is None else restored.at / 1e6
         with self._state.write() as connection:
             for command in command_rows.list_open(connection):
                 if command.state is CommandState.SENT:
-                    command_rows.move(
-                        connection, command.id, (CommandState.SENT,), CommandState.UNKNOWN, self._clock.now_us(),
-                        detail="the gateway ended before the outcome was known",
-                    )  # fmt: skip
-                    log.warning("command %d to %s: outcome unknown, reading back", command.id, command.wish.asset)
+                    detail = "the gateway ended before the outcome was known"
+                elif command.state in WAITING and command.wall_asked <= restored_wall:
+                    detail = "the state was restored from a copy: it may have been sent after that"
+                else:
+                    continue
+                command_rows.move(
+                    connection, command.id, (command.state,), CommandState.UNKNOWN, self._clock.now_us(), detail=detail
+                )
+                log.warning("command %d to %s: outcome unknown, reading back", command.id, command.wish.asset)
 
     async def _look_after(self, command: DeviceCommand) -> None:
         try:
@@ -198,7 +208,9 @@ class CommandRunner:
             return await self._commander(command).observe(offer)
         point = await asyncio.to_thread(self._index, [point_id(offer.asset, offer.confirm)])
         settle_us = round(offer.settle_s / self._clock.real_seconds(1.0) * 1e6)
-        value, at_us = await self._watch.after(int(point[0]), (command.sent_at or 0) + settle_us, timeout_s)
+        value, at_us = await self._watch.after(
+            int(point[0]), (command.sent_at or command.requested_at) + settle_us, timeout_s
+        )
         return Observed(value, at_us)
 
     async def _conclude(self, command: DeviceCommand, observed: Observed) -> None:

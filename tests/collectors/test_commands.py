@@ -13,7 +13,8 @@ from gateway.errors import RefusedError
 from gateway.model.command import CommandState, DeviceCommand
 from gateway.runtime.runner import PollRunner
 from gateway.store import command_rows
-from tests.collectors.command_site import CommandSite, running, site_at
+from gateway.store.state_copies import copy_state, restore_from
+from tests.collectors.command_site import CommandSite, one_unit, running, site_at
 from tests.collectors.sites import METERS, MemoryRegistry, link, modbus
 from tests.collectors.valves import Asked, Valves, serving, write_profile
 
@@ -148,6 +149,25 @@ async def test_what_the_profile_no_longer_offers_is_refused(tmp_path: Path) -> N
             agree(site, command, "li")
             over = await site.until_over(command)
             assert (over.state, valves.writes) == (CommandState.REFUSED, [])
+
+
+async def test_what_a_restored_copy_still_asks_for_is_looked_at_and_not_sent_again(tmp_path: Path) -> None:
+    folder, profile = tmp_path / "site", write_profile(tmp_path)
+    async with serving(Valves()) as valves:
+        registry, collector = one_unit(valves.port, profile)
+        await collector.open()
+        asking = CommandSite(folder, [collector.commander], registry)
+        command = await asking.ask("S-01")
+        copy = copy_state(folder, keep=3)
+        async with running(asking):
+            assert (await asking.until_over(command)).state is CommandState.CONFIRMED
+        restore_from(folder, copy)
+        async with running(CommandSite(folder, [collector.commander], registry)) as site:
+            over = await site.until_over(command)
+        assert over.state is CommandState.CONFIRMED
+        assert site.acts() == ["requested", "unknown", "confirmed"]
+        assert len(valves.writes) == 1
+        await collector.close()
 
 
 async def test_a_command_waits_for_the_one_request_in_flight_only(tmp_path: Path) -> None:
