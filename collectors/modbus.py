@@ -105,6 +105,11 @@ class ModbusCollector:
         """Use a memory for addresses that devices do not have, so that a restart does not search for them again."""
         self._memory = memory
 
+    def link_of(self, key: str) -> Link | None:
+        """Return the link of the unit `<source>/<link>/<unit>`, None if this source has no such unit."""
+        poll = self._polls.get(key)
+        return None if poll is None else poll.link
+
     def counts(self) -> Mapping[str, int]:
         """Return how many requests there were since the start, and what failed; bisects are blocks that were halved."""
         return {**self._counts, "bisects": sum(poll.unit.bisects for poll in self._polls.values())}

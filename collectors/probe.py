@@ -52,6 +52,8 @@ class ModbusProbe:
     readings: tuple[Reading, ...]
     error: str = ""
     """why the unit could not be read at all"""
+    through_gateway: bool = False
+    """True if the running gateway read it over its own connection"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,12 @@ class MqttProbe:
     seconds: float
 
 
-async def probe_modbus(config: ModbusConfig, link: str, unit: int, clock: Clock | None = None) -> ModbusProbe:
-    """Read all points of one unit once, over a connection of its own.
+async def probe_modbus(
+    config: ModbusConfig, link: str, unit: int, clock: Clock | None = None, *, connection: Link | None = None
+) -> ModbusProbe:
+    """Read all points of one unit once, over a connection of its own or in turn with all others over a given one.
 
-    A device that takes one connection only must be let go by the gateway first. Raises ConfigError if the
-    configuration has no such link or unit.
+    Raises ConfigError if the configuration has no such link or unit.
     """
     links = {one.name: one for one in config.links}
     if link not in links:
@@ -99,7 +102,7 @@ async def probe_modbus(config: ModbusConfig, link: str, unit: int, clock: Clock 
     clock = clock or SystemClock()
     device = make_unit(units[unit], links[link])
     device.indices = np.arange(len(device.points), dtype=np.uint32)
-    connection = Link(links[link], clock)
+    shared, own = connection, Link(links[link], clock)
     requests: list[ProbedRequest] = []
 
     async def read(request: Request) -> Reply:
@@ -107,7 +110,7 @@ async def probe_modbus(config: ModbusConfig, link: str, unit: int, clock: Clock 
         began, problem = loop.time(), ""
         cells: tuple[int, ...] = ()
         try:
-            reply = await connection.read(unit, request, device.profile.pause_ms / 1000)
+            reply = await (shared or own).read(unit, request, device.profile.pause_ms / 1000)
             cells = tuple(int(cell) for cell in reply.cells)
         except (RefusedByDeviceError, WrongReplyError, TransientError) as error:
             problem = str(error)
@@ -122,7 +125,7 @@ async def probe_modbus(config: ModbusConfig, link: str, unit: int, clock: Clock 
     except TransientError as lost:
         error = str(lost)
     finally:
-        connection.drop()
+        own.drop()
     names = [device.points[index] for index in batch.point]
     return ModbusProbe(f"{config.name}/{link}/{unit}", tuple(requests), _readings(names, batch), error)
 

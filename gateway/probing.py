@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,10 +15,10 @@ from collectors.modbus_config import ModbusConfig
 from collectors.mqtt_config import MqttConfig
 from collectors.probe import MeterProbe, ModbusProbe, MqttProbe, ProbedRequest, probe_cjt188, probe_modbus, probe_mqtt
 from gateway.config import Config
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, PermanentError, RefusedError, TransientError
 from gateway.model.quantity import UNITS
 from gateway.model.reading import Reading, split_point
-from gateway.roles.common import site_clock, site_network
+from gateway.roles.common import TOKEN_FILE, remote_store, site_clock, site_network
 from gateway.store.outputs import OUTPUTS
 from gateway.store.registry import MemoryRegistry
 
@@ -43,7 +44,8 @@ async def probe_any(config: Config, name: str, seconds: float) -> Probed:
     network = site_network(config)
     for source, link, unit, names in _units(config):
         if name in names:
-            return await probe_modbus(source, link, unit, site_clock(config))
+            found = await _through_gateway(config, names[0])
+            return found or await probe_modbus(source, link, unit, site_clock(config))
     for meters, key, names in _meters(config):
         if name in names:
             return await probe_cjt188(meters, network, key, site_clock(config))
@@ -58,6 +60,19 @@ async def probe_any(config: Config, name: str, seconds: float) -> Probed:
             finally:
                 await writer.close()
     raise ConfigError([f"nothing is called {name}; there are: {', '.join(_names(config))}"])
+
+
+async def _through_gateway(config: Config, key: str) -> ModbusProbe | None:
+    """Let the running gateway read a unit, which may take one connection only; None if none runs or has that unit."""
+    if not (config.data.folder / TOKEN_FILE).is_file():
+        return None
+    store = remote_store(config)
+    try:
+        return msgspec.msgpack.decode(await store.probe(key), type=ModbusProbe)
+    except (TransientError, PermanentError, RefusedError):
+        return None
+    finally:
+        await store.close()
 
 
 def _units(config: Config) -> Iterator[tuple[ModbusConfig, str, int, tuple[str, ...]]]:
@@ -104,7 +119,8 @@ def render(probed: Probed) -> RenderableType:
 
 
 def _modbus(probed: ModbusProbe) -> Iterator[RenderableType]:
-    yield Text(f"{probed.key}: {len(probed.requests)} requests", style="bold")
+    way = ", through the running gateway" if probed.through_gateway else ""
+    yield Text(f"{probed.key}: {len(probed.requests)} requests{way}", style="bold")
     plan = Table("request", "registers", "ms", "raw words", box=None, pad_edge=False)
     for one in probed.requests:
         plan.add_row(one.request.table.value, _span(one), f"{one.seconds * 1000:.1f}", _cells(one))

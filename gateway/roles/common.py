@@ -34,6 +34,7 @@ from gateway.store.state import State
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
+TOKEN_FILE = "store-service.token"  # noqa: S105
 TOLD_S = 7 * 86_400.0
 """real seconds for which a restored state is told"""
 
@@ -142,7 +143,7 @@ def site_network(config: Config, *, keep: bool = True) -> Network:
 
 def service_token(config: Config) -> str:
     """Return the token of the store service, made at the first start; readable by our own user alone."""
-    path = config.data.folder / "store-service.token"
+    path = config.data.folder / TOKEN_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         # several roles may start at once: the first link wins, and nobody ever sees half a token

@@ -229,7 +229,14 @@ class Keeper:
         token = service_token(self._config)
         exports = ExportService(self._store, self._store.folder)
         return make_service(
-            self._store, self._spool, self._tail, token, self.status, offers=self._commands.offers, exports=exports
+            self._store,
+            self._spool,
+            self._tail,
+            token,
+            self.status,
+            offers=self._commands.offers,
+            exports=exports,
+            probe=self._sources.probe,
         )
 
     def _on_record(self, record: SpoolRecord) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
+
+import msgspec
 
 from collectors import COLLECTORS
 from collectors.modbus import ModbusCollector
+from collectors.probe import probe_modbus
 from gateway.model.network import Network
 from gateway.ports import Change, Clock, Commander, Memory, PointRegistry, PolledCollector, PushedCollector
 from gateway.runtime.polled_unit import LinkState
@@ -60,6 +63,16 @@ class Sources:
         """Return those that can also tell their devices something."""
         found = (getattr(source.collector, "commander", None) for source in self._sources.values())
         return [commander for commander in found if commander is not None]
+
+    async def probe(self, key: str) -> bytes | None:
+        """Read the unit `<source>/<link>/<unit>` over its link; return a `ModbusProbe` as msgpack, None if unknown."""
+        for source in self._sources.values():
+            link = source.collector.link_of(key) if isinstance(source.collector, ModbusCollector) else None
+            if link is not None:
+                _, name, unit = key.split("/")
+                found = await probe_modbus(source.config, name, int(unit), self._clock, connection=link)
+                return msgspec.msgpack.encode(replace(found, through_gateway=True))
+        return None
 
     def counts(self) -> dict[str, Mapping[str, int]]:
         """Return what each source counts of its own work since it began."""

@@ -21,6 +21,7 @@ from gateway.store.record import decode_all
 from gateway.store.service import MOST_POINTS, MOST_WAIT_S, HistoryQuery
 
 _ANSWERS_WITHIN_S = 30.0
+_PROBED_WITHIN_S = 180.0
 _EXPORTS_WITHIN_S = 600.0
 
 
@@ -117,6 +118,14 @@ class RemoteStore:
         """Return the commands that can be given to an asset now."""
         answer = await self._ask("GET", "/offers", params={"asset": asset})
         return msgspec.json.decode(answer.content, type=list[CommandOffer])
+
+    async def probe(self, unit: str) -> bytes:
+        """Return what one read of `<source>/<link>/<unit>` over the gateway's link brought, as role keep encodes it.
+
+        Raises RefusedError (404) if the gateway reads no such unit.
+        """
+        answer = await self._ask("POST", "/probe", params={"unit": unit}, timeout=_PROBED_WITHIN_S)
+        return answer.content
 
     async def close(self) -> None:
         """Close; may be called twice."""

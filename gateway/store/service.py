@@ -31,7 +31,9 @@ _NEWEST_SEQ = 2**63 - 1
 _MOST_TAIL_BYTES = 32 << 20
 _BINARY = "application/octet-stream"
 _LONGEST_ASSET = 120
+_LONGEST_UNIT = 200
 _Handler = Callable[[Request], Awaitable[Response]]
+Probe = Callable[[str], Awaitable[bytes | None]]
 Offers = Callable[[str], Awaitable[Sequence[CommandOffer]]]
 
 
@@ -56,10 +58,11 @@ def make_service(
     *,
     offers: Offers | None = None,
     exports: ExportService | None = None,
+    probe: Probe | None = None,
 ) -> Starlette:
     """Return the application; `status` gives what GET /status answers, `offers` what an asset can be told.
 
-    `exports` gives days away as files; without it there is no such service.
+    `exports` gives days away as files; without it there is no such service. `probe` reads one unit now.
 
     Raises ValueError without a token.
     """
@@ -67,6 +70,7 @@ def make_service(
         raise ValueError("the store service needs a token")
     service = _Service(store, spool, tail_source, status, offers)
     days = [] if exports is None else [("GET", "/days", exports.days), ("POST", "/export", exports.export)]
+    reads = [] if probe is None else [("POST", "/probe", _probing(probe))]
     routes = [
         Route("/healthz", service.healthz),
         *(
@@ -78,6 +82,7 @@ def make_service(
                 ("GET", "/status", service.status),
                 ("GET", "/offers", service.offers),
                 *days,
+                *reads,
                 ("POST", "/history", service.history),
                 ("POST", "/latest", service.latest),
             )
@@ -145,6 +150,16 @@ class _Service:
 
     async def latest(self, request: Request) -> Response:
         return await _answer(await self._store.latest(_points(await _query(request))))
+
+
+def _probing(probe: Probe) -> _Handler:
+    async def read(request: Request) -> Response:
+        found = await probe(request.query_params.get("unit", "")[:_LONGEST_UNIT])
+        if found is None:
+            raise RefusedError(404, "no_unit", "this gateway reads no such unit")
+        return Response(found, media_type=_BINARY)
+
+    return read
 
 
 def _guarded(handler: _Handler, token: str) -> _Handler:

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from collectors.modbus import ModbusCollector
+from collectors.probe import ModbusProbe
+from gateway.config import load
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Delivery
+from gateway.probing import probe_any
 from gateway.roles.revision import must_restart
 from gateway.runtime.runner import PollRunner
 from gateway.snapshot import take_snapshot
@@ -208,6 +211,32 @@ def _memory() -> tuple[int, int, int]:
     gc.collect()
     kinds = [type(one) for one in gc.get_objects()]
     return kinds.count(ModbusCollector), kinds.count(PollRunner), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+async def test_a_probe_goes_through_the_running_gateway_if_that_has_the_link(site: SmallSite) -> None:
+    async with devices() as device, devices() as other:
+        write_sources(site, link("a", device.port, (1, "REG-001")), every_s=600)
+        async with running(site) as run:
+            await until(lambda: run.keeper.status()["ok"])
+            await asyncio.sleep(0.2)
+            config = run.first.config
+            probed = await probe_any(config, "REG-001", 1)
+            assert isinstance(probed, ModbusProbe)
+            assert (probed.through_gateway, probed.error) == (True, "")
+            assert [one.point for one in probed.readings] == ["REG-001/pressure_gauge_kpa"]
+            assert probed.requests[0].cells == (0x42C8, 0x42C8)
+            again = await probe_any(config, "stations/a/1", 1)
+            assert isinstance(again, ModbusProbe)
+            assert len(device.ports) == 1, "both over the gateway's own connection"
+            run.sources(link("b", other.port, (1, "M-000001")), every_s=600)
+            direct = await probe_any(load(site.config), "M-000001", 1)
+            assert isinstance(direct, ModbusProbe)
+            assert (direct.through_gateway, len(other.ports)) == (False, 1), (
+                "not reloaded yet: the gateway has no such link"
+            )
+        gone = await probe_any(config, "REG-001", 1)
+        assert isinstance(gone, ModbusProbe)
+        assert (gone.through_gateway, len(device.ports)) == (False, 2)
 
 
 def test_which_roles_start_anew(site: SmallSite) -> None:
