@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from gateway.store.segment import Damage, Index, Scan, sync_folder
 _LOG = logging.getLogger(__name__)
 REDELIVERY_US = 3_600_000_000
 """A message digest seen again within this time is a redelivery."""
+_INDEXED = 8
+"""released segments whose records can be found without reading the segment"""
+_READERS = 4
 _MOST_DIGESTS = 1_000_000
 _READ_BYTES = 64 << 20
 
@@ -34,7 +38,7 @@ class _Segment:
     first_seq: int
     size: int
     index: Index | None = None
-    """None until the file was read and checked"""
+    """None until the file was read and checked, and again when it is but repair stock, to save the memory"""
 
 
 class FileSpool:
@@ -65,6 +69,7 @@ class FileSpool:
         self._lock = threading.RLock()
         self._appending = threading.Lock()
         self._digests: dict[bytes, int] = {}
+        self._being_read: deque[_Segment] = deque(maxlen=_READERS)
         self._segments: list[_Segment] = []
         self._next_seq = 1
         self._released = 0
@@ -159,6 +164,9 @@ class FileSpool:
                     break
                 total -= one.size
                 self._delete(one)
+            for one in self._releasable()[:-_INDEXED]:
+                if one not in self._being_read:
+                    one.index = None
 
     def close(self) -> None:
         """Close; may be called twice. Waits for an append that another thread is in."""
@@ -220,10 +228,9 @@ class FileSpool:
             return found
 
     def _index(self, one: _Segment) -> Index:
-        if one.index is None:
-            self._check(one)
-        assert one.index is not None
-        return one.index
+        self._being_read.append(one)
+        index = one.index
+        return self._check(one).index if index is None else index
 
     def _found_bad(self, one: _Segment, seq: int) -> None:
         """Deal with a record that went bad after its check; the newest file is repaired at the next start."""

@@ -237,3 +237,18 @@ def test_a_lost_spool_goes_on_behind_what_the_store_has(make_spool: Callable[[],
     assert spool.append([Delivery("a", rows(1.0))]).seq == 502
     spool.close()
     assert [one.seq for one in make_spool().read(0, 10)] == [501, 502]
+
+
+def test_of_repair_stock_only_the_newest_is_remembered_by_record(tmp_path: Path) -> None:
+    spool = FileSpool(tmp_path / "spool", segment_bytes=600, min_free_bytes=0)
+    fill(spool, 200)
+    assert len(segments(tmp_path)) > 20
+    spool.release(200)
+    indexed = [one for one in spool._segments if one.index is not None]
+    assert len(indexed) < 12
+    for _ in range(3):
+        assert [one.seq for one in spool.read(0, 300)] == list(range(1, 201))
+        spool.release(200)
+    assert spool.first_seq() == 1
+    assert spool.damage == []
+    spool.close()
