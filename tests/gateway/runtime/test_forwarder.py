@@ -122,7 +122,7 @@ async def test_it_goes_on_at_its_cursor_after_a_restart(parts: Parts) -> None:
     await parts.load(2, 3.0)
     again = parts.forwarder()
     task = asyncio.create_task(again.run())
-    await until(lambda: len(parts.server.values) == 3, 3)
+    await until(lambda: len(parts.server.values) == 3, 20)
     await parts.load(3, 4.0)
     again.notify(3)
     await until(lambda: len(parts.server.values) == 4, 0.9)
@@ -138,7 +138,7 @@ async def test_what_is_not_accepted_is_kept_and_sent_later(
     await parts.load(1, 1.0)
     forwarder = parts.forwarder()
     async with running(forwarder):
-        await until(lambda: parts.server.attempts >= 3, 3)
+        await until(lambda: parts.server.attempts >= 3, 20)
         await parts.load(2, 2.0)
         forwarder.notify(2)
         await asyncio.sleep(0.1)
@@ -148,7 +148,7 @@ async def test_what_is_not_accepted_is_kept_and_sent_later(
         assert ("401: no" in forwarder.problem()) is isinstance(error, PermanentError)
         assert status.lag == 2
         parts.server.error = None
-        await until(lambda: forwarder.status().lag == 0, 3)
+        await until(lambda: forwarder.status().lag == 0, 20)
     assert sorted(parts.server.values) == [1.0, 2.0]
     assert forwarder.status().connected
     assert forwarder.problem() == ""
@@ -162,9 +162,9 @@ async def test_a_server_that_is_away_for_long_is_a_problem(parts: Parts, monkeyp
     await parts.load(1, 1.0)
     forwarder = parts.forwarder()
     async with running(forwarder):
-        await until(lambda: parts.server.attempts > 0, 2)
+        await until(lambda: parts.server.attempts > 0, 20)
         assert forwarder.problem() == ""
-        await until(lambda: "connection refused" in forwarder.problem(), 2)
+        await until(lambda: "connection refused" in forwarder.problem(), 20)
 
 
 async def test_it_waits_as_long_as_the_server_says(parts: Parts) -> None:
@@ -218,17 +218,17 @@ async def test_after_an_outage_live_readings_go_before_the_gap(parts: Parts, mon
         await parts.load(seq, *[seq * 100.0 + row for row in range(60)])
     forwarder = parts.forwarder()
     async with running(forwarder):
-        await until(lambda: forwarder.place.head == 100, 3)
+        await until(lambda: forwarder.place.head == 100, 20)
         forwarder._slice, parts.server.slow_s = 200, 0.02
         parts.server.error = None
         for seq in range(101, 109):
             await parts.load(seq, seq * 100.0)
             forwarder.notify(seq)
             loaded_at = time.monotonic()
-            await until(partial(parts.server.has, seq * 100.0), 2)
+            await until(partial(parts.server.has, seq * 100.0), 20)
             assert parts.server.at[parts.server.values.index(seq * 100.0)] - loaded_at < 0.5
         assert forwarder.status().gaps == 1, "the gap is filled beside it, not before it"
-        await until(lambda: forwarder.status().lag == 0, 5)
+        await until(lambda: forwarder.status().lag == 0, 20)
     values = parts.server.values
     assert len(values) == len(set(values)) == 100 * 60 + 8, "nothing is lost, nothing is sent twice"
 
@@ -241,7 +241,7 @@ async def test_a_gap_takes_at_most_half_of_the_pace(parts: Parts) -> None:
     forwarder._slice = 100
     began = time.monotonic()
     async with running(forwarder):
-        await until(lambda: forwarder.status().lag == 0, 5)
+        await until(lambda: forwarder.status().lag == 0, 20)
     took = time.monotonic() - began
     assert took >= 2 * 0.05 * (parts.server.attempts - 1)
 
@@ -252,11 +252,11 @@ async def test_a_restart_in_the_middle_of_a_gap_sends_nothing_needlessly_twice(p
         await parts.load(seq, *[seq * 1000.0 + row for row in range(700)])
     first = parts.forwarder()
     async with running(first):
-        await until(lambda: first.place.head == 40, 3)
+        await until(lambda: first.place.head == 40, 20)
         parts.server.error = None
         await parts.load(41, 41_000.0)
         first.notify(41)
-        await until(lambda: len(parts.server.values) > 5_000, 5)
+        await until(lambda: len(parts.server.values) > 5_000, 20)
     sent = len(parts.server.values)
     assert sent < 40 * 700
     again = parts.forwarder()
@@ -275,12 +275,12 @@ async def test_an_output_may_begin_with_what_comes_from_now_on(parts: Parts) -> 
     async with running(first):
         await parts.load(2, 2.0)
         first.notify(2)
-        await until(lambda: parts.server.attempts > 0, 2)
+        await until(lambda: parts.server.attempts > 0, 20)
     parts.server.error = None
     again = parts.forwarder(Limits(from_now=True))
     async with running(again):
-        await until(lambda: parts.server.values == [2.0], 2)
-        await until(lambda: again.place == Place(2), 2)
+        await until(lambda: parts.server.values == [2.0], 20)
+        await until(lambda: again.place == Place(2), 20)
 
 
 DAY_US = 86_400_000_000
@@ -324,12 +324,12 @@ async def test_what_is_too_much_or_too_old_is_given_up_in_order(
     names = [PointId(name) for name in POINTS]
     forwarder = parts.forwarder(limits, PointClasses(lambda points: [names[point] for point in points.tolist()]))
     async with running(forwarder):
-        await until(lambda: forwarder.place.gaps != () and all(gap.rows for gap in forwarder.place.gaps), 3)
+        await until(lambda: forwarder.place.gaps != () and all(gap.rows for gap in forwarder.place.gaps), 20)
         status = forwarder.status()
         assert status.dropped == dropped
         assert sum(status.waiting) == 400 - sum(dropped)
         parts.server.error = None
-        await until(lambda: forwarder.status().lag == 0, 5)
+        await until(lambda: forwarder.status().lag == 0, 20)
     arrived = collections.Counter(map(class_of, parts.server.values))
     assert tuple(100 - arrived[letter] for letter in "ABCD") == dropped
     newest = {value for value in parts.server.values if value >= 10_000}
@@ -350,8 +350,10 @@ async def test_a_faulty_store_is_not_asked_without_end(parts: Parts, monkeypatch
     monkeypatch.setattr(parts.store, "loaded", fail)
     monkeypatch.setattr(forwarder_module, "_LONGEST_SLEEP_S", 0.05)
     async with running(parts.forwarder()):
+        await until(lambda: asked >= 2, 20)
+        before = asked
         await asyncio.sleep(0.3)
-    assert 2 <= asked < 60
+    assert asked - before < 60
 
 
 class EndlessStore:
@@ -379,14 +381,14 @@ async def test_a_day_without_the_server_costs_no_memory(tmp_path: Path) -> None:
     async with running(forwarder):
         store.upto = 100
         forwarder.notify(100)
-        await until(lambda: forwarder.status().waiting[0] > 0, 3)
+        await until(lambda: forwarder.status().waiting[0] > 0, 20)
         tracemalloc.start()
         held = tracemalloc.get_traced_memory()[0]
         for upto in range(200, 8_641, 120):
             store.upto = upto
             forwarder.notify(upto)
             await asyncio.sleep(0.005)
-        await until(lambda: forwarder.status().waiting[0] > 500_000, 5)
+        await until(lambda: forwarder.status().waiting[0] > 500_000, 20)
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - held
         tracemalloc.stop()

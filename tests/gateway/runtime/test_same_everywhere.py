@@ -142,7 +142,7 @@ async def test_both_servers_hold_what_the_store_holds(
                 influxdb_v1.start()
                 victoria_metrics.start()
         await asyncio.sleep(0.05)
-    await until(lambda: all(one.place.head == 30 and not one.status().lag for one in forwarders), 20)
+    await until(lambda: all(one.place.head == 30 and not one.status().lag for one in forwarders), 40)
     await end(outputs, tasks)
     held = await in_store(store)
     assert len(held) > 8_000
