@@ -2,20 +2,29 @@
 
 A stand-in takes the broker's place in front of the role `keep` and measures from the send of each message to the
 gateway's PUBACK: what a real broker adds is not in it. 5,000 messages a second of 1 reading and of 24 readings, then as
-many as go with 20 and with 1,000 unacknowledged; then the connection is cut with messages on their way.
+many as go with 20 and with 1,000 unacknowledged; then the connection is cut with messages on their way. Before, a bare
+loop of the same client that acknowledges each message at once shows what the machine itself adds.
 """
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.measure import p99
 from benchmarks.stand_in import Sent, StandIn
+from collectors.mqtt import connect, make_client
+from collectors.mqtt_config import MqttConfig
+from collectors.payload import subscription
+from gateway.config import load as load_config
 from tests.end_to_end.small_site import SmallSite, meter
 
 METERS = 2000
+READINGS = 24
 RATE = 5000.0
 MOST = 60_000
 SECONDS = {True: 6.0, False: 30.0}
@@ -29,10 +38,12 @@ def run(*, quick: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="gasgate-acks-") as name:
         broker = StandIn()
         site = SmallSite(Path(name) / "site", broker.port, meters=METERS)
+        messages = Messages(site.folder.name)
         try:
+            bare_ms = bare(site, messages, broker, SECONDS[quick] / 2)
             site.start("keep")
             broker.accept()
-            return measure(Messages(site.folder.name), broker, SECONDS[quick])
+            return {"p99_ms_24_readings_bare_loop": bare_ms, **measure(messages, broker, SECONDS[quick])}
         finally:
             site.stop()
             broker.close()
@@ -63,12 +74,33 @@ class Messages:
         return broker.send(lambda place: rounds[place // METERS][place % METERS], count, rate=rate, window=window)
 
 
+def bare(site: SmallSite, messages: Messages, broker: StandIn, seconds: float) -> float:
+    """Return the p99 in ms of a loop that only acknowledges."""
+    command = [sys.executable, "-m", "benchmarks.acks", str(site.config)]
+    with subprocess.Popen(command) as process:
+        try:
+            broker.accept()
+            messages.send(broker, 1, 1.0, rate=RATE, window=MOST)
+            return 1e3 * p99(messages.send(broker, READINGS, seconds, rate=RATE, window=MOST).delays_s)
+        finally:
+            process.kill()
+
+
+async def acknowledge(config: MqttConfig) -> None:
+    """Acknowledge every message and do nothing else."""
+    client = make_client(config, config.client_id, clean=False)
+    await connect(client, config)
+    await client.subscribe([(subscription(topic.filter), 1) for topic in config.topics])
+    async for message in client.messages():
+        await client.ack(message)
+
+
 def measure(messages: Messages, broker: StandIn, seconds: float) -> dict[str, float]:
     """Return all figures; delays in ms."""
     messages.send(broker, 1, WARM_UP_S, rate=RATE, window=MOST)
     figures: dict[str, float] = {}
     wrong = 0
-    for readings in (1, 24):
+    for readings in (1, READINGS):
         sent = messages.send(broker, readings, seconds, rate=RATE, window=MOST)
         wrong += sent.out_of_order
         figures[f"p50_ms_{readings}_readings"] = 1e3 * sorted(sent.delays_s)[len(sent.delays_s) // 2]
@@ -91,3 +123,7 @@ def cut(messages: Messages, broker: StandIn) -> int:
     broker.drop()
     broker.accept()
     return broker.listen(1.0)
+
+
+if __name__ == "__main__":
+    asyncio.run(acknowledge(load_config(Path(sys.argv[1])).source[0]))
