@@ -6,6 +6,7 @@ different values at one point and time are a conflict: both stay and are marked,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,3 +78,26 @@ def newest_of_each(batch: ReadingBatch) -> ReadingBatch:
     last_of_point = np.ones(len(candidates), dtype=np.bool_)
     last_of_point[:-1] = candidates.point[1:] != candidates.point[:-1]
     return candidates.take(last_of_point)
+
+
+def fresh(
+    batch: ReadingBatch,
+    marks: Callable[[NDArray[np.uint32]], NDArray[np.int64]],
+    same_keys: Callable[[ReadingBatch], ReadingBatch],
+) -> tuple[ReadingBatch, NDArray[np.intp]]:
+    """Return the rows that are not stored yet, by point and time, conflicts marked; and which rows were doubled.
+
+    `marks` gives the newest source time of points, `same_keys` the stored rows at the points and times of others.
+    """
+    found = sort_out(batch)
+    rows = mark(batch.take(found.order), found.conflict)
+    duplicate, conflict = found.duplicate.copy(), np.zeros(len(rows), dtype=np.bool_)
+    late = np.flatnonzero(~duplicate & (rows.source_time <= marks(rows.point)))
+    if len(late):
+        late_rows = rows.take(late)
+        stored = same_keys(late_rows)
+        again = sort_out(ReadingBatch.concat([stored, late_rows]))
+        incoming = again.order >= len(stored)
+        at = late[again.order[incoming] - len(stored)]
+        duplicate[at], conflict[at] = again.duplicate[incoming], again.conflict[incoming]
+    return mark(rows, conflict).take(~duplicate), found.order[duplicate]

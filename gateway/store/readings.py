@@ -21,12 +21,13 @@ from gateway.model.reading import PointId, ReadingBatch
 from gateway.ports import Loaded
 from gateway.store import dayfile, exporting, queries
 from gateway.store.dayfile import DayFile, day_of
-from gateway.store.duplicates import CONFLICT, mark, sort_out
+from gateway.store.duplicates import CONFLICT, fresh
 from gateway.store.families import Families, Names
 from gateway.store.history_import import write_history
+from gateway.store.inserting import insert
 from gateway.store.latest import Latest
 from gateway.store.ownership import own
-from gateway.store.read_ahead import ReadAhead
+from gateway.store.read_ahead import AHEAD_ROWS, NOTHING_AHEAD, Ahead
 from gateway.store.refill import Refill
 from gateway.store.shelf import Shelf, is_damage
 
@@ -75,7 +76,7 @@ class DuckReadings:
         self.refill = Refill(folder / "refill", first_kept)
         self.shelf = Shelf(folder, memory, threads, self._on_damage)
         self._latest = Latest()
-        self._ahead = ReadAhead()
+        self._ahead = NOTHING_AHEAD
         self._loaded = self._highest = self._saved_seq = 0
         self._saved_at = time.monotonic()
         self.newest_received_us = 0
@@ -181,7 +182,7 @@ class DuckReadings:
 
     def files_changed(self) -> None:
         """Note that files were swapped; on the writer's thread."""
-        self._ahead.forget()
+        self._ahead = NOTHING_AHEAD
 
     def begin_refill(self) -> None:
         """Load again whatever the spool still holds; on the writer's thread."""
@@ -240,7 +241,7 @@ class DuckReadings:
 
     def _on_damage(self, damaged: DayFile | None, file: str) -> None:
         self.damage.append(file)
-        self._ahead.forget()
+        self._ahead = NOTHING_AHEAD
         self.refill.wanted(damaged.touched if damaged is not None else 0, self._loaded)
 
     def _ask(
@@ -273,8 +274,8 @@ class DuckReadings:
             return Loaded(0, len(batch), 0, tuple(range(len(batch))))
         if self.refill.due and self.shelf.waiting():
             raise TransientError("readings store: what is readable of a damaged file is saved first")
-        new, doubled = self._fresh(batch)
-        self._insert(seq, new)
+        new, doubled = fresh(batch, self._latest.marks, self._same_keys)
+        insert(self.shelf, seq, new, self.newest_received_us)
         self._latest.put(new)
         self._loaded, self._highest = seq, max(seq, self._highest)
         if len(batch):
@@ -283,65 +284,14 @@ class DuckReadings:
         conflicts = int(np.count_nonzero(new.quality == CONFLICT))
         return Loaded(len(new) - conflicts, len(doubled), conflicts, tuple(doubled.tolist()))
 
-    def _fresh(self, batch: ReadingBatch) -> tuple[ReadingBatch, NDArray[np.intp]]:
-        """Return the rows that are not stored yet, by point and time, conflicts marked; and which were doubled."""
-        found = sort_out(batch)
-        rows = mark(batch.take(found.order), found.conflict)
-        duplicate, conflict = self._against_stored(rows, ~found.duplicate)
-        duplicate |= found.duplicate
-        return mark(rows, conflict).take(~duplicate), found.order[duplicate]
-
-    def _against_stored(
-        self, rows: ReadingBatch, wanted: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return which rows are stored already, and which stand against another stored value."""
-        duplicate, conflict = np.zeros(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
-        late = np.flatnonzero(wanted & (rows.source_time <= self._latest.marks(rows.point)))
-        if len(late):
-            late_rows = rows.take(late)
-            stored = self._same_keys(late_rows)
-            found = sort_out(ReadingBatch.concat([stored, late_rows]))
-            incoming = found.order >= len(stored)
-            at = late[found.order[incoming] - len(stored)]
-            duplicate[at], conflict[at] = found.duplicate[incoming], found.conflict[incoming]
-        return duplicate, conflict
-
     def _same_keys(self, rows: ReadingBatch) -> ReadingBatch:
         low, high = int(rows.source_time.min()), int(rows.source_time.max())
         return self._ask(
             lambda one: one.may_hold(low, high), lambda connection, files: queries.same_keys(connection, files, rows)
         )
 
-    def _insert(self, seq: int, rows: ReadingBatch) -> None:
-        """Write each day's rows in a transaction of its own; the last one makes the load whole."""
-        day_of = dayfile.days_of(rows.received_time)
-        days = np.unique(day_of).tolist() or [int(dayfile.days_of(np.array([self.newest_received_us]))[0])]
-        for position, day in enumerate(days):
-            one = self.shelf.open_file(dayfile.span_of_day(day))
-            part = rows if len(days) == 1 else rows.take(day_of == day)
-            whole = position == len(days) - 1
-            self._commit(one, seq, part, whole=whole)
-            one.added(part.source_time)
-            one.touched = max(seq, one.touched)
-            one.whole = max(seq, one.whole) if whole else one.whole
-
-    def _commit(self, one: DayFile, seq: int, rows: ReadingBatch, *, whole: bool) -> None:
-        with self.shelf.cursor() as connection:
-            connection.begin()
-            try:
-                if len(rows):
-                    connection.register("incoming", queries.as_table(rows))
-                    connection.execute(dayfile.INSERT_ROWS.format(one.alias), {"seq": seq})
-                connection.execute(
-                    dayfile.INSERT_LOAD.format(one.alias), {"seq": seq, "rows": len(rows), "whole": whole}
-                )
-                connection.commit()
-            except duckdb.Error:
-                _roll_back(connection)
-                raise
-
     def _bulk(self, batch: ReadingBatch) -> Loaded:
-        new, doubled = self._fresh(batch)
+        new, doubled = fresh(batch, self._latest.marks, self._same_keys)
         if len(new):
             last = write_history(self.shelf, new, self.families.network(new.point), self._highest)
             self._latest.put(new)
@@ -359,14 +309,20 @@ class DuckReadings:
         if known is not None:
             return known
 
+        ahead = NOTHING_AHEAD
+
         def ask(connection: Any, files: list[DayFile]) -> ReadingBatch:
+            nonlocal ahead
             behind = any(one.sealed for one in files)
-            seqs, rows = queries.since(connection, files, seq, upto, self._ahead.rows(limit) if behind else limit)
-            self._ahead.put(seq, seqs, rows)
+            seqs, rows = queries.since(connection, files, seq, upto, max(limit, AHEAD_ROWS) if behind else limit)
+            ahead = Ahead(seq, seqs, rows)
+            if behind:
+                # a stream reads an old gap and what comes in by turns; only the gap is dear to read again
+                self._ahead = ahead
             return rows
 
         self._ask(lambda one: one.count > 0 and one.touched > seq, ask)
-        return self._ahead.get(seq, limit) or (upto, ReadingBatch.empty())
+        return ahead.get(seq, limit) or (upto, ReadingBatch.empty())
 
     def _checkpoint(self) -> int:
         with self.shelf.cursor() as connection:
@@ -403,10 +359,3 @@ class DuckReadings:
         if self._owner >= 0:
             os.close(self._owner)
             self._owner = -1
-
-
-def _roll_back(connection: Any) -> None:
-    try:
-        connection.rollback()
-    except duckdb.Error as error:
-        _LOG.debug("nothing to roll back: %s", error)

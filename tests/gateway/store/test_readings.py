@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import PermanentError, RefusedError, TransientError
 from gateway.model.reading import ReadingBatch
-from gateway.store import queries
+from gateway.store import queries, readings
 from gateway.store.readings import DuckReadings
 from tests.contracts.store_contract import HOUR, ROWS, T0, Row, StoreContract, batch_of, everything, rows_of
 from tests.gateway.store.rewriting import Here
@@ -128,7 +128,7 @@ async def test_after_a_fatal_error_it_opens_again(store: DuckReadings, monkeypat
     def broken(*_: object) -> None:
         raise duckdb.FatalException("the database has been invalidated")
 
-    monkeypatch.setattr(store, "_insert", broken)
+    monkeypatch.setattr(readings, "insert", broken)
     with pytest.raises(TransientError, match="invalidated"):
         await store.load(2, batch_of([(1, 2, 2.0)]))
     monkeypatch.undo()
@@ -252,7 +252,7 @@ def test_a_damaged_log_leaves_the_rest_of_its_day(tmp_path: Path) -> None:
 import asyncio, os, sys
 from pathlib import Path
 from typing import Any
-from gateway.store import queries
+from gateway.store import queries, readings
 from gateway.store.readings import DuckReadings
 from tests.contracts.store_contract import batch_of
 async def main():

@@ -318,7 +318,7 @@ def flip_middle(folder: Path, family: str) -> Path:
 
 async def test_a_damaged_sealed_file_is_found_saved_and_filled_again(tmp_path: Path) -> None:
     store = DuckReadings(tmp_path, names=names, first_kept=lambda: 1)
-    loads = [day(0, 10_000_000), day(1)]
+    loads = [day(0, 30_000_000), day(1)]
     for seq, batch in enumerate(loads, start=1):
         await store.load(seq, batch)
     before = await all_rows(store)
@@ -342,16 +342,16 @@ async def test_a_damaged_sealed_file_is_found_saved_and_filled_again(tmp_path: P
 
 async def test_of_a_damaged_old_file_the_readable_rest_is_kept_and_the_day_marked(tmp_path: Path) -> None:
     store = DuckReadings(tmp_path, names=names, first_kept=lambda: 100)
-    await store.load(1, day(0, 1_000_000))
+    await store.load(1, day(0, 4_000_000))
     await store.load(2, day(1))
     before = await all_rows(store)
-    await tidy(Rewriter(store))
+    await tidy(Here(store))
     await store.close()
     path = flip_middle(tmp_path, "meter")
     store = DuckReadings(tmp_path, names=names, first_kept=lambda: 100)
     with pytest.raises(TransientError, match="Corrupt"):
         await all_rows(store)
-    rewriter = Rewriter(store)
+    rewriter = Here(store)
     await tidy(rewriter)
     kept = await all_rows(store)
     assert 0.5 * len(before) < len(kept) < len(before)
