@@ -19,6 +19,7 @@ BENCHMARKS = {
     "ingest": "messages of 24 readings over Mosquitto, acknowledged after commit, against a bare acknowledging loop",
     "intervals": "final intervals: a gas day of a city written and looked at again, one meter's year read",
     "registry": "a network of 2.35 million meters: start, memory, and processor time while nothing comes",
+    "commands": "commands on a link of 32 units with a dead one: how long they wait; a gateway killed amid a command",
     "check": "`gasgate check` of ten thousand devices: time, and every finding with its place",
     "reload": "a thousand reloads of the role keep: memory, time, and the connections that must stay",
     "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",

@@ -58,7 +58,7 @@ class ModbusCommander:
     def __init__(self, name: str, units: Callable[[], Iterable[OnLink]]) -> None:
         """Remember where the units are found; `units` is asked each time, for they may change."""
         self.name = name
-        self._units = units
+        self.units = units
 
     def offers(self, asset: str) -> Sequence[CommandOffer]:
         """Return what this asset can be told; looks through all units, so call it in a thread."""
@@ -78,7 +78,7 @@ class ModbusCommander:
         write = packet.content
         assert isinstance(write, _Write)
         place = write.place
-        if not any(one.link is place.link and one.config.unit == place.config.unit for one in self._units()):
+        if not any(one.link is place.link and one.config.unit == place.config.unit for one in self.units()):
             raise PermanentError("the device was taken out of the configuration; nothing was sent")
         await _check_identity(place)
         pause_s = place.unit.profile.pause_ms / 1000
@@ -113,7 +113,7 @@ class ModbusCommander:
         return Observed(value, reply.arrived_us, f"{_hex(place, asked)} {_hex(place, answered)}", batch)
 
     def _offers(self, asset: str) -> Iterator[tuple[CommandOffer, OnLink, CommandSpec]]:
-        for place in self._units():
+        for place in self.units():
             for spec in _commands(place, asset):
                 yield (
                     CommandOffer(

@@ -186,7 +186,7 @@ async def test_a_command_waits_for_the_one_request_in_flight_only(tmp_path: Path
         polls = asyncio.create_task(PollRunner(collector, put, site.clock).run())
         await asyncio.sleep(1.0)
         taken: list[int] = []
-        place = next(iter(collector.commander._units()))
+        place = next(iter(collector.commander.units()))
         crowd = [asyncio.create_task(_read_for_ever(collector, n)) for n in range(20)]
         ask = place.link.ask
 
