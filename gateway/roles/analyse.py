@@ -120,10 +120,6 @@ class Analyst:
                     self._complain(str(error))
                     await asyncio.sleep(RETRY_S)
                     continue
-                except RefusedError as error:
-                    self._complain(str(error))
-                else:
-                    self._problem = ""
                 await self._until_wanted(self.next_pass(now))
         finally:
             await store.close()
@@ -147,20 +143,34 @@ class Analyst:
         return min(moment for moment in (*after_close, now + AGAIN_AFTER) if moment > now)
 
     async def _pass(self, store: RemoteStore, now: datetime) -> None:
-        began = asyncio.get_running_loop().time()
-        names = await self._points(store)
-        batch = await self._readings(store, names, now)
+        names: Mapping[int, PointId] = {}
+        batch = ReadingBatch.empty()
+        try:
+            names = await self._points(store)
+            batch = await self._readings(store, names, now)
+            self._problem = ""
+        except RefusedError as error:
+            self._complain(str(error))
         city = await self._city(batch, names)
+        if len(batch):
+            await self._judge(city, now)
+        elif not self._problem:
+            self._last = _Done(now, 0.0, 0)
+        del batch
+        if names or self._problem:
+            loop = asyncio.get_running_loop()
+            registry = await asyncio.to_thread(StateRegistry, self._state)
+            source = StoreSource(city.model, city.exchanges, store, registry, loop)
+            await asyncio.to_thread(self._audit, source, now)
+        self.streams.audited(to_us(now))
+
+    async def _judge(self, city: CityData, now: datetime) -> None:
+        began = asyncio.get_running_loop().time()
         result = await asyncio.to_thread(daily_pass, city, to_us(now), lookback_days=self._config.analyse.lookback_days)
         raised = len(await asyncio.to_thread(work_items.record, self._state, result, city.model.zone_for))
         seconds = asyncio.get_running_loop().time() - began
         self._last = _Done(now, seconds, raised)
         log.info("pass until %s: %d loss rows, %d new findings, %.1f s", now, len(result.loss), raised, seconds)
-        del batch
-        loop = asyncio.get_running_loop()
-        source = StoreSource(city.model, city.exchanges, store, StateRegistry(self._state), loop)
-        await asyncio.to_thread(self._audit, source, now)
-        self.streams.audited(to_us(now))
 
     def _audit(self, source: StoreSource, now: datetime) -> None:
         began = time.monotonic()
