@@ -51,6 +51,8 @@ _AHEAD = 1000
 _MOST_INDICES = 200_000
 """Points whose indices are at hand; of more the registry is asked."""
 _GATHER_S = 0.002
+_ENOUGH = 64
+"""More at once are read hardly faster."""
 _LARGEST_GROUP = 256
 _DEAD_PAYLOAD_BYTES = 16 * 1024
 """How much of a message that is too large is kept."""
@@ -337,8 +339,8 @@ async def _groups(client: AsyncClient) -> AsyncIterator[list[Message]]:
         except StopAsyncIteration:
             return
         waiting = client.stats().delivery.iterator_queued
-        # enough are there already: only let the others of the loop have their turn
-        await asyncio.sleep(0.0 if waiting >= _LARGEST_GROUP else _GATHER_S)
+        # where enough are there already, only let the others of the loop have their turn
+        await asyncio.sleep(0.0 if waiting >= _ENOUGH else _GATHER_S)
         waiting = client.stats().delivery.iterator_queued
         with contextlib.suppress(StopAsyncIteration):
             for _ in range(min(waiting, _LARGEST_GROUP - 1)):

@@ -63,19 +63,20 @@ class TypedReader:
         """Return the rows of messages, each of one meter; None if one of them is not beyond doubt."""
         # columns at once: a tuple for each reading takes twice as long
         readings = list(chain.from_iterable(tables))
+        count = len(readings)
         try:
-            times = np.array([reading.time for reading in readings], np.float64)
+            times = np.fromiter([reading.time for reading in readings], np.int64, count)
         except OverflowError:
             return None
-        if np.abs(times).max() >= MAX_EXACT:
+        if times.max() >= MAX_EXACT or times.min() <= -MAX_EXACT:
             return None
-        times_us = times.astype(np.int64) * self._factor
+        times_us = times * self._factor
         if times_us.min() < EARLIEST_US or times_us.max() >= LATEST_US:
             return None
         width = len(self._names)
-        values = np.empty((len(readings), width))
+        values = np.empty((count, width))
         for place, (name, scale) in enumerate(zip(self._names, self._scales, strict=True)):
-            raw = np.array(list(map(name, readings)), np.float64)
+            raw = np.fromiter(map(name, readings), np.float64, count)
             if np.abs(raw).max() >= MAX_EXACT:
                 return None
             values[:, place] = scale(raw)
