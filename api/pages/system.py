@@ -12,7 +12,7 @@ from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import system_html
 from api.pages.parts.elements import Html
 from api.roles import Act
-from api.services.pulse import role_health
+from api.services.pulse import configuration, role_health
 from gateway.errors import GatewayError
 from gateway.store import user_rows, view_rows
 
@@ -67,10 +67,12 @@ class SystemPage:
         tr, status, problem = page.tr, page.pulse.store, page.pulse.store_problem
         try:
             roles = await asyncio.to_thread(role_health, page.parts)
+            revision = await asyncio.to_thread(configuration, page.parts)
             letters, audit = await asyncio.to_thread(self._read)
         except GatewayError:
             return
-        self.roles.set(system_html.roles(roles, tr, page.timezone, page.now()))
+        cards = system_html.roles(roles, tr, page.timezone, page.now())
+        self.roles.set(cards + system_html.configuration(revision, tr, page.timezone, page.now()))
         self.links.set(system_html.links(status, problem, tr, page.timezone, page.now()))
         self.flow.set(system_html.flow(status, problem, tr))
         self.letters.set(letters)

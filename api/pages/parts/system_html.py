@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -14,6 +15,7 @@ from api.services.format import UNKNOWN, clock_time, number, significant
 from api.services.pulse import RoleHealth
 from api.text import Texts, mark
 from gateway.model.reading import from_us
+from gateway.store.revision_rows import REFUSED, Revision
 from gateway.store.user_rows import AuditRow
 
 
@@ -32,7 +34,7 @@ def _card(role: RoleHealth, tr: Texts, timezone: str, now: datetime) -> str:
     told = [
         _fact(key, value, tr, timezone, now)
         for key, value in role.detail.items()
-        if isinstance(value, str | int | float)
+        if isinstance(value, str | int | float) and (value or key not in _QUIET)
     ]
     told += [str(problem) for problem in role.detail.get("problems") or []]
     if role.age_s is not None:
@@ -47,7 +49,36 @@ def _card(role: RoleHealth, tr: Texts, timezone: str, now: datetime) -> str:
     )
 
 
+_MOST_PROBLEMS = 3
+_HASH_SIGNS = 8
+_FOLDER = re.compile(r"^\S*/")
+
+
+def configuration(found: Revision | None, tr: Texts, timezone: str, now: datetime) -> str:
+    """Return the card of the configuration: its revision, or why the newest one was refused."""
+    if found is None:
+        return ""
+    refused = found.outcome == REFUSED
+    state = tr("the newest change was refused") if refused else tr("runs")
+    told = [found.digest[:_HASH_SIGNS], found.who, clock_time(from_us(found.at), timezone, now)]
+    told += [_FOLDER.sub("", problem) for problem in found.problems[:_MOST_PROBLEMS]]
+    if len(found.problems) > _MOST_PROBLEMS:
+        told.append(tr("and {count} more", count=len(found.problems) - _MOST_PROBLEMS))
+    kind = " bad" if refused else ""
+    whole = "\n".join(found.problems) or found.digest
+    return (
+        f'<div class="gg-card across{kind}"><h3>{escape(tr("Configuration"))} <span class="gg-dim">'
+        f"{escape(tr('revision {number}', number=found.number))}</span></h3>"
+        f'<span class="gg-state{kind}">{escape(state)}</span><p title="{escape(whole)}">'
+        f"{escape(' · '.join(told))}</p></div>"
+    )
+
+
+_QUIET = frozenset({"lost", "damaged_files", "faulty_streams"})
+"""counts that are told only if there is something to tell"""
 _FACTS = {
+    "revision": mark("configuration {value}"),
+    "lost": mark("groups never judged: {value}"),
     "loader_lag": mark("groups on the way into the store: {value}"),
     "seq": mark("judged up to group {value}"),
     "last_pass": mark("last pass {value}"),
