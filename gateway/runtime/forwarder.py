@@ -28,7 +28,8 @@ from gateway.runtime.point_class import PointClasses
 _LOG = logging.getLogger(__name__)
 BATCH_ROWS = 20_000
 LATE_S = 1.0
-"""what waits longer than this since it was loaded is left for later; more than the longest wait for a new try"""
+"""where more than a batch waits longer than this since it was loaded, it is left for later; more than the longest wait
+for a new try"""
 LONG_AWAY_S = 900.0
 """after this an absent server is more than a restart"""
 _LONGEST_SLEEP_S = 1.0
@@ -38,7 +39,8 @@ _PIECES = 50
 """pieces, at least, that together hold as much as may wait: they are given up one by one"""
 _COUNT_EVERY_S = 1.0
 _SAVE_EVERY_S = 10.0
-_SLICE_S = 0.5
+_SLICE_S = 0.25
+"""longest time for which a slice of a gap shall keep live readings waiting"""
 _LEAST_SLICE, _MOST_SLICE = 500, 50_000
 _MOST_GAPS = 2_000
 _MOST_LETTERS = 1_000
@@ -159,7 +161,7 @@ class Forwarder:
         if self._saved is None:
             await self._begin()
         now = time.monotonic()
-        self._leave_what_is_late(await self._store.loaded())
+        self._look(await self._store.loaded())
         if now >= self._not_before:
             try:
                 if await self._live():
@@ -181,27 +183,30 @@ class Forwarder:
         self._newest = max(self._newest, loaded, self._place.head)
         self._due.appendleft((loaded, float("-inf")))
 
-    def _leave_what_is_late(self, loaded: int) -> None:
-        """Let the head jump over all that waits too long; it is a gap from then on."""
+    def _look(self, loaded: int) -> None:
         self._reader.refilled |= loaded < self._newest
         self._newest = max(self._newest, loaded)
         while self._due and self._due[0][0] <= self._place.head:
             self._due.popleft()
-        now = time.monotonic()
-        if late := [seq for seq, at in self._due if now - at > LATE_S]:
-            self._place = self._place.skip_to(late[-1]).bounded(_MOST_GAPS)
 
     def _late_s(self) -> float:
         waiting = next((at for seq, at in self._due if seq > self._place.head), None)
         return 0.0 if waiting is None else min(time.monotonic() - waiting, 1e9)
 
     async def _live(self) -> bool:
-        """Write what came in; return False if there is nothing."""
-        before = self._place.head
-        seq, batch = await self._store.since(before, 1 if self._last_error else BATCH_ROWS)
-        if seq <= before:
+        """Write what came in; return False if there is nothing.
+
+        If one batch does not reach what waits too long already, the head jumps over all that does: it is a gap then.
+        """
+        seq, batch = await self._store.since(self._place.head, BATCH_ROWS)
+        now = time.monotonic()
+        late = [upto for upto, at in self._due if now - at > LATE_S]
+        if late and seq < late[-1]:
+            self._place = self._place.skip_to(late[-1]).bounded(_MOST_GAPS)
+            seq, batch = await self._store.since(self._place.head, BATCH_ROWS)
+        if seq <= self._place.head:
             return False
-        await self._write(batch, before, 0)
+        await self._write(batch, self._place.head, 0)
         await self._save(Place(seq, self._place.gaps, self._place.dropped))
         return True
 
@@ -216,7 +221,8 @@ class Forwarder:
         took = time.monotonic() - began
         self._gap_not_before = time.monotonic() + took
         if len(rows) == self._slice:
-            self._slice = int(np.clip(len(rows) / max(took, 1e-4) * _SLICE_S, _LEAST_SLICE, _MOST_SLICE))
+            fitting = len(rows) / max(took, 1e-4) * _SLICE_S
+            self._slice = int(np.clip(fitting, _LEAST_SLICE, min(2 * self._slice, _MOST_SLICE)))
         piece.at += len(rows)
         if piece.at >= len(piece.batch):
             self._piece = None

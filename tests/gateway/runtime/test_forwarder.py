@@ -213,6 +213,7 @@ async def test_a_load_without_new_rows_moves_the_cursor(parts: Parts) -> None:
 
 async def test_after_an_outage_live_readings_go_before_the_gap(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarder_module, "_MOST_SLICE", 200)
+    monkeypatch.setattr(forwarder_module, "BATCH_ROWS", 1000)
     parts.server.error = TransientError("away")
     for seq in range(1, 101):
         await parts.load(seq, *[seq * 100.0 + row for row in range(60)])
@@ -233,7 +234,8 @@ async def test_after_an_outage_live_readings_go_before_the_gap(parts: Parts, mon
     assert len(values) == len(set(values)) == 100 * 60 + 8, "nothing is lost, nothing is sent twice"
 
 
-async def test_a_gap_takes_at_most_half_of_the_pace(parts: Parts) -> None:
+async def test_a_gap_takes_at_most_half_of_the_pace(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarder_module, "BATCH_ROWS", 100)
     for seq in range(1, 11):
         await parts.load(seq, *[seq * 1000.0 + row for row in range(100)])
     parts.server.slow_s = 0.05
@@ -319,6 +321,7 @@ async def test_what_is_too_much_or_too_old_is_given_up_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(forwarder_module, "_COUNT_ROWS", 40)
+    monkeypatch.setattr(forwarder_module, "BATCH_ROWS", 40)
     await load_days(parts, 10)
     parts.server.error = TransientError("away")
     names = [PointId(name) for name in POINTS]
@@ -379,12 +382,12 @@ async def test_a_day_without_the_server_costs_no_memory(tmp_path: Path) -> None:
     put: Any = partial(put_rejected, state)
     forwarder = Forwarder(server, cast("Any", store), StreamRows(state), put, first_s=0.01, cap_s=0.02)
     async with running(forwarder):
-        store.upto = 100
-        forwarder.notify(100)
+        store.upto = 300
+        forwarder.notify(300)
         await until(lambda: forwarder.status().waiting[0] > 0, 20)
         tracemalloc.start()
         held = tracemalloc.get_traced_memory()[0]
-        for upto in range(200, 8_641, 120):
+        for upto in range(400, 8_641, 120):
             store.upto = upto
             forwarder.notify(upto)
             await asyncio.sleep(0.005)
