@@ -32,7 +32,7 @@ from tests.services import mosquitto_server
 READINGS = 24
 METERS = 2000
 PUBLISH_S = {True: 4.0, False: 15.0}
-LOOK_S = 0.05
+LOOK_S = 0.2
 FROM, UPTO = 0.1, 0.9
 """shares of all messages between which the rate is taken: neither the start nor the last batch counts"""
 LIMIT_S = 300.0
