@@ -23,7 +23,7 @@ from gateway.model.reading import PointId, ReadingBatch, Severity, from_us, poin
 
 CONTEXT_DAYS = 16
 """gas days before the first that is written, so that habits and runs are known there"""
-AUDIT_QUANTITIES = (Quantity.TEMPERATURE_C, Quantity.CLOCK_S)
+AUDIT_QUANTITIES = (Quantity.TEMPERATURE_C, Quantity.SENT)
 """what the audit looks at beyond the daily pass"""
 VALUES_BELOW = int(Severity.BAD) << 6
 """quality bytes of rows that have a value"""
@@ -136,7 +136,7 @@ def _as_chosen(raw: Series, chosen: Mapping[tuple[str, int], float]) -> Flags:
 
 def _clocks(batch: ReadingBatch, names: Mapping[int, PointId], raw: Series, until_us: int) -> Clocks:
     """Return the meters' clocks: by when messages were sent, where that is known, else by their newest readings."""
-    sent = _pick(batch, names, dict.fromkeys(raw.assets, Quantity.CLOCK_S), raw.assets, until_us)
+    sent = _pick(batch, names, dict.fromkeys(raw.assets, Quantity.SENT), raw.assets, until_us)
     if len(sent.time) == 0:
         return clock_offsets(len(raw.assets), raw.column, raw.time, raw.received, until_us)
     told = np.zeros(len(raw.assets), dtype=np.bool_)

@@ -19,13 +19,14 @@ from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.theft import TheftDetector
 from gateway.meterdata.align import at_times, between, held
-from gateway.meterdata.series import Exchanges, Registers, Series
+from gateway.meterdata.series import DAY_US, Exchanges, Registers, Series
 from gateway.model.finding import Detection, LossRow
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
 from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, Reason, Window, from_us, split_point
 
+_EPOCH = date(1970, 1, 1)
 REGISTERS = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
 PASS_QUANTITIES = (
     *REGISTERS,
@@ -160,12 +161,22 @@ def usable(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray((severity == 0) | ((severity == 1) & ~np.isin(reason, [int(r) for r in NOT_USED])))
 
 
+def _installed_us(network: Network, assets: Sequence[str]) -> NDArray[np.int64]:
+    """Return the beginning of the day before each meter was installed, wherever on earth; 0 for other assets."""
+    found = (network.meters.get(name) for name in assets)
+    days = [0 if meter is None else max((meter.installed_on - _EPOCH).days - 1, 0) for meter in found]
+    return np.array(days, dtype=np.int64) * DAY_US
+
+
 def make_series(network: Network, quantity: Quantity, assets: Sequence[str], rows: ReadingBatch) -> Series:
     """Return the usable rows of one quantity; `rows.point` holds indices into `assets`.
 
-    Of registers, only those of known meters at their own kind of conditions are kept.
+    Of registers, only those of known meters at their own kind of conditions are kept; of no meter, what bears a time
+    from before it was installed.
     """
     keep = usable(rows.quality)
+    if len(assets):
+        keep &= rows.source_time >= _installed_us(network, assets)[rows.point]
     if quantity in REGISTERS:
         meters = [network.meters.get(name) for name in assets]
         fits = np.array([meter is not None and meter.register is quantity for meter in meters], dtype=np.bool_)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import time
+import tracemalloc
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gateway.store import vee_rows
 from gateway.store.interval_rows import IntervalColumns, Texts, day_number
 from gateway.store.intervals import IntervalStore
+from gateway.store.state import State
+from tests.alarms.audited import audited
+from tests.alarms.small_city import a_city
 
 CITY_METERS = 2_350_000
 BATCH = 20_000
@@ -43,8 +48,46 @@ def run(*, quick: bool) -> dict[str, float]:
             "bytes_per_row": size / rows,
             "city_year_gb": size / rows * CITY_METERS * 365 / 1e9,
         }
-        return figures | _year(store, names, days=90 if quick else 3)
+        figures |= _audits(Path(folder), homes=100 if quick else 5000)
+        return figures | _year(store, names, days=30 if quick else 3)
     raise AssertionError
+
+
+def _audits(folder: Path, homes: int) -> dict[str, float]:
+    """Audit a city with faults every third day of two months, and tell time, memory and the room of its verdicts.
+
+    Of 1,000 meters 10 fall silent, 10 are in homes that stand empty, 50 lose every tenth reading: more than usual.
+    """
+    city = a_city(days=60, homes=homes)
+    rng = np.random.default_rng(4)
+    for name in rng.choice(city.customers, len(city.customers) // 100, replace=False):
+        city = city.away(str(name), int(rng.integers(10, 40)))
+    batch, names = city.batch()
+    fate = rng.random(len(names))
+    lost = (fate[batch.point] < 0.01) & (batch.source_time > city.bounds[25])
+    lost |= (fate[batch.point] > 0.95) & (rng.random(len(batch)) < 0.1)
+    batch = batch.take(~lost)
+    state = State.in_folder(folder)
+    took = []
+    tracemalloc.start()
+    for day in range(5, 61, 5):
+        began = time.perf_counter()
+        audited(state, city, batch, names, int(city.bounds[day]) + 6 * 3_600_000_000, size=500)
+        took.append(time.perf_counter() - began)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    with state.read() as connection:
+        rows = vee_rows.count_verdicts(connection)
+    size = (folder / "state.db").stat().st_size
+    state.close()
+    per_month = rows / len(names) / 2
+    return {
+        "audit_s_per_1000_meters": max(took) * 1000 / len(names),
+        "audit_peak_mib": peak / (1 << 20),
+        "verdicts_per_meter_month": per_month,
+        "state_bytes_per_verdict": size / max(rows, 1),
+        "city_verdicts_gb_per_year": per_month * 12 * CITY_METERS * size / max(rows, 1) / 1e9,
+    }
 
 
 def _year(store: IntervalStore, names: Texts, days: int) -> dict[str, float]:
@@ -53,8 +96,12 @@ def _year(store: IntervalStore, names: Texts, days: int) -> dict[str, float]:
     The other months and days hold every hundredth meter, so that all files of a year are there to be looked through.
     """
     some = names[:: max(1, len(names) // 20_000)]
-    for back in range(1, 365):
-        _add(store, names if back < days else some, LAST - timedelta(days=back), seed=back)
+    for first in range(1, 365, 28):
+        with store.adding() as adding:
+            for back in range(first, min(first + 28, 365)):
+                mine = names if back < days else some
+                for at in range(0, len(mine), BATCH):
+                    adding.add(_columns(mine[at : at + BATCH], LAST - timedelta(days=back), back))
     began = time.perf_counter()
     store.tidy(before=LAST - timedelta(days=OPEN_DAYS))
     merged_s = time.perf_counter() - began

@@ -73,7 +73,8 @@ class Mapper:
         self._unpack: Unpack | None = make_unpack(mapping.frame) if mapping.frame else None
         self._frame_place = compile_place(mapping.frame.path) if mapping.frame and mapping.frame.path else None
         self._values = [_compiled(quantity, value, mapping) for quantity, value in _values_of(mapping)]
-        self._typed = make_typed(mapping)
+        self._typed = make_typed(mapping) if mapping.sent is None else None
+        self._sent = compile_path(mapping.sent.path) if mapping.sent else None
 
     def matches(self, topic: str) -> bool:
         """Say whether this mapping is for that topic."""
@@ -160,7 +161,16 @@ class Mapper:
         dead = _unknown_text(unknown)
         if not len(builder):
             raise DeadMessageError(dead or "shape: none of the mapped values is in the message")
+        self._add_sent(builder, topic_meter, message)
         return builder.build(dead=dead)
+
+    def _add_sent(self, builder: RowBuilder, meter: str, message: Any) -> None:
+        """Add the moment of sending; a message that does not say it, or not readably, is as good as another."""
+        if self._sent is not None and self.mapping.sent is not None:
+            sent_us = time_us(find(message, self._sent), self.mapping.sent.form)
+            if sent_us is not None:
+                # the value never differs, so that the same message sent again is no second opinion
+                builder.add(point_id(meter, Quantity.SENT), sent_us, 1.0, GOOD)
 
     def _readings(self, message: Any) -> Iterator[Chain]:
         if self.mapping.format == "csv":

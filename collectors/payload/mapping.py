@@ -57,6 +57,22 @@ class TimeMapping(Settings):
         return self
 
 
+class SentMapping(Settings):
+    """Where the moment of sending stands: what tells how far a meter's clock is off."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    path: str = Field(min_length=1)
+    """path in the message"""
+    form: Literal["iso", "epoch_s", "epoch_ms"] = Field(alias="as")
+    """how it is written"""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        compile_path(self.path)
+        return self
+
+
 class ValueMapping(Settings):
     """Where a value stands: value = number * scale + offset, in the quantity's unit."""
 
@@ -137,6 +153,8 @@ class TopicMapping(Settings):
     """whether values and time stand in lists of equal length; always so for times with a `step`"""
     time: TimeMapping = TimeMapping()
     """source time of a reading"""
+    sent: SentMapping | None = None
+    """moment of sending, where the message says it; for topics with the level `{meter}`"""
     values: dict[Quantity, ValueMapping] = Field(default_factory=dict)
     """quantity to path, or to a table with path, scale and offset; may be left out where a profile names them"""
     frame: FrameMapping | None = None
@@ -182,6 +200,8 @@ class TopicMapping(Settings):
             raise ValueError(f"{self.filter!r} needs the level {{meter}}, or `meter` the path of the id, not both")
         if self.identity and self.meter:
             raise ValueError("identity compares with {meter}; a message about several meters has none")
+        if self.sent and self.meter:
+            raise ValueError("sent is of the meter in the topic; a message about several meters has none")
         for value in self.values.values():
             compile_path(value.path)
         if self.format == "csv" and (self.each or self.frame or self.columns or self.time.form == "step"):
@@ -191,5 +211,6 @@ class TopicMapping(Settings):
     def _only_sparkplug(self) -> None:
         if not self.filter.startswith("spBv1.0/") or not self.filter.endswith("#"):
             raise ValueError(f"{self.filter!r}: Sparkplug needs spBv1.0/GROUP/#, so that births and deaths come too")
-        if self.identity or self.meter or self.each or self.frame or self.columns or self.time.form != "arrival":
+        others = self.each or self.frame or self.columns or self.sent
+        if self.identity or self.meter or others or self.time.form != "arrival":
             raise ValueError("Sparkplug messages say meter and time themselves: only values and meters are allowed")

@@ -22,8 +22,8 @@ class Quantity(StrEnum):
     PURCHASED_M3 = "purchased_m3"
     BATTERY_V = "battery_v"
     SIGNAL_DBM = "signal_dbm"
-    CLOCK_S = "clock_s"
-    """how far the device's clock was ahead when a message came: moment of sending less arrival"""
+    SENT = "sent"
+    """a message came; its source time is the device's moment of sending, and the value is always 1"""
 
 
 class ReadingClass(StrEnum):
@@ -50,7 +50,7 @@ UNITS: dict[Quantity, str] = {
     Quantity.PURCHASED_M3: "m³",
     Quantity.BATTERY_V: "V",
     Quantity.SIGNAL_DBM: "dBm",
-    Quantity.CLOCK_S: "s",
+    Quantity.SENT: "",
 }
 
 CLASSES: dict[Quantity, ReadingClass] = {
@@ -68,7 +68,7 @@ CLASSES: dict[Quantity, ReadingClass] = {
     Quantity.TEMPERATURE_C: ReadingClass.NETWORK,
     Quantity.BATTERY_V: ReadingClass.DIAGNOSTICS,
     Quantity.SIGNAL_DBM: ReadingClass.DIAGNOSTICS,
-    Quantity.CLOCK_S: ReadingClass.DIAGNOSTICS,
+    Quantity.SENT: ReadingClass.DIAGNOSTICS,
 }
 
 

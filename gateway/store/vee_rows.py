@@ -86,6 +86,11 @@ def save_verdicts(
     return len(fresh)
 
 
+def count_verdicts(connection: Connection) -> int:
+    """Return how many rows of verdicts there are."""
+    return int(connection.execute(select(func.count()).select_from(tables.vee_verdict)).scalar_one())
+
+
 def verdicts_of(connection: Connection, meter: str, start_us: int, end_us: int) -> list[VerdictRow]:
     """Return all revisions of the verdicts on a meter that touch start <= time < end, oldest first."""
     table = tables.vee_verdict
