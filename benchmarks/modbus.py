@@ -92,6 +92,8 @@ def _devices() -> Iterator[int]:
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
     process.start()
     try:
+        if not ours.poll(30):
+            raise SystemExit("the devices of the benchmark do not start")
         yield ours.recv()
     finally:
         process.terminate()

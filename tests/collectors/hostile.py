@@ -1,10 +1,12 @@
 """Devices that answer late, short, foreign or doubled: counts the values that end up under the wrong point.
 
-`python -m tests.collectors.hostile 1000000` sends so many hostile replies through every way to a device.
+`python -m tests.collectors.hostile 1000000` sends so many hostile replies over all ways to a device; a second number is
+the seed.
 
 A late reply comes after its question was given up and less than two timeouts after it was asked: on framings without
 transaction ids a later one is as good as the right one for anybody. A process that shares a machine may be held up
-between two lines of code, so what cannot be sent in time any more is not sent.
+between two lines of code, so the time counts from when the link asked, and what cannot be sent in time any more is not
+sent.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 
 from collectors.modbus_config import LinkConfig
-from collectors.modbus_frames import WrongReplyError
+from collectors.modbus_frames import FRAMINGS, Framing, Question, WrongReplyError
 from collectors.modbus_link import Link
 from collectors.modbus_unit import RefusedByDeviceError
 from collectors.plan import Request
@@ -37,6 +39,8 @@ class Hostile:
     def __init__(self, rng: random.Random, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self.peer: Peer | None = None
+        self.asked_at = 0.0
+        """when the link asked last, in monotonic seconds"""
         self.sent: Counter[str] = Counter()
         self.lately: list[str] = []
         """the last kinds, newest last"""
@@ -52,7 +56,7 @@ class Hostile:
         if kind == "late":
             # too late for its question; a converter may send it to whoever is connected then
             to_whom = send if asked.framing == "tcp" else self._to_all
-            last = time.monotonic() + LATEST * self.timeout_s
+            last = self.asked_at + LATEST * self.timeout_s
             delay_s = self._rng.uniform(1.0, LATEST) * self.timeout_s
             asyncio.get_running_loop().call_later(delay_s, self._send_late, to_whom, honest, last)
         elif kind == "doubled":
@@ -94,8 +98,20 @@ class Hostile:
         self.peer.send(frame)
 
 
+class _Watched:
+    """A framing that tells when a question is packed."""
+
+    def __init__(self, framing: Framing, hostile: Hostile) -> None:
+        self.has_ids, self.find, self.size = framing.has_ids, framing.find, framing.size
+        self._framing, self._hostile = framing, hostile
+
+    def pack(self, question: Question, transaction: int) -> bytes:
+        self._hostile.asked_at = time.monotonic()
+        return self._framing.pack(question, transaction)
+
+
 async def count_wrong(
-    replies: int, ways: tuple[str, ...] = WAYS, links: int = 10, timeout_s: float = TIMEOUT_S
+    replies: int, ways: tuple[str, ...] = WAYS, links: int = 10, timeout_s: float = TIMEOUT_S, seed: int = 0
 ) -> tuple[Counter[str], Counter[str]]:
     """Return how often each kind was sent, and what became of the questions."""
     sent: Counter[str] = Counter()
@@ -103,24 +119,32 @@ async def count_wrong(
     async with AsyncExitStack() as stack:
         workers = []
         for number in range(links * len(ways)):
-            way, rng = ways[number % len(ways)], random.Random(number)
+            way, rng = ways[number % len(ways)], random.Random(f"{seed} {number}")
             hostile = Hostile(rng, timeout_s)
             framing = way.split("+", maxsplit=1)[0]
             serve = on_line if way in ("rtu", "ascii") else on_socket
             hostile.peer = peer = await stack.enter_async_context(serve(framing, hostile.answer))
             url = f"{way}://{peer.path}" if peer.path else f"{way}://127.0.0.1:{peer.port}"
-            workers.append(_ask(_link(url, timeout_s), hostile, rng, replies // (links * len(ways)), outcome))
+            workers.append(
+                _ask(
+                    _link(url, timeout_s, _Watched(FRAMINGS[framing](), hostile)),
+                    hostile,
+                    rng,
+                    replies // (links * len(ways)),
+                    outcome,
+                )
+            )
             stack.callback(sent.update, hostile.sent)
         await asyncio.gather(*workers)
     return sent, outcome
 
 
-def _link(url: str, timeout_s: float) -> Link:
+def _link(url: str, timeout_s: float, framing: Framing) -> Link:
     unit = {"profile": "station_rtu", "asset": "S-01"}
     table = {"name": "a", "url": url, "timeout_s": timeout_s, "unit": [{"unit": n, **unit} for n in range(1, 5)]}
     if url.startswith(("rtu:", "ascii:")):
         table["serial"] = {"baud": 115200}
-    return Link(LinkConfig.model_validate(table), SystemClock())
+    return Link(LinkConfig.model_validate(table), SystemClock(), framing=framing)
 
 
 async def _ask(link: Link, hostile: Hostile, rng: random.Random, replies: int, outcome: Counter[str]) -> None:
@@ -140,5 +164,6 @@ async def _ask(link: Link, hostile: Hostile, rng: random.Random, replies: int, o
 
 
 if __name__ == "__main__":
-    for counted in asyncio.run(count_wrong(int(sys.argv[1]), links=32, timeout_s=0.1)):
+    total, start = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    for counted in asyncio.run(count_wrong(total, links=32, timeout_s=0.1, seed=start)):
         sys.stdout.write(f"{dict(counted)}\n")
