@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import copy
 import gc
 import random
 import time
@@ -49,7 +50,7 @@ class Server:
         self.attempts += 1
         await asyncio.sleep(self.slow_s)
         if self.error is not None:
-            raise self.error
+            raise copy.copy(self.error)
         values = batch.value.tolist()
         self.values += [value for value in values if value not in self.refuse]
         self.at += [time.monotonic()] * (len(self.values) - len(self.at))
