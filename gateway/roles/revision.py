@@ -18,10 +18,10 @@ from gateway.store.state import State
 
 LOOK_S = 0.5
 _IGNORED: Mapping[str, frozenset[str]] = {
-    "keep": frozenset({"site", "source", "output", "ticket_sink", "web", "analyse"}),
+    "keep": frozenset({"site", "network", "source", "output", "ticket_sink", "web", "analyse"}),
     "alarm": frozenset({"source", "output", "keep", "web", "analyse"}),
     "analyse": frozenset({"source", "keep", "web", "ticket_sink"}),
-    "web": frozenset({"source", "output", "keep", "analyse"}),
+    "web": frozenset({"source", "output", "keep"}),
 }
 """tables that a role does not use, or takes in place; with another value in any other table it starts anew"""
 _IN_PLACE = frozenset({"keep"})
