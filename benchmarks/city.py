@@ -95,6 +95,7 @@ class CitySite:
     folder: Path
     broker_port: int
     extra: str = ""
+    keep: str = ""
     keep_port: int = field(default_factory=pick_free_port)
     web_port: int = field(default_factory=pick_free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -118,6 +119,7 @@ folder = "data"
 folder = "network"
 [keep]
 listen = "127.0.0.1:{self.keep_port}"
+{self.keep}
 [web]
 listen = "127.0.0.1:{self.web_port}"
 [[source]]

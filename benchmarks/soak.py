@@ -33,7 +33,9 @@ SAID_EVERY = 12
 """looks of which one is said on the way"""
 AWAY_S, TURN_S = 5.0, 15.0
 """how long something stays away, and how often the next one goes"""
-PEAK_S = 10.0
+PEAK_S = 60.0
+STORE_MIB = 64
+"""small, so that the readings store has filled its memory before the warm-up is over"""
 WARM_UP = 1 / 3
 MIB = 1 << 20
 QUEUES = ("loader_lag", "output_lag")
@@ -72,10 +74,11 @@ def run(*, quick: bool, minutes: float | None = None, rate: float | None = None)
         broker, influx, devices = servers
         site = _site(Path(name), broker, influx, devices)
         with running(site):
-            peak = rate * 2 if rate else _peak(site)
-            seen = _soak(site, servers, lasts_s, peak / 2)
+            peak = _peak(site, PEAK_S if lasts_s > PEAK_S * 4 else PEAK_S / 6)
+            rate = rate or peak / 2
+            seen = _soak(site, servers, lasts_s, rate)
             accounts = site.status()["accounting"].values()
-    figures = {"minutes": lasts_s / 60, "peak_messages_per_s": peak, "soak_messages_per_s": peak / 2}
+    figures = {"minutes": lasts_s / 60, "peak_messages_per_s": peak, "soak_messages_per_s": rate}
     figures["readings_stored"] = float(sum(account["stored"] for account in accounts))
     first = int(len(seen.at_s) * WARM_UP)
     for role in ROLES:
@@ -111,6 +114,7 @@ def _site(folder: Path, broker: Server, influx: Server, devices: Server) -> City
     site = CitySite(folder, broker.port)
     write_network(folder / "network", METERS)
     (folder / "block.toml").write_text(_DEVICE, encoding="utf-8")
+    site.keep = f"store_memory_mib = {STORE_MIB}"
     site.extra = f'[[output]]\nkind = "influx_v1"\nname = "influx"\nurl = "{influx.url}"\ndatabase = "soak"\n'
     site.extra += '[[source]]\nkind = "modbus"\nname = "devices"\n'
     for link in range(LINKS):
@@ -129,12 +133,12 @@ def _publisher(site: CitySite, rate: float, seconds: float, days: float) -> subp
     return spawn(command, site.folder / "publisher.log", Path.cwd())
 
 
-def _peak(site: CitySite) -> float:
+def _peak(site: CitySite, lasts_s: float) -> float:
     """Publish as fast as the broker takes it; return messages a second that are stored meanwhile."""
-    process = _publisher(site, 0.0, PEAK_S, days=80)
-    time.sleep(PEAK_S * 0.2)
+    process = _publisher(site, 0.0, lasts_s, days=80)
+    time.sleep(lasts_s * 0.2)
     before, began = site.stored("meters"), time.monotonic()
-    time.sleep(PEAK_S * 0.7)
+    time.sleep(lasts_s * 0.7)
     found = (site.stored("meters") - before) / READINGS / (time.monotonic() - began)
     process.wait(60)
     return found

@@ -113,6 +113,8 @@ class KeepConfig(Settings):
     """address of the internal store service; the other roles connect to it with a token"""
     spool_cap_gib: Annotated[float, Field(gt=0)] = 8.0
     """how much of the spool is kept as repair stock after it was loaded"""
+    store_memory_mib: Annotated[int, Field(ge=64)] = 512
+    """memory that the readings store may fill with what it has read, so that it need not read it again"""
     meter_days: Annotated[int, Field(ge=32)] = 3660
     """days for which registers, balances, valves, gas concentrations and flags (classes A and B) are kept"""
     network_raw_days: Annotated[int, Field(ge=2)] = 30

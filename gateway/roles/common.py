@@ -25,6 +25,7 @@ from gateway.roles.revision import Restart
 from gateway.roles.status import Status
 from gateway.runtime import child
 from gateway.runtime.clock import make_clock
+from gateway.runtime.interpreter import waste_little
 from gateway.runtime.reload import start_reload
 from gateway.snapshot import Snapshot
 from gateway.store import health_rows
@@ -46,6 +47,7 @@ def run_role(role: str, site: Snapshot) -> int:
     Only this role's module is loaded: a role that serves no pages carries none of their weight.
     """
     work: Callable[[Snapshot], Awaitable[None]] = importlib.import_module(f"gateway.roles.{role}").work
+    waste_little()
     child.die_with_parent()
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {role} %(levelname)s %(name)s: %(message)s"

@@ -72,7 +72,12 @@ class Keeper:
         self._restored = recently_restored(self._state)
         folder = config.data.folder
         self._spool = FileSpool(folder / "spool", cap_bytes=int(config.keep.spool_cap_gib * GIB))
-        self._store = DuckReadings(folder / "readings", names=self._registry.names, first_kept=self._spool.first_seq)
+        self._store = DuckReadings(
+            folder / "readings",
+            memory=f"{config.keep.store_memory_mib}MiB",
+            names=self._registry.names,
+            first_kept=self._spool.first_seq,
+        )
         self._rewriter = Rewriter(self._store, _retention(config))
         self._upkeep = Upkeep(self._rewriter.step, self._clock)
         self._accounting = Accounting()
