@@ -24,8 +24,8 @@ from gateway.store.upkeep import Retention
 from tests.gateway.store.rewriting import Here
 
 THOROUGH = os.environ.get("GASGATE_THOROUGH") == "1"
-PLACES = 1000 if THOROUGH else 8
-SPOOL_PLACES = 1000 if THOROUGH else 150
+PLACES = 1000 if THOROUGH else 5
+SPOOL_PLACES = 1000 if THOROUGH else 100
 START = 1_704_067_200_000_000
 POINTS = 20
 

@@ -15,16 +15,19 @@ from gateway.store.dead_rows import list_dead, put_dead
 from gateway.store.readings import DuckReadings
 from gateway.store.spool import FileSpool
 from gateway.store.state import State
+from tests.gateway.store.rewriting import Here, tidy
 
 SCRIPT = Path(__file__).with_name("keep_process.py")
-ROUNDS = 10
+ROUNDS = 7
 
 
-def run_until_killed(folder: Path, first: int, after_s: float) -> list[int]:
+def run_until_killed(folder: Path, first: int, pace_us: int, after_s: float) -> list[int]:
     """Start a keeper, kill it, and return what it had acknowledged."""
     root = Path(__file__).resolve().parents[3]
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder), str(first)], stdout=subprocess.PIPE, env={"PYTHONPATH": str(root)}
+        [sys.executable, str(SCRIPT), str(folder), str(first), str(pace_us)],
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": str(root)},
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -35,12 +38,14 @@ def run_until_killed(folder: Path, first: int, after_s: float) -> list[int]:
 
 
 @pytest.mark.slow
-async def test_what_was_acknowledged_is_stored_once(tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("pace_us", "longest_s"), [(1, 0.25), (600_000_000, 0.8)], ids=["one day", "many days"])
+async def test_what_was_acknowledged_is_stored_once(tmp_path: Path, pace_us: int, longest_s: float) -> None:
     rng = random.Random(5)
     acknowledged: list[int] = []
     for _ in range(ROUNDS):
         first = max(acknowledged, default=-1) + 1
-        got = await asyncio.to_thread(run_until_killed, tmp_path, first, rng.uniform(0.01, 0.25))
+        got = await asyncio.to_thread(run_until_killed, tmp_path, first, pace_us, rng.uniform(0.01, longest_s))
         assert got == list(range(first, first + len(got)))
         acknowledged += got
     assert len(acknowledged) > 200
@@ -50,7 +55,10 @@ async def test_what_was_acknowledged_is_stored_once(tmp_path: Path) -> None:
     loader = Loader(spool, store, lambda rows: put_dead(state, rows))
     while await loader.step():
         pass
+    await tidy(Here(store))
+    _, stored = await store.since(0, 10**9)
     found = await store.history(np.array([1], np.uint32), 0, 2**62)
+    assert len(stored) == len(found), "nothing is held twice"
     assert len(set(found.source_time.tolist())) == len(found)
     assert set(acknowledged) <= set(found.source_time.tolist())
     np.testing.assert_array_equal(found.value, found.source_time)
