@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, desc, func, insert, select, update
+from sqlalchemy import Connection, desc, func, insert, select, true, update
 
 from gateway.errors import RefusedError
 from gateway.model.command import WAITING, CommandOffer, CommandState, CommandWish, DeviceCommand
@@ -23,6 +23,8 @@ GATEWAY = "gasgate"
 _MINUTE_S = 60.0
 _LONGEST_DETAIL = 500
 _row = tables.device_command
+_IS_OPEN = _row.c.open == true()
+"""as the partial index has it"""
 
 
 def add_request(
@@ -62,11 +64,11 @@ def add_request(
 
 
 def _check_bounds(connection: Connection, wish: CommandWish, wall: float) -> None:
-    busy = select(_row.c.id).where(_row.c.asset == wish.asset, _row.c.open.is_(True))
+    busy = select(_row.c.id).where(_row.c.asset == wish.asset, _IS_OPEN)
     if connection.execute(busy).first() is not None:
         raise RefusedError(409, "asset_busy", f"{wish.asset} has an open command")
     mine = _row.c.who == wish.who
-    if _count(connection, mine, _row.c.open.is_(True)) >= MOST_OPEN_OF_ONE:
+    if _count(connection, mine, _IS_OPEN) >= MOST_OPEN_OF_ONE:
         raise RefusedError(429, "too_many_open", f"one person may have {MOST_OPEN_OF_ONE} open commands")
     lately = _row.c.wall_requested.between(wall - _MINUTE_S, wall)
     if _count(connection, mine, lately) >= MOST_OF_ONE_A_MINUTE or _count(connection, lately) >= MOST_A_MINUTE:
@@ -141,8 +143,9 @@ def find(connection: Connection, command_id: int) -> DeviceCommand:
 
 def list_open(connection: Connection) -> list[DeviceCommand]:
     """Return all commands about which something must still be done, the oldest first; they are few."""
-    query = select(_row).where(_row.c.open.is_(True)).order_by(_row.c.id)
-    return [_command(row) for row in connection.execute(query).mappings()]
+    # sorted here: with ORDER BY the database would walk through all commands there ever were
+    found = [_command(row) for row in connection.execute(select(_row).where(_IS_OPEN)).mappings()]
+    return sorted(found, key=lambda command: command.id)
 
 
 def list_commands(
