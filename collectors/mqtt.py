@@ -8,6 +8,7 @@ import hashlib
 import logging
 import math
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -19,10 +20,11 @@ from mqttium.api import AsyncClient
 from mqttium.errors import BrokerDisconnectError, ProtocolError, PublishRejectedError
 from mqttium.types import Message, Properties
 
+from collectors.impostors import ImpostorWatch
 from collectors.mappers import Assets, make_mappers, read_message, reread_message, runs
 from collectors.mqtt_command import MqttCommander
 from collectors.mqtt_config import MqttConfig, broker_address
-from collectors.payload import MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
+from collectors.payload import IDENTITY, MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
 from collectors.silence import SilenceWatch
 from collectors.takeover import Stillness, TakeoverGuard
 from collectors.tls_files import ExpiryWatch, tls_context
@@ -87,6 +89,7 @@ class MqttCollector:
         self._silence = SilenceWatch(config.silence_s)
         self._guard = TakeoverGuard()
         self._expiry = ExpiryWatch()
+        self._impostors = ImpostorWatch()
         self._stillness: Stillness | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._connected_s = 0.0
@@ -97,7 +100,8 @@ class MqttCollector:
     @property
     def complaint(self) -> str:
         """What is wrong although the source is connected; empty if nothing is."""
-        return self._silence.complaint or self._expiry.complaint
+        impostors = self._impostors.complaint(time.monotonic())
+        return self._silence.complaint or impostors or self._expiry.complaint
 
     async def open(self) -> None:
         """Connect and subscribe. Raises TransientError if that fails."""
@@ -243,6 +247,8 @@ class MqttCollector:
         try:
             rows = read_message(self._mappers, message.topic, message.payload, received_us)
         except DeadMessageError as error:
+            if str(error).startswith(IDENTITY):
+                self._impostors.note(message.topic[:500], time.monotonic())
             dead = self._letter(message, str(error), received_us)
             return Delivery(self.name, ReadingBatch.empty(), dead=(dead,), ack=acknowledge)
         if rows.reply is not None:

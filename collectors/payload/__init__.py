@@ -5,9 +5,10 @@ from __future__ import annotations
 from collectors.payload.mapper import MAX_PAYLOAD_BYTES, Mapper
 from collectors.payload.mapping import FrameMapping, TimeMapping, TopicMapping, ValueMapping
 from collectors.payload.paths import compile_path, find, subscription
-from collectors.payload.rows import DeadMessageError, Rows
+from collectors.payload.rows import IDENTITY, DeadMessageError, Rows
 
 __all__ = [
+    "IDENTITY",
     "MAX_PAYLOAD_BYTES",
     "DeadMessageError",
     "FrameMapping",

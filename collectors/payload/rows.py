@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, split_point
 
+IDENTITY = "identity: "
+"""With this begins the reason of a message that speaks for a meter it may not speak for, or for none."""
+
 
 class DeadMessageError(Exception):
     """The whole message cannot become readings; the text is the reason that is kept with it."""

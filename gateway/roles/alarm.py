@@ -34,6 +34,7 @@ TAIL_RECORDS = 100
 BEHIND = "EVAL_LAG@gasgate"
 DAMAGED = "STORE_FAULT@gasgate"
 REFUSED = "STREAM_FAULT@gasgate"
+WRONG = "SOURCE_FAULT@gasgate"
 NOT_DONE = "COMMAND_MISMATCH"
 BEHIND_S = 10.0
 """real seconds without having judged everything that is stored, or without an answer from the role keep"""
@@ -135,7 +136,7 @@ class Judge:
         self._pipeline.judge_findings(found)
         self._pipeline.own(BEHIND, holds=time.monotonic() - self._caught_up > BEHIND_S)
         told = health_rows.detail(self._state, "keep")
-        for alarm, figure in ((DAMAGED, "damaged_files"), (REFUSED, "faulty_streams")):
+        for alarm, figure in ((DAMAGED, "damaged_files"), (REFUSED, "faulty_streams"), (WRONG, "faulty_sources")):
             if (count := told.get(figure)) is not None:
                 self._pipeline.own(alarm, holds=count > 0, value=float(count))
         self._judge_commands()

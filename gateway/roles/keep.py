@@ -167,13 +167,15 @@ class Keeper:
         """Return whether readings are being kept, and why not."""
         reasons = [part.reason for part in (self.intake, self._loader) if not part.healthy]
         streams = self._streams.problems()
-        told = [*reasons, *self._warnings(), *streams]
+        sources = self._sources.complaints()
+        told = [*reasons, *self._warnings(), *streams, *sources]
         damaged = len(self._spool.damage) + len(self._store.damage) + bool(self._restored)
         return not reasons, {
             "problems": told,
             "loader_lag": self._loader.lag,
             "damaged_files": damaged,
             "faulty_streams": len(streams),
+            "faulty_sources": len(sources),
         }
 
     def _told(self) -> tuple[bool, Mapping[str, Any]]:
@@ -197,8 +199,10 @@ class Keeper:
         return {
             "ok": ok,
             **detail,
-            # the page shows each output's problem beside the output
-            "problems": [one for one in detail["problems"] if one not in self._streams.problems()],
+            # the page shows the problem of an output or a source beside it
+            "problems": [
+                one for one in detail["problems"] if one not in {*self._streams.problems(), *self._sources.complaints()}
+            ],
             "figures": self._figures(),
             "links": [asdict(state) for state in self._sources.link_states()],
             "outputs": self._streams.status(),

@@ -86,6 +86,11 @@ class Sources:
         found = {name: getattr(source.collector, "queued", None) for name, source in self._sources.items()}
         return {f"source {name}": count for name, count in found.items() if count is not None}
 
+    def complaints(self) -> list[str]:
+        """Return what sources say is wrong although they are connected."""
+        found = {name: getattr(source.collector, "complaint", "") for name, source in self._sources.items()}
+        return [f"source {name}: {complaint}" for name, complaint in found.items() if complaint]
+
     def link_states(self) -> Iterator[LinkState]:
         """Yield the state of every unit and broker."""
         for source in self._sources.values():

@@ -15,6 +15,7 @@ import pytest
 from iotcore.broker import Broker
 from paho.mqtt.enums import CallbackAPIVersion
 
+from collectors.impostors import MOST, ImpostorWatch
 from collectors.mqtt import MqttCollector
 from collectors.mqtt_config import MqttConfig
 from collectors.takeover import Stillness, TakeoverGuard
@@ -612,3 +613,28 @@ async def test_what_a_message_says_of_strangers_is_a_dead_letter_beside_the_read
     assert list(delivery.batch.value) == [3.6, 3.5]
     assert [letter.reason for letter in delivery.dead] == ["unknown meter in the message: stranger"]
     assert json.loads(delivery.dead[0].payload) == body
+
+
+async def test_many_messages_for_other_meters_are_complained_of_once_a_source(mosquitto: Server, source: Any) -> None:
+    collector = source(mosquitto.port)
+    peer = Publisher(mosquitto.port)
+    async with opened(collector) as deliveries:
+        wrong = (f"{PREFIX}/M-000001/up", message("M-000002", 1)[1])
+        await asyncio.to_thread(peer.send, *[wrong] * (MOST - 1))
+        await take(deliveries, MOST - 1)
+        assert collector.complaint == ""
+        await asyncio.to_thread(peer.send, wrong)
+        await take(deliveries, 1)
+        assert "speak for meters of other topics, the last one on collect/M-000001/up" in collector.complaint
+    peer.close()
+
+
+def test_faults_of_long_ago_are_forgiven() -> None:
+    watch = ImpostorWatch()
+    for second in range(MOST):
+        watch.note("t", float(second * 100))
+    assert not watch.complaint(900.1)
+    for second in range(MOST):
+        watch.note("t", 1000.0 + second)
+    assert watch.complaint(1500.0)
+    assert not watch.complaint(1700.0)
