@@ -23,7 +23,7 @@ from gateway.ports import Output
 from gateway.settings import Secret
 from gateway.store.influx import InfluxV1, InfluxV2, warnings_of
 from gateway.store.outputs import OUTPUTS
-from tests.contracts.output_contract import NETWORK, QUANTITY, OutputContract, Reader, names
+from tests.contracts.output_contract import NETWORK, QUANTITY, OutputContract, Reader, names, now_us
 from tests.services import Server
 
 Make = Callable[[], Output]
@@ -79,6 +79,21 @@ class TestInfluxV1(OutputContract):
         assert all("conflict" in reason for _, reason in written.rejected)
         assert written.rejected
 
+    async def test_only_what_is_beyond_the_retention_is_rejected(self, server: Server) -> None:
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            query = 'CREATE DATABASE short WITH DURATION 1d REPLICATION 1 NAME "day"'
+            assert (await client.post("/query", data={"q": query})).status_code == 200
+        config = InfluxV1.Config(kind="influx_v1", name="v1", url=server.url, database="short", retention_policy="day")
+        output = InfluxV1(config, names, NETWORK)
+        ages_h = [number * 7 % 400 for number in range(2000)]
+        times = [now_us() - hours * 3_600_000_000 for hours in ages_h]
+        written = await output.write(ReadingBatch.build([70] * 2000, times, 0, [1.0] * 2000))
+        rejected = {row for row, _ in written.rejected}
+        assert {row for row, hours in enumerate(ages_h) if hours > 26} <= rejected
+        assert not rejected & {row for row, hours in enumerate(ages_h) if hours < 22}
+        assert written.accepted == 2000 - len(rejected)
+        await output.close()
+
 
 class TestInfluxV2(OutputContract):
     @pytest.fixture
@@ -103,6 +118,16 @@ class TestInfluxV2(OutputContract):
             return found
 
         return read
+
+    async def test_the_server_keeps_the_good_lines_around_one_that_it_cannot_read(
+        self, output: Output, read_back: Reader
+    ) -> None:
+        at = now_us()
+        good = f"{QUANTITY},asset=P-60,point=P-60/{QUANTITY} value=1"
+        sent: Any = output
+        written = await sent.write_lines([f"{good} {at}", "no line at all", f"{good} {at + 1000}"])
+        assert (written.accepted, len(written.rejected)) in {(3, 0), (2, 1)}
+        assert set(read_back("value", "P-60")) == {at, at + 1000}
 
 
 class Judge:
