@@ -16,6 +16,7 @@ from api.deps import Parts
 from gateway.errors import RefusedError
 from gateway.meterdata.rules import RULES
 from gateway.meterdata.series import DAY_US
+from gateway.model.network import Meter
 from gateway.model.reading import ReadingBatch, Reason, Severity, from_us, point_id, to_us
 from gateway.store import edit_rows, vee_rows, view_rows
 from gateway.store.edit_rows import Choice
@@ -47,7 +48,9 @@ class RawReading:
     severity: str
     reason: str
     judged: str
-    """what is known of it beyond how it came: clock_suspect, before_installation, chosen, not_chosen or empty"""
+    """what is known of it beyond how it came: clock_suspect, before_installation, chosen, not_chosen, late or
+    empty
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ async def meter_days(parts: Parts, meter: str, first: date, last: date) -> Meter
         point=point,
         days=tuple(_day(list(revisions)) for _, revisions in groupby(intervals, lambda row: row.gas_day)),
         verdicts=tuple(_said(row) for row in verdicts),
-        raw=tuple(_readings(raw, Judge(parts.site.gas_day.begins_us(known.installed_on), chosen, verdicts))),
+        raw=tuple(_readings(raw, Judge(parts, known, chosen, verdicts))),
         raw_sha256=hashlib.sha256(raw.to_bytes()).hexdigest(),
     )
 
@@ -192,8 +195,11 @@ def _said(row: VerdictRow) -> Said:
 class Judge:
     """Says of single readings what was concluded of them; the readings stay as they came."""
 
-    def __init__(self, installed_us: int, chosen: Mapping[int, Choice], verdicts: Sequence[VerdictRow]) -> None:
-        self._installed_us, self._chosen = installed_us, chosen
+    def __init__(
+        self, parts: Parts, meter: Meter, chosen: Mapping[int, Choice], verdicts: Sequence[VerdictRow]
+    ) -> None:
+        self._installed_us, self._chosen = parts.site.gas_day.begins_us(meter.installed_on), chosen
+        self._late_us = parts.audit_days * DAY_US
         told = [row for row in verdicts if row.rule == "V14" and row.holds and row.evidence.get("suspect")]
         self._suspect = [(row.since, row.until) for row in told]
 
@@ -204,7 +210,9 @@ class Judge:
             return "chosen" if value == choice.value else "not_chosen"
         if time < self._installed_us - DAY_US:
             return "before_installation"
-        return "clock_suspect" if any(since <= received <= until for since, until in self._suspect) else ""
+        if any(since <= received <= until for since, until in self._suspect):
+            return "clock_suspect"
+        return "late" if received - time > self._late_us else ""
 
 
 def _readings(batch: ReadingBatch, judge: Judge) -> Iterator[RawReading]:

@@ -284,3 +284,10 @@ async def test_a_clock_that_runs_ahead_shows_on_the_readings_and_changes_none(au
         clocks = [row for row in finding_rows.open_findings(connection) if row.finding.kind == "clock"]
     assert [row.finding.meter for row in clocks] == ["M-1-04"]
     assert clocks[0].finding.evidence["offset_s"] == pytest.approx(400.0)
+
+
+async def test_a_reading_that_came_too_late_to_count_is_shown_as_such(audited: Audited) -> None:
+    came = np.full(len(audited.late), int(audited.city.bounds[-1]) + 60 * 24 * HOUR)
+    await audited.store.load(2, replace(audited.late, received_time=came))
+    answer = await audited.answer(FIRST + timedelta(days=4), FIRST + timedelta(days=7))
+    assert [raw["judged"] for raw in answer["raw"]].count("late") == len(audited.late)
