@@ -117,8 +117,8 @@ def run(*, quick: bool) -> dict[str, float]:
     """Measure and return the figures."""
     with _devices() as port, tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(_rates(port, Path(folder), slices=60 if quick else 200, seconds=0.1))
-        figures |= asyncio.run(_stamps(port, Path(folder), seconds=4.0 if quick else 30.0))
-        figures |= asyncio.run(_dead_unit(port, Path(folder), seconds=25.0 if quick else 600.0))
+        figures |= asyncio.run(_stamps(port, Path(folder), seconds=3.0 if quick else 30.0))
+        figures |= asyncio.run(_dead_unit(port, Path(folder), seconds=15.0 if quick else 600.0))
     return figures
 
 
