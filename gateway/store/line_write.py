@@ -22,7 +22,7 @@ _ABOUT_LINES = re.compile(
 )
 _DROPPED = re.compile(r"\bdropped[= ](\d+)")
 _NUMBER = re.compile(r'(?:error parsing line |line_number"?: ?)(\d+)')
-_QUOTED = re.compile(r"unable to parse '([^'\n]+)'")
+_QUOTED = re.compile(r"""(?:unable to parse '|incorrect influx line ")([^'"\\\n]+)""")
 _MOST_HINTS = 32
 _SHOWN = 300
 
