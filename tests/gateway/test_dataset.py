@@ -90,6 +90,9 @@ class Registry:
     def names(self, indices) -> Any:
         return [self.known[index - 100] for index in indices]
 
+    def find(self, points) -> Any:
+        return np.array([100 + self.known.index(point) if point in self.known else -1 for point in points])
+
 
 def problems_of(folder, name, old, new) -> Any:
     path = folder / name
