@@ -94,4 +94,4 @@ def _writable(text: str) -> bool:
 
 
 def _filled(text: str, facts: dict[str, str]) -> str:
-    return _PLACEHOLDER.sub(lambda found: facts[found[1]], text)
+    return text.format_map(facts)
