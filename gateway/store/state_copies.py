@@ -33,6 +33,8 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _RESTORATION = """CREATE TABLE IF NOT EXISTS state_restoration (
     id INTEGER NOT NULL PRIMARY KEY, at BIGINT NOT NULL, copied_at BIGINT,
     problem TEXT NOT NULL, aside TEXT NOT NULL)"""
+_UNREADABLE = (sqlite3.Error, ValueError)
+"""what reading a damaged database raises; the second for texts that are none any more"""
 POINTS_LEFT_OUT = 1_000
 """indices that are skipped behind the newest known point, since the store may hold readings of some that are lost"""
 POINTS_UNREADABLE = 200_000
@@ -187,7 +189,7 @@ def _take_points(connection: sqlite3.Connection, damaged: Path) -> None:
     """Take over newer points, and skip some indices: an index that the store has seen is never given out again."""
     (newest,) = connection.execute('SELECT coalesce(max("index"), -1) FROM point').fetchone()
     left_out = POINTS_UNREADABLE
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(*_UNREADABLE):
         for index, name in _points_behind(damaged, newest):
             connection.execute('INSERT OR IGNORE INTO point ("index", point_id) VALUES (?, ?)', (index, name))
         left_out = POINTS_LEFT_OUT
@@ -205,7 +207,7 @@ def _points_behind(damaged: Path, newest: int) -> Iterator[tuple[int, str]]:
             for index, name in connection.execute(query, (newest,)):
                 if isinstance(index, int) and isinstance(name, str) and 0 <= index < 2**32 and "/" in name:
                     yield index, name
-    except sqlite3.Error as error:
+    except _UNREADABLE as error:
         _LOG.warning("newer points cannot be read from the damaged database: %s", error)
         raise
 

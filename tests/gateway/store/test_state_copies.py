@@ -254,3 +254,17 @@ def test_the_reserve_is_given_when_the_database_finds_no_room_and_held_again_lat
     state.keep_reserve()
     assert reserve.exists()
     state.close()
+
+
+def test_a_name_that_is_no_text_any_more_does_not_hinder_the_start(folder):
+    state = State.in_folder(folder)
+    StateRegistry(state).indices(["M-late/flags", "M-later/flags"])
+    state.close()
+    with sqlite3.connect(folder / "state.db") as connection:
+        connection.execute("UPDATE point SET point_id = CAST(x'4d2dee2f66' AS TEXT) WHERE point_id = 'M-late/flags'")
+        connection.execute("UPDATE audit SET who = CAST(x'ff' AS TEXT) WHERE seq = 1")
+    connection.close()
+    state = State.in_folder(folder)
+    assert state.restoration() is not None
+    assert int(StateRegistry(state).indices(["M-later/flags"])[0]) > 1000
+    state.close()
