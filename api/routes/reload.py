@@ -22,9 +22,9 @@ async def reload(user: Annotated[User, Depends(Require(Act.CONFIGURATION_RELOAD)
     """Check the configuration files and apply what is different; a file that is wrong changes nothing.
 
     200: outcome `reloaded` or `unchanged`. 422: `refused`, with each problem's file, line and key. 503: `failed`, some
-    role did not take it.
+    role did not take it. 409: no supervisor started this process.
     """
     if parts.reload is None:
-        raise RefusedError(501, "no_reload", "this process cannot reload; use gasgate reload")
+        raise RefusedError(409, "no_reload", "this process cannot reload; use gasgate reload")
     outcome: dict[str, Any] = dict(await parts.reload(user.name))
     return JSONResponse(outcome, _STATUS.get(str(outcome.get("outcome")), 200))

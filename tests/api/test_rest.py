@@ -77,6 +77,9 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/findings/999/inspection", Act.FINDING_INSPECT, {"status": "honest"}),
     ("GET", "/api/v1/points/REG-002/gas_lel_pct/history?start=2026-01-14T20:00:00Z", Act.READ, None),
     ("GET", "/api/v1/meters/M-000001/intervals?first=2026-01-01&last=2026-01-14", Act.READING_AUDIT, None),
+    ("POST", "/api/v1/meters/M-000001/choice", Act.READING_DECIDE, {}),
+    ("POST", "/api/v1/meters/M-000001/intervals/2026-01-14", Act.READING_DECIDE, {}),
+    ("POST", "/api/v1/reload", Act.CONFIGURATION_RELOAD, {}),
     ("GET", "/api/v1/assets/M-000001/commands", Act.READ, None),
     ("GET", "/api/v1/commands", Act.READ, None),
     ("GET", "/api/v1/commands/999", Act.READ, None),
@@ -313,7 +316,7 @@ async def test_system_routes_tell_how_the_gateway_is(rest: Api) -> None:
 async def test_health_needs_no_login_and_metrics_do_from_afar(rest: Api) -> None:
     async with rest.nobody() as client:
         health = await client.get("/healthz")
-        assert health.json() == {"ok": True, "problems": []}
+        assert health.json() == {"ok": True, "problems": [], "revision": 0}
         assert (await client.get("/metrics")).status_code == 401
         assert health.headers["x-content-type-options"] == "nosniff"
         assert "frame-ancestors 'none'" in health.headers["content-security-policy"]
