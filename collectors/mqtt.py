@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
-import numpy as np
 from mqttium import MQTTError, MQTTProtocolVersion
 from mqttium.api import AsyncClient
 from mqttium.errors import BrokerDisconnectError, ProtocolError, PublishRejectedError
@@ -25,13 +24,14 @@ from collectors.mappers import Assets, make_mappers, read_message, reread_messag
 from collectors.mqtt_command import MqttCommander
 from collectors.mqtt_config import MqttConfig, broker_address
 from collectors.payload import IDENTITY, MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
+from collectors.point_index import PointIndex
 from collectors.silence import SilenceWatch
 from collectors.takeover import Stillness, TakeoverGuard
 from collectors.tls_files import ExpiryWatch, tls_context
 from gateway.errors import ConfigError, NotSentError, PermanentError, TransientError
 from gateway.model.command import SEND_WITHIN_S
 from gateway.model.network import Network
-from gateway.model.reading import PointId, ReadingBatch, point_id, split_point
+from gateway.model.reading import ReadingBatch
 from gateway.ports import Change, Clock, DeadLetter, Delivery, PointRegistry
 
 _LOG = logging.getLogger(__name__)
@@ -48,10 +48,6 @@ STAND_BACK_S = 300.0
 """how long a source leaves a session alone that another gateway seems to have"""
 _TAKEN_OVER = 0x8E
 _ASK_EVERY_S = 10.0
-_AHEAD = 1000
-"""Meters whose points are registered together, in the order of their names."""
-_MOST_INDICES = 200_000
-"""Points whose indices are at hand; of more the registry is asked."""
 _GATHER_S = 0.002
 _ENOUGH = 64
 """More at once are read hardly faster."""
@@ -79,10 +75,9 @@ class MqttCollector:
             self._mappers = make_mappers(config.topics, network)
         except ValueError as error:
             raise ConfigError([f"source {config.name}: {error}"]) from error
-        self._assets = Assets(network)
+        self._points = PointIndex(registry, Assets(network))
         self.commander = MqttCommander(config, network, clock, publish_and_listen)
         """gives commands to the meters"""
-        self._indices: dict[PointId, int] = {}
         self._client: AsyncClient | None = None
         self._subscribing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -138,13 +133,14 @@ class MqttCollector:
         """
         if self._config.model_copy(update={"topics": config.topics}) != config:
             return None
-        fresh = MqttCollector(config, self._registry, network, self._clock)
+        fresh, assets = MqttCollector(config, self._registry, network, self._clock), Assets(network)
 
         async def apply() -> None:
             wanted = _filters(config)
             self._unwanted = (self._unwanted | _filters(self._config)) - wanted
             is_news = wanted != _filters(self._config)
-            self._config, self._mappers, self._assets = config, fresh._mappers, fresh._assets
+            self._config, self._mappers = config, fresh._mappers
+            self._points.use(assets)
             self.commander = fresh.commander
             client = self._client
             if client is not None and is_news:
@@ -238,7 +234,9 @@ class MqttCollector:
             if rows is None:
                 out += [await self._delivery(client, message) for message in part]
             else:
-                out.append(Delivery(self.name, await self._batch(rows, received_us), ack=partial(_ack, client, part)))
+                out.append(
+                    Delivery(self.name, await self._points.batch(rows, received_us), ack=partial(_ack, client, part))
+                )
         return out
 
     async def _delivery(self, client: AsyncClient, message: Message) -> Delivery:
@@ -257,7 +255,9 @@ class MqttCollector:
             # nobody knows how old it is
             return Delivery(self.name, ReadingBatch.empty(), ack=acknowledge)
         letters = (self._letter(message, rows.dead, received_us),) if rows.dead else ()
-        return Delivery(self.name, await self._batch(rows, received_us), letters, _digest(message, rows), acknowledge)
+        return Delivery(
+            self.name, await self._points.batch(rows, received_us), letters, _digest(message, rows), acknowledge
+        )
 
     async def reread(self, letter: DeadLetter) -> Delivery | None:
         """Return the readings of a dead letter with the mappings of today, None if it still is one."""
@@ -265,7 +265,7 @@ class MqttCollector:
             rows = reread_message(self._mappers, letter.topic, letter.payload, letter.received_time)
         except DeadMessageError:
             return None
-        return Delivery(self.name, await self._batch(rows, letter.received_time))
+        return Delivery(self.name, await self._points.batch(rows, letter.received_time))
 
     def _letter(self, message: Message, reason: str, received_us: int) -> DeadLetter:
         payload = message.payload[: _kept(message.payload)]
@@ -279,34 +279,6 @@ class MqttCollector:
             # a request that is lost is made again with the next message
             with contextlib.suppress(MQTTError):
                 client.publish_nowait(topic, payload)
-
-    async def _batch(self, rows: Rows, received_us: int) -> ReadingBatch:
-        try:
-            found = [self._indices[point] for point in rows.points]
-        except KeyError:
-            found = await self._look_up(rows.points)
-        indices = np.array(found, np.uint32)
-        received = np.full(len(rows), received_us, np.int64)
-        return ReadingBatch(indices[rows.which], rows.source_time, received, rows.value, rows.quality)
-
-    async def _look_up(self, points: Sequence[PointId]) -> list[int]:
-        found = self._registry.find(points)
-        if (found < 0).any():
-            await asyncio.to_thread(self._register, [point for point, at in zip(points, found, strict=True) if at < 0])
-            found = self._registry.find(points)
-        indices: list[int] = found.tolist()
-        if len(self._indices) >= _MOST_INDICES:
-            self._indices.clear()
-        self._indices.update(zip(points, indices, strict=True))
-        return indices
-
-    def _register(self, points: Sequence[PointId]) -> None:
-        """Give points their indices, and those that probably come next: one commit for each would take an hour."""
-        parts = [split_point(point) for point in points]
-        meters = {meter for meter, _ in parts}
-        meters |= set(self._assets.behind(min(meters), _AHEAD))
-        quantities = dict.fromkeys(quantity for _, quantity in parts)
-        self._registry.indices([point_id(meter, quantity) for meter in sorted(meters) for quantity in quantities])
 
     async def close(self) -> None:
         """Disconnect; the broker keeps the session. May be called twice."""

@@ -112,10 +112,12 @@ async def opened(collector: MqttCollector) -> AsyncIterator[AsyncIterator[Delive
 
 async def take(deliveries: AsyncIterator[Delivery], count: int, *, ack: bool = True) -> list[Delivery]:
     got: list[Delivery] = []
+    taken = 0
     async with asyncio.timeout(9):
         # a delivery brings several messages where many wait; each message of these tests is one reading
-        while sum(max(1, len(one.batch)) for one in got) < count:
+        while taken < count:
             got.append(await anext(deliveries))
+            taken += max(1, len(got[-1].batch))
             if ack and (acknowledge := got[-1].ack):
                 await acknowledge()
     return got
