@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from collectors.modbus import make_unit
-from collectors.modbus_config import ModbusConfig
+from collectors.modbus_config import LinkConfig, ModbusConfig, UnitConfig
 from gateway.config import Config
 from gateway.errors import ConfigError
 from gateway.toml_lines import Location
@@ -19,14 +19,22 @@ _GIB = 1 << 30
 def readings_a_day(config: Config) -> float:
     """Return how many readings the polls of all Modbus devices bring in a day; what others send is not known."""
     rate = 0.0
+    rates: dict[tuple[object, ...], float] = {}
     for source in config.source:
         for link in source.links if isinstance(source, ModbusConfig) else ():
             for unit in link.units:
-                try:
-                    rate += sum(1 / spec.every_s for spec in make_unit(unit, link).specs)
-                except ConfigError:
-                    continue
+                kind = (unit.profile, bool(unit.asset), tuple(map(bool, unit.members)))
+                if kind not in rates:
+                    rates[kind] = _rate(unit, link)
+                rate += rates[kind]
     return rate * DAY_S
+
+
+def _rate(unit: UnitConfig, link: LinkConfig) -> float:
+    try:
+        return sum(1 / spec.every_s for spec in make_unit(unit, link).specs)
+    except ConfigError:
+        return 0.0
 
 
 def volume_warnings(config: Config, free_bytes: int) -> Iterator[tuple[str, Location]]:

@@ -135,8 +135,11 @@ class Sources:
 
     async def _change_of(self, name: str, config: Any, network: Network, *, same_profiles: bool) -> Change | None:
         source = self._sources.get(name)
-        if source is None or type(source.config) is not type(config) or source.task is None or source.task.done():
+        if source is None or type(source.config) is not type(config):
             return None
+        if source.task is None or source.task.done():
+            # one that ended because another gateway has its session: only who changes it wants it to begin again
+            return Change(frozenset(), _nothing) if source.config == config else None
         reconfigure = getattr(source.collector, "reconfigure", None)
         if reconfigure is not None:
             return await asyncio.to_thread(reconfigure, config, network)

@@ -24,6 +24,7 @@ from gateway.config import load
 from gateway.errors import GatewayError
 from gateway.probing import probe_any, went_well
 from gateway.runtime.supervisor import Supervisor
+from gateway.snapshot import take_snapshot
 from simulators.__main__ import app as simulators
 from tests.collectors.devices import running
 from tests.end_to_end.small_site import SmallSite
@@ -92,7 +93,8 @@ def test_a_wrong_call_is_2(call: Callable[..., tuple[int, str, str]], arguments:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "check", "probe {} x", "import {} x", "user list", "user add {} x", "run {} --role keep"]
+    "command",
+    ["run", "check", "reload", "probe {} x", "import {} x", "user list", "user add {} x", "run {} --role keep"],
 )
 def test_a_configuration_that_is_not_there_is_2(
     call: Callable[..., tuple[int, str, str]], tmp_path: Path, command: str
@@ -201,6 +203,18 @@ def test_a_probe_of_a_broker_that_is_away_is_1(call: Callable[..., tuple[int, st
     assert err.startswith(f"error mqtt://127.0.0.1:{site.broker_port}: Could not connect")
     code, _, err = call("probe", site.config, "nobody")
     assert (code, err) == (2, "error nothing is called nobody; there are: meters\n")
+
+
+def test_a_reload_without_a_gateway_is_1_and_makes_nothing(
+    call: Callable[..., tuple[int, str, str]], site: SmallSite
+) -> None:
+    code, out, err = call("reload", site.config)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error no gateway has run with data.folder {site.folder / 'data'}: to change that folder")
+    assert not (site.folder / "data").exists()
+    app.begin(take_snapshot(site.config))
+    code, _, err = call("reload", site.config)
+    assert (code, err) == (1, "error no gateway runs with this configuration: start it with gasgate run\n")
 
 
 def test_people_are_added_and_listed(call: Callable[..., tuple[int, str, str]], site: SmallSite) -> None:

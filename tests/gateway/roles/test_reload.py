@@ -163,6 +163,25 @@ async def _says(
     await until(there)
 
 
+async def test_a_source_that_ended_begins_again_only_where_it_was_changed(site: SmallSite, mosquitto: Server) -> None:
+    site.broker_port = mosquitto.port
+    site.write_config()
+    async with running(site) as run:
+        await until(lambda: run.links()["meters"].up)
+        ended = run.keeper._sources._sources["meters"]
+        assert ended.task is not None
+        ended.task.cancel()
+        await asyncio.wait([ended.task])
+        text = site.config.read_text()
+        site.config.write_text(text.replace('name = "Small site"', 'name = "Other"'), encoding="utf-8")
+        assert await run.reload() == "nothing that this role uses"
+        assert ended.task.done()
+        assert run.keeper._sources._sources["meters"] is ended
+        site.config.write_text(text.replace('name = "meters"', 'name = "meters"\nkeepalive_s = 20'))
+        assert await run.reload() == "source meters replaced"
+        await until(lambda: run.links()["meters"].up)
+
+
 async def test_an_output_that_goes_and_comes_back_keeps_its_cursor(site: SmallSite, influxdb_v1: Server) -> None:
     site.influx_url = influxdb_v1.url
     site.write_config()
