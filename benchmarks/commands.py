@@ -29,7 +29,6 @@ ANSWER_S = 0.01
 TIMEOUT_S = 0.5
 DEAD = 7
 WARM_S = 3.0
-UNITS = 32
 
 
 @dataclass
@@ -81,12 +80,9 @@ async def _busy_link(folder: Path, commands: int) -> dict[str, float]:
             watched.watch(place)
         site = CommandSite(folder / "busy", [collector.commander], registry)
         polls = asyncio.create_task(PollRunner(collector, _throw_away, site.clock).run())
-        await asyncio.sleep(2 * WARM_S)
-        quiet = _cadence(valves, time.monotonic() - WARM_S)
-        began = time.monotonic()
+        await asyncio.sleep(WARM_S)
         async with running(site):
             over = [await _one(site, number) for number in range(commands)]
-        seconds = time.monotonic() - began
         polls.cancel()
         await asyncio.gather(polls, return_exceptions=True)
         await collector.close()
@@ -97,7 +93,6 @@ async def _busy_link(folder: Path, commands: int) -> dict[str, float]:
         "median_wait_for_the_link_ms": 1000 * statistics.median(watched.waited_s),
         "longest_wait_for_the_link_ms": 1000 * max(watched.waited_s),
         "writes_per_command": len(valves.writes) / commands,
-        "share_of_the_polls_kept_meanwhile": _cadence(valves, began, seconds) / quiet,
     }
 
 
@@ -105,12 +100,6 @@ async def _one(site: CommandSite, number: int) -> DeviceCommand:
     living = [meter for place, meter in enumerate(METERS) if place + 1 != DEAD]
     command = await site.ask(living[number % len(living)], who=f"person {number}")
     return await site.until_over(command, 20.0)
-
-
-def _cadence(valves: Valves, since: float, seconds: float = WARM_S) -> float:
-    """Return how often a living unit's first register was read, per second."""
-    reads = [one for one in valves.log if one.at >= since and one.unit != DEAD and one.pdu[0] == 3]
-    return len(reads) / seconds / (UNITS - 2)
 
 
 async def _kills(folder: Path, kills: int) -> dict[str, float]:
