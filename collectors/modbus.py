@@ -190,10 +190,22 @@ def _make_poll(source: str, link: Link, config: UnitConfig, counts: Counter[str]
 def load_of(config: ModbusConfig) -> list[str]:
     """Return a warning for each link that has little time left; none for devices that cannot be laid out at all."""
     try:
-        links = [(link, [make_unit(unit, link) for unit in link.units]) for link in config.links]
+        links = [(link, _units_to_weigh(link)) for link in config.links]
     except ConfigError:
         return []
     return list(load_warnings(config, links))
+
+
+def _units_to_weigh(link: LinkConfig) -> list[Unit]:
+    """Return the units of a link; those that are read alike are one and the same."""
+    made: dict[tuple[str, bool, tuple[bool, ...]], Unit] = {}
+    units = []
+    for one in link.units:
+        alike = one.profile, bool(one.asset), tuple(map(bool, one.members))
+        if alike not in made:
+            made[alike] = make_unit(one, link)
+        units.append(made[alike])
+    return units
 
 
 def make_unit(config: UnitConfig, link: LinkConfig) -> Unit:

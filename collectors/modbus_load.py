@@ -38,7 +38,8 @@ def _line_cost(config: LinkConfig, serial: SerialConfig) -> LineCost:
 def loads(config: LinkConfig, units: Sequence[Unit]) -> list[float]:
     """Return for each connection of a link which part of its time its units' polls take; 1 is all of it."""
     count = min(config.connections, len(units))
-    return [sum(_share(config, unit) for unit in units[place::count]) for place in range(count)]
+    shares = {unit: _share(config, unit) for unit in set(units)}
+    return [sum(shares[unit] for unit in units[place::count]) for place in range(count)]
 
 
 def load_warnings(config: ModbusConfig, links: Sequence[tuple[LinkConfig, Sequence[Unit]]]) -> Iterator[str]:
