@@ -139,7 +139,7 @@ def test_readings_from_before_the_installation_are_kept_and_make_no_day(tmp_path
 
 def test_gas_days_of_the_first_release_are_moved_and_revised(tmp_path):
     state = State.in_folder(tmp_path)
-    old = {
+    old: dict[str, Any] = {
         "meter": "M-1-03", "gas_day": str(FIRST), "begins": int(CITY.bounds[0]), "ends": int(CITY.bounds[1]),
         "units": 1, "decimals": 3, "status": "estimated", "method": "like_days", "rules": "V01", "left_at": None,
         "right_at": None, "step_units": None, "computed_at": 7,

@@ -1,6 +1,7 @@
 """The moment of sending in a message, from the payload to the clock of the meter."""
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ S = 1_000_000
 NOW = 1_770_000_000 * S
 
 
-def mapping(**more):
+def mapping(**more: Any) -> TopicMapping:
     base = {
         "filter": "gas/{meter}/up",
         "each": "$.readings[*]",
@@ -23,7 +24,7 @@ def mapping(**more):
     return TopicMapping.model_validate({**base, **more})
 
 
-def rows(message, **more):
+def rows(message: dict[str, Any], **more: Any) -> list[tuple[Quantity, int, float]]:
     body = {"readings": [{"t": NOW // S - 60, "v": 12.5}], **message}
     found = Mapper(mapping(**more), ["M-1"]).read("gas/M-1/up", json.dumps(body).encode(), NOW)
     return list(zip(found.quantities, found.source_time.tolist(), found.value.tolist(), strict=True))

@@ -247,14 +247,16 @@ def test_a_folder_that_is_a_file_is_1_without_a_trace(
     assert (code, err) == (1, f"error {site.folder / 'data'}: File exists\n")
 
 
-def test_a_damaged_state_database_is_1_and_says_what_to_do(
-    call: Callable[..., tuple[int, str, str]], site: SmallSite
+def test_a_damaged_state_database_without_a_copy_is_set_aside_and_named(
+    call: Callable[..., tuple[int, str, str]], site: SmallSite, caplog: pytest.LogCaptureFixture
 ) -> None:
     (site.folder / "data").mkdir()
     (site.folder / "data" / "state.db").write_bytes(b"no database" * 1000)
-    code, _, err = call("user", "list", site.config)
-    assert code == 1
-    assert "file is not a database; restore it from a backup" in err
+    code, _, _ = call("user", "list", site.config)
+    assert code == 0
+    assert any("file is not a database; see quarantine/state-" in told for told in caplog.messages)
+    (kept,) = (site.folder / "data" / "quarantine").glob("state-*/state.db")
+    assert kept.read_bytes() == b"no database" * 1000
 
 
 def test_a_taken_port_starts_nothing_and_is_named(

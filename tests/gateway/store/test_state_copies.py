@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import GatewayError, TransientError
+from gateway.model.reading import PointId
 from gateway.store import state_copies, user_rows
 from gateway.store.registry import StateRegistry
 from gateway.store.state import State
@@ -37,7 +39,7 @@ def acts(state) -> int:
 
 def filled(folder, *, rows=400) -> None:
     state = State.in_folder(folder)
-    StateRegistry(state).indices([f"M-{number:06d}/register_measured_m3" for number in range(200)])
+    StateRegistry(state).indices([PointId(f"M-{number:06d}/register_measured_m3") for number in range(200)])
     for number in range(0, rows, 20):
         put(state, number)
     state.close()
@@ -50,7 +52,7 @@ def folder(tmp_path) -> Any:
     return tmp_path
 
 
-def damage(folder, change) -> bytes:
+def damage(folder: Path, change: Callable[[bytes], bytes]) -> bytes:
     file = folder / "state.db"
     before = file.read_bytes()
     file.write_bytes(change(before))
@@ -107,7 +109,7 @@ def test_a_state_that_is_cut_or_flipped_anywhere_opens_and_works(folder, tmp_pat
             put(state, 5000)
             with state.read() as connection:
                 assert len(user_rows.list_audit(connection, None, 500)) > 20
-            StateRegistry(state).indices(["M-new/flags"])
+            StateRegistry(state).indices([PointId("M-new/flags")])
             told = state.restoration()
         finally:
             state.close()
@@ -142,7 +144,7 @@ def test_a_missing_state_with_copies_is_a_restoration_that_was_cut_short(folder)
 
 def test_points_that_were_registered_since_keep_their_index_and_none_is_given_out_twice(folder):
     state = State.in_folder(folder)
-    late = [f"M-9{number:05d}/register_measured_m3" for number in range(50)]
+    late = [PointId(f"M-9{number:05d}/register_measured_m3") for number in range(50)]
     indices = StateRegistry(state).indices(late)
     state.close()
     with sqlite3.connect(folder / "state.db") as connection:
@@ -153,7 +155,7 @@ def test_points_that_were_registered_since_keep_their_index_and_none_is_given_ou
     assert state.restoration() is not None
     registry = StateRegistry(state)
     assert registry.indices(late).tolist() == indices.tolist()
-    assert int(registry.indices(["M-unseen/flags"])[0]) > int(indices.max()) + 500
+    assert int(registry.indices([PointId("M-unseen/flags")])[0]) > int(indices.max()) + 500
     state.close()
     damage(folder, lambda whole: b"\xff" * 5000 + whole[5000:])
     state = State.in_folder(folder)
@@ -258,7 +260,7 @@ def test_the_reserve_is_given_when_the_database_finds_no_room_and_held_again_lat
 
 def test_a_name_that_is_no_text_any_more_does_not_hinder_the_start(folder):
     state = State.in_folder(folder)
-    StateRegistry(state).indices(["M-late/flags", "M-later/flags"])
+    StateRegistry(state).indices([PointId("M-late/flags"), PointId("M-later/flags")])
     state.close()
     with sqlite3.connect(folder / "state.db") as connection:
         connection.execute("UPDATE point SET point_id = CAST(x'4d2dee2f66' AS TEXT) WHERE point_id = 'M-late/flags'")
@@ -266,5 +268,5 @@ def test_a_name_that_is_no_text_any_more_does_not_hinder_the_start(folder):
     connection.close()
     state = State.in_folder(folder)
     assert state.restoration() is not None
-    assert int(StateRegistry(state).indices(["M-later/flags"])[0]) > 1000
+    assert int(StateRegistry(state).indices([PointId("M-later/flags")])[0]) > 1000
     state.close()
