@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,9 @@ from simulators.customers import (
     meter_factor,
 )
 from simulators.faults import HOUR_US, Fault, gas_lel_pct, leaks_m3h, meter_shares
+from simulators.held_back import HeldBack
 from simulators.network import Ground, build_ground
+from simulators.valves import Closure, Valves
 
 LIVE_START = datetime(2026, 1, 14, 21, tzinfo=UTC)
 """05:00 on 15 January 2026 in Asia/Shanghai: an hour before a gas day closes"""
@@ -134,8 +137,10 @@ def story_meters(plan: Plan) -> tuple[str, str]:
 class City:
     """Answers what the city's meters and stations show. Not thread-safe; one owner asks it."""
 
-    def __init__(self, plan: Plan, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, plan: Plan, faults: Sequence[Fault] = (), valves: Valves | None = None) -> None:
         self.plan = plan
+        self.valves = valves or Valves()
+        """a customer behind a closed one uses nothing"""
         self.faults: tuple[Fault, ...] = tuple(faults)
         self._meter_ids = [meter.meter_id for meter in plan.customers.meters]
         self._zones = plan.ground.regulator_zones
@@ -153,6 +158,8 @@ class City:
         self._supply_sum: NDArray[np.float64] = supply_start[None, :]
         self._supply_flow = np.empty((0, len(self._zones)))
         self._pressure = np.empty((0, len(self._zones)))
+        self._column = {meter_id: column for column, meter_id in enumerate(self._meter_ids)}
+        self._held_back: dict[Closure, HeldBack] = {}
 
     def replace_faults(self, faults: Sequence[Fault]) -> None:
         """Take over a new list of faults. Sums of hours in which a changed fault acts are computed again."""
@@ -165,6 +172,7 @@ class City:
             self._supply_sum = self._supply_sum[: keep + 1]
             self._supply_flow = self._supply_flow[:keep]
             self._pressure = self._pressure[: keep + 1]
+            self._held_back.clear()
 
     def flows(self, first_hour: int, count: int) -> Flows:
         """Return what happens in `count` hours from `first_hour` (hours since 1970 UTC)."""
@@ -226,8 +234,30 @@ class City:
 
     def registers(self, at_us: NDArray[np.int64] | int) -> Registers:
         """Return registers at moments not before the begin of the history (us UTC); linear within an hour."""
-        row, share = self._known_row(np.asarray(at_us, dtype=np.int64))
-        return Registers(_between(self._customer_sum, row, share), _between(self._supply_sum, row, share))
+        moments = np.asarray(at_us, dtype=np.int64)
+        row, share = self._known_row(moments)
+        customer, supply = _between(self._customer_sum, row, share), _between(self._supply_sum, row, share)
+        for column, held in self._closures():
+            base, counted = held.until(np.atleast_1d(moments)).T.reshape(2, *moments.shape)
+            customer[..., column] -= counted
+            supply[..., self.plan.customers.zone[column]] -= base
+        return Registers(customer, supply)
+
+    def _closures(self) -> list[tuple[int, HeldBack]]:
+        """Return (column of the meter, what is held back) for each time that a meter's valve is or was closed."""
+        found = []
+        for closure in self.valves.closures():
+            column = self._column.get(closure.asset)
+            if column is not None:
+                if closure not in self._held_back:
+                    self._held_back[closure] = HeldBack(closure, partial(self._use_of, column))
+                found.append((column, self._held_back[closure]))
+        return found
+
+    def _use_of(self, column: int, first_hour: int) -> NDArray[np.float64]:
+        """Return (base m3, advance of the register) of a meter with an open valve in a day's hours."""
+        flows = self.flows(first_hour, _CHUNK_H)
+        return np.stack([flows.passing[:, column], flows.counted[:, column]], axis=1)
 
     def shown(self, registers: Registers) -> NDArray[np.float64]:
         """Return what the customers' registers show: whole litres, rolled over."""
@@ -250,7 +280,10 @@ class City:
     def supply_flow_m3h(self, at_us: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the flow through each zone's supply meter at t moments, base m3/h, shape (t, zones)."""
         row, _ = self._known_row(at_us)
-        return np.asarray(self._supply_flow[row], dtype=np.float64)
+        flow = np.array(self._supply_flow[row], dtype=np.float64)
+        for column, held in self._closures():
+            flow[:, self.plan.customers.zone[column]] -= held.flow_m3h(at_us)
+        return flow
 
     def pressure_kpa(self, at_us: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the gauge pressure behind each regulator at t moments, linear within an hour, shape (t, zones)."""

@@ -19,7 +19,6 @@ from simulators.customers import BASE_K, BASE_KPA
 from simulators.encoder import RegisterImage, Values, from_mapping
 from simulators.faults import FaultKind
 from simulators.modbus_server import CityModbusServer, Unit
-from simulators.valves import Valves
 
 STATION_PROFILE, CORRECTOR_PROFILE, CONCENTRATOR_PROFILE = "station_rtu", "volume_corrector", "ic_card_concentrator"
 _PIPES_EMPTY_US = 600e6
@@ -73,29 +72,24 @@ def ic_card_meters(plan: Plan, zone: str) -> tuple[str, ...]:
     )
 
 
-def build_servers(
-    city: City, now_us: Callable[[], int], links: Sequence[LinkPlan], valves: Valves | None = None
-) -> list[CityModbusServer]:
-    """Return a server for each link; they answer from the state of city and valves at `now_us()`."""
-    valves = valves or Valves()
-    makers: dict[str, Callable[[City, Callable[[], int], UnitPlan, Valves], Unit]] = {
+def build_servers(city: City, now_us: Callable[[], int], links: Sequence[LinkPlan]) -> list[CityModbusServer]:
+    """Return a server for each link; they answer from the state of the city at `now_us()`."""
+    makers: dict[str, Callable[[City, Callable[[], int], UnitPlan], Unit]] = {
         STATION_PROFILE: _station,
         CORRECTOR_PROFILE: _corrector,
         CONCENTRATOR_PROFILE: _concentrator,
     }
     return [
-        CityModbusServer(
-            link.port, {unit.unit: makers[unit.profile](city, now_us, unit, valves) for unit in link.units}
-        )
+        CityModbusServer(link.port, {unit.unit: makers[unit.profile](city, now_us, unit) for unit in link.units})
         for link in links
     ]
 
 
-def _station(city: City, now_us: Callable[[], int], plan: UnitPlan, valves: Valves) -> Unit:
+def _station(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
     def values() -> Values:
         now = now_us()
         shown = city.station_values(now)[plan.asset]
-        closed_at = valves.closed_at(plan.asset, now)
+        closed_at = city.valves.closed_at(plan.asset, now)
         if closed_at is not None:
             shown[Quantity.VALVE] = shown[Quantity.FLOW_BASE_M3H] = 0.0
             shown[Quantity.PRESSURE_GAUGE_KPA] *= math.exp((closed_at - now) / _PIPES_EMPTY_US)
@@ -110,18 +104,18 @@ def _station(city: City, now_us: Callable[[], int], plan: UnitPlan, valves: Valv
             return ExcCodes.ILLEGAL_ADDRESS
         if list(written) != [1]:
             return ExcCodes.ILLEGAL_VALUE  # the slam-shut is set again by hand
-        _close(city, valves, plan.asset, now_us())
+        _close(city, plan.asset, now_us())
         return None
 
     return Unit(RegisterImage(load_profile(plan.profile)), values, silent, order)
 
 
-def _close(city: City, valves: Valves, asset: str, now_us: int) -> None:
+def _close(city: City, asset: str, now_us: int) -> None:
     if not any(one.kind is FaultKind.STUCK_VALVE and one.asset == asset and one.active(now_us) for one in city.faults):
-        valves.order_closed(asset, now_us)
+        city.valves.order_closed(asset, now_us)
 
 
-def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan, _valves: Valves) -> Unit:
+def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
     zone = plan.unit - 1
     regulator = city.plan.ground.regulator_of(city.plan.ground.regulator_zones[zone]).station_id
 
@@ -144,7 +138,7 @@ def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan, _valves: V
     return Unit(RegisterImage(load_profile(plan.profile), serial=plan.asset), values)
 
 
-def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan, valves: Valves) -> Unit:
+def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
     column = {meter.meter_id: index for index, meter in enumerate(city.plan.customers.meters)}
     slots = [column[member] for member in plan.members]
     profile = load_profile(plan.profile)
@@ -156,7 +150,7 @@ def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan, valves:
     def values() -> Values:
         now = now_us()
         moving = account(now)
-        since = {member: valves.closed_at(member, now) for member in plan.members if member in valves.closed}
+        since = {member: city.valves.closed_at(member, now) for member in plan.members if member in city.valves.closed}
         # behind a closed valve the register rests
         resting = {member: account(at) for member, at in since.items() if at is not None}
 
@@ -180,7 +174,7 @@ def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan, valves:
             if (table, address) == (close.table, close.address):
                 if tuple(written) != close.values:
                     return ExcCodes.ILLEGAL_VALUE
-                _close(city, valves, member, now_us())
+                _close(city, member, now_us())
                 return None
         return ExcCodes.ILLEGAL_ADDRESS
 

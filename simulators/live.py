@@ -35,7 +35,7 @@ from simulators.story import (
     live_faults,
     past_faults,
 )
-from simulators.valves import Valves
+from simulators.valves import Closure, Valves
 
 TICK_S = 0.05
 _SAVED_EVERY_S = 1.0
@@ -53,6 +53,8 @@ class Saved:
     """parts of the story that must not happen twice"""
     closed: dict[str, int] = field(default_factory=dict)
     """asset -> us UTC at which its valve was told to close"""
+    opened: tuple[tuple[str, int, int], ...] = ()
+    """(asset, us UTC from, us UTC to) of each time that a valve was closed until a crew opened it"""
     clean: bool = True
     """False while the city runs: then up to a second since the last saving is missing"""
 
@@ -64,7 +66,10 @@ class Saved:
         except FileNotFoundError:
             return Saved(to_us(LIVE_START), {})
         closed = dict(data.get("closed", {}))
-        return Saved(int(data["city_us"]), dict(data["ended"]), tuple(data["done"]), closed, bool(data["clean"]))
+        opened = tuple((str(asset), int(start), int(end)) for asset, start, end in data.get("opened", ()))
+        return Saved(
+            int(data["city_us"]), dict(data["ended"]), tuple(data["done"]), closed, opened, bool(data["clean"])
+        )
 
     def write(self, path: Path) -> None:
         """Replace the file at once."""
@@ -83,18 +88,20 @@ class Live:
         # after a crash the city goes on from later rather than earlier, so that its clock never steps back
         missing_us = 0 if self._saved.clean else round(_SAVED_EVERY_S * 1.5e6 * speed)
         self._clock = CityClock(self._saved.city_us + missing_us, time.time_ns() // 1000, speed)
-        self.city = City(self._plan, self._faults())
+        past = [Closure(*closure) for closure in self._saved.opened]
+        self._valves = Valves(self._saved.closed, self._keep_valves, past)
+        self.city = City(self._plan, self._faults(), self._valves)
         self._broker = BrokerProcess(broker_port)
         self._publisher = Publisher(broker_port)
         self._reporter = Reporter(self.city, self._saved.city_us)
         links = plan_links(self._plan, first_modbus_port)
-        self._valves = Valves(self._saved.closed, self._keep_valves)
-        self._servers = build_servers(self.city, self._clock.now_us, links, self._valves)
+        self._servers = build_servers(self.city, self._clock.now_us, links)
         self._note = ""
         self._outage: asyncio.Task[None] | None = None
 
     def _keep_valves(self) -> None:
-        self._save(self._clock.now_us(), closed=dict(self._valves.closed))
+        opened = tuple((one.asset, one.start_us, one.end_us) for one in self._valves.past)
+        self._save(self._clock.now_us(), closed=dict(self._valves.closed), opened=opened)
 
     def _faults(self) -> tuple[Fault, ...]:
         ended = self._saved.ended
@@ -181,7 +188,7 @@ class Live:
                 if fault.kind is FaultKind.GAS_CLOUD and fault.asset == asset and fault.active(now_us):
                     self._save(now_us, ended={**self._saved.ended, fault.fault_id: now_us})
                     _log.info("%s was repaired", asset)
-            self._valves.open_on_site(asset)
+            self._valves.open_on_site(asset, now_us)
             file.rename(file.with_suffix(".done"))
         self.city.replace_faults(self._faults())
 
