@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.measure import p99
 from benchmarks.stand_in import Sent, StandIn
-from collectors.mqtt import connect, make_client
+from collectors.mqtt_client import connect, make_client
 from collectors.mqtt_config import MqttConfig
 from collectors.payload import subscription
 from gateway.config import load as load_config

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import httpx
 
-from collectors.mqtt import connect, make_client
+from collectors.mqtt_client import connect, make_client
 from collectors.mqtt_config import MqttConfig
 from collectors.payload import subscription
 from gateway.config import load as load_config

@@ -1,4 +1,4 @@
-"""Receives meters' messages over MQTT. The only file that knows mqttium."""
+"""Receives meters' messages over MQTT. With `mqtt_client` the only file that knows mqttium."""
 
 from __future__ import annotations
 
@@ -7,51 +7,38 @@ import contextlib
 import hashlib
 import logging
 import math
-import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
-from mqttium import MQTTError, MQTTProtocolVersion
+from mqttium import MQTTError
 from mqttium.api import AsyncClient
-from mqttium.errors import BrokerDisconnectError, ProtocolError, PublishRejectedError
-from mqttium.types import Message, Properties
+from mqttium.errors import BrokerDisconnectError, ProtocolError
+from mqttium.types import Message
 
 from collectors.impostors import ImpostorWatch
 from collectors.mappers import Assets, make_mappers, read_message, reread_message, runs
+from collectors.mqtt_client import connect, groups, make_client, publish_and_listen
 from collectors.mqtt_command import MqttCommander
-from collectors.mqtt_config import MqttConfig, broker_address
+from collectors.mqtt_config import MqttConfig
 from collectors.payload import IDENTITY, MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
 from collectors.point_index import PointIndex
 from collectors.silence import SilenceWatch
 from collectors.takeover import Stillness, TakeoverGuard
-from collectors.tls_files import ExpiryWatch, tls_context
-from gateway.errors import ConfigError, NotSentError, PermanentError, TransientError
-from gateway.model.command import SEND_WITHIN_S
+from collectors.tls_files import ExpiryWatch
+from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Change, Clock, DeadLetter, Delivery, PointRegistry
 
 _LOG = logging.getLogger(__name__)
-_WINDOW = 2000
-"""Messages that may wait here; while there are so many the socket is not read, and the broker holds the rest."""
-_MOST_UNACKED = 65_535
-"""The protocol's own limit. Mosquitto 2.0.11 keeps to no smaller one once it has resumed a session: with a smaller one
-a backlog would end each connection as soon as it began."""
-_QUEUE_BYTES = 300 * 1024 * 1024
-"""More than the largest MQTT packet: a single message over the bound would end the connection again and again."""
-_SESSION_S = 7 * 86_400
 _BACKLOG_TIMEOUT_S = 600.0
 STAND_BACK_S = 300.0
 """how long a source leaves a session alone that another gateway seems to have"""
 _TAKEN_OVER = 0x8E
 _ASK_EVERY_S = 10.0
-_GATHER_S = 0.002
-_ENOUGH = 64
-"""More at once are read hardly faster."""
-_LARGEST_GROUP = 256
 _DEAD_PAYLOAD_BYTES = 16 * 1024
 """How much of a message that is too large is kept."""
 
@@ -184,7 +171,7 @@ class MqttCollector:
         client = self._client
         if client is None:
             raise TransientError(f"{self._config.url}: not connected")
-        async for messages in _groups(client):
+        async for messages in groups(client):
             if not all(message.retain for message in messages):
                 self._silence.heard()
             for delivery in await self._deliver(client, messages):
@@ -308,24 +295,6 @@ async def _ack(client: AsyncClient, messages: Sequence[Message]) -> None:
             done = True
 
 
-async def _groups(client: AsyncClient) -> AsyncIterator[list[Message]]:
-    """Yield the messages that come within a moment of each other: many are read at once faster than one by one."""
-    messages = client.messages()
-    while True:
-        try:
-            group = [await anext(messages)]
-        except StopAsyncIteration:
-            return
-        waiting = client.stats().delivery.iterator_queued
-        # where enough are there already, only let the others of the loop have their turn
-        await asyncio.sleep(0.0 if waiting >= _ENOUGH else _GATHER_S)
-        waiting = client.stats().delivery.iterator_queued
-        with contextlib.suppress(StopAsyncIteration):
-            for _ in range(min(waiting, _LARGEST_GROUP - 1)):
-                group.append(await anext(messages))  # noqa: PERF401 - what came before the end counts
-        yield group
-
-
 def _kept(payload: bytes) -> int:
     return len(payload) if len(payload) <= MAX_PAYLOAD_BYTES else _DEAD_PAYLOAD_BYTES
 
@@ -334,76 +303,3 @@ def _digest(message: Message, rows: Rows) -> bytes:
     if rows.timed:
         return b""
     return hashlib.blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
-
-
-def make_client(config: MqttConfig, client_id: str, *, clean: bool) -> AsyncClient:
-    """Return an unconnected client. Raises ConfigError if the password is missing."""
-    is_v5 = config.version == 5
-    return AsyncClient(
-        client_id,
-        protocol=MQTTProtocolVersion.MQTTv5 if is_v5 else MQTTProtocolVersion.MQTTv311,
-        clean_start=clean,
-        keepalive=config.keepalive_s,
-        username=config.username,
-        password=config.password.read() if config.password else None,
-        connect_properties=Properties({"session_expiry_interval": _SESSION_S}) if is_v5 and not clean else None,
-        max_inbound_inflight=_MOST_UNACKED,
-        manual_ack=True,
-        # full: the socket is not read, the broker holds
-        max_iterator_messages=_WINDOW,
-        max_iterator_bytes=_QUEUE_BYTES,
-        connect_timeout=config.timeout_s,
-        subscribe_timeout=config.timeout_s,
-    )
-
-
-async def connect(client: AsyncClient, config: MqttConfig) -> bool:
-    """Connect; return whether the broker still had the session. Raises TransientError or ConfigError."""
-    host, port, is_tls = broker_address(config.url)
-    try:
-        connack = await client.connect(host, port, ssl=tls_context(config) if is_tls else None)
-    except (MQTTError, OSError) as error:
-        raise TransientError(f"{config.url}: {error}") from error
-    return bool(connack.session_present)
-
-
-async def receive(client: AsyncClient, config: MqttConfig) -> AsyncIterator[tuple[str, bytes]]:
-    """Subscribe a connected client with QoS 0 and yield topic and payload; nothing has to be acknowledged."""
-    try:
-        await client.subscribe([(subscription(topic.filter), 0) for topic in config.topics])
-    except MQTTError as error:
-        raise TransientError(f"{config.url}: cannot subscribe: {error}") from error
-    async for message in client.messages():
-        yield message.topic, message.payload
-
-
-async def publish_and_listen(
-    config: MqttConfig, topic: str, payload: bytes, answers: str, may_publish: Callable[[], bool]
-) -> AsyncIterator[tuple[str, bytes]]:
-    """Publish once with QoS 1, over a connection of its own, and yield what comes to `answers`.
-
-    The connection is thrown away afterwards, so that nothing goes out again with it. Raises NotSentError if nothing
-    was published, PermanentError if the broker refused it, TransientError if nobody knows.
-    """
-    client = make_client(config, f"{config.client_id[:100]}-command-{secrets.token_hex(4)}", clean=True)
-    expiry = Properties({"message_expiry_interval": round(SEND_WITHIN_S)}) if config.version == 5 else None
-    try:
-        try:
-            await connect(client, config)
-            await client.subscribe([(answers, 0)])
-        except (TransientError, ConfigError, MQTTError) as error:
-            raise NotSentError(str(error)) from error
-        if not may_publish():
-            raise NotSentError("it is too late")
-        try:
-            receipt = await client.publish(topic, payload, qos=1, properties=expiry)
-            await receipt.wait()
-        except PublishRejectedError as error:
-            raise PermanentError(f"the broker refused it: {error}") from error
-        except MQTTError as error:
-            raise TransientError(f"nobody knows whether it was published: {error}") from error
-        async for message in client.messages():
-            yield message.topic, message.payload
-    finally:
-        with contextlib.suppress(MQTTError):
-            await client.disconnect()

@@ -20,7 +20,7 @@ from gateway.model.network import Network
 from gateway.ports import Clock, Observed, Packet
 
 Ask = Callable[[MqttConfig, str, bytes, str, Callable[[], bool]], AsyncIterator[tuple[str, bytes]]]
-"""Publishes to a topic if it still may, and yields what comes to another; see `collectors.mqtt.publish_and_listen`."""
+"""Publishes to a topic if it still may, and yields what comes to another; see `mqtt_client.publish_and_listen`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from collectors.modbus_config import ModbusConfig
 from collectors.modbus_frames import WrongReplyError
 from collectors.modbus_link import Link
 from collectors.modbus_unit import RefusedByDeviceError, Reply
-from collectors.mqtt import connect, make_client, receive
+from collectors.mqtt_client import connect, make_client, receive
 from collectors.mqtt_config import MqttConfig
 from collectors.payload import DeadMessageError
 from collectors.plan import Request
