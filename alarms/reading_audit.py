@@ -90,11 +90,15 @@ class Auditor:
         """Remember where to write; `days` are audited again each time."""
         self._state, self._store, self._days, self._batch = state, store, days, batch
         self._decided = (-1, -1)
+        self._noticed: tuple[int, int] | None = None
+        """the newest decisions when somebody looked for them last"""
 
     def decided_anew(self) -> bool:
-        """Tell whether somebody chose a value or set a gas day since the last audit. Raises TransientError."""
+        """Tell whether somebody chose a value or set a gas day since the last look or audit. Raises TransientError."""
         with self._state.read() as connection:
-            return edit_rows.newest_ids(connection) > self._decided
+            newest = edit_rows.newest_ids(connection)
+        known, self._noticed = self._noticed, newest
+        return known is not None and newest > known
 
     def run(self, source: Source, until_us: int) -> Summary:
         """Audit the gas days that have ended by a moment, and write what is new; the same again adds nothing.
@@ -106,6 +110,7 @@ class Auditor:
         with self._state.read() as connection:
             decided = edit_rows.newest_ids(connection)
             choices, edits = edit_rows.choices(connection), edit_rows.edits(connection)
+        self._noticed = decided
         chosen = {key: choice.value for key, choice in choices.items() if choice.value is not None}
         total = Summary()
         with self._store.adding() as adding:
