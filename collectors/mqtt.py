@@ -25,13 +25,14 @@ from collectors.mqtt_command import MqttCommander
 from collectors.mqtt_config import MqttConfig
 from collectors.payload import IDENTITY, MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
 from collectors.point_index import PointIndex
+from collectors.session_filters import SessionFilters, filters_of
 from collectors.silence import SilenceWatch
 from collectors.takeover import Stillness, TakeoverGuard
 from collectors.tls_files import ExpiryWatch
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
-from gateway.ports import Change, Clock, DeadLetter, Delivery, PointRegistry
+from gateway.ports import Change, Clock, DeadLetter, Delivery, Memory, PointRegistry
 
 _LOG = logging.getLogger(__name__)
 _BACKLOG_TIMEOUT_S = 600.0
@@ -77,7 +78,11 @@ class MqttCollector:
         self._connected_s = 0.0
         self._asked_s: dict[str, float] = {}
         self._lost: asyncio.Future[BaseException | None] | None = None
-        self._unwanted: set[str] = set()
+        self._session = SessionFilters(config.name)
+
+    def remember_in(self, memory: Memory) -> None:
+        """Use a memory for the filters that the session holds, so that a restart with others ends the old ones."""
+        self._session.memory = memory
 
     @property
     def complaint(self) -> str:
@@ -123,9 +128,7 @@ class MqttCollector:
         fresh, assets = MqttCollector(config, self._registry, network, self._clock), Assets(network)
 
         async def apply() -> None:
-            wanted = _filters(config)
-            self._unwanted = (self._unwanted | _filters(self._config)) - wanted
-            is_news = wanted != _filters(self._config)
+            is_news = filters_of(config) != filters_of(self._config)
             self._config, self._mappers = config, fresh._mappers
             self._points.use(assets)
             self.commander = fresh.commander
@@ -138,13 +141,17 @@ class MqttCollector:
         return Change(frozenset(), apply)
 
     async def _subscribe(self, client: AsyncClient, had_session: bool) -> None:
-        filters = [(subscription(topic.filter), 1) for topic in self._config.topics]
+        config = self._config
+        filters = [(subscription(topic.filter), 1) for topic in config.topics]
         timeout_s = _BACKLOG_TIMEOUT_S if had_session else self._config.timeout_s
         try:
-            if self._unwanted:
-                await client.unsubscribe(sorted(self._unwanted), timeout=timeout_s)
-                self._unwanted.clear()
+            unwanted = await asyncio.to_thread(self._session.begin, config)
+            if unwanted:
+                # one that the client finds wrong was never subscribed
+                with contextlib.suppress(ProtocolError):
+                    await client.unsubscribe(unwanted, timeout=timeout_s)
             await client.subscribe(filters, timeout=timeout_s)
+            await asyncio.to_thread(self._session.done, config)
         except MQTTError as error:
             await client.disconnect()
             raise TransientError(f"{self._config.url}: cannot subscribe: {error}") from error
@@ -278,10 +285,6 @@ class MqttCollector:
         if client is not None:
             with contextlib.suppress(MQTTError):
                 await client.disconnect()
-
-
-def _filters(config: MqttConfig) -> set[str]:
-    return {subscription(topic.filter) for topic in config.topics}
 
 
 async def _ack(client: AsyncClient, messages: Sequence[Message]) -> None:

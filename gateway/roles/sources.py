@@ -12,6 +12,7 @@ import msgspec
 
 from collectors import COLLECTORS
 from collectors.modbus import ModbusCollector
+from collectors.mqtt import MqttCollector
 from collectors.probe import probe_modbus
 from gateway.model.network import Network
 from gateway.ports import Change, Clock, Commander, Memory, PointRegistry, PolledCollector, PushedCollector
@@ -156,7 +157,7 @@ class Sources:
 
     def _make(self, config: Any, network: Network) -> Source:
         collector: Any = COLLECTORS[config.kind](config, self._registry, network, self._clock)
-        if isinstance(collector, ModbusCollector):
+        if isinstance(collector, ModbusCollector | MqttCollector):
             collector.remember_in(self._memory)
         return Source(config, collector, make_runner(collector, self._put, self._clock))
 
