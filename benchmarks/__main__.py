@@ -22,6 +22,7 @@ BENCHMARKS = {
     "commands": "commands on a link of 32 units with a dead one: how long they wait; a gateway killed amid a command",
     "check": "`gasgate check` of ten thousand devices: time, and every finding with its place",
     "reload": "a thousand reloads of the role keep: memory, time, and the connections that must stay",
+    "kill": "the role keep is killed a hundred times at 5,000 messages/s: what is lost, what is there twice",
     "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",
     "store": "loading, a meter's year, and how long the sealing of a day holds up intake",
 }
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; none lists them")
     parser.add_argument("--quick", action="store_true", help="end within 60 s")
     parser.add_argument("--meters", type=int, metavar="N", help="registry: so many meters")
+    parser.add_argument("--rounds", type=int, metavar="N", help="kill: so many times")
     parser.add_argument("--minutes", type=float, metavar="M", help="soak: so long")
     parser.add_argument("--rate", type=float, metavar="R", help="soak: so many messages a second")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
@@ -41,7 +43,8 @@ def main() -> int:
         for name, what in BENCHMARKS.items():
             print(f"{name:<12} {what}")
         return 0
-    options = {name: value for name in ("meters", "minutes", "rate") if (value := getattr(chosen, name)) is not None}
+    sizes = ("meters", "minutes", "rate", "rounds")
+    options = {name: value for name in sizes if (value := getattr(chosen, name)) is not None}
     work = importlib.import_module(f"benchmarks.{chosen.name}").run
     figures: dict[str, float] = work(quick=chosen.quick, **options)
     width = max(map(len, figures))
