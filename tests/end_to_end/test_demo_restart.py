@@ -52,13 +52,13 @@ def test_the_demo_starts_again_whenever_it_was_killed(tmp_path):
         )
         assert second.returncode == 1
         assert "a demo is already running" in second.stderr
-        assert httpx.get(f"{demo.web}/healthz").json() == {"ok": True, "problems": []}
+        assert httpx.get(f"{demo.web}/healthz").json() == {"ok": True, "problems": [], "revision": 1}
         pids = demo.pids()
         demo.end(signal.SIGKILL)
         demo.begin()  # at once: what was killed still holds ports and files
         demo.wait_until_ready()
         wait_until(lambda: not alive(pids), what="the end of what was killed", limit_s=15)
-        assert httpx.get(f"{demo.web}/healthz").json() == {"ok": True, "problems": []}
+        assert httpx.get(f"{demo.web}/healthz").json() == {"ok": True, "problems": [], "revision": 1}
         assert demo.end() == 0
     finally:
         demo.kill()
