@@ -29,8 +29,8 @@ from gateway.model.ticket import (
 )
 from gateway.ports import Clock, TicketSink
 from gateway.store import ticket_rows
+from gateway.store.change_watch import ChangeWatch
 from gateway.store.state import State
-from gateway.store.view_rows import ChangeWatch
 
 LOOK_EVERY_S = 0.05
 REPEATS_EVERY_S = 0.25
@@ -114,7 +114,7 @@ class OutboxWorker:
             event.set()
 
     async def _watch(self) -> None:
-        changes = await asyncio.to_thread(ChangeWatch, self._state)
+        changes = ChangeWatch(self._state)
         try:
             await self._watch_for(changes)
         finally:
@@ -131,13 +131,15 @@ class OutboxWorker:
                     _log.warning("the clock was set back; what waits is looked at now")
                     await asyncio.to_thread(self._bring_forward)
                 ahead = self._wall() - time.monotonic()
-                signs = await asyncio.to_thread(self._signs, changes, anew=broken)
-                seen, due = (newest, due) if signs is None else signs
+                seen = newest
+                if changes.changed():
+                    seen, due = await asyncio.to_thread(self._signs)
                 broken = False
             except TransientError as error:
                 if not broken:
                     _log.warning("outbox cannot be read: %s", error)
                 seen, due, broken = newest, None, True
+                changes.again()
             repeats = due is not None and due <= self._wall() and time.monotonic() >= repeat_at
             if seen != newest or repeats:
                 newest, repeat_at = seen, time.monotonic() + REPEATS_EVERY_S
@@ -209,10 +211,8 @@ class OutboxWorker:
         with self._state.write() as connection:
             ticket_rows.bring_forward(connection, wall_now_s=self._wall())
 
-    def _signs(self, changes: ChangeWatch, *, anew: bool) -> tuple[int, float | None] | None:
-        """Return the newest command and when the next is due; None if nobody has written anything since."""
-        if not changes.changed() and not anew:
-            return None
+    def _signs(self) -> tuple[int, float | None]:
+        """Return the newest command and when the next is due."""
         with self._state.read() as connection:
             return ticket_rows.outbox_signs(connection, list(self._sinks))
 

@@ -75,6 +75,8 @@ class AlarmPipeline:
         self._area_well: dict[str, datetime] = {}
         self._newest_us = 0
         self._committed_wall = wall()
+        self.calm = False
+        """no alarm was active when time was looked at last"""
         with desk.state.read() as connection:
             self._facts = {alarm.alarm_id: alarm for alarm in alarm_rows.load_all(connection)}
             self._timers = {timer.alarm_id: timer for timer in alarm_rows.load_timers(connection)}
@@ -112,6 +114,7 @@ class AlarmPipeline:
     def tick(self, now: datetime) -> None:
         """Do what only time brings about; `now` is the clock's. Raises TransientError as `process` does."""
         active = self._active()
+        self.calm = not active
         silent = self._silence_edges()
         areas = area_edges(active, silent, self._definitions, self._network, well_since=self._area_well, now=now)
         edges = [*areas, *silent]

@@ -21,6 +21,7 @@ from gateway.model.reading import PointId, point_id
 from gateway.ports import Clock, Commander, Delivery, Observed, Packet
 from gateway.runtime.reading_watch import ReadingWatch
 from gateway.store import command_rows
+from gateway.store.change_watch import ChangeWatch
 from gateway.store.state import State
 
 LOOK_EVERY_S = 0.2
@@ -68,9 +69,13 @@ class CommandRunner:
     async def run(self) -> None:
         """Carry out commands until cancelled."""
         await self._recorded(self._recover)
+        changes = ChangeWatch(self._state)
+        waiting: Sequence[DeviceCommand] = ()
         async with asyncio.TaskGroup() as group:
             while True:
-                for command in await self._recorded(self._open_ones):
+                if waiting or changes.changed():
+                    waiting = await self._recorded(self._open_ones)
+                for command in waiting:
                     if command.id not in self._busy and len(self._busy) < MOST_AT_ONCE and self._is_ours(command):
                         self._busy.add(command.id)
                         group.create_task(self._look_after(command), name=f"command {command.id}")

@@ -12,6 +12,7 @@ from api.deps import Parts
 from api.services.views import AlarmView, TicketView, load_alarms, load_tickets
 from gateway.errors import GatewayError
 from gateway.store import view_rows
+from gateway.store.change_watch import ChangeWatch
 
 POLL_S = 0.2
 FULL_EVERY_S = 10.0
@@ -71,7 +72,7 @@ class Board:
 
     async def run(self) -> None:
         """Look for changes until cancelled."""
-        watch = await asyncio.to_thread(view_rows.ChangeWatch, self.parts.state)
+        watch = ChangeWatch(self.parts.state)
         loop = asyncio.get_running_loop()
         full_at = 0.0
         try:
@@ -79,14 +80,17 @@ class Board:
                 full = loop.time() >= full_at
                 if full:
                     full_at = loop.time() + FULL_EVERY_S
-                await self._look(watch, full=full)
+                if watch.changed() or full:
+                    await self._look(full=full)
+                if self.problem:
+                    watch.again()
                 await asyncio.sleep(POLL_S)
         finally:
             watch.close()
 
-    async def _look(self, watch: view_rows.ChangeWatch, *, full: bool) -> None:
+    async def _look(self, *, full: bool) -> None:
         try:
-            change = await asyncio.to_thread(self._read, watch, full)
+            change = await asyncio.to_thread(self._read, full)
         except GatewayError as error:
             if not self.problem:
                 log.warning("cannot read the board: %s", error)
@@ -98,9 +102,7 @@ class Board:
         if change:
             self.apply(change)
 
-    def _read(self, watch: view_rows.ChangeWatch, full: bool) -> Change | None:
-        if not watch.changed() and not full:
-            return None
+    def _read(self, full: bool) -> Change:
         parts = self.parts
         with parts.state.read() as connection:
             marks = view_rows.marks(connection)

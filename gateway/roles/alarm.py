@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from alarms import TICKET_SINKS
@@ -20,6 +20,7 @@ from gateway.roles.common import heartbeat, open_state, remote_store, site_clock
 from gateway.roles.revision import Follower
 from gateway.snapshot import Snapshot
 from gateway.store import alarm_rows, command_rows, finding_rows, health_rows
+from gateway.store.change_watch import ChangeWatch
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import GoneError, RemoteStore
 from gateway.store.state import State
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 """real seconds between looks at what only time brings about"""
+CALM_TICK_S = 1.0
+"""the same while no alarm is active, no reading comes and nobody writes"""
 FINDINGS_S = 1.0
 LIVE = (FindingStatus.OPEN, FindingStatus.CONFIRMED)
 TAIL_RECORDS = 100
@@ -38,8 +41,8 @@ WRONG = "SOURCE_FAULT@gasgate"
 NOT_DONE = "COMMAND_MISMATCH"
 BEHIND_S = 10.0
 """real seconds without having judged everything that is stored, or without an answer from the role keep"""
-WAIT_S = 1.0
-"""longest wait for a reading; short, so that the role keep can end without cutting a request"""
+WAIT_S = 5.0
+"""longest wait for a reading, well below `BEHIND_S`"""
 RETRY_S = 0.5
 
 
@@ -76,6 +79,9 @@ class Judge:
         self._lost = 0
         """records that the spool no longer had when they were to be judged"""
         self._caught_up = time.monotonic()
+        self._was_behind = False
+        self._ticked_at = 0.0
+        self._ticked_seq = -1
 
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether judging keeps up."""
@@ -87,8 +93,10 @@ class Judge:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="tail")
-                group.create_task(self._every("timers", TICK_S, self._tick), name="tick")
-                group.create_task(self._every("findings", FINDINGS_S, self._judge_findings), name="findings")
+                group.create_task(self._every("timers", TICK_S, self._tick, self._tick_is_due), name="tick")
+                group.create_task(
+                    self._every("findings", FINDINGS_S, self._judge_findings, self._standing_changes), name="findings"
+                )
         finally:
             await self._store.close()
 
@@ -112,18 +120,33 @@ class Judge:
                 self._complain("readings", str(error))
                 await asyncio.sleep(RETRY_S)
 
-    async def _every(self, part: str, seconds: float, work: Any) -> None:
+    async def _every(self, part: str, seconds: float, work: Callable[[], None], due: Callable[[], bool]) -> None:
+        """Look again and again; work when somebody wrote to the state database, or when it is due anyhow."""
+        changes = ChangeWatch(self._state)
         while True:
             try:
-                async with self._turn:
-                    await asyncio.to_thread(work)
-                self._well(part)
+                if changes.changed() or due():
+                    async with self._turn:
+                        await asyncio.to_thread(work)
+                    self._well(part)
             except TransientError as error:
                 self._complain(part, str(error))
+                changes.again()
             await asyncio.sleep(seconds)
 
     def _tick(self) -> None:
+        self._ticked_at, self._ticked_seq = time.monotonic(), self._pipeline.seq
         self._pipeline.tick(self._clock.now())
+
+    def _tick_is_due(self) -> bool:
+        news = not self._pipeline.calm or self._pipeline.seq != self._ticked_seq
+        return news or time.monotonic() - self._ticked_at >= CALM_TICK_S
+
+    def _is_behind(self) -> bool:
+        return time.monotonic() - self._caught_up > BEHIND_S
+
+    def _standing_changes(self) -> bool:
+        return self._is_behind() != self._was_behind
 
     def _judge_findings(self) -> None:
         with self._state.read() as connection:
@@ -134,7 +157,8 @@ class Judge:
             )
         found = [one.finding for one in (*leaks, *others) if one.finding.status in LIVE]
         self._pipeline.judge_findings(found)
-        self._pipeline.own(BEHIND, holds=time.monotonic() - self._caught_up > BEHIND_S)
+        self._was_behind = self._is_behind()
+        self._pipeline.own(BEHIND, holds=self._was_behind)
         told = health_rows.detail(self._state, "keep")
         for alarm, figure in ((DAMAGED, "damaged_files"), (REFUSED, "faulty_streams"), (WRONG, "faulty_sources")):
             if (count := told.get(figure)) is not None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +28,7 @@ from gateway.roles.interval_stream import IntervalStreams, LineOutput
 from gateway.roles.revision import Follower
 from gateway.roles.state_care import StateCare
 from gateway.snapshot import Snapshot
+from gateway.store.change_watch import ChangeWatch
 from gateway.store.intervals import IntervalStore
 from gateway.store.memory import StateMemory
 from gateway.store.outputs import OUTPUTS
@@ -90,6 +90,7 @@ class Analyst:
         self.care = StateCare(state, config.data.folder, config.data.state_copies)
         self._auditor = Auditor(state, self._intervals, days=config.analyse.audit_days)
         self.streams = IntervalStreams(_outputs(config, network), self._intervals, StateMemory(state), network)
+        self._changes = ChangeWatch(state)
         self._last: _Done | None = None
         self._problem = ""
 
@@ -127,9 +128,11 @@ class Analyst:
     async def _until_wanted(self, when: datetime) -> None:
         """Return at a moment, or soon after somebody decided on a reading or a gas day."""
         while self._clock.now() < when:
-            with suppress(TransientError):
-                if await asyncio.to_thread(self._auditor.decided_anew):
+            try:
+                if self._changes.changed() and await asyncio.to_thread(self._auditor.decided_anew):
                     return
+            except TransientError:
+                self._changes.again()
             wait_s = min(LOOK_S, self._clock.real_seconds((when - self._clock.now()).total_seconds()))
             await asyncio.sleep(max(wait_s, 0.05))
 

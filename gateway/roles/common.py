@@ -35,6 +35,8 @@ from gateway.store.state import State
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
+REPEAT_S = 5.0
+"""after which a role says again that it lives; each time wakes every process that watches the database"""
 TOKEN_FILE = "store-service.token"  # noqa: S105
 TOLD_S = 7 * 86_400.0
 """real seconds for which a restored state is told"""
@@ -108,12 +110,19 @@ def be_nice(niceness: int) -> None:
 
 
 async def heartbeat(state: State, role: str, status: Status) -> None:
-    """Record every second that the role lives; a database that is away for a while is waited for."""
+    """Record now and then that the role lives, and within a second what is new about it.
+
+    A database that is away for a while is waited for.
+    """
     lost = False
+    told: object = None
+    told_at = 0.0
     while True:
         ok, detail = status()
         try:
-            await asyncio.to_thread(health_rows.beat, state, role, ok=ok, detail=detail)
+            if (ok, detail) != told or time.monotonic() - told_at >= REPEAT_S:
+                await asyncio.to_thread(health_rows.beat, state, role, ok=ok, detail=detail)
+                told, told_at = (ok, detail), time.monotonic()
             lost = False
         except TransientError as error:
             if not lost:

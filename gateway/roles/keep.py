@@ -146,7 +146,9 @@ class Keeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(_end_with(intake), name="watch intake")
             group.create_task(self._loader.run(), name="loader")
-            group.create_task(serve(self._service(), self._config.keep.listen), name="store service")
+            group.create_task(
+                serve(self._service(), self._config.keep.listen, on_end=self._tail.end), name="store service"
+            )
             group.create_task(self._commands.run(), name="commands")
             group.create_task(self._replay.run(), name="replay")
             group.create_task(self._upkeep.run(), name="upkeep")

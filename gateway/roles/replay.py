@@ -12,6 +12,7 @@ from gateway.errors import TransientError
 from gateway.ports import DeadLetter
 from gateway.runtime.runner import Put
 from gateway.store import replay_rows
+from gateway.store.change_watch import ChangeWatch
 from gateway.store.state import State
 
 log = logging.getLogger(__name__)
@@ -34,12 +35,14 @@ class Replay:
     async def run(self) -> None:
         """Look for requests until cancelled; a database that is away is waited for."""
         lost = False
+        changes = ChangeWatch(self._state)
         while True:
             try:
-                for source in await asyncio.to_thread(self._waiting):
+                for source in await asyncio.to_thread(self._waiting) if changes.changed() else ():
                     await self.replay(source)
                 lost = False
             except TransientError as error:
+                changes.again()
                 if not lost:
                     log.warning("dead letters are not read again yet: %s", error)
                 lost = True

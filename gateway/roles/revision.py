@@ -13,6 +13,7 @@ from gateway.errors import ConfigError, GatewayError, TransientError
 from gateway.roles.status import Status
 from gateway.snapshot import Snapshot, fixed_values, take_snapshot
 from gateway.store import revision_rows
+from gateway.store.change_watch import ChangeWatch
 from gateway.store.revision_rows import Revision
 from gateway.store.state import State
 
@@ -68,11 +69,14 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled. Raises Restart."""
+        changes = ChangeWatch(self._state)
         while True:
             try:
-                await self.look()
+                if changes.changed():
+                    await self.look()
             except TransientError as error:
                 log.debug("revision unknown: %s", error)
+                changes.again()
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:

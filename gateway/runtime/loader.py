@@ -18,6 +18,8 @@ from gateway.runtime.backoff import Backoff
 
 _LOG = logging.getLogger(__name__)
 LOAD_ROWS = 100_000
+_LOOK_S = 5.0
+"""real seconds without news after which the store is looked at all the same"""
 _READ_RECORDS = 1_000
 PutDead = Callable[[Sequence[tuple[int, int, DeadLetter]]], object]
 
@@ -38,6 +40,7 @@ class Loader:
         accounting: Accounting | None = None,
         checkpoint: Callable[[], Awaitable[int]] | None = None,
         on_loaded: Callable[[int], None] | None = None,
+        check_room: Callable[[], None] | None = None,
         period_s: float = 0.25,
         checkpoint_s: float = 60.0,
         rng: random.Random | None = None,
@@ -45,14 +48,15 @@ class Loader:
         """Make one.
 
         `put_dead` stores (seq, ordinal, letter) rows, called in a thread; `checkpoint` makes the store's files
-        complete and returns up to which sequence; `on_loaded` hears of every load.
+        complete and returns up to which sequence; `on_loaded` hears of every load; `check_room` raises TransientError
+        while nothing may be loaded, for want of room.
         """
         self.healthy = True
         self.reason = ""
         self.loaded = 0
         self.accounting = accounting or Accounting()
         self._spool, self._store, self._put_dead = spool, store, put_dead
-        self._checkpoint, self._on_loaded = checkpoint, on_loaded
+        self._checkpoint, self._on_loaded, self._check_room = checkpoint, on_loaded, check_room
         self._period_s, self._checkpoint_s = period_s, checkpoint_s
         self._backoff = Backoff(0.5, 30.0, rng)
         self._news = asyncio.Event()
@@ -87,6 +91,8 @@ class Loader:
         group = _first_rows(records)
         if not group:
             return False
+        if self._check_room is not None:
+            self._check_room()
         dead = [(one.seq, ordinal, letter) for one in group for ordinal, letter in enumerate(one.dead)]
         if dead:
             await asyncio.to_thread(self._put_dead, dead)
@@ -126,7 +132,7 @@ class Loader:
 
     async def _wait_for_news(self) -> None:
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_LOOK_S):
                 await self._news.wait()
         except TimeoutError:
             return

@@ -16,6 +16,7 @@ from gateway.runtime.reload import start_reload
 
 log = logging.getLogger(__name__)
 
+LOOK_S = 0.5
 CALM_S = 60.0
 """a role that ran this long before it ended is started again at once"""
 LONGEST_PAUSE_S = 30.0
@@ -61,7 +62,7 @@ class Supervisor:
         threads = [threading.Thread(target=self._keep_alive, args=(role,), name=role) for role in self._roles]
         for thread in threads:
             thread.start()
-        while not self._stopping.wait(0.5):
+        while not self._stopping.wait(LOOK_S):
             self._reload_if_wanted()
         if self._reload is not None:
             child.stop([self._reload])
@@ -89,7 +90,7 @@ class Supervisor:
                 log.error("role %s cannot be started: %s", role, error)  # noqa: TRY400 - the text says all
                 pause_s = self._rest(pause_s, began)
                 continue
-            while process.poll() is None and not self._stopping.wait(0.1):
+            while process.poll() is None and not self._stopping.wait(LOOK_S):
                 pass
             if self._stopping.is_set():
                 child.stop([process], patience_s=PATIENCE_S)

@@ -55,7 +55,7 @@ class RemoteStore:
         wait = round(min(wait_s, MOST_WAIT_S))
         params = {"after": after, "limit": limit, "wait": wait}
         answer = await self._ask("GET", "/tail", params=params, timeout=self._timeout_s + wait)
-        return await asyncio.to_thread(lambda: list(decode_all(answer.content)))
+        return await asyncio.to_thread(lambda: list(decode_all(answer.content))) if answer.content else []
 
     async def since(self, seq: int, limit: int) -> tuple[int, ReadingBatch]:
         """Return stored rows with a load seq > `seq` and the seq of the last, as `ReadingStore.since`."""

@@ -125,7 +125,7 @@ class _Service:
             if self._spool.last_seq() <= after:
                 await self._ring.wait(wait_s)
             records = await self._records(after, limit)
-        body = await asyncio.to_thread(_join, records)
+        body = await asyncio.to_thread(_join, records) if records else b""
         return Response(body, media_type=_BINARY, headers={"X-Last-Seq": str(self._spool.last_seq())})
 
     async def _records(self, after: int, limit: int) -> list[SpoolRecord]:

@@ -19,6 +19,7 @@ class TailRing:
         self._records: deque[tuple[SpoolRecord, int]] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
+        self._ended = False
 
     def __len__(self) -> int:
         """Return how many records are kept."""
@@ -46,8 +47,15 @@ class TailRing:
         found.reverse()
         return found[:limit]
 
+    def end(self) -> None:
+        """Let nobody wait any more."""
+        self._ended = True
+        self._news.set()
+
     async def wait(self, timeout_s: float) -> None:
-        """Return when a record is pushed, or after real seconds."""
+        """Return when a record is pushed, after real seconds, or at the end."""
+        if self._ended:
+            return
         news = self._news
         try:
             async with asyncio.timeout(timeout_s):

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, desc, func, or_, select
-from sqlalchemy.exc import OperationalError
 
-from gateway.errors import TransientError
 from gateway.model.alarm import Alarm
 from gateway.store import alarm_rows, tables
-from gateway.store.state import State
 
 ENDED_TICKET = ("completed", "cancelled", "called_back", "rechecked")
 """states after which a ticket leaves the board of open work"""
@@ -25,37 +22,6 @@ class Marks:
     journal: int
     ticket_event: int
     finding: int
-
-
-class ChangeWatch:
-    """Tells cheaply whether anyone committed to the state database since the last look."""
-
-    def __init__(self, state: State) -> None:
-        """Keep one connection open; SQLite answers about other connections' commits only on the same one."""
-        self._sqlite = state.engine.dialect.name == "sqlite"
-        self._connection = state.engine.connect() if self._sqlite else None
-        self._version: int | None = None
-
-    def changed(self) -> bool:
-        """Return True if something was committed, and always the first time; databases that cannot say: always.
-
-        Raises TransientError if the database is away.
-        """
-        if self._connection is None:
-            return True
-        try:
-            version = int(self._connection.exec_driver_sql("PRAGMA data_version").scalar_one())
-            self._connection.rollback()
-        except OperationalError as error:
-            raise TransientError(f"state database: {error.orig}") from error
-        known, self._version = self._version, version
-        return known != version
-
-    def close(self) -> None:
-        """Give the connection back; may be called twice."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def marks(connection: Connection) -> Marks:
