@@ -16,7 +16,8 @@ from collectors.modbus_frames import WrongReplyError
 from collectors.modbus_holes import holes_as_json, holes_from_json
 from collectors.modbus_link import Link
 from collectors.modbus_load import line_cost, load_warnings
-from collectors.modbus_unit import RefusedByDeviceError, Reply, Unit
+from collectors.modbus_reply import RefusedByDeviceError, Reply
+from collectors.modbus_unit import Unit
 from collectors.plan import Request
 from gateway.errors import ConfigError, TransientError
 from gateway.model.network import Network
@@ -73,7 +74,7 @@ class ModbusCollector:
         if self._memory is not None:
             facts = self._memory.recall(self.name)
             for poll in polls:
-                poll.unit.state.holes, poll.unit.state.gaps = holes_from_json(poll.unit, facts.get(poll.job.key))
+                poll.unit.plan.holes, poll.unit.plan.gaps = holes_from_json(poll.unit, facts.get(poll.job.key))
 
     def reconfigure(self, config: ModbusConfig, network: Network) -> Change:
         """Return how to take a new configuration: what stays as it is keeps connection, plan and place in time.
@@ -117,10 +118,10 @@ class ModbusCollector:
     async def collect(self, job: Job) -> ReadingBatch:
         """Read what is due in one unit. Raises TransientError if it does not answer."""
         poll = self._polls[job.key]
-        state = poll.unit.state
-        before = (state.holes.copy(), state.gaps.copy()) if self._memory is not None else None
+        plan = poll.unit.plan
+        before = (plan.holes.copy(), plan.gaps.copy()) if self._memory is not None else None
         batch = await poll.unit.poll(poll.read, self._clock.now_us(), job.phase_s)
-        if self._memory is not None and before != (state.holes, state.gaps):
+        if self._memory is not None and before != (plan.holes, plan.gaps):
             with contextlib.suppress(TransientError):
                 # without it the search is only done again after a restart
                 await asyncio.to_thread(self._memory.remember, self.name, job.key, holes_as_json(poll.unit))

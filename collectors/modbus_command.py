@@ -13,7 +13,8 @@ from collectors.decode import decode_identity, make_decoder
 from collectors.modbus_config import UnitConfig
 from collectors.modbus_frames import Question, WrongReplyError
 from collectors.modbus_link import Link
-from collectors.modbus_unit import RefusedByDeviceError, Reply, Unit
+from collectors.modbus_reply import RefusedByDeviceError, Reply
+from collectors.modbus_unit import Unit
 from collectors.plan import Request
 from gateway.errors import ConfigError, NotSentError, PermanentError, TransientError
 from gateway.model.command import CommandOffer

@@ -12,16 +12,16 @@ _MOST = 10_000
 
 def holes_as_json(unit: Unit) -> dict[str, Any]:
     """Return what is known of a unit's holes; a point is named by its place, so that new points do no harm."""
-    specs, state = unit.specs, unit.state
+    specs, plan = unit.specs, unit.plan
     return {
         "profile": unit.profile.name,
-        "points": [[*_place(unit, row), at] for row, at in state.holes.items() if row < len(specs)],
-        "gaps": [[span.table.value, span.first, span.last, at] for span, at in state.gaps.items()],
+        "points": [[*_place(unit, row), at] for row, at in plan.holes.items() if row < len(specs)],
+        "gaps": [[span.table.value, span.first, span.last, at] for span, at in plan.gaps.items()],
     }
 
 
 def holes_from_json(unit: Unit, fact: object) -> tuple[dict[int, int], dict[Span, int]]:
-    """Return (holes, gaps) for the state of a unit. What does not fit it any more, or is damaged, is left out."""
+    """Return (holes, gaps) for the plan of a unit. What does not fit it any more, or is damaged, is left out."""
     if not isinstance(fact, dict) or fact.get("profile") != unit.profile.name:
         return {}, {}
     rows = {_place(unit, row): row for row in range(len(unit.specs))}

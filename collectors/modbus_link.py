@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from collectors.modbus_config import LinkConfig, ModbusConfig
 from collectors.modbus_frames import FRAMINGS, Framing, Question, SocketFraming, WrongReplyError
-from collectors.modbus_unit import BUSY_CODES, RefusedByDeviceError, Reply
+from collectors.modbus_reply import BUSY_CODES, RefusedByDeviceError, Reply
 from collectors.modbus_wire import Wire
 from collectors.plan import Request
 from collectors.serial_line import open_line

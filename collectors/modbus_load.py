@@ -66,7 +66,7 @@ def _polls(unit: Unit) -> Iterator[tuple[float, Sequence[Request]]]:
     if cycle_ms // step_ms > _MOST_TICKS:
         # rates that hardly ever meet
         for rate_ms in rates_ms:
-            yield 1000 / rate_ms, unit.plan_rows(_rows(unit, (rate_ms,)))
+            yield 1000 / rate_ms, unit.plan.plan_rows(_rows(unit, (rate_ms,)))
         return
     ticks: dict[tuple[int, ...], int] = {}
     for now_ms in range(0, cycle_ms, step_ms):
@@ -74,7 +74,7 @@ def _polls(unit: Unit) -> Iterator[tuple[float, Sequence[Request]]]:
         if due:
             ticks[due] = ticks.get(due, 0) + 1
     for due, count in ticks.items():
-        yield count * 1000 / cycle_ms, unit.plan_rows(_rows(unit, due))
+        yield count * 1000 / cycle_ms, unit.plan.plan_rows(_rows(unit, due))
 
 
 def _rows(unit: Unit, rates_ms: Sequence[int]) -> list[int]:

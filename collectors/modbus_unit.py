@@ -5,62 +5,32 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collectors.decode import ClockDecoder, decode_identity, make_clock_decoder
-from collectors.decode_block import BlockDecoder, cells_of, make_block_decoder
+from collectors.decode_block import BlockDecoder, make_block_decoder
 from collectors.modbus_frames import WrongReplyError
+from collectors.modbus_reply import BUSY_CODES, ILLEGAL_ADDRESS, RefusedByDeviceError, Reply
 from collectors.modbus_result import Result, Rows
-from collectors.plan import Limits, LineCost, Request, hull, plan
+from collectors.plan import LineCost, Request, hull
+from collectors.unit_plan import UnitPlan
 from gateway.errors import TransientError
-from gateway.model.profile import ClockRegister, Identity, PointSpec, Profile, RegisterTable, Span, width
+from gateway.model.profile import ClockRegister, Identity, PointSpec, Profile, width
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, point_id, quality
 
 MAX_EXTRA_REQUESTS = 16
 """Requests that one poll may add to find an illegal address."""
-HOLE_LIFE_US = 86_400_000_000
 IDENTITY_LIFE_US = 3_600_000_000
 _STRANGER_LIFE_US = 60_000_000
 """How soon to look again whether the wanted device is back."""
-ILLEGAL_ADDRESS = 2
 _MOST_BLOCKS = 256
-BUSY_CODES = (5, 6)
-_planned = lru_cache(maxsize=1024)(plan)
-"""Thousands of devices of one type are planned once."""
 _BAD_NO_REPLY = quality(Severity.BAD, Reason.NO_REPLY)
 
-Read = Callable[[Request], Awaitable["Reply"]]
+Read = Callable[[Request], Awaitable[Reply]]
 """Ask one request. Raises RefusedByDeviceError, WrongReplyError or TransientError."""
-
-
-@dataclass(slots=True)
-class Reply:
-    """What a device answered to a request, and when that arrived."""
-
-    request: Request
-    data: bytes
-    """registers with the high byte first, or bits with the lowest first"""
-    arrived_us: int
-    session: int = 0
-    """which connection it came over; another number after each new one"""
-
-    @property
-    def cells(self) -> tuple[int, ...]:
-        """Registers or bits."""
-        return cells_of(self.request.table, self.request.count, self.data)
-
-
-class RefusedByDeviceError(Exception):
-    """The device answered with a Modbus exception; `code` is its code."""
-
-    def __init__(self, code: int) -> None:
-        """Keep the code."""
-        super().__init__(f"exception code {code}")
-        self.code = code
 
 
 @dataclass(slots=True)
@@ -84,13 +54,8 @@ class UnitState:
 
     ticks: list[int] = field(default_factory=list)
     """for each rate the number of the grid interval that was read last"""
-    holes: dict[int, int] = field(default_factory=dict)
-    """row of a point that the device does not have -> us UTC when that was found"""
-    gaps: dict[Span, int] = field(default_factory=dict)
-    """addresses between points that cannot be read through -> us UTC when that was found"""
     leftover: list[_Ask] = field(default_factory=list)
     """requests of a search that ran out of its extra requests"""
-    plans: dict[tuple[int, ...], tuple[Request, ...]] = field(default_factory=dict)
     identity_ok: bool = False
     identity_at: int | None = None
     identity_session: int = 0
@@ -118,7 +83,6 @@ class Unit:
         `line` is what reading costs on a serial line. Raises ValueError for points that no request can read.
         """
         self.profile = profile
-        self._line = line
         self.wanted_identity = identity
         points = [(asset, spec) for spec in profile.points]
         for slot, member in enumerate(members):
@@ -136,7 +100,7 @@ class Unit:
         self._all_rows = tuple(range(len(self.specs)))
         self._due_rows: dict[tuple[bool, ...], tuple[int, ...]] = {}
         self.period_s = _common_period_s(self._rates)
-        _planned(self.specs, self._limits(()))
+        self.plan = UnitPlan(profile, self.specs, line)
 
     def silent(self, now_us: int) -> ReadingBatch:
         """Return one BAD `no_reply` row for each point."""
@@ -165,7 +129,7 @@ class Unit:
         rows = self._due(ticks)
         result = Result(len(self.specs))
         if rows:
-            self._forget_old_holes(now_us)
+            self.plan.forget_old(now_us)
             if await self._is_itself(read, now_us):
                 await self._ask_all(read, rows, result, now_us)
                 if not await self._was_itself(read, result, now_us):
@@ -213,11 +177,12 @@ class Unit:
     async def _ask_all(self, read: Read, rows: tuple[int, ...], result: Result, now_us: int) -> None:
         state = self.state
         wanted = rows
-        if state.holes or state.leftover:
-            result.put_bad([row for row in rows if row in state.holes], Reason.ILLEGAL_ADDRESS, now_us)
+        holes = self.plan.holes
+        if holes or state.leftover:
+            result.put_bad([row for row in rows if row in holes], Reason.ILLEGAL_ADDRESS, now_us)
             searched = {row for ask in state.leftover for row in ask.request.rows}
-            wanted = tuple(row for row in rows if row not in state.holes and row not in searched)
-        asks = deque([*state.leftover, *(_Ask(request) for request in self._plan(wanted))])
+            wanted = tuple(row for row in rows if row not in holes and row not in searched)
+        asks = deque([*state.leftover, *(_Ask(request) for request in self.plan.requests(wanted))])
         state.leftover = []
         extra = MAX_EXTRA_REQUESTS
         while asks:
@@ -295,8 +260,7 @@ class Unit:
     def _halve(self, request: Request, result: Result, now_us: int) -> list[_Ask]:
         rows = sorted(request.rows, key=lambda row: (self.specs[row].first, self.specs[row].past))
         if len(rows) == 1:
-            self.state.holes[rows[0]] = now_us
-            self.state.plans.clear()
+            self.plan.note_hole(rows[0], now_us)
             result.put_bad(rows, Reason.ILLEGAL_ADDRESS, now_us)
             return []
         self.bisects += 1
@@ -309,69 +273,7 @@ class Unit:
         search.good += 1
         if search.good == 2:
             between = range(search.left.start + search.left.count, search.right.start)
-            for span in self._unneeded(search.left.table, between):
-                self.state.gaps[span] = now_us
-                self.state.plans.clear()
-
-    def _unneeded(self, table: RegisterTable, addresses: range) -> list[Span]:
-        """Return those of the addresses on which no point stands that the device may have."""
-        needed = {
-            address
-            for row, spec in enumerate(self.specs)
-            if spec.table is table and row not in self.state.holes
-            for address in range(max(spec.first, addresses.start), min(spec.past, addresses.stop))
-        }
-        return [Span(table, address, address) for address in addresses if address not in needed]
-
-    def _forget_old_holes(self, now_us: int) -> None:
-        """Let each hole be tried again once a day: the device may have been repaired or given a new program."""
-        state = self.state
-        before = len(state.holes) + len(state.gaps)
-        if not before:
-            return
-        state.holes = {row: at for row, at in state.holes.items() if 0 <= now_us - at < HOLE_LIFE_US}
-        state.gaps = {span: at for span, at in state.gaps.items() if 0 <= now_us - at < HOLE_LIFE_US}
-        if len(state.holes) + len(state.gaps) != before:
-            state.plans.clear()
-
-    def _plan(self, rows: tuple[int, ...]) -> tuple[Request, ...]:
-        if rows not in self.state.plans:
-            self.state.plans[rows] = self.plan_rows(rows)
-        return self.state.plans[rows]
-
-    def plan_rows(self, rows: Sequence[int]) -> tuple[Request, ...]:
-        """Return the requests for these rows, around all holes that are known."""
-        holes = [self.specs[row] for row in self.state.holes]
-        gaps = (
-            *self.state.gaps,
-            *(span for hole in holes for span in self._unneeded(hole.table, range(hole.first, hole.past))),
-        )
-        torn = {hole.together for hole in holes} | self._torn_by(gaps)
-        chosen = [self.specs[row] for row in rows]
-        specs = [replace(spec, together="") if spec.together in torn else spec for spec in chosen]
-        return tuple(
-            replace(request, rows=tuple(rows[row] for row in request.rows))
-            for request in _planned(tuple(specs), self._limits(gaps))
-        )
-
-    def _torn_by(self, gaps: Sequence[Span]) -> set[str]:
-        """Return the `together` sets that cannot be read at once, because an unreadable gap lies inside them."""
-        sets: dict[tuple[str, str], list[PointSpec]] = {}
-        for spec in self.specs:
-            sets.setdefault((spec.together, spec.table.value), []).append(spec)
-        return {
-            name
-            for (name, _), specs in sets.items()
-            if any(
-                span.touches(specs[0].table, min(one.first for one in specs), max(one.past for one in specs))
-                for span in gaps
-            )
-        }
-
-    def _limits(self, gaps: Sequence[Span]) -> Limits:
-        profile = self.profile
-        forbidden = (*profile.never_read, *gaps)
-        return Limits(profile.max_registers, profile.max_bits, profile.max_gap, forbidden, self._line)
+            self.plan.note_gap(search.left.table, between, now_us)
 
 
 def _common_period_s(periods: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ from collectors.modbus import make_unit
 from collectors.modbus_config import ModbusConfig
 from collectors.modbus_frames import WrongReplyError
 from collectors.modbus_link import Link
-from collectors.modbus_unit import RefusedByDeviceError, Reply
+from collectors.modbus_reply import RefusedByDeviceError, Reply
 from collectors.mqtt_client import connect, make_client, receive
 from collectors.mqtt_config import MqttConfig
 from collectors.payload import DeadMessageError

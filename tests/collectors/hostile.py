@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 from collectors.modbus_config import LinkConfig
 from collectors.modbus_frames import FRAMINGS, Framing, Question, WrongReplyError
 from collectors.modbus_link import Link
-from collectors.modbus_unit import RefusedByDeviceError
+from collectors.modbus_reply import RefusedByDeviceError
 from collectors.plan import Request
 from gateway.errors import TransientError
 from gateway.model.profile import RegisterTable

@@ -212,7 +212,7 @@ async def _read_for_ever(collector, number: int) -> None:
     jobs = list(collector.jobs())
     while True:
         poll = collector._polls[jobs[number % len(jobs)].key]
-        request = poll.unit.plan_rows((0,))[0]
+        request = poll.unit.plan.plan_rows((0,))[0]
         try:
             await poll.read(request)
         except Exception:  # noqa: BLE001 - the dead unit

@@ -87,7 +87,7 @@ async def test_a_memory_that_fails_costs_no_reading(unit: dict[str, Any]) -> Non
 
 def test_what_does_not_fit_any_more_is_forgotten(unit: dict[str, Any]) -> None:
     device = make_unit(UnitConfig.model_validate(unit), LinkConfig.model_validate(link(1, unit)))
-    device.state.holes = {2: START_US}
+    device.plan.holes = {2: START_US}
     fact = holes_as_json(device)
     assert holes_from_json(device, fact) == ({2: START_US}, {})
     assert holes_from_json(device, {**fact, "profile": "another"}) == ({}, {})

@@ -11,7 +11,7 @@ import pytest
 
 from collectors.modbus_config import LinkConfig
 from collectors.modbus_link import Link
-from collectors.modbus_unit import RefusedByDeviceError
+from collectors.modbus_reply import RefusedByDeviceError
 from collectors.plan import Request
 from gateway.errors import TransientError
 from gateway.model.profile import RegisterTable

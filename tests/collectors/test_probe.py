@@ -45,7 +45,7 @@ async def test_a_probe_shows_a_hole_and_a_silence() -> None:
         probe = await probe_modbus(station(device.port), "a", 3)
     bad = [(reading.point, reading.severity, reading.reason) for reading in probe.readings if reading.reason]
     assert bad == [("S-01/gas_lel_pct", Severity.BAD, Reason.ILLEGAL_ADDRESS)]
-    assert probe.requests[0].error == "exception code 2"
+    assert probe.requests[0].error == "exception code 2 (illegal data address)"
     async with running(lambda _: None) as device:
         probe = await probe_modbus(station(device.port, timeout_s=0.1), "a", 3)
     assert "does not answer" in probe.error
