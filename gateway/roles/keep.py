@@ -83,7 +83,7 @@ class Keeper:
         self._accounting = Accounting()
         self._tail = TailRing()
         self._waiting = WaitingSince()
-        self._room = Room(folder, self._registry.names)
+        self._room = Room(folder, self._registry.names, reserved=self._state.reserve_missing)
         self.intake = Intake(self._spool, self._clock, self._on_record, accounting=self._accounting, room=self._room)
         self._streams = Streams(self._store, self._state, self._registry)
         self._sources = Sources(self._registry, self._clock, self.intake.put, StateMemory(self._state))
@@ -95,6 +95,7 @@ class Keeper:
             accounting=self._accounting,
             checkpoint=self._store.checkpoint,
             on_loaded=self._streams.notify,
+            check_room=self._room.check_loading,
         )
         self._watch = ReadingWatch(self._store.latest)
         self._replay = Replay(self._state, self._sources.collectors, self.intake.put)

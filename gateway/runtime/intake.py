@@ -41,8 +41,9 @@ class Intake:
     """Group commit in front of the spool; one task runs `run`, many call `put`.
 
     A group ends with the first of 5 ms, 1,000 deliveries and 256 KiB. Two groups may wait; then `put` waits, MQTT
-    sources stop being read and polls are counted as overrun. While the disk is full nothing is acknowledged, the same
-    group is tried every `retry_s` real seconds, and `healthy` is False with its `reason`.
+    sources stop being read and polls are counted as overrun. While the disk is full, or all that is left of it is
+    reserved for others, nothing is acknowledged, the same group is tried every `retry_s` real seconds, and `healthy`
+    is False with its `reason`.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class Intake:
     ) -> None:
         """Make one.
 
-        `on_record` is called in order, on the loop, for every record that is on disk; `room` may refuse readings.
+        `on_record` is called in order, on the loop, for every record that is on disk; `room` may refuse readings, or
+        let all wait.
         """
         self.accounting = accounting or Accounting()
         self.healthy = True
@@ -163,6 +165,8 @@ class Intake:
     async def _commit(self, group: Sequence[Delivery]) -> SpoolRecord:
         while True:
             try:
+                if self._room is not None:
+                    self._room.check()
                 record = await asyncio.to_thread(self._spool.append, group)
             except TransientError as error:
                 if self.healthy:

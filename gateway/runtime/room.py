@@ -1,4 +1,8 @@
-"""Which new readings are refused while the disk runs short: diagnostics first, then network values, never the rest."""
+"""What happens to new readings while the disk runs short: diagnostics are refused first, then network values.
+
+The rest is never refused. It waits with its source, unacknowledged, where it would take the room that is reserved for
+the state database.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.errors import TransientError
 from gateway.model.reading import PointId, ReadingBatch
 from gateway.runtime.point_class import PointClasses
 
 _LEAST_FREE_BYTES = 2 << 30
 _LEAST_FREE_SHARE = 0.05
+_LOADING_BYTES = 64 << 20
+"""left to the loader: what it brings from the spool into the store gives more room back than it takes"""
 _LOOK_AGAIN_S = 1.0
 _RANK_OF_CLASS = np.array([0, 0, 1, 2], dtype=np.int8)
 """of A, B, C and D; the higher, the sooner refused"""
 
 
 class Room:
-    """Judges batches by the room left where the spool lies. Called on the event loop only.
+    """Judges batches by the room left where the spool lies. Called on the event loop only, but for the checks.
 
-    Under the limit (the larger of 2 GiB and 5 % of the disk) class D is refused, under half of it class C too.
+    Under the limit (the larger of 2 GiB and 5 % of the disk) class D is refused, under half of it class C too. The
+    last `reserved` bytes are for others, and those before them for the loader.
     """
 
     def __init__(
@@ -31,12 +39,14 @@ class Room:
         folder: Path,
         names: Callable[[NDArray[np.uint32]], list[PointId]],
         *,
+        reserved: Callable[[], int] = lambda: 0,
         usage: Callable[[Path], tuple[int, int]] | None = None,
         real: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make one; `usage` returns total and free bytes of the disk under a folder."""
         self._folder, self._usage, self._real = folder, usage or _usage, real
         self._classes = PointClasses(names)
+        self._reserved = reserved
         self._looked_at = -np.inf
         self._kept_rank = 2
         self.refused_rows = {"A": 0, "B": 0, "C": 0, "D": 0}
@@ -57,6 +67,19 @@ class Room:
         for rank, letter in ((1, "C"), (2, "D")):
             self.refused_rows[letter] += int(np.count_nonzero(rows & (ranks == rank)))
         return rows if rows.any() else None
+
+    def check(self) -> None:
+        """Return if readings may be taken now. Raises TransientError if too little room is left."""
+        self._leave(_LOADING_BYTES)
+
+    def check_loading(self) -> None:
+        """Return if readings that were taken may be loaded into the store now. Raises TransientError."""
+        self._leave(0)
+
+    def _leave(self, unused: int) -> None:
+        _, free = self._usage(self._folder)
+        if free < self._reserved() + unused:
+            raise TransientError("the disk is full but for what is reserved for alarms, commands and tickets")
 
     def _look(self) -> None:
         now = self._real()

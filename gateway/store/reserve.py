@@ -37,6 +37,13 @@ class Reserve:
             return True
         return False
 
+    def missing(self) -> int:
+        """Return how many bytes of the room are not held by the file, and must therefore stay free."""
+        try:
+            return max(0, self._size - self._path.stat().st_size)
+        except OSError:
+            return self._size
+
     def give(self) -> bool:
         """Delete the file, so that the next write finds room; return whether there was one."""
         try:

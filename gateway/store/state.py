@@ -63,6 +63,10 @@ class State:
         if self._reserve is not None:
             self._reserve.keep()
 
+    def reserve_missing(self) -> int:
+        """Return how many bytes of the disk others must leave free, because the reserved room is not held by a file."""
+        return 0 if self._reserve is None else self._reserve.missing()
+
     def restoration(self) -> Restoration | None:
         """Return when and why the state was restored last, None if it never was. Raises TransientError."""
         table = tables.state_restoration

@@ -187,7 +187,7 @@ def names(indices: NDArray[np.uint32]) -> list[PointId]:
         (10 * GIB, 2 * GIB, [0, 1, 2, 3, 4], ""),
         (10 * GIB, 2 * GIB - 1, [0, 1, 2, 4], "D"),
         (10 * GIB, GIB - 1, [0, 1, 4], "CD"),
-        (10 * GIB, 0, [0, 1, 4], "CD"),
+        (10 * GIB, 64 << 20, [0, 1, 4], "CD"),
         (1000 * GIB, 49 * GIB, [0, 1, 2, 4], "D"),
     ],
 )
