@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from collectors.modbus_command import ModbusCommander
@@ -25,6 +26,9 @@ from gateway.model.reading import ReadingBatch
 from gateway.ports import Change, Clock, Job, Memory, PointRegistry
 from gateway.profiles import load_profile
 
+_LOG = logging.getLogger(__name__)
+_MOST_TOLD = 8
+"""How many complaints about one device go to the log; the status shows the present one."""
 _FAILURES = {TransientError: "timeouts", WrongReplyError: "wrong_replies", RefusedByDeviceError: "refused"}
 
 
@@ -115,12 +119,17 @@ class ModbusCollector:
         """Return how many requests there were since the start, and what failed; bisects are blocks that were halved."""
         return {**self._counts, "bisects": sum(poll.unit.bisects for poll in self._polls.values())}
 
+    def complaint_of(self, job: Job) -> str:
+        """Return which points of a unit cannot be read although it answers, and why; empty if there are none."""
+        return self._polls[job.key].unit.complaint
+
     async def collect(self, job: Job) -> ReadingBatch:
         """Read what is due in one unit. Raises TransientError if it does not answer."""
         poll = self._polls[job.key]
         plan = poll.unit.plan
         before = (plan.holes.copy(), plan.gaps.copy()) if self._memory is not None else None
         batch = await poll.unit.poll(poll.read, self._clock.now_us(), job.phase_s)
+        _tell(job.key, poll)
         if self._memory is not None and before != (plan.holes, plan.gaps):
             with contextlib.suppress(TransientError):
                 # without it the search is only done again after a restart
@@ -146,6 +155,8 @@ class _Poll:
     unit: Unit
     config: UnitConfig
     counts: Counter[str]
+    told: set[str] = field(default_factory=set)
+    """complaints that are in the log"""
 
     async def read(self, request: Request) -> Reply:
         self.counts["requests"] += 1
@@ -154,6 +165,14 @@ class _Poll:
         except (TransientError, WrongReplyError, RefusedByDeviceError) as error:
             self.counts[next(name for kind, name in _FAILURES.items() if isinstance(error, kind))] += 1
             raise
+
+
+def _tell(key: str, poll: _Poll) -> None:
+    """Log once which points a device does not let read."""
+    complaint = poll.unit.complaint
+    if complaint and complaint not in poll.told and len(poll.told) < _MOST_TOLD:
+        poll.told.add(complaint)
+        _LOG.warning("%s: points that cannot be read: %s", key, complaint)
 
 
 def _carried_over(poll: _Poll, old: _Poll | None, links_before: Mapping[str, Link], counts: Counter[str]) -> _Poll:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from collectors.decode import ClockDecoder, decode_identity, make_clock_decoder
 from collectors.decode_block import BlockDecoder, make_block_decoder
 from collectors.modbus_frames import WrongReplyError
-from collectors.modbus_reply import BUSY_CODES, ILLEGAL_ADDRESS, RefusedByDeviceError, Reply
+from collectors.modbus_reply import BUSY_CODES, ILLEGAL_ADDRESS, RefusedByDeviceError, Reply, describe_code
 from collectors.modbus_result import Result, Rows
 from collectors.plan import LineCost, Request, hull
 from collectors.unit_plan import UnitPlan
@@ -27,6 +27,7 @@ IDENTITY_LIFE_US = 3_600_000_000
 _STRANGER_LIFE_US = 60_000_000
 """How soon to look again whether the wanted device is back."""
 _MOST_BLOCKS = 256
+_MOST_NAMED = 4
 _BAD_NO_REPLY = quality(Severity.BAD, Reason.NO_REPLY)
 
 Read = Callable[[Request], Awaitable[Reply]]
@@ -58,6 +59,8 @@ class UnitState:
     """requests of a search that ran out of its extra requests"""
     identity_ok: bool = False
     identity_at: int | None = None
+    refused: dict[int, int] = field(default_factory=dict)
+    """row of a point that was last answered with an exception -> its code; illegal addresses are holes instead"""
     identity_session: int = 0
     """the connection over which it was checked"""
 
@@ -215,8 +218,10 @@ class Unit:
                 return self._halve(request, result, now_us)
             reason = Reason.DEVICE_BUSY if error.code in BUSY_CODES else Reason.DEVICE_FAULT
             result.put_bad(request.rows, reason, now_us)
+            self.state.refused.update(dict.fromkeys(request.rows, error.code))
             return []
         result.answered = True
+        self._note_answer(request)
         result.sessions.add(reply.session)
         block = self._block(request)
         values, marks = block.decode(reply.data)
@@ -228,6 +233,21 @@ class Unit:
         if ask.search is not None:
             self._note_gap(ask.search, now_us)
         return []
+
+    def _note_answer(self, request: Request) -> None:
+        if self.state.refused:
+            for row in request.rows:
+                self.state.refused.pop(row, None)
+
+    @property
+    def complaint(self) -> str:
+        """Which points cannot be read although the device answers, and the exception code of each; empty if none."""
+        if not self.state.refused and not self.plan.holes:
+            return ""
+        by_code: dict[int, list[PointId]] = {}
+        for row, code in (*self.state.refused.items(), *((row, ILLEGAL_ADDRESS) for row in self.plan.holes)):
+            by_code.setdefault(code, []).append(self.points[row])
+        return "; ".join(f"{describe_code(code)}: {_some(points)}" for code, points in sorted(by_code.items()))
 
     def _block(self, request: Request) -> _Block:
         """Return the rows that a request answers, and how its reply is decoded."""
@@ -274,6 +294,12 @@ class Unit:
         if search.good == 2:
             between = range(search.left.start + search.left.count, search.right.start)
             self.plan.note_gap(search.left.table, between, now_us)
+
+
+def _some(points: Sequence[PointId]) -> str:
+    """Return points in few words; in order, so that the same ones give the same words."""
+    shown, more = sorted(points)[:_MOST_NAMED], len(points) - _MOST_NAMED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _common_period_s(periods: Sequence[float]) -> float:

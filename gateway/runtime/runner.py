@@ -69,8 +69,16 @@ class PollRunner:
         self._last_turns: set[asyncio.Task[None]] = set()
 
     def link_states(self) -> Sequence[LinkState]:
-        """Return the state of every unit."""
-        return [unit.state for unit in self._units]
+        """Return the state of every unit, with what its collector complains of although it answers."""
+        complaint_of = getattr(self._collector, "complaint_of", None)
+        if complaint_of is None:
+            return [unit.state for unit in self._units]
+        return [
+            replace(unit.state, error=complaint)
+            if unit.state.up and not unit.state.error and (complaint := complaint_of(unit.job))
+            else unit.state
+            for unit in self._units
+        ]
 
     async def run(self) -> None:
         """Poll until cancelled."""
