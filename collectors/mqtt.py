@@ -8,7 +8,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
@@ -25,10 +25,11 @@ from collectors.mqtt_command import MqttCommander
 from collectors.mqtt_config import MqttConfig
 from collectors.payload import IDENTITY, MAX_PAYLOAD_BYTES, DeadMessageError, Rows, subscription
 from collectors.point_index import PointIndex
-from collectors.session_filters import SessionFilters, filters_of
+from collectors.session_filters import SessionFilters
 from collectors.silence import SilenceWatch
 from collectors.takeover import Stillness, TakeoverGuard
 from collectors.tls_files import ExpiryWatch
+from collectors.unsafe_messages import UnsafeMessages
 from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
@@ -73,6 +74,7 @@ class MqttCollector:
         self._guard = TakeoverGuard()
         self._expiry = ExpiryWatch()
         self._impostors = ImpostorWatch()
+        self._unsafe = UnsafeMessages()
         self._stillness: Stillness | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._connected_s = 0.0
@@ -89,6 +91,10 @@ class MqttCollector:
         """What is wrong although the source is connected; empty if nothing is."""
         impostors = self._impostors.complaint(time.monotonic())
         return self._silence.complaint or impostors or self._expiry.complaint
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many messages were published with QoS 0 although their topic allows no loss."""
+        return {"unsafe": self._unsafe.count}
 
     async def open(self) -> None:
         """Connect and subscribe. Raises TransientError if that fails."""
@@ -128,7 +134,7 @@ class MqttCollector:
         fresh, assets = MqttCollector(config, self._registry, network, self._clock), Assets(network)
 
         async def apply() -> None:
-            is_news = filters_of(config) != filters_of(self._config)
+            is_news = set(_subscriptions(config)) != set(_subscriptions(self._config))
             self._config, self._mappers = config, fresh._mappers
             self._points.use(assets)
             self.commander = fresh.commander
@@ -142,7 +148,6 @@ class MqttCollector:
 
     async def _subscribe(self, client: AsyncClient, had_session: bool) -> None:
         config = self._config
-        filters = [(subscription(topic.filter), 1) for topic in config.topics]
         timeout_s = _BACKLOG_TIMEOUT_S if had_session else self._config.timeout_s
         try:
             unwanted = await asyncio.to_thread(self._session.begin, config)
@@ -150,7 +155,7 @@ class MqttCollector:
                 # one that the client finds wrong was never subscribed
                 with contextlib.suppress(ProtocolError):
                     await client.unsubscribe(unwanted, timeout=timeout_s)
-            await client.subscribe(filters, timeout=timeout_s)
+            await client.subscribe(_subscriptions(config), timeout=timeout_s)
             await asyncio.to_thread(self._session.done, config)
         except MQTTError as error:
             await client.disconnect()
@@ -181,6 +186,8 @@ class MqttCollector:
         async for messages in groups(client):
             if not all(message.retain for message in messages):
                 self._silence.heard()
+            if unsafe := [message.topic for message in messages if not message.qos]:
+                self._note_unsafe(unsafe)
             for delivery in await self._deliver(client, messages):
                 yield delivery
         if self._subscribing is not None and self._subscribing.done() and not self._subscribing.cancelled():
@@ -200,6 +207,16 @@ class MqttCollector:
                 retry_after_s=STAND_BACK_S,
             )
         raise TransientError(f"{self._config.url}: connection lost: {cause or 'closed'}")
+
+    def _note_unsafe(self, topics: Sequence[str]) -> None:
+        if news := self._unsafe.note(topics, self._may_be_lost):
+            _LOG.warning("%s: %s", self.name, news)
+
+    def _may_be_lost(self, topic: str) -> bool:
+        fitting = (one for one, mapper in zip(self._config.topics, self._mappers, strict=True) if mapper.matches(topic))
+        mapping = next(fitting, None)
+        # most Sparkplug messages have QoS 0 by definition
+        return mapping is None or mapping.loss_allowed or mapping.format == "sparkplug"
 
     def _looks_taken_over(self, cause: BaseException | None) -> bool:
         if isinstance(cause, ProtocolError):
@@ -285,6 +302,11 @@ class MqttCollector:
         if client is not None:
             with contextlib.suppress(MQTTError):
                 await client.disconnect()
+
+
+def _subscriptions(config: MqttConfig) -> list[tuple[str, int]]:
+    """Return topic filters and the QoS they are subscribed with."""
+    return [(subscription(topic.filter), 0 if topic.loss_allowed else 1) for topic in config.topics]
 
 
 async def _ack(client: AsyncClient, messages: Sequence[Message]) -> None:

@@ -62,6 +62,8 @@ def polling(figures: Mapping[str, Any], links: Iterable[Link]) -> Iterator[Metri
     yield counter("request_timeouts", "Questions that nobody answered.", ("source",), of("timeouts"))
     yield counter("bisects", "Blocks halved in search of an illegal address.", ("source",), of("bisects"))
     yield counter("poll_overrun", "Due polls skipped because the link was busy.", ("source",), of("overruns"))
+    text = "Messages published with QoS 0 although their topic allows no loss."
+    yield counter("unsafe_messages", text, ("source",), of("unsafe"))
     open_ = dict.fromkeys(sources, 0)
     for link in links:
         if link.up is False and link.failures >= OPENS_AFTER:

@@ -140,6 +140,8 @@ class TopicMapping(Settings):
     are allowed"""
     format: Literal["json", "csv", "sparkplug"] = "json"
     """how a message is written; `sparkplug` takes the asset from the device (or node) of the topic"""
+    loss_allowed: bool = False
+    """whether the broker may drop messages of this topic: subscribed with QoS 0, none is kept while gasgate is away"""
     identity: str = ""
     """path of the meter's id in the message; it must equal `{meter}`; empty = the message names none"""
     meter: str = ""
