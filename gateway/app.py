@@ -16,7 +16,7 @@ from gateway.config import Config
 from gateway.dataset import dataset_batches, read_dataset
 from gateway.errors import GatewayError, PermanentError
 from gateway.model.reading import ReadingBatch
-from gateway.roles.common import open_state
+from gateway.roles.common import open_state, site_clock
 from gateway.roles.revision import begin_first
 from gateway.snapshot import Snapshot
 from gateway.store import user_rows
@@ -93,10 +93,14 @@ async def import_dataset(config: Config, folder: Path, *, show: Console) -> int:
 
 
 def add_person(config: Config, name: str, password: str, role: str, language: str) -> None:
-    """Let a person sign in. Raises ConfigError if name, password or role will not do."""
+    """Let a person sign in; the audit trail carries the site's time.
+
+    Raises ConfigError if name, password or role will not do.
+    """
+    now_us = site_clock(config).now_us()
     state = open_state(config)
     try:
-        add_user(state, name, password, role, language)
+        add_user(state, name, password, role, language, now_us=now_us)
     finally:
         state.close()
 

@@ -107,7 +107,6 @@ class _Demo:
             self._say("Loading the history into the readings store")
             asyncio.run(app.import_dataset(load(self._config), self._folder / "history", show=self._console))
             (self._folder / "imported").touch()
-        app.ensure_people(load(self._config), [(name, PASSWORD, role) for name, role in PEOPLE])
 
     @property
     def _config(self) -> Path:
@@ -137,6 +136,8 @@ class _Demo:
         ports = ["--broker-port", str(self._ports.broker), "--modbus-port", str(self._ports.modbus)]
         self._start("city", "simulators", "live", "--folder", str(self._folder), "--speed", str(self._speed), *ports)
         self._await("the city", (self._folder / "ready").exists)
+        # only now is there a city's time, which the audit trail carries
+        app.ensure_people(load(self._config), [(name, PASSWORD, role) for name, role in PEOPLE])
         events = f"http://127.0.0.1:{self._ports.web}/api/v1/ticket-events"
         desk = ["--folder", str(self._folder), "--port", str(self._ports.desk), "--events-url", events]
         self._start("desk", "simulators", "desk", *desk)

@@ -25,6 +25,8 @@ from gateway.errors import GatewayError
 from gateway.probing import probe_any, went_well
 from gateway.runtime.supervisor import Supervisor
 from gateway.snapshot import take_snapshot
+from gateway.store import user_rows
+from gateway.store.state import State
 from simulators.__main__ import app as simulators
 from tests.collectors.devices import running
 from tests.end_to_end.small_site import SmallSite
@@ -228,6 +230,21 @@ def test_people_are_added_and_listed(call: Callable[..., tuple[int, str, str]], 
     assert code == 2
     assert len(err.splitlines()) == 2, "role and password"
     assert "short" not in err
+
+
+def test_who_is_added_is_audited_at_the_time_of_the_city(
+    call: Callable[..., tuple[int, str, str]], site: SmallSite
+) -> None:
+    city_us, wall_us = 1_768_435_200_000_000, time.time_ns() // 1000
+    (site.folder / "city.json").write_text(json.dumps({"city_us": city_us, "wall_us": wall_us, "factor": 30.0}))
+    site.config.write_text(site.config.read_text() + '\n[clock]\nfile = "city.json"\n')
+    assert call("user", "add", site.config, "wang", typed="long enough\n")[0] == 0
+    state = State.in_folder(site.folder / "data")
+    with state.read() as connection:
+        (line,) = user_rows.list_audit(connection, None, 10)
+    state.close()
+    assert (line.act, line.subject) == ("user.save", "wang")
+    assert 0 <= line.at - city_us < 60 * 30 * 1_000_000
 
 
 @pytest.mark.parametrize("command", ["analyse {none}", "import {config} {none}"])
