@@ -33,7 +33,7 @@ class Devices:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.ports.append(writer.get_extra_info("peername")[1])
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readexactly(7)
                 transaction, _, length, unit = struct.unpack(">HHHB", head)
@@ -46,7 +46,6 @@ class Devices:
                 writer.write(question.frame(bytes([function, len(data)]) + data))
                 await writer.drain()
                 self.answered += 1
-        writer.close()
 
     def units(self) -> set[int]:
         return {question.unit for question in self.asked}
