@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 
 from gateway import __version__
+from gateway.cli_data import data
+from gateway.cli_parts import EXIT_CODES, ConfigFile, err, out
+from gateway.cli_people import users
 from gateway.errors import ConfigError, GatewayError
 
 app = typer.Typer(
@@ -23,13 +23,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    epilog=EXIT_CODES,
 )
-users = typer.Typer(help="Add and list the people who may sign in.", no_args_is_help=True)
-app.add_typer(users, name="user")
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-ConfigFile = Annotated[Path, typer.Argument(help="The site's configuration file (TOML).", show_default=False)]
 
 
 class Role(StrEnum):
@@ -44,7 +39,7 @@ class Role(StrEnum):
 def main() -> None:
     """Run the command line. Exit code 1: it ran and failed; 2: wrong call or configuration."""
     try:
-        app()
+        app(prog_name="gasgate")
     except ConfigError as error:
         for problem in error.problems:
             err.print(f"[bold red]error[/] {escape(problem)}", soft_wrap=True)
@@ -77,7 +72,9 @@ def run(
 ) -> None:
     """Run the gateway until it is told to stop (Ctrl-C or SIGTERM).
 
-    The configuration is checked first; a wrong one starts nothing and ends with exit code 2.
+    The configuration is checked first; a wrong one starts nothing.
+
+    Exit code 0: it was told to stop. 1: it could not go on. 2: wrong call or configuration.
 
     Example: gasgate run gasgate.toml
     """
@@ -121,8 +118,9 @@ def reload(
 ) -> None:
     """Apply a changed configuration to the running gateway; links that did not change keep their connection.
 
-    Everything is checked first: a wrong configuration changes nothing. Exit code 0: it runs. 2: refused. 1: a part of
-    the gateway did not take it.
+    Everything is checked first: a wrong configuration changes nothing.
+
+    Exit code 0: it runs. 1: a part of the gateway did not take it, or none runs. 2: refused.
 
     Example: gasgate reload gasgate.toml
     """
@@ -192,6 +190,8 @@ def probe(
 ) -> None:
     """Read one device or topic once, for real, and show plan, raw words and decoded values. Never writes to a device.
 
+    Exit code 0: done. 1: it cannot be reached. 2: there is nothing of this name, or a wrong configuration.
+
     Example: gasgate probe gasgate.toml S-01
     """
     import asyncio
@@ -202,114 +202,6 @@ def probe(
     probed = asyncio.run(probe_any(load(config), name, seconds))
     out.print(render(probed))
     raise typer.Exit(0 if went_well(probed) else 1)
-
-
-@app.command()
-def analyse(
-    dataset: Annotated[Path, typer.Argument(help="Folder in the exchange format.", show_default=False)],
-    out_file: Annotated[Path, typer.Option("--out", help="Where to write the findings.")] = Path("findings.json"),
-    until: Annotated[datetime | None, typer.Option(help="Use only what was received until this UTC moment.")] = None,
-) -> None:
-    """Compute loss rates and findings of a dataset, as the running gateway would have seen them day by day.
-
-    Example: gasgate analyse city/ --out findings.json
-    """
-    from gateway.analyse import analyse as run_analysis
-
-    moment = until.replace(tzinfo=UTC) if until and until.tzinfo is None else until
-    with Progress(console=err, transient=True) as progress:
-        task = progress.add_task("gas days", total=None)
-        answer = run_analysis(
-            dataset, out_file, moment, lambda done, total: progress.update(task, completed=done, total=total)
-        )
-    found, loss = len(answer["findings"]), len(answer["loss"])
-    out.print(f"{found} findings, {loss} loss rows written to {escape(str(out_file))}", soft_wrap=True)
-
-
-@app.command("import")
-def import_history(
-    config: ConfigFile,
-    dataset: Annotated[Path, typer.Argument(help="Folder in the exchange format.", show_default=False)],
-) -> None:
-    """Load the history of a dataset folder into the readings store. The gateway must not be running.
-
-    Loading the same folder again changes nothing.
-
-    Example: gasgate import gasgate.toml history/
-    """
-    import asyncio
-
-    from gateway import app as site
-    from gateway.config import load
-
-    count = asyncio.run(site.import_dataset(load(config), dataset, show=err))
-    out.print(f"{count:,} readings imported")
-
-
-@app.command()
-def export(
-    config: ConfigFile,
-    folder: Annotated[Path, typer.Argument(help="Where the Parquet files go.", metavar="OUT", show_default=False)],
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First received day.")] = None,
-    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last received day.")] = None,
-    points: Annotated[
-        str, typer.Option(help="Only these points, separated by commas; * stands for anything: 'M-000123/*,S-01/*'.")
-    ] = "",
-) -> None:
-    """Write readings as Parquet files, one per family and received day (UTC). The gateway may be running.
-
-    Example: gasgate export gasgate.toml out/ --from 2026-01-01 --to 2026-01-31
-    """
-    import asyncio
-
-    from gateway.config import load
-    from gateway.exporting import export_site
-
-    loaded, patterns = load(config), [one.strip() for one in points.split(",") if one.strip()]
-    days = (first and first.date(), last and last.date())
-    with Progress(console=err, transient=True) as progress:
-        task = progress.add_task("days", total=None)
-
-        def show(done: int, count: int, _rows: int) -> None:
-            progress.update(task, completed=done, total=count)
-
-        rows = asyncio.run(export_site(loaded, folder, days, patterns, show))
-    out.print(f"{rows:,} readings written to {escape(str(folder))}", soft_wrap=True)
-
-
-@app.command()
-def backup(
-    config: ConfigFile,
-    folder: Annotated[Path, typer.Argument(help="Where the backup goes.", metavar="OUT", show_default=False)],
-) -> None:
-    """Write state (alarms, tickets, users, audit trail) and final intervals into a folder. The gateway may be running.
-
-    Readings are not in it: see `gasgate export` and docs/readings-store.md.
-
-    Example: gasgate backup gasgate.toml /mnt/backup/2026-01-31
-    """
-    from gateway.backup import back_up
-    from gateway.config import load
-
-    size, files = back_up(load(config), folder)
-    out.print(f"{files} files, {size / 1e6:,.1f} MB written to {escape(str(folder))}", soft_wrap=True)
-
-
-@app.command()
-def restore(
-    config: ConfigFile,
-    folder: Annotated[Path, typer.Argument(help="What `gasgate backup` wrote.", metavar="FROM", show_default=False)],
-) -> None:
-    """Put a backup in the place of the state; what stood there is set aside. The gateway must not be running.
-
-    Ticket keys of the time since the backup are not used again.
-
-    Example: gasgate restore gasgate.toml /mnt/backup/2026-01-31
-    """
-    from gateway.backup import put_back
-    from gateway.config import load
-
-    out.print(escape(str(put_back(load(config), folder))), soft_wrap=True)
 
 
 @app.command(
@@ -330,7 +222,7 @@ def simulate(context: typer.Context) -> None:
     simulators(context.args, prog_name="gasgate simulate")
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo keeps everything.")] = Path(".demo"),
     speed: Annotated[float, typer.Option(help="City seconds per real second.", min=1, max=3600)] = 30,
@@ -345,40 +237,6 @@ def demo(
     raise typer.Exit(run_demo(folder, speed=speed, port=port, console=out))
 
 
-@users.command("add")
-def user_add(
-    config: ConfigFile,
-    name: Annotated[str, typer.Argument(help="Name to sign in with.")],
-    role: Annotated[
-        str, typer.Option(help="viewer, operator, engineer, auditor, manager or administrator.")
-    ] = "administrator",
-    language: Annotated[str, typer.Option(help="zh or en.")] = "zh",
-) -> None:
-    """Add a person. The password is asked for, or read from standard input when that is no terminal.
-
-    Example: gasgate user add gasgate.toml wang --role operator
-    """
-    from gateway import app as site
-    from gateway.config import load
-
-    loaded = load(config)
-    password = (
-        typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-        if sys.stdin.isatty()
-        else sys.stdin.readline().rstrip("\n")
-    )
-    site.add_person(loaded, name, password, role, language)
-    out.print(f"{escape(name)} may now sign in as {escape(role)}")
-
-
-@users.command("list")
-def user_list(config: ConfigFile) -> None:
-    """List the people who may sign in, with their roles.
-
-    Example: gasgate user list gasgate.toml
-    """
-    from gateway import app as site
-    from gateway.config import load
-
-    for name, role, disabled in site.list_people(load(config)):
-        out.print(f"{escape(name):<24} {role}{'  (disabled)' if disabled else ''}", soft_wrap=True)
+# after those that run a site
+app.add_typer(data)
+app.add_typer(users, name="user")

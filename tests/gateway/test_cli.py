@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import logging
+import re
 import shlex
 import socket
 import subprocess
@@ -75,6 +76,18 @@ def test_every_help_has_an_example_that_the_command_takes(path: tuple[str, ...],
     words = shlex.split(example.removeprefix("Example:").strip())
     assert tuple(words[: len(path)]) == path
     command.make_context(path[-1], words[len(path) :])
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [one for one in ALL if one[0][0] == "gasgate"],
+    ids=[" ".join(path) for path, _ in ALL if path[0] == "gasgate"],
+)
+def test_every_help_says_what_the_exit_codes_mean(path: tuple[str, ...], command: Any) -> None:
+    told = f"{command.help} {command.epilog}"
+    assert path in {("gasgate", "version"), ("gasgate", "simulate")} or re.search(
+        r"Exit code 0: .* 1: .* 2: ", " ".join(told.split())
+    )
 
 
 def test_the_commands_that_were_promised_are_there(call: Callable[..., tuple[int, str, str]]) -> None:
