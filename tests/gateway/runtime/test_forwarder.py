@@ -276,6 +276,7 @@ async def test_an_output_may_begin_with_what_comes_from_now_on(parts: Parts) -> 
     parts.server.error = TransientError("away")
     first = parts.forwarder(Limits(from_now=True))
     async with running(first):
+        await until(lambda: first.place == Place(1), 20)
         await parts.load(2, 2.0)
         first.notify(2)
         await until(lambda: parts.server.attempts > 0, 20)
