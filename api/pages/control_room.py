@@ -12,11 +12,12 @@ from uuid import uuid4
 from fastapi import Request
 from fastapi.responses import RedirectResponse
 from nicegui import background_tasks, ui
-from nicegui.events import GenericEventArguments, KeyEventArguments
+from nicegui.events import KeyEventArguments
 
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import charts, command_html, html, room_html, words
 from api.pages.parts.elements import CityMap, Html, KeyedList
+from api.pages.parts.shelf_dialog import ShelfDialog
 from api.roles import Act
 from api.services import acts
 from api.services.city import place_of
@@ -25,7 +26,6 @@ from api.services.findings import list_findings
 from api.services.live import Change
 from api.services.summary import story, summary
 from api.services.views import AlarmView, TicketView, ticket_order
-from api.text import Texts
 from gateway.errors import GatewayError, RefusedError
 from gateway.model.finding import FindingStatus
 
@@ -92,7 +92,7 @@ class ControlRoom:
                             marks=self._marks(), on_pick=self._choose_asset, zoom=(tr("Closer"), tr("Farther"))
                         )
                     self._draw_story()
-        self._draw_shelf_dialog()
+        self.shelf = ShelfDialog(tr, self._shelve)
         ui.keyboard(on_key=self._key, ignore=["input", "select", "textarea"], repeating=False)
         ui.timer(1.0, lambda: self.strip.set(self._strip()))
         ui.timer(3.0, self._refresh_trend)
@@ -123,15 +123,6 @@ class ControlRoom:
         with panel(self.page.tr("What happens here"), "gg-told", note):
             self.story = Html(self._story(), tag="ul", classes="gg-story gg-scroll")
         ui.timer(2.0, lambda: self.story.set(self._story()))
-
-    def _draw_shelf_dialog(self) -> None:
-        with ui.dialog() as self.shelf, ui.card().classes("gg-dialog"):
-            self.shelf_form = Html()
-            script = (
-                "(e) => { const b = e.target.closest('[data-minutes]'); if (!b) return;"
-                "emit(b.dataset.minutes, e.currentTarget.querySelector('input').value) }"
-            )
-            self.shelf_form.element.on("click", self._shelve, js_handler=script)
 
     # What changed ------------------------------------------------------------------------------------------
 
@@ -292,7 +283,7 @@ class ControlRoom:
     async def _key(self, event: KeyEventArguments) -> None:
         act = _KEYS.get(str(event.key).lower())
         modified = event.modifiers.ctrl or event.modifiers.meta or event.modifiers.alt
-        if act and event.action.keydown and not modified and not self.shelf.value:
+        if act and event.action.keydown and not modified and not self.shelf.is_open:
             await self._act(act)
 
     async def _act(self, act: str) -> None:
@@ -306,37 +297,17 @@ class ControlRoom:
             "reset": lambda: acts.reset(parts, user, alarm.alarm_id, uuid4().hex),
         }
         if act == "shelve":
-            self._open_shelf(detail.view)
+            self.shelf.show(detail.view)
         elif act in calls:
             await self._try(calls[act])
 
-    def _open_shelf(self, view: AlarmView) -> None:
-        tr = self.page.tr
-        choices = "".join(
-            f'<button type="button" class="gg-button" data-minutes="{int(span.total_seconds() // 60)}">'
-            f"{_span(span, tr)}</button>"
-            for span in acts.shelf_choices(view)
-        )
-        self.shelf_form.set(
-            f"<h2>{escape(tr('Shelve: {title}', title=tr(view.definition.title)))}</h2>"
-            f'<p class="gg-dim" style="margin:4px 0 16px">{escape(html.place(view))}</p>'
-            f'<label class="gg-field">{escape(tr("Reason"))}<input maxlength="200" autofocus></label>'
-            f'<p class="gg-dim" style="margin:16px 0 8px">{escape(tr("It comes back by itself after"))}</p><div '
-            f'class="gg-choices">{choices}</div>'
-        )
-        self.shelf.open()
-
-    async def _shelve(self, event: GenericEventArguments) -> None:
+    async def _shelve(self, minutes: int, reason: str) -> bool:
         detail = self.detail
-        if detail is None or not isinstance(event.args, list) or len(event.args) != 2:
-            return
-        minutes, reason = str(event.args[0]), str(event.args[1])[:200]
-        if not minutes.isdigit():
-            return
+        if detail is None:
+            return False
         parts, user, alarm_id = self.page.parts, self.page.user, detail.view.id
-        until = parts.clock.now() + timedelta(minutes=int(minutes[:5]))
-        if await self._try(lambda: acts.shelve(parts, user, alarm_id, until, reason, uuid4().hex)):
-            self.shelf.close()
+        until = parts.clock.now() + timedelta(minutes=minutes)
+        return await self._try(lambda: acts.shelve(parts, user, alarm_id, until, reason, uuid4().hex))
 
     async def _try(self, call: Callable[[], Any]) -> bool:
         """Run an act in a thread; say plainly why if it was refused."""
@@ -350,8 +321,3 @@ class ControlRoom:
             return False
         self._reload()
         return True
-
-
-def _span(span: timedelta, tr: Texts) -> str:
-    minutes = int(span.total_seconds() // 60)
-    return tr("{count} min", count=minutes) if minutes < 60 else tr("{count} h", count=minutes // 60)
