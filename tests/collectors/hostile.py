@@ -5,8 +5,9 @@ the seed.
 
 A late reply comes after its question was given up and less than two timeouts after it was asked: on framings without
 transaction ids a later one is as good as the right one for anybody. A process that shares a machine may be held up
-between two lines of code, so the time counts from when the link asked, and what cannot be sent in time any more is not
-sent.
+between two lines of code, and a serial line's bytes may lie in the system for a while, so the time counts from when
+the link asked, and what cannot be sent in time any more is not sent: neither a late reply, nor any to a question that
+reaches the device only after the link has asked the next.
 """
 
 import asyncio
@@ -41,6 +42,8 @@ class Hostile:
         self.peer: Peer | None = None
         self.asked_at = 0.0
         """when the link asked last, in monotonic seconds"""
+        self.question: Question | None = None
+        """what it asked then"""
         self.sent: Counter[str] = Counter()
         self.lately: list[str] = []
         """the last kinds, newest last"""
@@ -48,6 +51,9 @@ class Hostile:
         self._before: Asked | None = None
 
     def answer(self, asked: Asked, send: Send) -> None:
+        if asked.framing != "tcp" and _question(asked) != self.question:
+            self.sent["behind"] += 1
+            return
         kind = self._rng.choice(KINDS) if self._rng.random() < 0.75 else "honest"
         self.sent[kind] += 1
         self.lately = [*self.lately[-3:], kind]
@@ -98,6 +104,10 @@ class Hostile:
         self.peer.send(frame)
 
 
+def _question(asked: Asked) -> Question:
+    return Question.read(asked.unit, asked.function, asked.start, asked.count)
+
+
 class _Watched:
     """A framing that tells when a question is packed."""
 
@@ -106,7 +116,7 @@ class _Watched:
         self._framing, self._hostile = framing, hostile
 
     def pack(self, question: Question, transaction: int) -> bytes:
-        self._hostile.asked_at = time.monotonic()
+        self._hostile.asked_at, self._hostile.question = time.monotonic(), question
         return self._framing.pack(question, transaction)
 
 
@@ -148,7 +158,7 @@ def _link(url: str, timeout_s: float, framing: Framing) -> Link:
 
 
 async def _ask(link: Link, hostile: Hostile, rng: random.Random, replies: int, outcome: Counter[str]) -> None:
-    while hostile.sent.total() - hostile.sent["honest"] - hostile.sent["late and sent"] < replies:
+    while sum(hostile.sent[kind] for kind in KINDS) < replies:
         unit, start, count = rng.randint(1, 4), rng.randint(0, 150), rng.randint(1, 10)
         table = rng.choice((RegisterTable.HOLDING, RegisterTable.INPUT))
         try:
