@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gateway.config import Config
 from gateway.errors import ConfigError, GatewayError, TransientError
+from gateway.ports import Clock
 from gateway.roles.status import Status
+from gateway.runtime.clock import make_clock
 from gateway.snapshot import Snapshot, fixed_values, take_snapshot
 from gateway.store import revision_rows
 from gateway.store.change_watch import ChangeWatch
@@ -125,11 +126,15 @@ def begin_first(state: State, site: Snapshot, who: str) -> Revision:
     with state.write() as connection:
         before = revision_rows.current(connection)
         if before is None or before.digest != site.digest:
-            fixed, at_us = fixed_values(site.config), time.time_ns() // 1000
+            fixed, at_us = fixed_values(site.config), _clock(site.config).now_us()
             revision_rows.begin(connection, site.digest, fixed, who=who, outcome=revision_rows.STARTED, at_us=at_us)
         found = revision_rows.current(connection)
     assert found is not None
     return found
+
+
+def _clock(config: Config) -> Clock:
+    return make_clock(None if config.clock is None else config.clock.file)
 
 
 def must_restart(role: str, before: Snapshot, after: Snapshot) -> bool:

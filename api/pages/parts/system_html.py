@@ -74,7 +74,7 @@ def configuration(found: Revision | None, tr: Texts, timezone: str, now: datetim
     )
 
 
-_QUIET = frozenset({"lost", "damaged_files", "faulty_streams"})
+_QUIET = frozenset({"lost", "damaged_files", "faulty_streams", "faulty_sources"})
 """counts that are told only if there is something to tell"""
 _FACTS = {
     "revision": mark("configuration {value}"),
