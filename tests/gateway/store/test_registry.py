@@ -12,6 +12,7 @@ from gateway.model.reading import PointId
 from gateway.store import registry, tables
 from gateway.store.registry import StateRegistry, highest_cursor
 from gateway.store.state import State
+from tests.beside import beside
 
 
 def points(*names: str) -> list[PointId]:
@@ -188,22 +189,17 @@ def test_names_are_found_while_others_are_added(tmp_path: Path) -> None:
     state = State.in_folder(tmp_path)
     shared = StateRegistry(state)
     wrong: list[tuple[int, int]] = []
-    done = threading.Event()
 
     def look() -> None:
-        while not done.is_set():
-            count = len(shared)
-            found = shared.find(many(0, count)).tolist()
-            wrong.extend((at, index) for at, index in enumerate(found) if at != index)
-            if shared.names(np.arange(count, dtype=np.uint32)) != many(0, count):
-                wrong.append((-1, -1))
+        count = len(shared)
+        found = shared.find(many(0, count)).tolist()
+        wrong.extend((at, index) for at, index in enumerate(found) if at != index)
+        if shared.names(np.arange(count, dtype=np.uint32)) != many(0, count):
+            wrong.append((-1, -1))
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    for number in range(0, 400, 4):
-        shared.indices(many(number, number + 4))
-    done.set()
-    thread.join()
+    with beside(look):
+        for number in range(0, 400, 4):
+            shared.indices(many(number, number + 4))
     assert not wrong
     state.close()
 

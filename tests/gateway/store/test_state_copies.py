@@ -1,11 +1,11 @@
 """Copies of the state database, and a start with one that is damaged."""
 
+import itertools
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +21,7 @@ from gateway.store.registry import StateRegistry
 from gateway.store.state import State
 from gateway.store.state_check import problem_of
 from gateway.store.state_copies import copies_of, copy_state, restore_from
+from tests.beside import beside
 
 THOROUGH = os.environ.get("GASGATE_THOROUGH") == "1"
 PLACES = 1000 if THOROUGH else 200
@@ -166,23 +167,17 @@ def test_points_that_were_registered_since_keep_their_index_and_none_is_given_ou
 def test_a_copy_is_one_view_while_others_write_and_makes_nobody_wait(folder, monkeypatch):
     monkeypatch.setattr(state_copies, "_PAGES", 4)
     state = State.in_folder(folder)
-    stop, waits = threading.Event(), []
+    numbers, waits = itertools.count(10_000, 20), []
 
     def write() -> None:
-        number = 10_000
-        while not stop.is_set():
-            began = time.monotonic()
-            put(state, number)
-            waits.append(time.monotonic() - began)
-            number += 20
+        began = time.monotonic()
+        put(state, next(numbers))
+        waits.append(time.monotonic() - began)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    began = time.monotonic()
-    copy = copy_state(folder, 3)
-    took = time.monotonic() - began
-    stop.set()
-    writer.join()
+    with beside(write):
+        began = time.monotonic()
+        copy = copy_state(folder, 3)
+        took = time.monotonic() - began
     state.close()
     with sqlite3.connect(copy) as connection:
         (count,) = connection.execute("SELECT count(*) FROM audit").fetchone()
