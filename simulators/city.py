@@ -30,8 +30,9 @@ from simulators.customers import (
     meter_factor,
 )
 from simulators.faults import HOUR_US, Fault, gas_lel_pct, leaks_m3h, meter_shares
+from simulators.ground import Ground
 from simulators.held_back import HeldBack
-from simulators.network import Ground, build_ground
+from simulators.networks.streets import build_ground
 from simulators.valves import Closure, Valves
 
 LIVE_START = datetime(2026, 1, 14, 21, tzinfo=UTC)

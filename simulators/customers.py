@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gateway.model.network import Meter, MeterKind, MeterRole
 from simulators import noise, weather
-from simulators.network import Ground
+from simulators.ground import Ground
 
 HEATED, COOKING, COMMERCIAL, UNUSED = range(4)
 """kinds of customers: home with gas heating, home that only cooks, business, account without any use"""
