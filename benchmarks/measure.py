@@ -31,7 +31,7 @@ def broker(folder: Path) -> Iterator[int]:
     """Run the embedded broker on a free port and give the port."""
     port = pick_free_port()
     process: subprocess.Popen[bytes] = child.start(
-        ["simulators.broker", "--port", str(port)], log=folder / "broker.log"
+        ["simulators.live.broker", "--port", str(port)], log=folder / "broker.log"
     )
     try:
         wait_until(lambda: accepts("127.0.0.1", port), what="the broker")

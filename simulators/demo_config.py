@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulators.devices import LinkPlan, plan_links
 from simulators.files import replace_file
+from simulators.live.devices import LinkPlan, plan_links
 from simulators.prepare import read_city
 
 _TOPIC = (

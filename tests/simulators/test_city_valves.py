@@ -11,8 +11,8 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from simulators.city import LIVE_START, City, Plan, demo_plan
 from simulators.customers import HEATED
-from simulators.devices import LinkPlan, build_servers, plan_links
 from simulators.faults import HOUR_US, Fault, FaultKind
+from simulators.live.devices import LinkPlan, build_servers, plan_links
 from simulators.valves import TRAVEL_US, Closure, Valves
 
 LIVE_US = int(LIVE_START.timestamp()) * 1_000_000

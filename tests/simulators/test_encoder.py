@@ -5,7 +5,7 @@ import pytest
 from gateway.model.profile import PointSpec, RegisterTable
 from gateway.model.quantity import Quantity
 from gateway.profiles import load_profile, profile_names
-from simulators.encoder import RegisterImage, encode_number, from_mapping
+from simulators.live.encoder import RegisterImage, encode_number, from_mapping
 
 
 @pytest.mark.parametrize("name", profile_names())

@@ -16,7 +16,7 @@ from pymodbus.client import ModbusTcpClient
 
 from gateway.model.reading import to_us
 from simulators.city import LIVE_START
-from simulators.live import Live, Saved
+from simulators.live.serving import Live, Saved
 from simulators.story import BAD_INPUT_AT, BROKER_AT, GAS_AT
 
 MINUTE_US = 60_000_000

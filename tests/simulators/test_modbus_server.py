@@ -12,8 +12,8 @@ from pymodbus.exceptions import ModbusIOException
 
 from gateway.model.quantity import Quantity
 from simulators.city import LIVE_START, City, demo_plan
-from simulators.devices import LinkPlan, build_servers, plan_links
 from simulators.faults import Fault, FaultKind
+from simulators.live.devices import LinkPlan, build_servers, plan_links
 from simulators.story import past_faults
 from tests.collectors.peers import cable
 from tests.services import need

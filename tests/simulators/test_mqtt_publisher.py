@@ -10,9 +10,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from simulators.broker import BrokerProcess
 from simulators.city import LIVE_START, City, demo_plan
-from simulators.mqtt_publisher import HALF_HOUR_US, Publisher, Reporter, bad_messages
+from simulators.live.broker import BrokerProcess
+from simulators.live.mqtt_publisher import HALF_HOUR_US, Publisher, Reporter, bad_messages
 from simulators.story import past_faults
 
 LIVE_US = int(LIVE_START.timestamp()) * 1_000_000

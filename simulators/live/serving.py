@@ -18,13 +18,13 @@ from gateway.model.reading import from_us, to_us
 from gateway.runtime import child
 from gateway.runtime.clock import CityClock
 from simulators import weather
-from simulators.broker import BrokerProcess
 from simulators.city import LIVE_START, City
 from simulators.city_dataset import write_weather
-from simulators.devices import build_servers, plan_links
 from simulators.faults import Fault, FaultKind
 from simulators.files import replace_file
-from simulators.mqtt_publisher import Publisher, Reporter, bad_messages
+from simulators.live.broker import BrokerProcess
+from simulators.live.devices import build_servers, plan_links
+from simulators.live.mqtt_publisher import Publisher, Reporter, bad_messages
 from simulators.prepare import read_city
 from simulators.story import (
     BAD_INPUT_AT,

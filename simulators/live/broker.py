@@ -23,7 +23,7 @@ class BrokerProcess:
     def launch(self) -> None:
         """Start the process; `running` tells when it listens."""
         if self._process is None:
-            self._process = child.start(["simulators.broker", "--port", str(self.port)])
+            self._process = child.start(["simulators.live.broker", "--port", str(self.port)])
 
     def running(self) -> bool:
         """Say whether it accepts connections. Raises RuntimeError if the process has ended."""

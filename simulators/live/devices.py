@@ -16,9 +16,9 @@ from gateway.profiles import load_profile
 from simulators.city import City, Plan
 from simulators.city_dataset import supply_meter
 from simulators.customers import BASE_K, BASE_KPA
-from simulators.encoder import RegisterImage, Values, from_mapping
 from simulators.faults import FaultKind
-from simulators.modbus_server import CityModbusServer, Unit
+from simulators.live.encoder import RegisterImage, Values, from_mapping
+from simulators.live.modbus_server import CityModbusServer, Unit
 
 STATION_PROFILE, CORRECTOR_PROFILE, CONCENTRATOR_PROFILE = "station_rtu", "volume_corrector", "ic_card_concentrator"
 _PIPES_EMPTY_US = 600e6

@@ -12,7 +12,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.model.profile import RegisterTable
-from simulators.encoder import RegisterImage, Values
+from simulators.live.encoder import RegisterImage, Values
 
 _TABLES = {1: RegisterTable.COIL, 2: RegisterTable.DISCRETE, 3: RegisterTable.HOLDING, 4: RegisterTable.INPUT}
 _WRITTEN = {5: RegisterTable.COIL, 6: RegisterTable.HOLDING, 15: RegisterTable.COIL, 16: RegisterTable.HOLDING}
