@@ -93,7 +93,7 @@ def dataset(
 
     Example: python -m simulators dataset city/ --seed 1 --zones 6 --days 180
     """
-    from simulators.exam import write_exam
+    from simulators.dataset.exam import write_exam
 
     write_exam(out, seed=seed, zones=zones, meters_per_zone=meters_per_zone, days=days)
 

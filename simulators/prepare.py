@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.errors import ConfigError
 from gateway.model.reading import to_us
 from simulators.city import LIVE_START, City, Plan, demo_plan
-from simulators.city_dataset import write_history, write_network
+from simulators.dataset.history import write_history, write_network
 from simulators.files import replace_file, write_secret
 from simulators.story import past_faults
 

@@ -14,8 +14,8 @@ from gateway.model.profile import RegisterTable
 from gateway.model.quantity import Quantity
 from gateway.profiles import load_profile
 from simulators.city import City, Plan
-from simulators.city_dataset import supply_meter
 from simulators.customers import BASE_K, BASE_KPA
+from simulators.dataset.history import supply_meter
 from simulators.faults import FaultKind
 from simulators.live.encoder import RegisterImage, Values, from_mapping
 from simulators.live.modbus_server import CityModbusServer, Unit

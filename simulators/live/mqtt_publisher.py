@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from simulators import noise
 from simulators.city import City
-from simulators.city_dataset import report_phase_s
+from simulators.dataset.history import report_phase_s
 
 HALF_HOUR_US = 1_800_000_000
 READINGS_PER_REPORT = 3

@@ -19,7 +19,7 @@ from gateway.runtime import child
 from gateway.runtime.clock import CityClock
 from simulators import weather
 from simulators.city import LIVE_START, City
-from simulators.city_dataset import write_weather
+from simulators.dataset.history import write_weather
 from simulators.faults import Fault, FaultKind
 from simulators.files import replace_file
 from simulators.live.broker import BrokerProcess

@@ -14,8 +14,8 @@ from gateway.dataset import read_network
 from gateway.errors import ConfigError
 from gateway.model.quantity import Quantity
 from simulators.city import LIVE_START, City, demo_plan
-from simulators.city_dataset import write_weather
-from simulators.exam import write_exam
+from simulators.dataset.exam import write_exam
+from simulators.dataset.history import write_weather
 from simulators.live.mqtt_publisher import Reporter
 from simulators.prepare import prepare, read_city
 from simulators.story import past_faults

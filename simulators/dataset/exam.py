@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from simulators import weather
 from simulators.city import City, Plan, build_plan
-from simulators.city_dataset import write_history
 from simulators.customers import COMMERCIAL, HEATED, UNUSED
+from simulators.dataset.history import write_history
 from simulators.faults import HOUR_US, Fault, FaultKind
 
 START = datetime(2024, 9, 30, 22, tzinfo=UTC)
