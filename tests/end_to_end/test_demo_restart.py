@@ -30,6 +30,12 @@ def kill_when(demo: Demo, said: str, there: Path) -> None:
     wait_until(lambda: not alive(pids), what="the end of every process", limit_s=15)
 
 
+def wait_until_all_run(demo: Demo) -> None:
+    """Every role lives, and each has said that it runs the first revision."""
+    right = {"ok": True, "problems": [], "revision": 1}
+    wait_until(lambda: httpx.get(f"{demo.web}/healthz").json() == right, what="healthy roles", limit_s=15)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_demo_starts_again_whenever_it_was_killed(tmp_path):
@@ -52,13 +58,13 @@ def test_the_demo_starts_again_whenever_it_was_killed(tmp_path):
         )
         assert second.returncode == 1
         assert "a demo is already running" in second.stderr
-        assert httpx.get(f"{demo.web}/healthz").json() == {"ok": True, "problems": [], "revision": 1}
+        wait_until_all_run(demo)
         pids = demo.pids()
         demo.end(signal.SIGKILL)
         demo.begin()  # at once: what was killed still holds ports and files
         demo.wait_until_ready()
         wait_until(lambda: not alive(pids), what="the end of what was killed", limit_s=15)
-        assert httpx.get(f"{demo.web}/healthz").json() == {"ok": True, "problems": [], "revision": 1}
+        wait_until_all_run(demo)
         assert demo.end() == 0
     finally:
         demo.kill()
