@@ -106,7 +106,8 @@ def _servers(folder: Path) -> Iterator[tuple[Server, Server, Server]]:
 
 def _devices(folder: Path) -> Server:
     port = pick_free_port()
-    return Server([sys.executable, "-m", "benchmarks.devices", str(port)], port, folder)
+    modules = f"PYTHONPATH={Path(__file__).parents[1]}"
+    return Server(["env", modules, sys.executable, "-m", "benchmarks.devices", str(port)], port, folder)
 
 
 def _site(folder: Path, broker: Server, influx: Server, devices: Server) -> CitySite:
