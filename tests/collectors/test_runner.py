@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -415,7 +416,8 @@ class SteppingClock(CityClock):
     """A fast clock that somebody sets."""
 
     def set_back(self, seconds: float) -> None:
-        self.city_us -= round(seconds * 1e6)
+        back_us = round(seconds * 1e6)
+        self.paces = tuple(replace(pace, city_us=pace.city_us - back_us) for pace in self.paces)
 
 
 @pytest.mark.parametrize("while_polling", [False, True])

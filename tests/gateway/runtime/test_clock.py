@@ -12,7 +12,7 @@ import pytest
 from gateway.errors import ConfigError
 from gateway.model.reading import to_us
 from gateway.runtime.backoff import Backoff
-from gateway.runtime.clock import CityClock, ManualClock, SystemClock, make_clock
+from gateway.runtime.clock import CityClock, ManualClock, Pace, SystemClock, make_clock
 
 MOMENT = datetime(2024, 2, 3, 12, tzinfo=UTC)
 
@@ -43,8 +43,51 @@ async def test_sleeping_ends_when_the_city_is_there() -> None:
     await clock.sleep_until(MOMENT)
 
 
+def test_a_pace_that_was_announced_begins_at_its_moment() -> None:
+    wall_us = time.time_ns() // 1000
+    later = [Pace(9_000_000, wall_us + 9_000_000, 5.0), Pace(3_000_000, wall_us + 3_000_000, 2.0)]
+    clock = CityClock(0, wall_us, 1.0, later)
+    paces = [clock.pace(wall_us + round(second * 1e6)) for second in (-5, 0, 2.999999, 3, 8, 9, 1000)]
+    assert [pace.factor for pace in paces] == [1.0, 1.0, 1.0, 2.0, 2.0, 5.0, 5.0]
+    assert clock.pace(wall_us + 8_000_000).at(wall_us + 8_000_000) == 13_000_000
+
+
+def test_a_city_that_changes_its_pace_takes_all_clocks_along(tmp_path: Path) -> None:
+    path, wall_us = tmp_path / "clock.json", time.time_ns() // 1000
+    now = {"city_us": to_us(MOMENT), "wall_us": wall_us, "factor": 1.0}
+    path.write_text(json.dumps(now))
+    clock = make_clock(path)
+    assert clock.real_seconds(60.0) == 60.0
+    soon = {"city_us": to_us(MOMENT) + 400_000, "wall_us": wall_us + 400_000, "factor": 3600.0}
+    path.write_text(json.dumps({**now, "later": [soon]}))
+    moments = []
+    while time.time_ns() // 1000 < wall_us + 700_000:
+        moments.append(clock.now_us())
+        time.sleep(0.005)
+    assert moments == sorted(moments)
+    assert moments[-1] - to_us(MOMENT) > 700e6
+    assert clock.real_seconds(60.0) == pytest.approx(1 / 60)
+    path.write_text("{")
+    time.sleep(0.25)
+    assert clock.real_seconds(60.0) == pytest.approx(1 / 60), "what cannot be read changes nothing"
+    path.unlink()
+    time.sleep(0.25)
+    assert clock.now_us() > moments[-1]
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"city_us": 1}', '{"city_us": 1, "wall_us": 2, "factor": 0}', '{"city_us": "x"}', "\x00"]
+    "text",
+    [
+        "",
+        "[]",
+        '{"city_us": 1}',
+        '{"city_us": 1, "wall_us": 2, "factor": 0}',
+        '{"city_us": "x"}',
+        '{"city_us": 1, "wall_us": 2, "factor": 1, "later": [{"city_us": 3}]}',
+        '{"city_us": 1, "wall_us": 2, "factor": 1, "later": 7}',
+        '{"city_us": 1, "wall_us": 2, "factor": 1e999}',
+        "\x00",
+    ],
 )
 def test_a_file_that_holds_no_clock_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "clock.json"
