@@ -15,13 +15,13 @@ from gateway.config import Config
 from gateway.model.network import Network
 from gateway.ports import SpoolRecord
 from gateway.roles.common import heartbeat, open_state, recently_restored, service_token, site_clock, site_network
-from gateway.roles.http import serve
 from gateway.roles.replay import Replay
 from gateway.roles.revision import Follower
 from gateway.roles.sources import Sources, summary
 from gateway.roles.streams import Streams
 from gateway.runtime.accounting import Accounting
 from gateway.runtime.delays import WaitingSince
+from gateway.runtime.http import serve
 from gateway.runtime.intake import Intake
 from gateway.runtime.interpreter import answer_quickly
 from gateway.runtime.loader import Loader

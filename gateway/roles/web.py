@@ -17,8 +17,8 @@ from gateway.roles.common import (
     site_network,
     ticket_policy,
 )
-from gateway.roles.http import serve
 from gateway.roles.revision import Follower
+from gateway.runtime.http import serve
 from gateway.runtime.reload import Reloader
 from gateway.snapshot import Snapshot
 from gateway.store.intervals import IntervalStore

@@ -17,7 +17,7 @@ from gateway.config import load
 from gateway.errors import GatewayError, RefusedError, TransientError
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, quality
 from gateway.roles.common import open_state, service_token
-from gateway.roles.http import serve
+from gateway.runtime.http import serve
 from gateway.store import exporting as store_exporting
 from gateway.store.export_service import ExportService
 from gateway.store.readings import DuckReadings

@@ -26,8 +26,8 @@ from gateway.roles import alarm, analyse, common
 from gateway.roles.alarm import Judge
 from gateway.roles.analyse import Analyst
 from gateway.roles.common import site_network
-from gateway.roles.http import serve
 from gateway.runtime.clock import SystemClock
+from gateway.runtime.http import serve
 from gateway.store import edit_rows, health_rows
 from gateway.store.edit_rows import Edit
 from gateway.store.registry import StateRegistry

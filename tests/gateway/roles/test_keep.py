@@ -16,8 +16,8 @@ from gateway.errors import PermanentError, TransientError
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Delivery
 from gateway.roles.common import remote_store, service_token
-from gateway.roles.http import serve
 from gateway.roles.keep import Keeper
+from gateway.runtime.http import serve
 from gateway.store.spool import FileSpool
 from tests.end_to_end.small_site import SmallSite
 

@@ -1,4 +1,4 @@
-"""Serves an ASGI app inside a role; the role, not the server, decides on signals."""
+"""Serves an ASGI app inside a process that has more to do; that process, not the server, decides on signals."""
 
 from __future__ import annotations
 
