@@ -10,21 +10,16 @@ from itertools import pairwise
 import numpy as np
 
 from gateway.model.network import Station, Zone, ZoneKind
-from simulators.ground import Ground, Pipe, Place
+from simulators.ground import XY, Ground, Pipe, Place, on_grid
+from simulators.networks.names import district_name, zone_name
+from simulators.networks.regulators import CITY_PRESSURE_KPA, regulator
+from simulators.networks.services import serve
 
 BLOCK_M = 150.0
 """mean distance between two streets"""
-LOW_PRESSURE_KPA = 3.0
-CITY_PRESSURE_KPA = 350.0
-
-_ROADS = (
-    ("Jianshe Road", "建设路"),
-    ("Minzhu Road", "民主路"),
-    ("Heping Road", "和平路"),
-    ("Renmin Road", "人民路"),
-    ("Jiefang Road", "解放路"),
-    ("Guangming Road", "光明路"),
-)
+_SIZES_MM = (110, 160, 200, 250, 315, 400, 500, 630, 800)
+_SMALL_ZONE = 150
+"""customers up to which a zone gets the smallest pipes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,48 +31,58 @@ class _Area:
     height: float
 
 
-def build_ground(seed: int, meters_per_zone: Sequence[int], zones_per_district: int = 2) -> Ground:
-    """Lay out one zone for each entry of `meters_per_zone`; the same arguments give the same city."""
+def build_ground(
+    seed: int, meters_per_zone: Sequence[int], zones_per_district: int = 2, *, flats_share: float = 0.0
+) -> Ground:
+    """Lay out one zone for each entry of `meters_per_zone`; the same arguments give the same city.
+
+    `flats_share` of the customers live in apartment houses, each a zone of its own below the regulator's. Raises
+    ValueError for numbers of which no city can be made.
+    """
+    if not meters_per_zone or min(meters_per_zone) < 0 or zones_per_district < 1 or not 0.0 <= flats_share <= 1.0:
+        raise ValueError("a city needs zones, a district needs zones, a zone no less than 0 meters, a share 0 to 1")
     rng = np.random.default_rng([seed, 101])
     areas = list(_areas(len(meters_per_zone)))
     pipes: list[Pipe] = []
     places: list[Place] = []
     regulators: list[Station] = []
-    for number, (area, count) in enumerate(zip(areas, meters_per_zone, strict=True), start=1):
-        site, streets = _streets(area, rng)
-        pipes += streets
-        zone_places, services = _customers(area.zone, streets, count, rng)
-        places += zone_places
-        pipes += services
-        regulators.append(_regulator(number, area.zone, site))
+    zones: list[Zone] = []
+    for number, (area, count) in enumerate(zip(areas, meters_per_zone, strict=True)):
+        site, streets = _streets(area, count, rng)
+        served = serve(area.zone, number, streets, count, rng, flats_share=flats_share)
+        own = (*served.streets, *served.services)
+        volume = round(sum(pipe.volume_m3 for pipe in own if pipe.zone == area.zone), 2)
+        district = f"D-{number // zones_per_district + 1}"
+        zones += [Zone(area.zone, district, ZoneKind.REGULATOR, zone_name(number), volume), *served.buildings]
+        pipes += own
+        places += served.places
+        regulators.append(regulator(number, area.zone, site))
     gates = _gates(areas)
-    pipes += _mains(gates, regulators)
     return Ground(
-        zones=_zones([area.zone for area in areas], zones_per_district, pipes),
+        zones=(*_upper_zones(math.ceil(len(areas) / zones_per_district)), *zones),
         stations=(*gates, *regulators),
         places=tuple(places),
-        pipes=tuple(pipes),
+        pipes=(*pipes, *_mains(gates, regulators)),
         regulator_zones=tuple(area.zone for area in areas),
     )
 
 
 def _areas(count: int) -> Iterator[_Area]:
-    columns = max(1, math.ceil(math.sqrt(count)))
-    rows = math.ceil(count / columns)
-    width, height = columns * 1000.0, 700.0
-    for index in range(count):
-        row, column = divmod(index, columns)
-        in_row = min(columns, count - row * columns)
+    rows = math.ceil(count / math.ceil(math.sqrt(count)))
+    least, more = divmod(count, rows)
+    width, height = math.ceil(count / rows) * 1000.0, 700.0
+    places = [(row, column, least + (row < more)) for row in range(rows) for column in range(least + (row < more))]
+    for index, (row, column, in_row) in enumerate(places, start=1):
         across = width / in_row
-        yield _Area(f"R-{index + 1:03d}", column * across, (rows - 1 - row) * height, across - 70.0, height - 70.0)
+        yield _Area(f"R-{index:03d}", column * across, (rows - 1 - row) * height, across - 70.0, height - 70.0)
 
 
-def _bend(x: float, y: float) -> tuple[float, float]:
+def _bend(x: float, y: float) -> XY:
     """Bend the street grid a little, as towns have it."""
-    return x + 45.0 * math.sin(y / 420.0), y + 35.0 * math.sin(x / 360.0)
+    return on_grid(x + 45.0 * math.sin(y / 420.0), y + 35.0 * math.sin(x / 360.0))
 
 
-def _streets(area: _Area, rng: np.random.Generator) -> tuple[tuple[float, float], list[Pipe]]:
+def _streets(area: _Area, customers: int, rng: np.random.Generator) -> tuple[XY, list[Pipe]]:
     """Grow a pipe tree along the streets from the regulator, then close some loops."""
     columns, rows = max(3, round(area.width / BLOCK_M)), max(3, round(area.height / BLOCK_M))
     jitter = rng.uniform(-18.0, 18.0, size=(columns, rows, 2))
@@ -96,10 +101,22 @@ def _streets(area: _Area, rng: np.random.Generator) -> tuple[tuple[float, float]
     tree = _tree(root, edges, weight)
     loops = [edge for edge in edges if edge not in tree and weight[edge] < 0.45]
     pipes = [
-        Pipe(f"P-{area.zone}-{n:03d}", area.zone, "distribution", dn, (nodes[edge[0]], nodes[edge[1]]))
+        Pipe(
+            f"P-{area.zone}-{n:03d}",
+            area.zone,
+            "distribution",
+            _size_mm(dn, customers),
+            (nodes[edge[0]], nodes[edge[1]]),
+        )
         for n, (edge, dn) in enumerate([(e, tree[e]) for e in tree] + [(e, 110) for e in loops], start=1)
     ]
     return nodes[root], pipes
+
+
+def _size_mm(small_mm: int, customers: int) -> int:
+    """Return the size of a pipe that is `small_mm` in a small zone: the pressure lost grows with flow^2 / size^5."""
+    wanted = small_mm * max(1.0, customers / _SMALL_ZONE) ** 0.4
+    return next((size for size in _SIZES_MM if size >= wanted), _SIZES_MM[-1])
 
 
 _Node = tuple[int, int]
@@ -120,39 +137,6 @@ def _tree(root: _Node, edges: list[_Edge], weight: dict[_Edge, float]) -> dict[_
         chosen[edge] = 200 if depth[far] <= 2 else 160 if depth[far] <= 4 else 110
 
 
-def _customers(zone: str, streets: list[Pipe], count: int, rng: np.random.Generator) -> tuple[list[Place], list[Pipe]]:
-    """Hang meters along the streets, each with its service pipe."""
-    length = np.array([pipe.length_m for pipe in streets])
-    picks = np.sort(rng.choice(len(streets), size=count, p=length / length.sum()))
-    along, side = rng.uniform(0.06, 0.94, size=count), rng.choice([-1.0, 1.0], size=count)
-    away = rng.uniform(14.0, 34.0, size=count)
-    places, services = [], []
-    for n in range(count):
-        (ax, ay), (bx, by) = streets[picks[n]].line
-        foot = (ax + (bx - ax) * along[n], ay + (by - ay) * along[n])
-        span = math.dist((ax, ay), (bx, by))
-        x = float(foot[0] - (by - ay) / span * side[n] * away[n])
-        y = float(foot[1] + (bx - ax) / span * side[n] * away[n])
-        places.append(Place(zone, round(x, 1), round(y, 1)))
-        services.append(Pipe(f"L-{zone}-{n + 1:04d}", zone, "service", 32, (foot, (x, y))))
-    return places, services
-
-
-def _regulator(number: int, zone: str, site: tuple[float, float]) -> Station:
-    english, chinese = _ROADS[(number - 1) % len(_ROADS)]
-    return Station(
-        station_id=f"REG-{number:03d}",
-        kind="regulator",
-        zone_id=zone,
-        name=f"{chinese}调压站 {english}",
-        address=f"{chinese}{12 * number + 6}号 ({12 * number + 6} {english})",
-        x_m=round(site[0], 1),
-        y_m=round(site[1], 1),
-        set_pressure_gauge_kpa=LOW_PRESSURE_KPA,
-        remote=False,
-    )
-
-
 def _gates(areas: list[_Area]) -> tuple[Station, Station]:
     right = max(area.left + area.width for area in areas)
     top = max(area.bottom + area.height for area in areas)
@@ -170,23 +154,12 @@ def _gates(areas: list[_Area]) -> tuple[Station, Station]:
 def _mains(gates: tuple[Station, Station], regulators: list[Station]) -> list[Pipe]:
     """Join both gates and all regulators by medium-pressure mains that run along two axes."""
     stops = [gates[0], *regulators, gates[1]]
-    lines = []
-    for number, (a, b) in enumerate(pairwise(stops), start=1):
-        corner = (b.x_m, a.y_m)
-        lines.append(Pipe(f"M-{number:03d}", "CITY", "main", 300, ((a.x_m, a.y_m), corner, (b.x_m, b.y_m))))
-    return lines
+    return [
+        Pipe(f"M-{number:03d}", "CITY", "main", 300, ((a.x_m, a.y_m), (b.x_m, a.y_m), (b.x_m, b.y_m)))
+        for number, (a, b) in enumerate(pairwise(stops), start=1)
+    ]
 
 
-def _zones(regulator_zones: list[str], per_district: int, pipes: list[Pipe]) -> tuple[Zone, ...]:
-    districts = math.ceil(len(regulator_zones) / per_district)
-    zones = [Zone("CITY", "", ZoneKind.CITY, "示范市 Demo city")]
-    zones += [Zone(f"D-{d + 1}", "CITY", ZoneKind.DISTRICT, f"第{d + 1}区 District {d + 1}") for d in range(districts)]
-    for index, zone in enumerate(regulator_zones):
-        volume = sum(pipe.volume_m3 for pipe in pipes if pipe.zone == zone)
-        english, chinese = _ROADS[index % len(_ROADS)]
-        zones.append(
-            Zone(
-                zone, f"D-{index // per_district + 1}", ZoneKind.REGULATOR, f"{chinese}片区 {english}", round(volume, 2)
-            )
-        )
-    return tuple(zones)
+def _upper_zones(districts: int) -> tuple[Zone, ...]:
+    city = Zone("CITY", "", ZoneKind.CITY, "示范市 Demo city")
+    return city, *(Zone(f"D-{d + 1}", "CITY", ZoneKind.DISTRICT, district_name(d)) for d in range(districts))
