@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import re
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,139 +13,57 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.end_to_end import story_pages
+from tests.end_to_end.demo_process import Demo, alive, listening, program
 from tests.end_to_end.small_site import wait_until
 
-SPEED = 60
-PASSWORD = "demo-only"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-class Demo:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.process: subprocess.Popen[str] | None = None
-        self.web = ""
-
-    def start(self) -> float:
-        began = time.monotonic()
-        self.begin()
-        self.wait_until_ready()
-        return time.monotonic() - began
-
-    def begin(self) -> None:
-        with self.folder.with_suffix(".log").open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "demo", "--folder", str(self.folder), "--speed", str(SPEED)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-
-    def wait_until_ready(self) -> None:
-        assert self.process is not None
-        process = self.process
-        wait_until(lambda: "is ready" in self.output() or process.poll() is not None, what="the demo", limit_s=90)
-        assert process.poll() is None, self.output()
-        (self.web, *_) = re.findall(r"http://127\.0\.0\.1:\d+", self.output())
-
-    def output(self) -> str:
-        return self.folder.with_suffix(".log").read_text()
-
-    def end(self, number: int = signal.SIGINT) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(30)
-
-    def kill(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.end(signal.SIGKILL)
-
-    def pids(self) -> set[int]:
-        assert self.process is not None
-        return descendants(self.process.pid)
-
-    def client(self, name: str) -> httpx.Client:
-        client = httpx.Client(base_url=self.web, timeout=20)
-        client.post("/api/v1/login", json={"name": name, "password": PASSWORD}).raise_for_status()
-        return client
-
-
-def descendants(pid: int) -> set[int]:
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def alive(pids: set[int]) -> set[int]:
-    return {pid for pid in pids if Path(f"/proc/{pid}").exists() and _state(pid) != "Z"}
-
-
-def program(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
-
-
-def listening(pids: set[int]) -> dict[int, str]:
-    """Return port > address (hex) of every TCP socket that these processes listen on."""
-    inodes = set()
-    for pid in pids:
-        for link in Path(f"/proc/{pid}/fd").glob("*"):
-            try:
-                target = str(link.readlink())
-            except OSError:
-                continue
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
-    found = {}
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in inodes:
-                address, port = fields[1].split(":")
-                found[int(port, 16)] = address
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path):
-    demo = Demo(tmp_path / "demo")
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Return the one demo of these tests: its story takes a minute and a half, and is told once."""
+    demo = Demo(tmp_path_factory.mktemp("demo") / "demo")
     try:
         demo.start()
-        pids = demo.pids()
-        assert set(listening(pids).values()) == {"0100007F"}, "only loopback"
-        with closing(demo.client("engineer")) as client:
-            _story(client)
-            _no_reading_missing(client, demo.folder)
-        assert demo.end() == 0
-        wait_until(lambda: not alive(pids), what="the end of every process", limit_s=10)
-
-        assert demo.start() < 40, "the second start"
-        pids = demo.pids()
-        programs = {pid: program(pid) for pid in pids}
-        with closing(demo.client("operator")) as client:
-            tickets = _items(client, "/api/v1/tickets")
-            assert any(ticket["asset"] == "REG-002" for ticket in tickets), "goes on from where it was"
-        demo.end(signal.SIGKILL)
-        with suppress(TimeoutError):
-            wait_until(lambda: not alive(pids), what="the end of every process after a kill", limit_s=20)
-        assert [programs[pid] for pid in alive(pids)] == []
+        yield demo
     finally:
-        if demo.process is not None and demo.process.poll() is None:
-            demo.end()
+        demo.kill()
+
+
+@pytest.mark.browser
+def test_people_live_through_the_story_in_their_browsers(demo: Demo, chromium: str) -> None:
+    with story_pages.pages(chromium, demo.web) as (operator, engineer):
+        story_pages.live_through(operator, engineer, demo.web)
+
+
+def test_the_story_is_told_and_no_reading_is_missing(demo: Demo) -> None:
+    assert set(listening(demo.pids()).values()) == {"0100007F"}, "only loopback"
+    with closing(demo.client("engineer")) as client:
+        _story(client)
+        _no_reading_missing(client, demo.folder)
+
+
+def test_it_goes_on_from_where_it_was_and_leaves_nothing_behind(demo: Demo) -> None:
+    with closing(demo.client("operator")) as client:
+        wait_until(lambda: _gas_tickets(client), what="the ticket", limit_s=60)
+    pids = demo.pids()
+    assert demo.end() == 0
+    wait_until(lambda: not alive(pids), what="the end of every process", limit_s=10)
+
+    assert demo.start() < 40, "the second start"
+    pids = demo.pids()
+    programs = {pid: program(pid) for pid in pids}
+    with closing(demo.client("operator")) as client:
+        assert _gas_tickets(client), "goes on from where it was"
+    demo.end(signal.SIGKILL)
+    with suppress(TimeoutError):
+        wait_until(lambda: not alive(pids), what="the end of every process after a kill", limit_s=20)
+    assert [programs[pid] for pid in alive(pids)] == []
+
+
+def _gas_tickets(client: httpx.Client) -> list[dict[str, Any]]:
+    return [ticket for ticket in _items(client, "/api/v1/tickets") if ticket["asset"] == "REG-002"]
 
 
 def _items(client: httpx.Client, path: str, **params: str) -> list[dict[str, Any]]:
@@ -174,7 +89,7 @@ def _no_reading_missing(client: httpx.Client, folder: Path) -> None:
 
 def _story(client: httpx.Client) -> None:
     def ticket() -> dict[str, Any]:
-        return next((one for one in _items(client, "/api/v1/tickets") if one["asset"] == "REG-002"), {})
+        return next(iter(_gas_tickets(client)), {})
 
     def findings() -> set[tuple[str, str]]:
         return {(one["kind"], one["meter"] or one["zone"]) for one in _items(client, "/api/v1/findings")}

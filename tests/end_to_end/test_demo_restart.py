@@ -16,8 +16,8 @@ from gateway.dataset import read_dataset
 from gateway.store.readings import DuckReadings
 from gateway.store.registry import StateRegistry
 from gateway.store.state import State
+from tests.end_to_end.demo_process import Demo, alive
 from tests.end_to_end.small_site import wait_until
-from tests.end_to_end.test_demo import Demo, alive
 
 
 def kill_when(demo: Demo, said: str, there: Path) -> None:

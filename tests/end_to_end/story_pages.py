@@ -1,16 +1,14 @@
-"""The demo in a browser as its people see it: the story comes to the page, nobody reloads anything."""
+"""The demo's pages as its people see them: the story comes to the page, nobody reloads anything."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.end_to_end.test_demo import PASSWORD, Demo
+from tests.end_to_end.demo_process import PASSWORD
 from tests.services import chromium_arguments
 
 CLOCK = re.compile(r"^\d+:\d\d(:\d\d)?$")
@@ -18,29 +16,20 @@ STORY_MS = 90_000
 """as long as any part of the story may take at the test's speed"""
 
 
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.timeout(200)
-def test_people_live_through_the_story_in_their_browsers(tmp_path: Path, chromium: str) -> None:
-    demo = Demo(tmp_path / "demo")
-    try:
-        demo.start()
-        with pages(chromium, demo.web) as (operator, engineer):
-            log_in(operator, demo.web, "operator", "/")
-            log_in(engineer, demo.web, "engineer", "/loss")
-            the_gas_alarm_is_acknowledged_by_key(operator)
-            the_ticket_clock_counts_down(operator)
-            the_crew_arrives_in_time(operator)
-            one_alarm_tells_of_the_silent_station(operator)
-            the_day_closes_with_a_high_loss(engineer)
-            the_theft_has_its_evidence(engineer)
-            expect(operator.locator(".gg-findings")).to_contain_text("疑似偷盗气 M-000229", timeout=STORY_MS)
-            for page in (operator, engineer):
-                assert page.evaluate("window.opened") is True, "nobody reloaded the page"
-            the_main_labels_are_english(operator, engineer)
-    finally:
-        if demo.process is not None and demo.process.poll() is None:
-            demo.end()
+def live_through(operator: Page, engineer: Page, address: str) -> None:
+    """Follow the story as an operator and a meter engineer; each part may still be to come."""
+    log_in(operator, address, "operator", "/")
+    log_in(engineer, address, "engineer", "/loss")
+    the_gas_alarm_is_acknowledged_by_key(operator)
+    the_ticket_clock_counts_down(operator)
+    the_crew_arrives_in_time(operator)
+    one_alarm_tells_of_the_silent_station(operator)
+    the_day_closes_with_a_high_loss(engineer)
+    the_theft_has_its_evidence(engineer)
+    expect(operator.locator(".gg-findings")).to_contain_text("疑似偷盗气 M-000229", timeout=STORY_MS)
+    for page in (operator, engineer):
+        assert page.evaluate("window.opened") is True, "nobody reloaded the page"
+    the_main_labels_are_english(operator, engineer)
 
 
 @contextmanager
