@@ -29,7 +29,8 @@ from simulators.customers import (
     indices_of,
     meter_factor,
 )
-from simulators.faults import HOUR_US, Fault, gas_lel_pct, leaks_m3h, meter_shares
+from simulators.faults import HOUR_US, Fault, gas_lel_pct
+from simulators.faults._shares import leaks_m3h, meter_shares
 from simulators.ground import Ground
 from simulators.held_back import HeldBack
 from simulators.networks.streets import build_ground
