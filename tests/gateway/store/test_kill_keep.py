@@ -39,7 +39,7 @@ def run_until_killed(folder: Path, first: int, pace_us: int, after_s: float) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("pace_us", "longest_s"), [(1, 0.25), (600_000_000, 0.8)], ids=["one day", "many days"])
+@pytest.mark.parametrize(("pace_us", "longest_s"), [(1, 0.25), (200_000_000, 0.8)], ids=["one day", "many days"])
 async def test_what_was_acknowledged_is_stored_once(tmp_path: Path, pace_us: int, longest_s: float) -> None:
     rng = random.Random(5)
     acknowledged: list[int] = []
