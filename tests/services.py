@@ -1,6 +1,7 @@
 """Real servers for the tests: found on the machine, started on loopback, ended with the test run."""
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -59,6 +60,15 @@ def need(name: str) -> str:
     if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def need_module(name: str) -> None:
+    """Skip the test where a module of an extra is not installed; in CI it fails."""
+    if importlib.util.find_spec(name) is None:
+        reason = f"{name} is not installed: install gasgate with its extra, gasgate[simulators]"
+        if in_ci():
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
 
 
 def pick_free_port() -> int:
