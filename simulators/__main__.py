@@ -59,7 +59,7 @@ def live(
 
     Example: python -m simulators live --folder .demo --broker-port 11883 --modbus-port 15020
     """
-    from simulators.live.serving import serve
+    from simulators.live.demo import serve
 
     with _plain_errors():
         serve(folder, speed=speed, broker_port=broker_port, first_modbus_port=modbus_port)

@@ -14,16 +14,17 @@ _START_LIMIT_S = 10.0
 
 
 class BrokerProcess:
-    """A broker on 127.0.0.1 that dies with the process that started it. Start it from the main thread."""
+    """A broker that dies with the process that started it. Start it from the main thread."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self.port = port
+        self.address = address
         self._process: subprocess.Popen[bytes] | None = None
 
     def launch(self) -> None:
         """Start the process; `running` tells when it listens."""
         if self._process is None:
-            self._process = child.start(["simulators.live.broker", "--port", str(self.port)])
+            self._process = child.start(["simulators.live.broker", "--port", str(self.port), "--address", self.address])
 
     def running(self) -> bool:
         """Say whether it accepts connections. Raises RuntimeError if the process has ended."""
@@ -59,15 +60,16 @@ class BrokerProcess:
 def main() -> None:
     """Run the broker until the process is ended."""
     child.die_with_parent()
-    parser = argparse.ArgumentParser(description="embedded MQTT broker on 127.0.0.1")
+    parser = argparse.ArgumentParser(description="embedded MQTT broker")
     parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
+    parser.add_argument("--address", default="127.0.0.1")
+    given = parser.parse_args()
     # every packet would be logged as an error record of the broker's tracing
     logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
 
     from iotcore import IotCoreBroker
 
-    IotCoreBroker(listen="127.0.0.1", port=port).run_forever()
+    IotCoreBroker(listen=given.address, port=given.port).run_forever()
 
 
 if __name__ == "__main__":

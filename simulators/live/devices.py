@@ -72,7 +72,9 @@ def ic_card_meters(plan: Plan, zone: str) -> tuple[str, ...]:
     )
 
 
-def build_servers(city: City, now_us: Callable[[], int], links: Sequence[LinkPlan]) -> list[CityModbusServer]:
+def build_servers(
+    city: City, now_us: Callable[[], int], links: Sequence[LinkPlan], address: str = "127.0.0.1"
+) -> list[CityModbusServer]:
     """Return a server for each link; they answer from the state of the city at `now_us()`."""
     makers: dict[str, Callable[[City, Callable[[], int], UnitPlan], Unit]] = {
         STATION_PROFILE: _station,
@@ -80,7 +82,9 @@ def build_servers(city: City, now_us: Callable[[], int], links: Sequence[LinkPla
         CONCENTRATOR_PROFILE: _concentrator,
     }
     return [
-        CityModbusServer(link.port, {unit.unit: makers[unit.profile](city, now_us, unit) for unit in link.units})
+        CityModbusServer(
+            link.port, {unit.unit: makers[unit.profile](city, now_us, unit) for unit in link.units}, address
+        )
         for link in links
     ]
 

@@ -73,10 +73,11 @@ class _Units:
 
 
 class CityModbusServer:
-    """One listening port with its units, on loopback only."""
+    """One listening port with its units."""
 
-    def __init__(self, port: int, units: Mapping[int, Unit]) -> None:
+    def __init__(self, port: int, units: Mapping[int, Unit], address: str = "127.0.0.1") -> None:
         self.port = port
+        self.address = address
         self.framer = FramerType.SOCKET
         """set it to RTU before the start for what a serial line behind a converter is like"""
         self._units = units
@@ -86,7 +87,7 @@ class CityModbusServer:
         """Listen. Raises RuntimeError if the port is taken."""
         placeholder = SimDevice(id=0, simdata=[SimData(0, datatype=DataType.REGISTERS)])
         self._server = ModbusTcpServer(
-            placeholder, framer=self.framer, address=("127.0.0.1", self.port), ignore_missing_devices=True
+            placeholder, framer=self.framer, address=(self.address, self.port), ignore_missing_devices=True
         )
         self._server.context = _Units(self._units)  # type: ignore[assignment]
         await self._server.serve_forever(background=True)

@@ -16,7 +16,8 @@ from pymodbus.client import ModbusTcpClient
 
 from gateway.model.reading import to_us
 from simulators.city import LIVE_START
-from simulators.live.serving import Live, Saved
+from simulators.live.demo import DemoCity
+from simulators.live.saved import Saved
 from simulators.story import BAD_INPUT_AT, BROKER_AT, GAS_AT
 
 MINUTE_US = 60_000_000
@@ -43,7 +44,7 @@ class RunningCity:
         return process
 
     def saved(self) -> Saved:
-        return Saved.read(self.folder / "city_now.json")
+        return Saved.read(self.folder / "city_now.json", 0)
 
     def supply_m3(self) -> float:
         with ModbusTcpClient("127.0.0.1", port=self.modbus_port + 5, timeout=3) as client:
@@ -126,15 +127,15 @@ def test_gas_rises_and_goes_when_a_crew_has_repaired_it(running_city: RunningCit
 async def test_the_broker_is_restarted_once(own_city: Path, free_port: Callable[[], int]) -> None:
     Saved(to_us(BROKER_AT) - MINUTE_US // 2, {}).write(own_city / "city_now.json")
     port = free_port()
-    live = Live(own_city, speed=30.0, broker_port=port, first_modbus_port=_free_run())
+    live = DemoCity(own_city, speed=30.0, broker_port=port, first_modbus_port=_free_run())
     stop = asyncio.Event()
     task = asyncio.create_task(live.run(stop))
     await _until((own_city / "ready").exists)
     await _until(lambda: not _listens(port))
-    assert Saved.read(own_city / "city_now.json").done == ("broker",)
+    assert Saved.read(own_city / "city_now.json", 0).done == ("broker",)
     stop.set()
     await task
-    again = Live(own_city, speed=30.0, broker_port=port, first_modbus_port=_free_run())
+    again = DemoCity(own_city, speed=30.0, broker_port=port, first_modbus_port=_free_run())
     stop.clear()
     task = asyncio.create_task(again.run(stop))
     await _until((own_city / "ready").exists)
@@ -145,7 +146,7 @@ async def test_the_broker_is_restarted_once(own_city: Path, free_port: Callable[
 
 
 def test_the_story_is_labelled_and_told_in_both_languages(running_city: RunningCity) -> None:
-    Saved(to_us(BAD_INPUT_AT), {}, ("broker", "bad-input")).write(running_city.folder / "city_now.json")
+    Saved(to_us(BAD_INPUT_AT), done=("broker", "bad-input")).write(running_city.folder / "city_now.json")
     running_city.start()
     story = _story(running_city)
     assert [item["id"] for item in story] == ["non-moving", "gas", "broker", "silent", "bad-input", "loss"]
