@@ -33,6 +33,13 @@ class Exchanges:
         """Return the number of exchanges."""
         return len(self.column)
 
+    def part(self, columns: NDArray[np.intp]) -> Self:
+        """Return the exchanges of some meters; columns count among these."""
+        place = {int(column): number for number, column in enumerate(columns)}
+        mine = np.array([number for number, column in enumerate(self.column) if int(column) in place], dtype=np.intp)
+        own = np.array([place[int(column)] for column in self.column[mine]], dtype=np.intp)
+        return type(self)(own, self.hour[mine], self.new_start_m3[mine], self.recorded[mine])
+
     @classmethod
     def none(cls) -> Self:
         """Return no exchange."""
