@@ -15,7 +15,8 @@ from simulators.city import LIVE_START
 from simulators.files import replace_file
 from simulators.live.broker import BrokerProcess
 from simulators.live.devices import plan_links
-from simulators.live.mqtt_publisher import Publisher, bad_messages
+from simulators.live.mqtt_publisher import Publisher
+from simulators.live.reports import bad_messages
 from simulators.live.running import Live, Served, stop_on_signals
 from simulators.prepare import read_city
 from simulators.story import (

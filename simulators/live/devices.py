@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from simulators.live.encoder import RegisterImage, Values, from_mapping
 from simulators.live.modbus_server import CityModbusServer, Unit
 
 STATION_PROFILE, CORRECTOR_PROFILE, CONCENTRATOR_PROFILE = "station_rtu", "volume_corrector", "ic_card_concentrator"
+_T = TypeVar("_T")
+UNITS_A_LINK, MEMBERS_A_UNIT = 20, 200
 _PIPES_EMPTY_US = 600e6
 """us in which the pressure behind a closed valve falls to 1/e"""
 _MEASURED_PER_BASE = BASE_KPA / (BASE_KPA + 3.0) * 284.0 / BASE_K
@@ -48,28 +51,39 @@ class LinkPlan:
 
 def plan_links(plan: Plan, first_port: int) -> tuple[LinkPlan, ...]:
     """Return the links on consecutive ports: one for each station and regulator, correctors, concentrators."""
-    stations = [station.station_id for station in plan.ground.stations]
     links = [
-        LinkPlan(name.lower(), first_port + n, (UnitPlan(1, STATION_PROFILE, name),)) for n, name in enumerate(stations)
+        (station.station_id.lower(), [UnitPlan(1, STATION_PROFILE, station.station_id)])
+        for station in plan.ground.stations
     ]
-    zones = plan.ground.regulator_zones
-    correctors = tuple(UnitPlan(n + 1, CORRECTOR_PROFILE, supply_meter(n)) for n in range(len(zones)))
-    links.append(LinkPlan("correctors", first_port + len(links), correctors))
-    concentrators = tuple(
-        UnitPlan(n + 1, CONCENTRATOR_PROFILE, members=ic_card_meters(plan, zone)) for n, zone in enumerate(zones)
-    )
-    links.append(LinkPlan("concentrators", first_port + len(links), concentrators))
-    return tuple(links)
+    zones = range(len(plan.ground.regulator_zones))
+    correctors = [UnitPlan(n + 1, CORRECTOR_PROFILE, supply_meter(n)) for n in zones]
+    concentrators = [
+        UnitPlan(0, CONCENTRATOR_PROFILE, members=tuple(members))
+        for zone in zones
+        for members in _groups(ic_card_meters(plan, zone), MEMBERS_A_UNIT)
+    ]
+    links += _links("correctors", correctors)
+    links += _links("concentrators", concentrators)
+    return tuple(LinkPlan(name, first_port + n, tuple(units)) for n, (name, units) in enumerate(links))
 
 
-def ic_card_meters(plan: Plan, zone: str) -> tuple[str, ...]:
-    """Return the IC-card meters of a zone in the order of their slots."""
+def _links(name: str, units: Sequence[UnitPlan]) -> Iterator[tuple[str, list[UnitPlan]]]:
+    """Spread units over links, numbered from 1 on each."""
+    for number, group in enumerate(_groups(units, UNITS_A_LINK), start=1):
+        yield (
+            name if number == 1 else f"{name}-{number}",
+            [replace(unit, unit=place) for place, unit in enumerate(group, start=1)],
+        )
+
+
+def _groups(things: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (things[first : first + size] for first in range(0, len(things), size))
+
+
+def ic_card_meters(plan: Plan, zone: int) -> list[str]:
+    """Return the IC-card meters of the n-th regulator zone in the order of their slots."""
     customers = plan.customers
-    return tuple(
-        meter.meter_id
-        for meter, ic in zip(customers.meters, customers.ic_card, strict=True)
-        if ic and meter.zone_id == zone
-    )
+    return [customers.meters[n].meter_id for n in np.flatnonzero(customers.ic_card & (customers.zone == zone))]
 
 
 def build_servers(
@@ -120,7 +134,7 @@ def _close(city: City, asset: str, now_us: int) -> None:
 
 
 def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
-    zone = plan.unit - 1
+    zone = [supply_meter(n) for n in range(len(city.plan.ground.regulator_zones))].index(plan.asset)
     regulator = city.plan.ground.regulator_of(city.plan.ground.regulator_zones[zone]).station_id
 
     def values() -> Values:

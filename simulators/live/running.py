@@ -22,7 +22,8 @@ from simulators.files import replace_file
 from simulators.live.broker import BrokerProcess
 from simulators.live.clock import LiveClock
 from simulators.live.devices import LinkPlan, build_servers
-from simulators.live.mqtt_publisher import Publisher, Reporter
+from simulators.live.mqtt_publisher import Publisher
+from simulators.live.reports import HalfHourly, Reporter
 from simulators.live.saved import Saved
 from simulators.valves import Closure, Valves
 
@@ -72,7 +73,7 @@ class Live:
         self.city = City(plan, self.faults(), self.valves)
         self.broker = BrokerProcess(served.broker_port, served.address)
         self.publisher = Publisher(served.broker_port)
-        self._reporter = Reporter(self.city, self.saved.reported_us or self.saved.city_us)
+        self._reporter: Reporter = HalfHourly(self.city, self.saved.reported_us or self.saved.city_us)
         self._servers = build_servers(self.city, self.clock.now_us, served.links, served.address)
         self.each_tick: list[Callable[[int], None]] = []
         self.each_second: list[Callable[[int], None]] = []

@@ -16,7 +16,7 @@ from gateway.model.quantity import Quantity
 from simulators.city import LIVE_START, City, demo_plan
 from simulators.dataset.exam import write_exam
 from simulators.dataset.history import write_weather
-from simulators.live.mqtt_publisher import Reporter
+from simulators.live.reports import HalfHourly
 from simulators.prepare import prepare, read_city
 from simulators.story import past_faults
 
@@ -131,7 +131,7 @@ def test_history_and_reports_agree_to_the_last_bit(prepared_city: Path) -> None:
     city = City(plan, past_faults(plan))
     live_us = int(LIVE_START.timestamp()) * 1_000_000
     reported: dict[tuple[str, int], int] = {}
-    for _, payload in Reporter(city, live_us).due(live_us + 1_800_000_000):
+    for _, payload in HalfHourly(city, live_us).due(live_us + 1_800_000_000):
         report = json.loads(payload)
         reported |= {(report["id"], reading["t"]): reading["v"] for reading in report["readings"]}
     table = pq.read_table(prepared_city / "history" / "readings.parquet").to_pylist()

@@ -12,7 +12,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from simulators.city import LIVE_START, City, demo_plan
 from simulators.live.broker import BrokerProcess
-from simulators.live.mqtt_publisher import HALF_HOUR_US, Publisher, Reporter, bad_messages
+from simulators.live.mqtt_publisher import Publisher
+from simulators.live.reports import HALF_HOUR_US, HalfHourly, bad_messages
 from simulators.story import past_faults
 
 LIVE_US = int(LIVE_START.timestamp()) * 1_000_000
@@ -78,7 +79,7 @@ def _registers(messages: list[tuple[str, bytes]]) -> dict[tuple[str, int], int]:
 
 
 def test_each_remote_meter_reports_each_half_hour(city: City) -> None:
-    reporter = Reporter(city, LIVE_US)
+    reporter = HalfHourly(city, LIVE_US)
     remote = [
         m.meter_id for m, ic in zip(city.plan.customers.meters, city.plan.customers.ic_card, strict=True) if not ic
     ]
@@ -98,7 +99,7 @@ def test_each_remote_meter_reports_each_half_hour(city: City) -> None:
 
 
 def test_a_pause_is_caught_up_without_a_flood(city: City) -> None:
-    reporter = Reporter(city, LIVE_US)
+    reporter = HalfHourly(city, LIVE_US)
     remote = int((~city.plan.customers.ic_card).sum())
     assert len(reporter.due(LIVE_US + 24 * 2 * HALF_HOUR_US)) == 8 * remote
     assert reporter.due(LIVE_US + 24 * 2 * HALF_HOUR_US) == []
@@ -107,7 +108,7 @@ def test_a_pause_is_caught_up_without_a_flood(city: City) -> None:
 def test_reports_arrive_over_the_embedded_broker(city: City, broker: BrokerProcess, listener: Listener) -> None:
     publisher = Publisher(broker.port)
     publisher.start()
-    reports = Reporter(city, LIVE_US).due(LIVE_US + HALF_HOUR_US)
+    reports = HalfHourly(city, LIVE_US).due(LIVE_US + HALF_HOUR_US)
     for topic, payload in reports:
         publisher.publish(topic, payload)
     _wait(lambda: publisher.counts().waiting == 0)
@@ -119,7 +120,7 @@ def test_reports_arrive_over_the_embedded_broker(city: City, broker: BrokerProce
 def test_a_broker_restart_loses_no_register(city: City, broker: BrokerProcess, listener: Listener) -> None:
     publisher = Publisher(broker.port)
     publisher.start()
-    reporter = Reporter(city, LIVE_US)
+    reporter = HalfHourly(city, LIVE_US)
     _wait(lambda: publisher.counts().connections == 1)
 
     def report(until_us: int) -> list[tuple[str, bytes]]:
