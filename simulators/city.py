@@ -21,6 +21,7 @@ from simulators.customers import (
     BASE_K,
     BASE_KPA,
     COMMERCIAL,
+    DEFAULT_MIX,
     HEATED,
     Customers,
     build_customers,
@@ -113,15 +114,17 @@ class Plan:
         return customers.meters[int(distance.argmin())].meter_id
 
 
-def build_plan(seed: int, start: datetime, meters_per_zone: Sequence[int] = CITY_METERS) -> Plan:
+def build_plan(
+    seed: int, start: datetime, meters_per_zone: Sequence[int] = CITY_METERS, mix: str = DEFAULT_MIX
+) -> Plan:
     """Build the city of a seed; `start` is the begin of its history, at a whole hour."""
     ground = build_ground(seed, meters_per_zone)
-    return Plan(seed, start, ground, build_customers(seed, ground, start.date()))
+    return Plan(seed, start, ground, build_customers(seed, ground, start.date(), mix))
 
 
 def demo_plan(seed: int, days: int) -> Plan:
     """Build the demo's city, whose history of some days ends at the live start."""
-    plan = build_plan(seed, LIVE_START - timedelta(days=days))
+    plan = build_plan(seed, LIVE_START - timedelta(days=days), mix="town")
     restaurant = indices_of(plan.customers, story_meters(plan)[:1])
     steady = plan.customers.steady_m3_d.copy()
     steady[restaurant] = RESTAURANT_M3_D

@@ -19,8 +19,8 @@ def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return state ^ (state >> np.uint64(31))
 
 
-def uniform(seed: int, stream: int, *places: ArrayLike) -> NDArray[np.float64]:
-    """Return numbers in (0, 1) that depend on nothing but the arguments; the places broadcast.
+def bits(seed: int, stream: int, *places: ArrayLike) -> NDArray[np.uint64]:
+    """Return 64 random bits that depend on nothing but the arguments; the places broadcast.
 
     The mixing is that of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
     """
@@ -29,7 +29,12 @@ def uniform(seed: int, stream: int, *places: ArrayLike) -> NDArray[np.float64]:
         state = _mix(
             state + (np.atleast_1d(np.asarray(place, dtype=np.int64)).astype(np.uint64) + np.uint64(1)) * _STEP
         )
-    return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return state
+
+
+def uniform(seed: int, stream: int, *places: ArrayLike) -> NDArray[np.float64]:
+    """Return numbers in (0, 1) by place."""
+    return ((bits(seed, stream, *places) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
 def normal(seed: int, stream: int, *places: ArrayLike) -> NDArray[np.float64]:
