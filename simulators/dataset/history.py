@@ -1,34 +1,23 @@
-"""Write the simulated city as files: the network folder, and a history in the dataset format."""
+"""Write the demo's history: the city as it is served live, every register each hour."""
 
 from __future__ import annotations
 
-import csv
-import json
-import tomllib
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gateway.model.network import MeterKind
-from gateway.model.quantity import Quantity
-from simulators import noise, weather
+from simulators import noise
 from simulators.city import City, Plan
-from simulators.customers import BASE_K, BASE_KPA, CUSTOMER_KPA
+from simulators.dataset.network_files import POINT_QUANTITIES, settings, write_network, write_weather
 from simulators.faults import HOUR_US
 
-POINT_QUANTITIES = (
-    Quantity.PRESSURE_GAUGE_KPA,
-    Quantity.INLET_PRESSURE_GAUGE_KPA,
-    Quantity.FLOW_BASE_M3H,
-    Quantity.TEMPERATURE_C,
-    Quantity.GAS_LEL_PCT,
-)
+__all__ = ["report_phase_s", "supply_meter", "write_history", "write_network", "write_weather"]
+
 QUARTER_US = HOUR_US // 4
 _ROWS_AT_ONCE = 2_000_000
 
@@ -43,97 +32,14 @@ def report_phase_s(plan: Plan) -> NDArray[np.int64]:
     return (20 + 880 * noise.uniform(plan.seed, 51, plan.customers.key)).astype(np.int64)
 
 
-def write_network(plan: Plan, folder: Path, until: datetime) -> None:
-    """Write the CSV files and `network.geojson`; the weather reaches up to the last day that ended by `until`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_csv(
-        folder / "zones.csv",
-        ("zone_id", "parent_id", "kind", "name", "pipe_volume_m3"),
-        ((z.zone_id, z.parent_id, z.kind, z.name, z.pipe_volume_m3) for z in plan.ground.zones),
-    )
-    _write_csv(folder / "meters.csv", _METER_COLUMNS, (*_supply_rows(plan), *_customer_rows(plan)))
-    _write_csv(
-        folder / "points.csv",
-        ("point_id", "zone_id", "quantity", "low", "high"),
-        ((f"{s.station_id}/{q.value}", s.zone_id, q.value, None, None)
-         for s in plan.ground.stations for q in POINT_QUANTITIES),
-    )  # fmt: skip
-    _write_csv(
-        folder / "stations.csv",
-        ("station_id", "kind", "zone_id", "name", "address", "x_m", "y_m", "set_pressure_gauge_kpa", "remote"),
-        ((s.station_id, s.kind, s.zone_id, s.name, s.address, s.x_m, s.y_m, s.set_pressure_gauge_kpa, int(s.remote))
-         for s in plan.ground.stations),
-    )  # fmt: skip
-    _write_csv(folder / "events.csv", ("meter_id", "time", "event", "old_register_m3", "new_register_m3"), ())
-    write_weather(plan, folder, until)
-    geojson = json.dumps(plan.ground.geojson(), ensure_ascii=False)
-    (folder / "network.geojson").write_text(geojson, encoding="utf-8")
-
-
-def write_weather(plan: Plan, folder: Path, until: datetime) -> None:
-    """Write one row for each local day from the begin of the history that has ended by `until`."""
-    offset = timedelta(hours=weather.UTC_OFFSET_H)
-    day, last = (plan.start + offset).date(), (until + offset).date()
-    rows = []
-    while day < last:
-        first = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) // 3600 - weather.UTC_OFFSET_H
-        rows.append((day.isoformat(), round(weather.day_mean_c(plan.seed, first), 2)))
-        day += timedelta(days=1)
-    _write_csv(folder / "weather.csv", ("date", "temperature_mean_c"), rows)
-
-
 def write_history(city: City, folder: Path, until: datetime, *, name: str, points_every_us: int = QUARTER_US) -> None:
     """Write the dataset of the city from the begin of its history up to `until` (left out), registers hourly."""
     plan = city.plan
     write_network(plan, folder, until)
-    (folder / "dataset.toml").write_text(_settings(plan, until, name), encoding="utf-8")
+    (folder / "dataset.toml").write_text(settings(plan, until, name), encoding="utf-8")
     hours = np.arange(plan.start_hour, int(until.timestamp()) // 3600, dtype=np.int64)
     _write_readings(city, folder / "readings.parquet", hours)
     _write_points(city, folder / "points.parquet", hours, points_every_us)
-
-
-_METER_COLUMNS = (
-    "meter_id", "zone_id", "role", "kind", "customer_class", "digits", "decimals", "max_flow_m3h",
-    "temperature_compensated", "installed_on", "account", "x_m", "y_m",
-)  # fmt: skip
-
-
-def _customer_rows(plan: Plan) -> Iterable[tuple[Any, ...]]:
-    for m in plan.customers.meters:
-        yield (m.meter_id, m.zone_id, m.role, m.kind, m.customer_class, m.digits, m.decimals, m.max_flow_m3h,
-               int(m.temperature_compensated), m.installed_on.isoformat(), m.account, m.x_m, m.y_m)  # fmt: skip
-
-
-def _supply_rows(plan: Plan) -> Iterable[tuple[Any, ...]]:
-    for number, zone in enumerate(plan.ground.regulator_zones):
-        site = plan.ground.regulator_of(zone)
-        yield (supply_meter(number), zone, "supply", MeterKind.CORRECTOR, "", 8, 2, 400.0, 1,
-               date(2022, 6, 1).isoformat(), "", site.x_m, site.y_m)  # fmt: skip
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Replace the file at once, so that a reader never sees half of it."""
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-    part.replace(path)
-
-
-def _settings(plan: Plan, until: datetime, name: str) -> str:
-    text = (
-        f'name = "{name}"\ntimezone = "Asia/Shanghai"\ngas_day_start = "06:00"\n'
-        f"start = {_iso(plan.start)}\nend = {_iso(until)}\n"
-        f"base_temperature_c = {BASE_K - 273.15:.1f}\nbase_pressure_kpa = {BASE_KPA}\n"
-        f"customer_pressure_kpa = {CUSTOMER_KPA}\n"
-    )
-    tomllib.loads(text)
-    return text
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 _TIME = pa.timestamp("ms", tz="UTC")
