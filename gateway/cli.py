@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from gateway import __version__
 from gateway.cli_data import data
+from gateway.cli_examine import examine
 from gateway.cli_parts import EXIT_CODES, ConfigFile, err, out
 from gateway.cli_people import users
 from gateway.errors import ConfigError, GatewayError
@@ -239,4 +240,5 @@ def demo(
 
 # after those that run a site
 app.add_typer(data)
+app.add_typer(examine)
 app.add_typer(users, name="user")
