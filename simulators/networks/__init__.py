@@ -3,8 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
+from gateway.errors import ConfigError
 from simulators.ground import Ground
+from simulators.networks.files import files
+from simulators.networks.schutterwald import schutterwald
 from simulators.networks.streets import build_ground
 
-NETWORKS: dict[str, Callable[..., Ground]] = {"streets": build_ground}
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants of a network; a source takes what it can use."""
+
+    seed: int = 1
+    zones: int = 6
+    """regulator zones"""
+    meters_per_zone: int = 80
+    flats_share: float = 0.0
+    """share of the customers that live in apartment houses"""
+    folder: Path | None = None
+    """the user's own network"""
+
+
+def _streets(wish: Wish) -> Ground:
+    return build_ground(wish.seed, [wish.meters_per_zone] * wish.zones, flats_share=wish.flats_share)
+
+
+def _schutterwald(wish: Wish) -> Ground:
+    town = schutterwald(wish.meters_per_zone)
+    if wish.zones > len(town.regulator_zones):
+        count = len(town.regulator_zones)
+        raise ConfigError([f"Schutterwald has {count} zones of about {wish.meters_per_zone} houses: ask for fewer"])
+    return town.part(0, wish.zones)
+
+
+def _files(wish: Wish) -> Ground:
+    if wish.folder is None:
+        raise ConfigError(["the network is to be read from files: name its folder"])
+    return files(wish.folder)
+
+
+NETWORKS: dict[str, Callable[[Wish], Ground]] = {"streets": _streets, "schutterwald": _schutterwald, "files": _files}
