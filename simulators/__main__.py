@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.errors import ConfigError
+from simulators.live.commands import EXIT_CODES, plain_errors
+from simulators.live.commands import app as live_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Folder = Annotated[Path, typer.Option(help="folder of the demo")]
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Print what a person can repair, and end with code 2."""
-    try:
-        yield
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-
-
 @app.callback()
 def simulators() -> None:
-    """Serve a simulated city over real sockets, write one as a dataset, or run the demo ticket desk."""
+    """Serve a simulated city over real sockets, write one as a dataset, or run the demo ticket desk.
+
+    To begin: gasgate simulate init training/
+    """
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def prepare(
     folder: Folder,
     seed: Annotated[int, typer.Option(help="the same seed gives the same city", min=0)] = 1,
@@ -39,7 +31,7 @@ def prepare(
 ) -> None:
     """Write network, history and secrets of a simulated city.
 
-    Example: python -m simulators prepare --folder .demo --seed 1
+    Example: gasgate simulate prepare --folder .demo --seed 1
     """
     from gateway.runtime import child
     from simulators.prepare import prepare as write
@@ -48,24 +40,24 @@ def prepare(
     write(folder, seed=seed, days=days)
 
 
-@app.command()
-def live(
+@app.command(epilog=EXIT_CODES)
+def demo_city(
     folder: Folder,
     broker_port: Annotated[int, typer.Option(help="port of the MQTT broker on 127.0.0.1", min=1, max=65535)],
     modbus_port: Annotated[int, typer.Option(help="first of a run of Modbus TCP ports, one a link", min=1, max=65000)],
     speed: Annotated[float, typer.Option(help="city seconds in a real second", min=0.1, max=3600)] = 30.0,
 ) -> None:
-    """Serve the prepared city over Modbus TCP and MQTT until it is told to end.
+    """Serve the prepared city of the demo over Modbus TCP and MQTT until it is told to end.
 
-    Example: python -m simulators live --folder .demo --broker-port 11883 --modbus-port 15020
+    Example: gasgate simulate demo-city --folder .demo --broker-port 11883 --modbus-port 15020
     """
     from simulators.live.demo import serve
 
-    with _plain_errors():
+    with plain_errors():
         serve(folder, speed=speed, broker_port=broker_port, first_modbus_port=modbus_port)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def desk(
     folder: Folder,
     port: Annotated[int, typer.Option(help="port of the desk on 127.0.0.1", min=1, max=65535)],
@@ -73,15 +65,15 @@ def desk(
 ) -> None:
     """Run the demo ticket desk: it takes signed tickets and reports what a simulated crew does.
 
-    Example: python -m simulators desk --folder .demo --port 8090 --events-url http://127.0.0.1:8080/api/v1/ticket-events
+    Example: gasgate simulate desk --folder .demo --port 8090 --events-url http://127.0.0.1:8080/api/v1/ticket-events
     """
     from simulators.ticket_desk import serve
 
-    with _plain_errors():
+    with plain_errors():
         serve(folder, port=port, events_url=events_url)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def dataset(
     out: Annotated[Path, typer.Argument(help="folder to write")],
     seed: Annotated[int, typer.Option(help="the same seed gives the same dataset", min=0)] = 1,
@@ -91,11 +83,14 @@ def dataset(
 ) -> None:
     """Write a city with faults drawn by seed as a dataset, with `truth.json` for a scorer.
 
-    Example: python -m simulators dataset city/ --seed 1 --zones 6 --days 180
+    Example: gasgate simulate dataset city/ --seed 1 --zones 6 --days 180
     """
     from simulators.dataset.exam import write_exam
 
     write_exam(out, seed=seed, zones=zones, meters_per_zone=meters_per_zone, days=days)
+
+
+app.add_typer(live_commands)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,11 @@ from gateway.runtime import child
 _START_LIMIT_S = 10.0
 
 
+def local_address(address: str) -> str:
+    """Return where this machine reaches what listens on an address."""
+    return "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104  (compared, not bound)
+
+
 class BrokerProcess:
     """A broker that dies with the process that started it. Start it from the main thread."""
 
@@ -34,7 +39,7 @@ class BrokerProcess:
             raise RuntimeError(f"the broker on port {self.port} ended with code {self._process.returncode}")
         with socket.socket() as probe:
             probe.settimeout(0.2)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((local_address(self.address), self.port)) == 0
 
     def start(self) -> None:
         """Start and wait until it listens. Raises RuntimeError if it does not."""

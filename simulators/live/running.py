@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,17 +20,19 @@ from simulators.city import City, Plan
 from simulators.dataset.history import write_weather
 from simulators.faults import HOUR_US, Fault, FaultKind
 from simulators.files import replace_file
-from simulators.live.broker import BrokerProcess
+from simulators.live.broker import BrokerProcess, local_address
 from simulators.live.clock import LiveClock
 from simulators.live.devices import LinkPlan, build_servers
 from simulators.live.mqtt_publisher import Publisher
-from simulators.live.reports import HalfHourly, Reporter
+from simulators.live.reports import HalfHourly, Message, Reporter
 from simulators.live.saved import Saved
 from simulators.valves import Closure, Valves
 
 TICK_S = 0.05
 STATE_FILE, CLOCK_FILE, READY_FILE = "city_now.json", "clock.json", "ready"
 _SAVED_EVERY_S = 1.0
+_MESSAGES_A_TICK = 100
+"""after a jump of the clock devices are not to wait until all remote meters have reported"""
 _DAY_US = 24 * HOUR_US
 _log = logging.getLogger(__name__)
 
@@ -56,27 +59,32 @@ class Live:
         start_us: int,
         speed: float,
         alone: bool = False,
+        identity: str = "",
+        reporter: Callable[[City, int], Reporter] = HalfHourly,
     ) -> None:
         """Find the state that the folder holds, else begin at `start_us`.
 
-        `given` are the faults that this city has by itself; `alone` says that whoever reads it ends when it does.
+        `given` are the faults that this city has by itself; `speed` holds until somebody asks for another one; `alone`
+        says that whoever reads the city ends when it does; `identity` says which city it is.
         Raises ConfigError if the state is damaged.
         """
         self.folder = folder
         self.plan = plan
         self._given = tuple(given)
         self._state_file = folder / STATE_FILE
-        self.saved = Saved.read(self._state_file, start_us)
-        self.clock = LiveClock.resume(folder / CLOCK_FILE, self.saved, speed, alone=alone)
+        self.saved = replace(Saved.read(self._state_file, start_us), city=identity)
+        self.clock = LiveClock.resume(folder / CLOCK_FILE, self.saved, self.saved.speed or speed, alone=alone)
         past = [Closure(*closure) for closure in self.saved.opened]
         self.valves = Valves(self.saved.closed, self._keep_valves, past)
         self.city = City(plan, self.faults(), self.valves)
         self.broker = BrokerProcess(served.broker_port, served.address)
-        self.publisher = Publisher(served.broker_port)
-        self._reporter: Reporter = HalfHourly(self.city, self.saved.reported_us or self.saved.city_us)
+        self.publisher = Publisher(served.broker_port, address=local_address(served.address))
+        self._reporter = reporter(self.city, self.saved.reported_us or self.saved.city_us)
+        self._waiting: deque[Message] = deque()
         self._servers = build_servers(self.city, self.clock.now_us, served.links, served.address)
         self.each_tick: list[Callable[[int], None]] = []
         self.each_second: list[Callable[[int], None]] = []
+        self.on_ready: Callable[[], None] = lambda: None
 
     def faults(self) -> tuple[Fault, ...]:
         """Return all faults, with the ends that they were given."""
@@ -111,6 +119,7 @@ class Live:
             self.publisher.start()
             self._each_second(self.clock.now_us())
             replace_file(ready, "ready\n")
+            self.on_ready()
             await self._live(stop)
         finally:
             ready.unlink(missing_ok=True)
@@ -130,8 +139,9 @@ class Live:
                 continue
 
     def _tick(self, now_us: int) -> None:
-        for topic, payload in self._reporter.due(now_us):
-            self.publisher.publish(topic, payload)
+        self._waiting += self._reporter.due(now_us)
+        for _ in range(min(len(self._waiting), _MESSAGES_A_TICK)):
+            self.publisher.publish(*self._waiting.popleft())
         for act in self.each_tick:
             act(now_us)
 

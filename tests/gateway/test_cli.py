@@ -66,7 +66,7 @@ def commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
 
 ALL = [
     *commands(typer.main.get_command(cli.app), ("gasgate",)),
-    *commands(typer.main.get_command(simulators), ("python", "-m", "simulators")),
+    *commands(typer.main.get_command(simulators), ("gasgate", "simulate")),
 ]
 
 

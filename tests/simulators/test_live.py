@@ -31,7 +31,7 @@ class RunningCity:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, speed: float = 30.0) -> subprocess.Popen[bytes]:
-        words = ["live", "--folder", str(self.folder), "--speed", str(speed)]
+        words = ["demo-city", "--folder", str(self.folder), "--speed", str(speed)]
         words += ["--broker-port", str(self.broker_port), "--modbus-port", str(self.modbus_port)]
         (self.folder / "ready").unlink(missing_ok=True)
         process = subprocess.Popen([sys.executable, "-m", "simulators", *words], stderr=subprocess.DEVNULL)

@@ -1,0 +1,108 @@
+"""Serve the city that a file describes, and its control API, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import logging.handlers
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import GatewayError
+from gateway.model.reading import from_us
+from gateway.runtime import child, http
+from simulators.city import City
+from simulators.dataset.network_files import write_network
+from simulators.live.by_habits import ByHabits
+from simulators.live.clock import FASTEST
+from simulators.live.config import load
+from simulators.live.control import make_app
+from simulators.live.home import check_identity, token_file, write_secrets
+from simulators.live.orders import Orders
+from simulators.live.plan import BuiltCity, build, fastest, start_us
+from simulators.live.reports import HalfHourly, Reporter
+from simulators.live.running import Live, Served, stop_on_signals
+
+ACTS_FILE = "acts.jsonl"
+_ACTS_BYTES = 4_000_000
+_log = logging.getLogger(__name__)
+
+
+def serve(path: Path, say: Callable[[str], None]) -> None:
+    """Run a city until SIGTERM or SIGINT. Raises ConfigError, and GatewayError if a port is taken."""
+    child.die_with_parent()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    built = build(path, load(path))
+    saved = check_identity(built)
+    token = write_secrets(built.config)
+    folder = built.config.folder
+    if not (folder / "network").exists():
+        write_network(built.plan, folder / "network", from_us(saved.city_us))
+    say(f"The city has {built.sizes()}.")
+    asyncio.run(_run(built, token, say))
+
+
+async def _run(built: BuiltCity, token: str, say: Callable[[str], None]) -> None:
+    config = built.config
+    live = make_live(built)
+    orders = Orders(live, fastest=min(FASTEST, fastest(built)), on_act=_acts(live))
+    app = make_app(live, orders, token, built.sizes())
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    address = f"127.0.0.1:{config.serve.control_port}"
+    control = asyncio.create_task(http.serve(app, address), name="control")
+    control.add_done_callback(lambda _: stop.set())
+    live.on_ready = lambda: say(
+        f"It is {from_us(live.clock.now_us()):%Y-%m-%d %H:%M:%S} UTC in the city, time ×{live.clock.speed:g}. "
+        f"Control API: http://{address}, token in {token_file(config)}. Ctrl-C ends it."
+    )
+    try:
+        await live.run(stop)
+    except (RuntimeError, OSError) as error:
+        raise GatewayError(f"{error}; give another port in [serve]") from error
+    finally:
+        control.cancel()
+        (ended,) = await asyncio.gather(control, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended
+
+
+def make_live(built: BuiltCity) -> Live:
+    """Return the city of a description, ready to run."""
+    config = built.config
+    return Live(
+        config.folder,
+        built.plan,
+        built.faults,
+        Served(config.serve.broker_port, built.links, config.serve.address),
+        start_us=start_us(config),
+        speed=config.city.speed,
+        identity=built.identity,
+        reporter=_reporter(config.meters.habits),
+    )
+
+
+def _reporter(habits: str) -> Callable[[City, int], Reporter]:
+    if habits == "half_hourly":
+        return HalfHourly
+    return lambda city, since_us: ByHabits(city, since_us, habits)
+
+
+def _acts(live: Live) -> Callable[[str, Mapping[str, Any]], None]:
+    """Return what writes each act of an operator into a file beside the city, and into the log."""
+    acts = logging.getLogger("simulators.live.acts")
+    acts.propagate = False
+    file = logging.handlers.RotatingFileHandler(live.folder / ACTS_FILE, maxBytes=_ACTS_BYTES, backupCount=1)
+    file.setFormatter(logging.Formatter("%(message)s"))
+    acts.handlers = [file]
+
+    def note(act: str, what: Mapping[str, Any]) -> None:
+        at = from_us(live.clock.now_us()).isoformat(timespec="seconds")
+        _log.info("%s: %s", act, json.dumps(what, ensure_ascii=False))
+        acts.info(json.dumps({"city_time": at, "act": act, **what}, ensure_ascii=False))
+
+    return note
