@@ -13,7 +13,7 @@ from gateway.scoring.kinds import kind_figures, rate
 from gateway.scoring.leaks import leak_figures
 from gateway.scoring.loss import loss_figures
 from gateway.scoring.matching import match
-from gateway.scoring.ranking import inspection, theft_ranks
+from gateway.scoring.ranking import inspection, theft_ranks, unmetered_thefts
 from gateway.scoring.rules import KINDS
 from gateway.scoring.truth import Truth, read_truth
 
@@ -43,6 +43,7 @@ def rate_answer(truth: Truth, answer: Answer) -> dict[str, Any]:
         "kinds": kinds,
         "leak_sizes": leak_figures(rated),
         "theft_rank": theft_ranks(truth, findings, matching),
+        "theft_without_zone_meter": unmetered_thefts(truth, findings, matching),
         "inspection": inspection(findings, matching),
         "loss": loss_figures(truth, answer.loss),
     }

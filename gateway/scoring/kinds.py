@@ -94,6 +94,7 @@ def kind_figures(rated: Rated, kind: str) -> Figures:
         "budget_count": allowed(truth, kind),
         "budget_threshold": _lowest_kept(rated, kind),
         "recall_at_budget": share(int(np.isfinite(kept_delays).sum()), len(rows)),
+        "events_within": {f"{d:g}d": int(with_data_left(truth, events, d).sum()) for d in rule.within_d},
         "recall_within_at_budget": {name: _rounded(value, 4) for name, value in kept.items()},
         "quality": round(100 * sum(quality) / len(quality), 1) if quality else None,
         "false_by_cause": dict(Counter(causes(truth, rated.findings, rated.matching, false)).most_common()),
@@ -105,8 +106,13 @@ def kind_figures(rated: Rated, kind: str) -> Figures:
 
 def recall_within(truth: Truth, events: Sequence[Event], delays: NDArray[np.float64], days: float) -> float | None:
     """Return the share of events found so soon, of those with that much data left; None if there are none."""
-    left = [event.effective + days * DAY_S <= truth.end + HOUR_S for event in events]
-    return float((delays[left] <= days).mean()) if any(left) else None
+    left = with_data_left(truth, events, days)
+    return float((delays[left] <= days).mean()) if left.any() else None
+
+
+def with_data_left(truth: Truth, events: Sequence[Event], days: float) -> NDArray[np.bool_]:
+    """Tell which events have that much data after they took effect."""
+    return np.array([event.effective + days * DAY_S <= truth.end + HOUR_S for event in events], dtype=np.bool_)
 
 
 def wilson(hits: int, of: int) -> list[float] | None:

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from gateway.scoring.answer import Findings
 from gateway.scoring.matching import IS_ZONE, Matching, Status
 from gateway.scoring.rules import KINDS, RULES, SUSPECT_KINDS
-from gateway.scoring.truth import Truth
+from gateway.scoring.truth import TrueZone, Truth
 
 Figures = dict[str, Any]
+WITHOUT_METER = ("city", "district")
+"""a meter whose nearest supply meter is that of such a zone has none in its own regulator zone"""
+_NOWHERE = TrueZone("", clean=False, prompt=False, mean_flow_m3_per_day=math.nan)
 
 
 def share(hits: float, of: int) -> float | None:
@@ -111,6 +114,31 @@ def theft_ranks(truth: Truth, findings: Findings, matching: Matching) -> Figures
 
 def _hits(ranks: Sequence[float]) -> Figures:
     return {f"hit_at_{k}": share(sum(rank <= k for rank in ranks), len(ranks)) for k in (1, 3)}
+
+
+def unmetered_thefts(truth: Truth, findings: Findings, matching: Matching) -> Figures:
+    """Count thieves without a supply meter in their zone, and those ranked above all but 1 % of the honest meters.
+
+    A meter's score is the highest with which it was reported as theft, non_moving or slow; a thief's has to come from a
+    finding in its window. Meters that are another true case are left out.
+    """
+    homes = truth.tree.homes.items()
+    top = {meter: -math.inf for meter, zone in homes if truth.zones.get(zone, _NOWHERE).kind in WITHOUT_METER}
+    thieves = {e.meter for e in truth.events if e.kind == "theft" and truth.counts(e) and e.meter in top}
+    suspects = np.isin(findings.kind, [KINDS.index(kind) for kind in SUSPECT_KINDS])
+    for i in np.flatnonzero(suspects & (matching.status <= Status.REPEAT)):
+        meter = findings.subject[i]
+        if meter in top and (meter not in thieves or matching.event[i] >= 0):
+            top[meter] = max(top[meter], float(findings.rank[i]))
+    cases = {event.meter for event in truth.events}
+    honest = sorted((score for meter, score in top.items() if meter not in cases), reverse=True)
+    limit = honest[int(0.01 * len(honest))] if honest else -math.inf
+    return {
+        "thefts": len(thieves),
+        "found": sum(top[meter] > limit for meter in thieves if meter is not None),
+        "honest": len(honest),
+        "false": sum(score > limit for score in honest),
+    }
 
 
 def inspection(findings: Findings, matching: Matching) -> Figures:

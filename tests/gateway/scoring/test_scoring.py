@@ -318,3 +318,15 @@ def test_a_city_without_anything_can_be_scored(tmp_path: Path) -> None:
 def test_the_meters_of_a_building_belong_to_the_measured_zone_above(every_kind: Truth) -> None:
     assert every_kind.tree.homes["M-0"] == "R-1"
     assert {every_kind.tree.homes[meter] for meter in METERS[1::2]} == {zone_of("M-1")}
+
+
+def test_a_thief_without_a_zone_meter_is_held_against_the_honest(tmp_path: Path) -> None:
+    zones = {zone: {"kind": "district", "parent": "D-1", "mean_flow_m3_per_day": 1.0} for zone in ZONES}
+    truth = truth_of(tmp_path, [event(1, "theft", 50), event(3, "theft", 50), event(5, "slow", 50)], zones=zones)
+    found = [finding("theft", "M-1", 60, 0.6), finding("theft", "M-3", 40, 0.9), finding("slow", "M-5", 60, 0.9)]
+    found.append(finding("non_moving", "M-2", 60, 0.5))
+    expected = {"thefts": 2, "found": 1, "honest": 7, "false": 0}
+    assert rated(truth, found)["theft_without_zone_meter"] == expected, "M-3 was reported before it stole"
+    found.append(finding("non_moving", "M-4", 60, 0.6))
+    assert rated(truth, found)["theft_without_zone_meter"]["found"] == 0
+    assert rated(truth_of(tmp_path, [event(1, "theft", 50)]), found)["theft_without_zone_meter"]["thefts"] == 0
