@@ -113,7 +113,7 @@ async def opened(collector: MqttCollector) -> AsyncIterator[AsyncIterator[Delive
 async def take(deliveries: AsyncIterator[Delivery], count: int, *, ack: bool = True) -> list[Delivery]:
     got: list[Delivery] = []
     taken = 0
-    async with asyncio.timeout(9):
+    async with asyncio.timeout(40):
         # a delivery brings several messages where many wait; each message of these tests is one reading
         while taken < count:
             got.append(await anext(deliveries))
@@ -124,7 +124,7 @@ async def take(deliveries: AsyncIterator[Delivery], count: int, *, ack: bool = T
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(9):
+    async with asyncio.timeout(40):
         while not condition():  # noqa: ASYNC110 - tests watch from outside
             await asyncio.sleep(0.02)
 
