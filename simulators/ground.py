@@ -91,7 +91,7 @@ class Ground:
         begin, end = np.searchsorted(column, [first, first + count])
         return replace(
             self,
-            zones=tuple(zone for zone in self.zones if zone.zone_id in wanted or zone.zone_id in above),
+            zones=tuple(zone for zone in self.zones if zone.zone_id in wanted | above or not zone.parent_id),
             stations=tuple(s for s in self.stations if s.kind == "station" or s.zone_id in wanted),
             places=self.places[begin:end],
             pipes=tuple(pipe for pipe in self.pipes if pipe.zone in wanted),

@@ -11,6 +11,10 @@ from simulators.ground import Ground
 from simulators.networks.files import files
 from simulators.networks.schutterwald import schutterwald
 from simulators.networks.streets import build_ground
+from simulators.networks.tiles import Tiles
+
+AT_ONCE = 300_000
+"""meters of a city that is built as a whole, with some 2 kB for each; a larger one is asked for in parts (`Tiles`)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +49,16 @@ def _files(wish: Wish) -> Ground:
     return files(wish.folder)
 
 
-NETWORKS: dict[str, Callable[[Wish], Ground]] = {"streets": _streets, "schutterwald": _schutterwald, "files": _files}
+def _tiles(wish: Wish) -> Ground:
+    tiles = Tiles.for_zones(wish.seed, wish.zones, wish.meters_per_zone)
+    if tiles.meters > AT_ONCE:
+        raise ConfigError([f"a city of {tiles.meters} meters at once is too much: ask for it in parts, or for less"])
+    return tiles.whole()
+
+
+NETWORKS: dict[str, Callable[[Wish], Ground]] = {
+    "streets": _streets,
+    "schutterwald": _schutterwald,
+    "files": _files,
+    "tiles": _tiles,
+}

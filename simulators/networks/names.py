@@ -32,6 +32,11 @@ def district_name(number: int) -> str:
     return f"第{number + 1}区 District {number + 1}"
 
 
+def station_name(number: int) -> str:
+    """Name the station of the n-th district, from 0."""
+    return f"第{number + 1}区站 District {number + 1} station"
+
+
 def building_name(zone_number: int, number: int) -> str:
     """Name the n-th apartment house of a zone, from 0."""
     english, chinese = road(zone_number)

@@ -11,11 +11,11 @@ CITY_PRESSURE_KPA = 350.0
 
 
 def regulator(number: int, zone: str, site: XY, *, set_kpa: float = LOW_PRESSURE_KPA, remote: bool = False) -> Station:
-    """Return the regulator of the n-th zone, from 0."""
+    """Return the regulator of the n-th zone, from 0; zone R-001 has REG-001."""
     english, chinese = road(number)
     house = 12 * (number % 24 + 1) + 6
     return Station(
-        station_id=f"REG-{number + 1:03d}",
+        station_id=f"REG-{zone.removeprefix('R-')}",
         kind="regulator",
         zone_id=zone,
         name=f"{chinese}调压站 {english}",

@@ -23,12 +23,27 @@ _SMALL_ZONE = 150
 
 
 @dataclass(frozen=True, slots=True)
-class _Area:
+class Area:
+    """Where the streets of a zone lie, m."""
+
     zone: str
     left: float
     bottom: float
     width: float
     height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quarter:
+    """What stands in one regulator zone."""
+
+    site: XY
+    """of the regulator"""
+    pipes: tuple[Pipe, ...]
+    places: tuple[Place, ...]
+    buildings: tuple[Zone, ...]
+    volume_m3: float
+    """of the pipes that lie in no building"""
 
 
 def build_ground(
@@ -48,15 +63,15 @@ def build_ground(
     regulators: list[Station] = []
     zones: list[Zone] = []
     for number, (area, count) in enumerate(zip(areas, meters_per_zone, strict=True)):
-        site, streets = _streets(area, count, rng)
-        served = serve(area.zone, number, streets, count, rng, flats_share=flats_share)
-        own = (*served.streets, *served.services)
-        volume = round(sum(pipe.volume_m3 for pipe in own if pipe.zone == area.zone), 2)
+        quarter = lay_quarter(area, number, count, rng, flats_share=flats_share)
         district = f"D-{number // zones_per_district + 1}"
-        zones += [Zone(area.zone, district, ZoneKind.REGULATOR, zone_name(number), volume), *served.buildings]
-        pipes += own
-        places += served.places
-        regulators.append(regulator(number, area.zone, site))
+        zones += [
+            Zone(area.zone, district, ZoneKind.REGULATOR, zone_name(number), quarter.volume_m3),
+            *quarter.buildings,
+        ]
+        pipes += quarter.pipes
+        places += quarter.places
+        regulators.append(regulator(number, area.zone, quarter.site))
     gates = _gates(areas)
     return Ground(
         zones=(*_upper_zones(math.ceil(len(areas) / zones_per_district)), *zones),
@@ -67,14 +82,25 @@ def build_ground(
     )
 
 
-def _areas(count: int) -> Iterator[_Area]:
+def lay_quarter(
+    area: Area, number: int, customers: int, rng: np.random.Generator, *, flats_share: float = 0.0
+) -> Quarter:
+    """Lay out the n-th zone, from 0."""
+    site, streets = _streets(area, customers, rng)
+    served = serve(area.zone, number, streets, customers, rng, flats_share=flats_share)
+    pipes = (*served.streets, *served.services)
+    volume = round(sum(pipe.volume_m3 for pipe in pipes if pipe.zone == area.zone), 2)
+    return Quarter(site, pipes, served.places, served.buildings, volume)
+
+
+def _areas(count: int) -> Iterator[Area]:
     rows = math.ceil(count / math.ceil(math.sqrt(count)))
     least, more = divmod(count, rows)
     width, height = math.ceil(count / rows) * 1000.0, 700.0
     places = [(row, column, least + (row < more)) for row in range(rows) for column in range(least + (row < more))]
     for index, (row, column, in_row) in enumerate(places, start=1):
         across = width / in_row
-        yield _Area(f"R-{index:03d}", column * across, (rows - 1 - row) * height, across - 70.0, height - 70.0)
+        yield Area(f"R-{index:03d}", column * across, (rows - 1 - row) * height, across - 70.0, height - 70.0)
 
 
 def _bend(x: float, y: float) -> XY:
@@ -82,7 +108,7 @@ def _bend(x: float, y: float) -> XY:
     return on_grid(x + 45.0 * math.sin(y / 420.0), y + 35.0 * math.sin(x / 360.0))
 
 
-def _streets(area: _Area, customers: int, rng: np.random.Generator) -> tuple[XY, list[Pipe]]:
+def _streets(area: Area, customers: int, rng: np.random.Generator) -> tuple[XY, list[Pipe]]:
     """Grow a pipe tree along the streets from the regulator, then close some loops."""
     columns, rows = max(3, round(area.width / BLOCK_M)), max(3, round(area.height / BLOCK_M))
     jitter = rng.uniform(-18.0, 18.0, size=(columns, rows, 2))
@@ -137,7 +163,7 @@ def _tree(root: _Node, edges: list[_Edge], weight: dict[_Edge, float]) -> dict[_
         chosen[edge] = 200 if depth[far] <= 2 else 160 if depth[far] <= 4 else 110
 
 
-def _gates(areas: list[_Area]) -> tuple[Station, Station]:
+def _gates(areas: list[Area]) -> tuple[Station, Station]:
     right = max(area.left + area.width for area in areas)
     top = max(area.bottom + area.height for area in areas)
     west = Station(

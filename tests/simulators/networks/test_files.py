@@ -101,7 +101,7 @@ SPOILT: list[tuple[dict[str, Any], str]] = [
     ({"features": [feature("P-1", "R-1", [[0, 0], [9, 9]], dn_mm=True)]}, "key dn_mm: True is no diameter"),
     ({"features": [feature("P-1", "R-1", [[0, 0], [9, 9]], kind="hose")]}, "key kind: 'hose' is unknown; use one of"),
     ({"features": [feature("P-1", "R-1", [[0, 0], [9, 9]])] * 2}, "features[1]: key id: 'P-1' stands here twice"),
-    ({"features": [feature("P-1", "R-1", [[5, 5], [5, 5.01]])]}, "key coordinates: is shorter than 0.1 m; delete"),
+    ({"features": [feature("P-1", "R-1", [[500, 500], [500, 500.01]])]}, "key coordinates: is shorter than 0.1 m"),
     ({"features": [feature("P-1", "R-1", [[5, float("nan")], [5, 7]])]}, "key coordinates: holds something else"),
     ({"features": [feature("P-1", "R-1", [[1e999, 1], [5, 7]])]}, "key coordinates: holds something else"),
     ({"features": [feature("P-1", "R-1", [[118.01, 36.81], [118.02, 36.82]])]}, "key coordinates: looks like degrees"),
