@@ -45,12 +45,9 @@ def apply(faults: Iterable[Fault], effects: Effects) -> None:
     """Let each fault that acts in the effects' hours write what it does there, in the order of the list."""
     first, last = int(effects.hours[0]), int(effects.hours[-1])
     for fault in faults:
-        if fault.of_volume and fault.start_hour <= last and (fault.end_hour > first or fault.kind in LASTING):
+        if fault.of_volume and fault.start_hour <= last and fault.end_hour > first:
             KINDS[fault.kind].act(fault, effects)
 
-
-LASTING = frozenset({FaultKind.CARD_FRAUD})
-"""kinds whose effect stays when they have ended: credit on a card"""
 
 __all__ = [
     "HOUR_US",

@@ -20,7 +20,7 @@ def _household(fault: Fault, effects: Effects) -> NDArray[np.float64]:
     """Return the use of a home that nobody knows of, base m3 in each hour, `size` in a mean day."""
     hours = effects.hours
     local = (hours + weather.UTC_OFFSET_H) % 24
-    burns = dice(fault, effects, _STREAM, hours) < np.minimum(0.9, _COOKING / 13.0)
+    burns = dice(fault, effects, _STREAM, hours) < np.minimum(0.9, _COOKING[local] / 13.0)
     much = 0.5 + dice(fault, effects, _STREAM + 1, hours)
     mean = (_COOKING * np.minimum(0.9, _COOKING / 13.0)).sum()
     cold = np.maximum(0.4, 1.0 + 0.03 * (15.0 - weather.slow_air_c(effects.assets.seed, hours.astype(np.float64))))
@@ -34,9 +34,8 @@ def _unauthorised(fault: Fault, effects: Effects) -> None:
 
 def _card_fraud(fault: Fault, effects: Effects) -> None:
     """Write credit onto the card once at the begin and then once in each 30 days."""
-    until = np.minimum(effects.hours, fault.end_hour - 1)
-    times = np.where(effects.hours >= fault.start_hour, 1 + (until - fault.start_hour) // _TOP_UP_H, 0)
-    effects.credit_m3[:, effects.assets.meters[fault.asset]] += fault.size * times
+    rows = fault.in_hours(effects.hours) & ((effects.hours - fault.start_hour) % _TOP_UP_H == 0)
+    effects.top_up_m3[rows, effects.assets.meters[fault.asset]] += fault.size
 
 
 def _flow_when_closed(fault: Fault, effects: Effects) -> None:

@@ -69,8 +69,8 @@ class Effects:
     """the meter reports a closed valve whatever it does, (h, m)"""
     silent: NDArray[np.bool_] = field(init=False)
     """no reading of the meter arrives, (h, m)"""
-    credit_m3: Floats = field(init=False)
-    """credit that came onto the card without a purchase, at the end of each hour, (h, m)"""
+    top_up_m3: Floats = field(init=False)
+    """credit that comes onto the card at the begin of the hour without a purchase, (h, m)"""
     offset_kpa: Floats = field(init=False)
     """what a bad regulator adds to its outlet pressure, (h, z)"""
     zone_shut: NDArray[np.bool_] = field(init=False)
@@ -86,7 +86,7 @@ class Effects:
         by_meter = self.use.shape
         rows, zones, parents = len(self.hours), len(self.assets.set_kpa), len(self.assets.parents)
         self.passing, self.counted, self.extra = np.ones(by_meter), np.ones(by_meter), np.zeros(by_meter)
-        self.credit_m3 = np.zeros(by_meter)
+        self.top_up_m3 = np.zeros(by_meter)
         self.flags = np.zeros(by_meter, np.uint32)
         self.shut, self.defeated, self.valve_closed, self.silent = (np.zeros(by_meter, np.bool_) for _ in range(4))
         self.offset_kpa, self.zone_shut = np.zeros((rows, zones)), np.zeros((rows, zones), np.bool_)

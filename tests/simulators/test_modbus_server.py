@@ -91,8 +91,8 @@ async def test_mbpoll_reads_every_corrector_and_ic_card_register(served: Served)
         for slot, member in enumerate(unit.members):
             block, at = words[10 * slot : 10 * slot + 9], column[member]
             assert block[0] << 16 | block[1] == round(shown[at] * 1000)
-            assert block[2] << 16 | block[3] == round(left[at] * 100)
-            assert block[4] << 16 | block[5] == round(bought[at] * 100)
+            assert (block[2] << 16 | block[3]) / 100 == pytest.approx(left[at] % (2**32 / 100), abs=0.006)
+            assert (block[4] << 16 | block[5]) / 100 == pytest.approx(bought[at], abs=0.006)
             assert block[6:9] == [1, 0, 600]
 
 
