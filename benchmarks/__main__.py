@@ -24,6 +24,8 @@ BENCHMARKS = {
     "reload": "a thousand reloads of the role keep: memory, time, and the connections that must stay",
     "kill": "the role keep is killed a hundred times at 5,000 messages/s: what is lost, what is there twice",
     "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",
+    "calibration": "simulated homes against measured loads that --loads and --weather name, in the same weather",
+    "detection": "the examination: simulated cities are analysed, findings held against what really happened",
     "store": "loading, a meter's year, and how long the sealing of a day holds up intake",
 }
 
@@ -37,13 +39,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, metavar="N", help="kill: so many times")
     parser.add_argument("--minutes", type=float, metavar="M", help="soak: so long")
     parser.add_argument("--rate", type=float, metavar="R", help="soak: so many messages a second")
+    parser.add_argument("--loads", type=Path, metavar="FILE", help="calibration: measured daily loads, parquet")
+    parser.add_argument("--weather", type=Path, metavar="FILE", help="calibration: weather of the same days, parquet")
+    parser.add_argument("--seeds", metavar="S", help="detection: reporting (the default), tuning, or numbers 1,2,3")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="detection: keep cities and answers for later runs")
+    parser.add_argument("--baseline", action="store_const", const=True, help="detection: plain rules as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     chosen = parser.parse_args()
     if chosen.name is None:
         for name, what in BENCHMARKS.items():
             print(f"{name:<12} {what}")
         return 0
-    sizes = ("meters", "minutes", "rate", "rounds")
+    sizes = ("meters", "minutes", "rate", "rounds", "loads", "weather", "seeds", "keep", "baseline")
     options = {name: value for name in sizes if (value := getattr(chosen, name)) is not None}
     work = importlib.import_module(f"benchmarks.{chosen.name}").run
     figures: dict[str, float] = work(quick=chosen.quick, **options)

@@ -137,7 +137,7 @@ class Truth:
 def read_truth(folder: Path) -> Truth:
     """Read `truth.json`, `zones.csv` and `meters.csv` of a dataset. Raises ConfigError that names every defect."""
     problems: list[str] = []
-    tree = _tree(folder, problems)
+    tree = read_tree(folder, problems)
     path = folder / "truth.json"
     top = Fields(str(path), read_json(path), problems)
     start, end, days = top.moment("start"), top.moment("end"), top.number("gas_days")
@@ -163,7 +163,8 @@ def read_truth(folder: Path) -> Truth:
     return truth
 
 
-def _tree(folder: Path, problems: list[str]) -> Tree:
+def read_tree(folder: Path, problems: list[str]) -> Tree:
+    """Read `zones.csv` and `meters.csv`; what is wrong with them is added to `problems`."""
     zones = Table(folder / "zones.csv", problems)
     parents = {row.text("zone_id"): row.text("parent_id") for row in zones.rows(("zone_id", "parent_id"))}
     supplies, customers = set(), {}
