@@ -12,10 +12,10 @@ from simulators import noise, weather
 Climate = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """from local days since 1970 to the effective temperature of each, deg C"""
 
-LAG = 0.48
+LAG = 0.5
 """share of a day's effective air temperature and sun that is the day before's"""
-SUN_K_PER_100_W_M2 = 2.15
-WIND_K_PER_M_S = 0.34
+SUN_K_PER_100_W_M2 = 2.05
+WIND_K_PER_M_S = 0.38
 """fitted to the daily sum of measured household loads, see docs/simulator.md"""
 _BACK_D = 9
 _STREAM = 15

@@ -52,21 +52,28 @@ class CustomerClass:
     """use that does not depend on the weather"""
     heat_m3_d_k: Spread
     """use for each kelvin below the heating limit"""
+    seldom: tuple[float, float, float]
+    """share of the customers that heat most rooms with something else, lowest and highest factor on their heating"""
     limit_c: Spread
     unsure_k: float
     """how far a day's heating strays as if the air were warmer or colder, K"""
     mood: Spread
     """day-to-day variation: standard deviation of the logarithm"""
+    heat_mood: float
+    """share of that variation that the heating follows"""
     persistence: float
     """share of the variation that lasts for days"""
     active_h: Spread
     """hours with use on a day without heating"""
     burst: float
     """0: every hour with use is as its shape says; 1: exponentially distributed"""
+    burning: tuple[float, float]
+    """mean and standard deviation of the share of a day's hours in which the heating burns, at half load"""
     idle: tuple[float, float]
     """share of the customers that have idle days, and the mean share of their days that are idle"""
-    pilot: tuple[float, float, float]
-    """share of the customers with a flame that always burns, its median m3/h, its spread"""
+    pilot: tuple[float, float, float, float]
+    """share of the customers with a small flame that always burns, share with one that burns in some hours (a heater
+    that keeps its water warm), the median m3/h, its spread"""
     shapes: tuple[str, str, str]
     """of a working day, a day of rest, the festival"""
     rest_use: tuple[float, float]

@@ -38,6 +38,8 @@ class Customers:
     """how far a day's heating strays, as if the air were warmer or colder, K"""
     mood: Floats
     """day-to-day variation: standard deviation of the logarithm"""
+    heat_mood: Floats
+    """share of that variation that the heating follows"""
     persistence: Floats
     """share of the variation that lasts for days"""
     active_h: Floats
@@ -46,8 +48,12 @@ class Customers:
     """how unequal those hours are, 0 to 1"""
     idle: Floats
     """chance of a day without steady use"""
+    burning: Floats
+    """share of a day's hours in which the heating burns at half load; 1: it never rests"""
     pilot_m3h: Floats
-    """flame that always burns"""
+    """small flame, in the hours in which it burns"""
+    pilot_share: Floats
+    """of the hours in which it burns"""
     shape: NDArray[np.int64]
     """rows of the shapes' table: for a working day, a day of rest, the festival; (n, 3)"""
     heating_shape: NDArray[np.int64]

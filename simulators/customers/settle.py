@@ -79,15 +79,19 @@ def _spread(of_class: Spread, z: Floats, *, log: bool = True) -> Floats:
 
 def _habits(mix: Mix, kind: NDArray[np.int8], draw: Draw) -> dict[str, Any]:
     """Return the columns that say what a customer uses, and when."""
-    z = [draw.normal(stream) for stream in range(1, 9)]
-    u = [draw.uniform(stream) for stream in range(10, 22)]
+    z = [draw.normal(stream) for stream in range(1, 10)]
+    u = [draw.uniform(stream) for stream in range(10, 24)]
     rows = {name: index for index, name in enumerate(shapes())}
 
     def habits_of(c: CustomerClass) -> dict[str, Any]:
+        part = c.seldom[1] + (c.seldom[2] - c.seldom[1]) * u[13]
+        seldom = np.where(u[12] < c.seldom[0], part, 1.0)
+        steady_flame = u[2] < c.pilot[0]
+        flame = u[2] < c.pilot[0] + c.pilot[1]
         away_days = np.where(u[3] < mix.festival[0], 10, np.where(u[3] < sum(mix.festival), 32, 0))
         return {
             "steady_m3_d": _spread(c.steady_m3_d, z[0]),
-            "heat_m3_d_k": _spread(c.heat_m3_d_k, z[1]),
+            "heat_m3_d_k": _spread(c.heat_m3_d_k, z[1]) * seldom,
             "limit_c": _spread(c.limit_c, z[2], log=False),
             "unsure_k": c.unsure_k * np.exp(0.3 * z[7]),
             "mood": _spread(c.mood, z[3]),
@@ -95,7 +99,10 @@ def _habits(mix: Mix, kind: NDArray[np.int8], draw: Draw) -> dict[str, Any]:
             "active_h": _spread(c.active_h, z[4]),
             "burst": np.full(len(kind), c.burst),
             "idle": np.where(u[0] < c.idle[0], np.minimum(0.97, -c.idle[1] * np.log(u[1])), 0.0),
-            "pilot_m3h": np.where(u[2] < c.pilot[0], np.minimum(0.05, c.pilot[1] * np.exp(c.pilot[2] * z[5])), 0.0),
+            "heat_mood": np.full(len(kind), c.heat_mood),
+            "burning": np.clip(c.burning[0] + c.burning[1] * z[8], 0.1, 1.0),
+            "pilot_m3h": np.where(flame, np.minimum(0.05, c.pilot[2] * np.exp(c.pilot[3] * z[5])), 0.0),
+            "pilot_share": np.where(steady_flame, 1.0, np.where(flame, 0.1 + 0.6 * u[11], 0.0)),
             "shape": np.tile([rows[name] for name in c.shapes], (len(kind), 1)),
             "heating_shape": np.full(len(kind), rows[c.heating_shape]),
             "shift_h": np.floor(u[4] * (2 * c.shift_h + 1)).astype(np.int64) - c.shift_h,

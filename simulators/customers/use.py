@@ -21,6 +21,8 @@ _VALUES_AT_ONCE = 400_000
 """values of hours that are made together, so that they stay in the processor's cache"""
 _RAMP_D = 6.0
 """days that a heating plant needs for its full load"""
+_MORE_WITH_LOAD, _DISORDER, _UNEVEN = np.float32(0.45), np.float32(0.5), np.float32(0.7)
+"""of a boiler's hours: how many more with a larger load, how far from the schedule, how unequal"""
 _UNIT = np.float32(2.0**-24)
 
 
@@ -53,11 +55,22 @@ def _pieces(days: Days, customers: int) -> Iterator[tuple[Days, range]]:
 def daily_use(
     seed: int, customers: Customers, days: Days, climate: climates.Climate | None = None
 ) -> tuple[Floats, Floats]:
-    """Return what each customer burns on each local day since 1970, base m3: (steady, for heating), each (days, n)."""
+    """Return what each customer burns on each local day since 1970, base m3: (steady, for heating), each (days, n).
+
+    Small flames burn beside it.
+    """
+    steady, heat, _ = _daily(seed, customers, days, climate or climates.simulated(seed))
+    return steady, heat
+
+
+def _daily(
+    seed: int, customers: Customers, days: Days, climate: climates.Climate
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return also who is there, (days, n)."""
     if not len(days) or not len(customers):
         empty = np.zeros((len(days), len(customers)))
-        return empty, empty.copy()
-    felt_c = (climate or climates.simulated(seed))(days)
+        return empty, empty.copy(), empty > 0.0
+    felt_c = climate(days)
     key, day = customers.key[None, :], days[:, None]
     gone, opened = away(seed, customers, days), is_open(seed, customers, days)
     factor = np.where(opened, household_factor(seed, customers, days), 0.0)
@@ -69,9 +82,10 @@ def daily_use(
     doubt_c = customers.unsure_k * noise.normal(seed, _STREAM + 9, key, day)
     cold = np.maximum(0.0, customers.limit_c - felt_c[:, None] - doubt_c)
     kept_on = np.where(gone, np.where(customers.frost, 0.3, 0.0), 1.0)
-    heat = customers.heat_m3_d_k * cold * np.exp(0.7 * swing - (0.7 * customers.mood) ** 2 / 2.0)
+    follows = customers.heat_mood
+    heat = customers.heat_m3_d_k * cold * np.exp(follows * swing - (follows * customers.mood) ** 2 / 2.0)
     heat = heat * kept_on * _season_share(customers, days)
-    return np.asarray(steady * factor, dtype=np.float64), np.asarray(heat * factor, dtype=np.float64)
+    return np.asarray(steady * factor), np.asarray(heat * factor), ~gone & opened
 
 
 def _swing(seed: int, number: int, customers: Customers, days: Days) -> Floats:
@@ -121,18 +135,16 @@ class _Habits:
         """what is used then, against the mean hour"""
         self.heating = every[customers.heating_shape, hour].astype(np.float32)
         self.burst = customers.burst.astype(np.float32)
-        boiler = customers.burst > 0.5
-        self.cycles = np.where(boiler, 1.0, 0.15).astype(np.float32)
-        """how uneven the heating's hours are"""
-        self.threshold = np.where(boiler, 0.45, 0.0).astype(np.float32)
-        """load below which the boiler rests"""
+        self.rank = ((self.heating.argsort(axis=0).argsort(axis=0) + 0.5) / 24.0).astype(np.float32)
+        """order in which hours are heated: 1 before all others"""
+        self.burning = customers.burning.astype(np.float32)
         largest = customers.heat_m3_d_k * np.maximum(1.0, customers.limit_c - WINTER_C)
         self.largest = np.maximum(largest, 1e-9)
 
 
 def _hours_of(seed: int, customers: Customers, habits: _Habits, days: Days, climate: climates.Climate) -> Floats:
     """Return the use of whole local days, (days, 24, n)."""
-    steady, heat = daily_use(seed, customers, days, climate)
+    steady, heat, there = _daily(seed, customers, days, climate)
     types = day_types(days)
     hour = days[:, None] * 24 + np.arange(24)
     bits = noise.bits(seed, _STREAM + 12, customers.key[None, None, :], hour[:, :, None])
@@ -142,9 +154,11 @@ def _hours_of(seed: int, customers: Customers, habits: _Habits, days: Days, clim
     heated = np.flatnonzero(heat.any(axis=0))
     if len(heated):
         use[:, :, heated] += _cycles(habits, heated, heat[:, heated], other[:, :, heated])
-    if customers.pilot_m3h.any():
-        burning = is_open(seed, customers, days)[:, None, :]
-        use += np.where(burning, customers.pilot_m3h, 0.0)
+    flames = np.flatnonzero(customers.pilot_m3h > 0.0)
+    if len(flames):
+        last = ((bits[:, :, flames] & np.uint64(0xFFF)).astype(np.float64) + 0.5) / 4096.0
+        lit = np.where(customers.pilot_share < 1.0, there, there | is_open(seed, customers, days))[:, None, flames]
+        use[:, :, flames] += np.where(lit & (last < customers.pilot_share[flames]), customers.pilot_m3h[flames], 0.0)
     return use
 
 
@@ -164,13 +178,19 @@ def _bursts(habits: _Habits, types: NDArray[np.int64], drawn: NDArray[np.float32
 def _cycles(
     habits: _Habits, columns: NDArray[np.intp], heat: Floats, drawn: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Return the heating of each hour: a small load runs a few hours, a large one all day, (days, 24, columns)."""
+    """Return the heating of each hour: a boiler rests in many, a plant in none, (days, 24, columns)."""
     load = (heat / habits.largest[columns]).astype(np.float32)[:, None, :]
-    wanted = load * habits.heating[:, columns] + habits.cycles[columns] * (drawn - np.float32(0.5)) * np.sqrt(load)
-    weight = np.maximum(wanted - habits.threshold[columns] * np.minimum(load, 1.0), 0.0)
+    burning = habits.burning[columns]
+    never_rests = burning >= 1.0
+    share = np.where(never_rests, 2.0, burning + _MORE_WITH_LOAD * (load - 0.5))
+    first = habits.rank[:, columns] + _DISORDER * (drawn - np.float32(0.5))
+    shape = habits.heating[:, columns]
+    even = shape * (np.float32(0.93) + np.float32(0.14) * drawn)
+    height = np.where(never_rests, even, np.sqrt(shape) * (-np.log1p(-drawn)) ** _UNEVEN)
+    weight = np.where(first > 1.0 - share, height, 0.0)
     total = weight.sum(axis=1, dtype=np.float64)
     day, column = np.nonzero((total <= 0.0) & (heat > 0.0))
     if len(day):
-        weight[day, wanted[day, :, column].argmax(axis=1), column] = 1.0
+        weight[day, first[day, :, column].argmax(axis=1), column] = 1.0
         total[day, column] = 1.0
     return np.asarray(weight * (heat / np.maximum(total, 1e-30))[:, None, :], dtype=np.float64)

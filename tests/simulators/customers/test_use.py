@@ -60,9 +60,12 @@ def test_a_day_has_the_gas_of_its_hours() -> None:
     days = day_number(START) + np.arange(60, 70)
     steady, heat = daily_use(2, customers, days)
     hours = hourly_use(2, customers, days[0] * 24 - UTC_OFFSET_H + np.arange(240)).reshape(10, 24, -1).sum(axis=1)
-    pilot = 24.0 * customers.pilot_m3h * is_open(2, customers, days)
-    assert np.allclose(hours, steady + heat + pilot, rtol=1e-5)
-    assert (hours >= 0.0).all()
+    flame = hours - steady - heat
+    dark = customers.pilot_m3h == 0.0
+    assert np.allclose(flame[:, dark], 0.0, atol=1e-9)
+    assert (flame > -1e-9).all()
+    assert (flame <= 24.0 * customers.pilot_m3h + 1e-9).all()
+    assert flame.sum() > 0.0
 
 
 @pytest.mark.parametrize("count", [0, 1])
