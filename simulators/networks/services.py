@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ from simulators.networks.names import building_name
 
 FLATS = (12, 37)
 """customers of an apartment house: at least, below"""
-_FLOOR_M, _FLAT_M = 3.0, 2.5
+_FLOOR_M, _FLAT_M, _APART_M = 3.0, 2.5, 1.0
 _HOUSE_MM, _BLOCK_MM, _RISER_MM, _FLAT_MM = 32, 63, 50, 20
 
 
@@ -96,7 +96,19 @@ def _feet(streets: Sequence[Pipe], count: int, rng: np.random.Generator) -> tupl
                 float(away[n]),
             )
         )
-    return [int(pick) for pick in picks], feet
+    return picks.tolist(), _bundled(picks.tolist(), feet)
+
+
+def _bundled(picks: Sequence[int], feet: Sequence[_Foot]) -> list[_Foot]:
+    """Let services that would branch off within a metre share a foot: no piece of street gets shorter than that."""
+    found = list(feet)
+    last: tuple[int, XY] | None = None
+    for n in sorted(range(len(feet)), key=lambda n: (picks[n], feet[n].share)):
+        if last is not None and last[0] == picks[n] and math.dist(last[1], feet[n].at) < _APART_M:
+            found[n] = replace(feet[n], at=last[1])
+        else:
+            last = picks[n], feet[n].at
+    return found
 
 
 def _riser(name: str, foot: XY, way: XY, flats: int) -> tuple[list[Pipe], list[Place]]:

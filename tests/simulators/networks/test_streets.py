@@ -15,7 +15,7 @@ from tests.simulators.networks.grounds import check_ground
 )
 def test_every_customer_is_joined_to_the_regulator(seed: int, counts: list[int], per: int, share: float) -> None:
     ground = build_ground(seed, counts, per, flats_share=share)
-    check_ground(ground)
+    check_ground(ground, longer_than_m=0.5)
     assert len(ground.places) == sum(counts)
     assert ground == build_ground(seed, counts, per, flats_share=share)
 
@@ -33,7 +33,7 @@ def test_a_district_holds_its_zones_and_a_building_its_flats() -> None:
 def test_a_part_is_what_the_whole_says() -> None:
     ground = build_ground(4, [9, 7, 8], 2, flats_share=0.7)
     part = ground.part(1, 2)
-    check_ground(part)
+    check_ground(part, longer_than_m=0.5)
     assert part.places == ground.places[9:]
     assert (part.first_zone, part.first_place) == (1, 9)
     assert part.part(1, 1) == ground.part(2, 1)
