@@ -105,7 +105,7 @@ def inject(  # noqa: PLR0917  (the command line names them)
         "start": None if start is None else start.replace(tzinfo=UTC).isoformat(), "position": position,
         "detail": detail, "id": name,
     }  # fmt: skip
-    fault = _call(city, "POST", "/faults", json=wanted)
+    fault = _call(city, "POST", "/faults", wanted)
     typer.echo(_line(fault))
 
 
@@ -159,7 +159,7 @@ def assets(
 
     Example: gasgate simulate assets stopped --contains M-0001 --city training/city.toml
     """
-    for name in _call(city, "GET", "/assets", params={"kind": kind, "contains": contains, "limit": 1000}):
+    for name in _call(city, "GET", "/assets", query={"kind": kind, "contains": contains, "limit": 1000}):
         typer.echo(name)
 
 
@@ -174,7 +174,7 @@ def speed(
 
     Example: gasgate simulate speed 60 --city training/city.toml
     """
-    _call(city, "PUT", "/speed", json={"speed": factor})
+    _call(city, "PUT", "/speed", {"speed": factor})
     _show_status(city)
 
 
@@ -190,7 +190,7 @@ def forward(
 
     Example: gasgate simulate forward 2026-01-15T06:00:00 --city training/city.toml
     """
-    _call(city, "POST", "/forward", json={"until": until.replace(tzinfo=UTC).isoformat(), "speed": factor})
+    _call(city, "POST", "/forward", {"until": until.replace(tzinfo=UTC).isoformat(), "speed": factor})
     _show_status(city)
 
 
@@ -209,12 +209,11 @@ def _show_status(city: Path) -> None:
     typer.echo(f"{told['sizes']}; messages sent {told['published']}, waiting {told['waiting']}")
 
 
-def _call(city: Path, method: str, path: str, **words: Any) -> Any:
+def _call(city: Path, method: str, path: str, body: Any = None, query: Any = None) -> Any:
     with plain_errors():
         from simulators.live.client import CityClient
 
-        with CityClient(city) as client:
-            return client.call(method, path, **words)
+        return CityClient(city).call(method, path, body, query)
 
 
 def _line(fault: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from gateway.settings import ConfigPath, Settings
 from gateway.toml_lines import FilePlaces
 from simulators.faults import HOUR_US, Fault, FaultKind
 from simulators.live.clock import FASTEST, SLOWEST
+from simulators.live.places import CONTROL_PORT
 
 MOST_ZONES, MOST_METERS = 500, 20_000
 """a live city answers each question from the whole city's state; larger ones are written as datasets"""
@@ -103,7 +104,7 @@ class ServeSettings(Settings):
     """first of a run of Modbus TCP ports, one a link"""
     broker_port: Port = 18830
     """MQTT broker of the remote meters"""
-    control_port: Port = 8790
+    control_port: Port = CONTROL_PORT
     """control API, on 127.0.0.1 only"""
 
 

@@ -26,6 +26,7 @@ from simulators.live.running import Live
 
 BODY_LIMIT = 16_384
 MOST_ASSETS = 1000
+_BEARER = HTTPBearer(auto_error=False, description="content of the file control.token")
 _log = logging.getLogger(__name__)
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -65,9 +66,8 @@ class Status(Settings):
 
 def make_app(live: Live, orders: Orders, token: str, sizes: str) -> App:
     """Return the application; every path but `/openapi.json` wants the token."""
-    bearer = HTTPBearer(auto_error=False, description="content of the file control.token")
 
-    async def owner(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+    async def owner(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
             raise RefusedError(401, "unauthorized", "a valid bearer token is needed; it stands in control.token")
 

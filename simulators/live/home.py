@@ -16,6 +16,7 @@ from simulators.dataset.network_files import write_network
 from simulators.files import replace_file, write_secret
 from simulators.live.config import LiveConfig, load
 from simulators.live.gateway_file import GatewayFile
+from simulators.live.places import token_file
 from simulators.live.plan import BuiltCity, build, start_us
 from simulators.live.running import STATE_FILE
 from simulators.live.saved import Saved
@@ -23,11 +24,6 @@ from simulators.live.template import template
 
 CITY_FILE, GATEWAY_FILE = "city.toml", "gasgate.toml"
 _MARK = "# Written by `gasgate simulate init`, and written anew by it as long as nobody edits it: "
-
-
-def token_file(config: LiveConfig) -> Path:
-    """Return where the token of the control API stands."""
-    return config.folder / "secrets" / "control.token"
 
 
 def init(
@@ -71,7 +67,7 @@ def check_identity(built: BuiltCity) -> Saved:
 def write_secrets(config: LiveConfig) -> str:
     """Return the token of the control API; it and the desk's secret are drawn if they are missing."""
     write_secret(config.folder / "secrets" / "desk.secret")
-    file = token_file(config)
+    file = token_file(config.folder)
     if not file.exists():
         part = file.with_name(file.name + ".part")
         part.unlink(missing_ok=True)

@@ -20,8 +20,9 @@ from simulators.live.by_habits import ByHabits
 from simulators.live.clock import FASTEST
 from simulators.live.config import load
 from simulators.live.control import make_app
-from simulators.live.home import check_identity, token_file, write_secrets
+from simulators.live.home import check_identity, write_secrets
 from simulators.live.orders import Orders
+from simulators.live.places import token_file
 from simulators.live.plan import BuiltCity, build, fastest, start_us
 from simulators.live.reports import HalfHourly, Reporter
 from simulators.live.running import Live, Served, stop_on_signals
@@ -36,6 +37,7 @@ def serve(path: Path, say: Callable[[str], None]) -> None:
     child.die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     built = build(path, load(path))
     saved = check_identity(built)
     token = write_secrets(built.config)
@@ -58,7 +60,7 @@ async def _run(built: BuiltCity, token: str, say: Callable[[str], None]) -> None
     control.add_done_callback(lambda _: stop.set())
     live.on_ready = lambda: say(
         f"It is {from_us(live.clock.now_us()):%Y-%m-%d %H:%M:%S} UTC in the city, time ×{live.clock.speed:g}. "
-        f"Control API: http://{address}, token in {token_file(config)}. Ctrl-C ends it."
+        f"Control API: http://{address}, token in {token_file(config.folder)}. Ctrl-C ends it."
     )
     try:
         await live.run(stop)
