@@ -23,7 +23,7 @@ from simulators.networks.regulators import CITY_PRESSURE_KPA, regulator
 
 ZONES_PER_DISTRICT = 155
 """a company of 23,000 regulators has 150 stations: one in each of 148 districts, and two gates"""
-PITCH_M = (360, 280)
+PITCH_M = (320, 240)
 BETWEEN_DISTRICTS_M = 240
 _STREAM_KIND, _STREAM_VARIANT = 301, 302
 _MAIN_MM, _TRUNK_MM = 200.0, 500.0
@@ -151,9 +151,10 @@ class Tiles:
         return column * self._district_m()[0], row * self._district_m()[1]
 
     def _corner(self, number: int) -> tuple[int, int]:
-        """Return where a tile is put, m: districts in rows, and in each the tiles in rows."""
+        """Return where a tile is put, m: districts in rows, and in each the tiles to and fro, for short mains."""
         district, inside = divmod(number, self._per_district)
         row, column = divmod(inside, self._columns)
+        column = self._columns - 1 - column if row % 2 else column
         x, y = self._district_corner(district)
         return x + BETWEEN_DISTRICTS_M + column * PITCH_M[0], y + BETWEEN_DISTRICTS_M + row * PITCH_M[1]
 
