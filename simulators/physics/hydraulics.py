@@ -14,12 +14,12 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.physics.carrying import Part, carrying, without_still_loops
 from simulators.physics.errors import NotConvergedError
 from simulators.physics.gas import (
     ATMOSPHERE_KPA,
@@ -49,10 +49,12 @@ from simulators.physics.state import (
 )
 
 _OPTIONS = {
-    "friction_model": "colebrook", "max_iter_hyd": 60, "max_iter_colebrook": 200, "tolerance_colebrook": 1e-9,
+    "friction_model": "colebrook", "max_iter_hyd": 60, "max_iter_colebrook": 200,
     "tol_p": 1e-9, "tol_m": 1e-5, "tol_res": 5e-9, "use_numba": False,
 }  # fmt: skip
 """bar and kg/s; in loops that carry next to nothing its Newton steps circle at 4e-6 kg/s and 5e-10 bar"""
+_FRICTION = (1e-6, 1e-4, 1e-2)
+"""how near friction factors must come, tried in turn: in pipes without flow they are so large that floats end before"""
 
 
 def solve(cases: Sequence[Case], *, fastest_mps: float = FASTEST_MPS) -> list[Solution]:
@@ -64,13 +66,7 @@ def solve(cases: Sequence[Case], *, fastest_mps: float = FASTEST_MPS) -> list[So
         return []
     for case in cases:
         check_demand(case)
-    parts = [_carrying(case) for case in cases]
-    try:
-        answer = _pandapipes(cases, parts)
-    except _Unsolved as error:
-        if len(cases) > 1:
-            return [solve([case], fastest_mps=fastest_mps)[0] for case in cases]
-        raise NotConvergedError(unsolved(cases[0], str(error))) from error
+    answer = _solved(cases)
     for case, solution in zip(cases, answer, strict=True):
         check_state(case, solution)
         check_balance(case, solution)
@@ -79,46 +75,26 @@ def solve(cases: Sequence[Case], *, fastest_mps: float = FASTEST_MPS) -> list[So
     return answer
 
 
+def _solved(cases: Sequence[Case]) -> list[Solution]:
+    """Solve all at once; if that fails without the loops that carry nothing; then each case by itself."""
+    parts = [carrying(case) for case in cases]
+    try:
+        return _pandapipes(cases, parts)
+    except _Unsolved:
+        parts = [without_still_loops(case, part) for case, part in zip(cases, parts, strict=True)]
+    try:
+        return _pandapipes(cases, parts)
+    except _Unsolved as error:
+        if len(cases) == 1:
+            raise NotConvergedError(unsolved(cases[0], str(error))) from error
+    return [_solved([case])[0] for case in cases]
+
+
 class _Unsolved(Exception):  # noqa: N818 - never leaves this file
     """The solver gave up."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """What of a case carries gas: pipes that end in a dead end without use are left out, their pressure is known."""
-
-    node: NDArray[np.int64]
-    """nodes that stay"""
-    pipe: NDArray[np.int64]
-    """pipes that stay"""
-    like: NDArray[np.int64]
-    """node that stays and has the same pressure, for each node"""
-
-
-def _carrying(case: Case) -> _Part:
-    graph, count = case.graph, len(case.graph.xy_m)
-    if not case.demand_m3h.any():
-        return _Part(np.array([graph.inlet]), np.zeros(0, np.int64), np.full(count, graph.inlet))
-    like, pipes = np.arange(count), np.ones(len(graph.start), dtype=np.bool_)
-    kept = case.demand_m3h > 0.0
-    kept[graph.inlet] = True
-    while True:
-        ends = np.concatenate([graph.start[pipes], graph.end[pipes]])
-        dead = (np.bincount(ends, minlength=count) == 1) & ~kept
-        cut = pipes & (dead[graph.start] | dead[graph.end])
-        if not cut.any():
-            break
-        at_start = dead[graph.start] & cut
-        like[graph.start[at_start]] = graph.end[at_start]
-        at_end = dead[graph.end] & cut & ~at_start
-        like[graph.end[at_end]] = graph.start[at_end]
-        pipes &= ~cut
-    while (like[like] != like).any():
-        like = like[like]
-    return _Part(np.unique(like), np.flatnonzero(pipes), like)
-
-
-def _pandapipes(cases: Sequence[Case], parts: Sequence[_Part]) -> list[Solution]:
+def _pandapipes(cases: Sequence[Case], parts: Sequence[Part]) -> list[Solution]:
     """Let pandapipes solve all cases as pieces of one network that are not connected with each other."""
     flowing = [(case, part) for case, part in zip(cases, parts, strict=True) if len(part.pipe)]
     pressure, mass = _run(flowing) if flowing else (np.zeros(0), np.zeros(0))
@@ -135,7 +111,7 @@ def _pandapipes(cases: Sequence[Case], parts: Sequence[_Part]) -> list[Solution]
     return answer
 
 
-def _run(flowing: Sequence[tuple[Case, _Part]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _run(flowing: Sequence[tuple[Case, Part]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (gauge kPa at the nodes that stay, kg/s in the pipes that stay), one case after the other."""
     import pandapipes
     from pandapipes.pf.pipeflow_setup import PipeflowNotConverged
@@ -144,15 +120,18 @@ def _run(flowing: Sequence[tuple[Case, _Part]]) -> tuple[NDArray[np.float64], ND
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         net = _network(pandapipes, flowing)
-        try:
-            pandapipes.pipeflow(net, **_OPTIONS)
-        except (PipeflowNotConverged, RuntimeError, ValueError, ArithmeticError) as error:
-            raise _Unsolved(str(error).rstrip(".")[:120]) from error
+        for tolerance in _FRICTION:
+            try:
+                pandapipes.pipeflow(net, tolerance_colebrook=tolerance, **_OPTIONS)
+                break
+            except (PipeflowNotConverged, RuntimeError, ValueError, ArithmeticError) as error:
+                if "Colebrook" not in str(error) or tolerance == _FRICTION[-1]:
+                    raise _Unsolved(str(error).rstrip(".")[:70]) from error
     pressure = net.res_junction["p_bar"].to_numpy(dtype=np.float64) * 100.0
     return pressure, net.res_pipe["mdot_from_kg_per_s"].to_numpy(dtype=np.float64)
 
 
-def _network(pandapipes: Any, flowing: Sequence[tuple[Case, _Part]]) -> Any:
+def _network(pandapipes: Any, flowing: Sequence[tuple[Case, Part]]) -> Any:
     net = pandapipes.create_empty_network(fluid=_fluid(pandapipes), add_stdtypes=False)
     start, end, pipe, demand, inlet, first = [], [], [], [], [], 0
     for case, part in flowing:
