@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from simulators.dataset.command import dataset
 from simulators.live.commands import EXIT_CODES, plain_errors
 from simulators.live.commands import app as live_commands
 
@@ -73,23 +74,7 @@ def desk(
         serve(folder, port=port, events_url=events_url)
 
 
-@app.command(epilog=EXIT_CODES)
-def dataset(
-    out: Annotated[Path, typer.Argument(help="folder to write")],
-    seed: Annotated[int, typer.Option(help="the same seed gives the same dataset", min=0)] = 1,
-    zones: Annotated[int, typer.Option(help="regulator zones", min=1, max=1000)] = 6,
-    meters_per_zone: Annotated[int, typer.Option(help="customer meters in each zone", min=8, max=5000)] = 80,
-    days: Annotated[int, typer.Option(help="gas days", min=10, max=730)] = 180,
-) -> None:
-    """Write a city with faults drawn by seed as a dataset, with `truth.json` for a scorer.
-
-    Example: gasgate simulate dataset city/ --seed 1 --zones 6 --days 180
-    """
-    from simulators.dataset.exam import write_exam
-
-    write_exam(out, seed=seed, zones=zones, meters_per_zone=meters_per_zone, days=days)
-
-
+app.command(epilog=EXIT_CODES)(dataset)
 app.add_typer(live_commands)
 
 

@@ -1,186 +1,202 @@
-"""Write a simulated city as a dataset with faults drawn by seed, and the truth about them for a scorer."""
+"""An examination: a city with faults and confounders drawn by seed, as a dataset with the truth about it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators import weather
-from simulators.city import City, Plan, build_plan
-from simulators.customers import COMMERCIAL, HEATED, UNUSED
-from simulators.dataset.history import write_history
-from simulators.faults import HOUR_US, Fault, FaultKind
+from gateway.errors import ConfigError
+from gateway.model.network import Meter
+from simulators import noise
+from simulators.city import City, Plan
+from simulators.customers import build_customers, mix_names
+from simulators.dataset import supply, tables
+from simulators.dataset.draw import draw_faults
+from simulators.dataset.folder import whole_folder
+from simulators.dataset.groups import GroupFiles, GroupResult, groups_of, spans, write_group
+from simulators.dataset.ledger import DAY_H
+from simulators.dataset.levels import Levels
+from simulators.dataset.network_files import settings, write_network
+from simulators.dataset.points import gate_rows
+from simulators.dataset.presets import Preset, preset
+from simulators.dataset.record import Record
+from simulators.dataset.truth import truth_of
+from simulators.dataset.work import in_order
+from simulators.faults import Fault
+from simulators.ground import Ground
+from simulators.meters.habits import Habits, Way, build_habits
+from simulators.meters.registers import Exchanges, draw_exchanges
+from simulators.meters.traits import meter_traits
 
 START = datetime(2024, 9, 30, 22, tzinfo=UTC)
-"""06:00 on 1 October 2024 in Asia/Shanghai: a gas day, a season and the heating begin"""
-LEAK_ZONES = 0.35
-METER_FAULTS = ((FaultKind.STOPPED, 0.008), (FaultKind.BYPASS, 0.008), (FaultKind.SLOW, 0.004))
-"""share of the meters that each kind befalls"""
+"""06:00 on 1 October 2024 in Asia/Shanghai: a gas day, a season and soon the heating begin"""
+Show = Callable[[int, int], None]
+"""told how many meter-days of how many are written"""
 
-_FINDING = {
-    FaultKind.LEAK: "leak",
-    FaultKind.STOPPED: "non_moving",
-    FaultKind.BYPASS: "theft",
-    FaultKind.SLOW: "slow",
-}
-_DAY_H = 24
+_STREAM_HABITS, _STREAM_METERED = 521, 522
+_PARENTS_METERED = 0.7
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sums:
-    """What the truth needs of all hours: by gas day and zone, and by hour for the meters with a fault."""
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """A city with all that befalls it; what a process needs to compute any group of its zones."""
 
-    supply: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    unregistered: dict[str, NDArray[np.float64]]
+    plan: Plan
+    days: int
+    metered: tuple[int, ...]
+    """positions of the supply meters that exist, among those of the zones and then of the parents"""
+    mixes: tuple[str, ...]
+    """habits of each regulator zone's meters"""
+    faults: tuple[Fault, ...]
+    exchanges: Exchanges
+    work: Path
+    """folder for the groups' files"""
 
+    @cached_property
+    def groups(self) -> list[tuple[int, int]]:
+        """First zone and number of zones of each group."""
+        zones = len(self.plan.ground.regulator_zones)
+        return groups_of(np.bincount(self.plan.customers.zone, minlength=zones).tolist(), self.days)
 
-def write_exam(out: Path, *, seed: int, zones: int, meters_per_zone: int, days: int) -> None:
-    """Write a dataset and its `truth.json` into a folder; the same arguments give the same files."""
-    plan = build_plan(seed, START, [meters_per_zone] * zones)
-    faults = draw_faults(plan, days)
-    city = City(plan, faults)
-    name = f"simulated-{seed}"
-    write_history(city, out, START + timedelta(days=days), name=name, points_every_us=HOUR_US)
-    truth = _truth(city, days, name)
-    (out / "truth.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
+    @cached_property
+    def city(self) -> City:
+        """The whole city."""
+        return City(self.plan, self.faults, exchanges=self.exchanges)
 
+    @property
+    def end(self) -> datetime:
+        """When the history ends."""
+        return self.plan.start + timedelta(days=self.days)
 
-def draw_faults(plan: Plan, days: int) -> tuple[Fault, ...]:
-    """Draw faults: leaks of 1 to 8 % of a zone's flow, stopped, bypassed and slow meters. One a meter at most."""
-    rng = np.random.default_rng([plan.seed, 103])
-    customers = plan.customers
-    faults = []
-    winter = np.bincount(customers.zone, customers.winter_m3_d(), minlength=len(plan.ground.regulator_zones)) / 24.0
-    for number, zone in enumerate(plan.ground.regulator_zones):
-        if rng.uniform() < LEAK_ZONES:
-            size = float(winter[number] * np.exp(rng.uniform(np.log(0.01), np.log(0.08))))
-            faults.append(_fault(f"leak-{zone}", FaultKind.LEAK, zone, _onset(plan, days, rng), size))
-    users = rng.permutation(np.flatnonzero((customers.kind == HEATED) | (customers.kind == COMMERCIAL)))
-    taken = 0
-    for kind, share in METER_FAULTS:
-        count = max(1, round(share * len(customers)))
-        for column in users[taken : taken + count]:
-            meter = customers.meters[int(column)].meter_id
-            size = {FaultKind.SLOW: rng.uniform(0.3, 0.8), FaultKind.BYPASS: rng.choice([0.0, 0.3, 0.6])}.get(kind, 0.0)
-            faults.append(_fault(f"{kind}-{meter}", kind, meter, _onset(plan, days, rng), float(size)))
-        taken += count
-    return tuple(faults)
+    def supplies(self) -> list[Meter]:
+        """Return the supply meters."""
+        return [meter for at, meter in enumerate(supply.meters(self.plan)) if at in set(self.metered)]
 
 
-def _onset(plan: Plan, days: int, rng: np.random.Generator) -> int:
-    """Return an hour between a quarter and four fifths of the time."""
-    return plan.start_hour + int(rng.integers(days * 6, max(days * 6 + 1, days * 19)))
+def write_exam(
+    out: Path,
+    ground: Ground,
+    *,
+    seed: int,
+    days: int,
+    preset_name: str = "exam",
+    habits: str | None = None,
+    mix: str | None = None,
+    start: datetime = START,
+    processes: int = 1,
+    show: Show | None = None,
+) -> int:
+    """Write a dataset with its `truth.json` into a new folder and return how many readings it has.
+
+    The same arguments give the same bytes, whatever the number of processes. `habits` and `mix` take the place of the
+    preset's ways in which readings arrive, and of its customers. Raises ConfigError for what cannot be, and
+    GatewayError if the disk is full.
+    """
+    if days < 1 or not ground.places:
+        raise ConfigError(["a dataset needs at least one day and one customer: raise --days, --zones or the like"])
+    rules = preset(preset_name)
+    mix = rules.mix if mix is None else mix
+    if mix not in mix_names():
+        raise ConfigError([f"there is no mix of customers {mix!r}: use one of {', '.join(mix_names())}"])
+    with whole_folder(out) as folder:
+        exam = build_exam(ground, folder, seed=seed, days=days, rules=rules, habits=habits, mix=mix, start=start)
+        return _write(exam, folder, f"{preset_name}-{seed}", processes, show or _silent)
 
 
-def _fault(fault_id: str, kind: FaultKind, asset: str, hour: int, size: float) -> Fault:
-    return Fault(fault_id, kind, asset, hour * HOUR_US, size=size)
-
-
-def _sums(city: City, days: int, faulty: Sequence[str]) -> _Sums:
-    """Go through all hours in pieces of ten days."""
-    plan = city.plan
-    column = {meter.meter_id: index for index, meter in enumerate(plan.customers.meters)}
-    members = np.eye(len(plan.ground.regulator_zones))[plan.customers.zone]
-    supply, loss = [], []
-    hidden: dict[str, list[NDArray[np.float64]]] = {meter: [] for meter in faulty}
-    for first in range(0, days, 10):
-        count = min(10, days - first)
-        flows = city.flows(plan.start_hour + first * _DAY_H, count * _DAY_H)
-        by_day = (count, _DAY_H, -1)
-        supply.append(flows.supply.reshape(by_day).sum(axis=1))
-        loss.append((flows.leak + flows.unregistered @ members).reshape(by_day).sum(axis=1))
-        for meter in faulty:
-            hidden[meter].append(flows.unregistered[:, column[meter]])
-    return _Sums(
-        np.concatenate(supply), np.concatenate(loss), {meter: np.concatenate(parts) for meter, parts in hidden.items()}
+def build_exam(
+    ground: Ground, work: Path, *, seed: int, days: int, rules: Preset, habits: str | None, mix: str, start: datetime
+) -> Exam:
+    """Draw what befalls a city."""
+    plan = Plan(seed, start, ground, build_customers(seed, ground, start.date(), mix))
+    mixes = _mixes(plan, rules, habits)
+    metered = _metered(plan, rules)
+    ids = plan.supply_meters
+    feeds = dict(zip(ids, (*ground.regulator_zones, *plan.parents), strict=True))
+    drawn = habits_of(plan, mixes)
+    faults = draw_faults(plan, days, rules.fault, {ids[at]: feeds[ids[at]] for at in metered}, drawn.way <= Way.DAILY_1)
+    exchanges = draw_exchanges(
+        seed,
+        meter_traits(seed, plan.customers),
+        plan.start_hour,
+        days * DAY_H,
+        per_year=rules.exchanged_a_year,
+        unrecorded=1.0 - rules.exchanges_recorded,
     )
+    return Exam(plan, days, metered, mixes, faults, exchanges, work)
 
 
-def _truth(city: City, days: int, name: str) -> dict[str, Any]:
-    plan = city.plan
-    faulty = [fault.asset for fault in city.faults if fault.kind is not FaultKind.LEAK]
-    sums = _sums(city, days, faulty)
-    parents = {zone.zone_id: zone.parent_id for zone in plan.ground.zones}
-    zones = plan.ground.regulator_zones
-    local = plan.start + timedelta(hours=weather.UTC_OFFSET_H)
-    return {
-        "dataset": name,
-        "start": _iso(plan.start),
-        "end": _iso(plan.start + timedelta(days=days)),
-        "first_gas_day": local.date().isoformat(),
-        "gas_days": days,
-        "events": [_event(city, fault, sums, days) for fault in city.faults],
-        "confounders": list(_confounders(plan, days)),
-        "zones": {
-            zone: {
-                "kind": "regulator",
-                "parent": parents[zone],
-                "clean": False,
-                "prompt": True,
-                "mean_flow_m3_per_day": round(float(sums.supply[:, number].mean()), 3),
-            }
-            for number, zone in enumerate(zones)
-        },
-        "loss": {
-            zone: {
-                "supply_m3": [round(float(v), 4) for v in sums.supply[:, number]],
-                "loss_m3": [round(float(v), 4) for v in sums.loss[:, number]],
-            }
-            for number, zone in enumerate(zones)
-        },
-    }
+def habits_of(plan: Plan, mixes: Sequence[str]) -> Habits:
+    """Return the habits of a plan's meters, `mixes` naming those of each of its regulator zones."""
+    return build_habits(plan.seed, plan.customers, [mixes[zone] for zone in plan.customers.zone.tolist()])
 
 
-def _event(city: City, fault: Fault, sums: _Sums, days: int) -> dict[str, Any]:
-    zones = city.plan.ground.regulator_zones
-    onset_hour = fault.start_us // HOUR_US
-    event: dict[str, Any] = {
-        "id": fault.fault_id,
-        "kind": _FINDING[fault.kind],
-        "onset": _hour_iso(onset_hour),
-        "end": None,
-    }
-    if fault.kind is FaultKind.LEAK:
-        mean_m3_d = float(sums.supply[:, zones.index(fault.asset)].mean())
-        share_pct = round(2400.0 * fault.size / mean_m3_d, 3)
-        return event | {
-            "type": "abrupt", "zone": fault.asset, "meter": None, "effective": event["onset"],
-            "size_m3_per_day": round(24.0 * fault.size, 3), "size_pct": share_pct,
-        }  # fmt: skip
-    meter = next(m for m in city.plan.customers.meters if m.meter_id == fault.asset)
-    hidden = sums.unregistered[fault.asset]
-    first = int(np.searchsorted(np.cumsum(hidden), 1.0))
-    effective = city.plan.start_hour + min(first + 1, days * _DAY_H)
-    at_rest = fault.kind is FaultKind.STOPPED or fault.size == 0.0
-    others = {"theft", "non_moving"} if at_rest else {"theft", "slow"}
-    after = hidden[onset_hour - city.plan.start_hour :]
-    return event | {
-        "type": "zero" if at_rest else "share", "zone": meter.zone_id, "meter": fault.asset,
-        "effective": _hour_iso(effective), "accepts": sorted(others | {event["kind"]}),
-        "size_m3_per_day": round(24.0 * float(after.mean()), 3),
-    }  # fmt: skip
+def _mixes(plan: Plan, rules: Preset, habits: str | None) -> tuple[str, ...]:
+    if habits is not None:
+        return (habits,) * len(plan.ground.regulator_zones)
+    draw = noise.uniform(plan.seed, _STREAM_HABITS, plan.zone_numbers)
+    poor = draw > 1.0 - rules.poor_zones
+    return tuple(np.where(draw < rules.prompt_zones, "prompt", np.where(poor, "poor", "mixed")).tolist())
 
 
-def _confounders(plan: Plan, days: int) -> Iterator[dict[str, Any]]:
-    """Name accounts without any use: they look like stopped meters."""
-    for meter, kind in zip(plan.customers.meters, plan.customers.kind, strict=True):
-        if kind == UNUSED:
-            end = plan.start + timedelta(days=days)
-            yield {"cause": "vacancy", "zone": meter.zone_id, "meter": meter.meter_id,
-                   "start": _iso(plan.start), "end": _iso(end)}  # fmt: skip
+def _metered(plan: Plan, rules: Preset) -> tuple[int, ...]:
+    """Choose the supply meters that exist; the top of the tree always has one, and at least one zone."""
+    number = supply.numbers(plan)
+    draw = noise.uniform(plan.seed, _STREAM_METERED, number)
+    zones = len(plan.ground.regulator_zones)
+    share = np.where(np.arange(len(number)) < zones, 1.0 - rules.unmetered_zones, _PARENTS_METERED)
+    chosen: NDArray[np.bool_] = draw < share
+    chosen[zones:] |= plan.parent_of_parent < 0
+    if not chosen[:zones].any():
+        chosen[0] = True
+    return tuple(np.flatnonzero(chosen).tolist())
 
 
-def _hour_iso(hour: int) -> str:
-    return _iso(datetime.fromtimestamp(hour * 3600, UTC))
+def _write(exam: Exam, folder: Path, name: str, processes: int, show: Show) -> int:
+    plan, zones = exam.plan, exam.plan.ground.regulator_zones
+    prompt = [zone for zone, mix in zip(zones, exam.mixes, strict=True) if mix == "prompt"]
+    record = Record.of(plan, exam.days, exam.faults, metered=exam.metered, prompt=prompt, name=name)
+    levels = Levels(plan, exam.days, [at for at in exam.metered if at >= len(zones)])
+    rows = done = 0
+    total = max(1, len(plan.customers) * exam.days)
+    with (
+        tables.writer(folder / "readings.parquet", tables.READINGS) as readings,
+        tables.writer(folder / "points.parquet", tables.POINTS) as points,
+    ):
+        for result in in_order(exam, compute_group, range(len(exam.groups)), processes):
+            rows += tables.move(result.files.readings, readings)
+            tables.move(result.files.points, points)
+            levels.add(result)
+            record.add(result)
+            done += result.meters * exam.days
+            show(min(done, total), total)
+        for table in levels.readings():
+            readings.write_table(table)
+            rows += len(table)
+        pieces = spans(plan.start_hour, exam.days, max(1, len(plan.parents)))
+        for table in gate_rows(plan, exam.faults, levels.flows().supply, pieces):
+            points.write_table(table)
+    record.add_levels(levels.balances())
+    write_network(plan, folder, exam.end, supplies=exam.supplies(), events=record.event_rows())
+    (folder / "dataset.toml").write_text(settings(plan, exam.end, name), encoding="utf-8")
+    (folder / "truth.json").write_text(json.dumps(truth_of(record.facts), indent=1) + "\n", encoding="utf-8")
+    return rows
 
 
-def _iso(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+def compute_group(exam: Exam, number: int) -> GroupResult:
+    """Compute one group of zones, in whichever process."""
+    first, count = exam.groups[number]
+    city = exam.city.part(range(first, first + count))
+    files = GroupFiles(exam.work / f"readings-{number}.arrow", exam.work / f"points-{number}.arrow")
+    metered = [at - first for at in exam.metered if first <= at < first + count]
+    return write_group(city, exam.days, habits_of(city.plan, exam.mixes[first : first + count]), metered, files)
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Show nothing."""

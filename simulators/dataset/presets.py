@@ -49,6 +49,8 @@ class Preset(Settings):
     """One kind of examination."""
 
     about: str
+    mix: str
+    """mix of customers"""
     prompt_zones: Share
     """share of the regulator zones whose meters all report within minutes"""
     poor_zones: Share

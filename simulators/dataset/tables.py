@@ -90,3 +90,14 @@ def points(  # noqa: PLR0917 - the columns of the format, in their order
         ],
         schema=POINTS,
     )  # fmt: skip
+
+
+def move(stream: Path, to: pq.ParquetWriter) -> int:
+    """Append the rows of an Arrow stream to a Parquet file, delete the stream and return the number of rows."""
+    rows = 0
+    with pa.OSFile(str(stream), "rb") as file, pa.ipc.open_stream(file) as batches:
+        for batch in batches:
+            to.write_table(pa.Table.from_batches([batch]))
+            rows += batch.num_rows
+    stream.unlink()
+    return rows

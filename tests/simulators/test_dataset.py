@@ -14,7 +14,6 @@ from gateway.dataset import read_network
 from gateway.errors import ConfigError
 from gateway.model.quantity import Quantity
 from simulators.city import LIVE_START, City, demo_plan
-from simulators.dataset.exam import write_exam
 from simulators.dataset.history import write_weather
 from simulators.live.reports import HalfHourly
 from simulators.prepare import prepare, read_city
@@ -98,32 +97,6 @@ def test_weather_knows_only_days_that_have_ended(tmp_path: Path) -> None:
     assert [rows[0]["date"], rows[-1]["date"]] == ["2026-01-07", "2026-01-14"]
     write_weather(plan, tmp_path, datetime(2026, 1, 15, 16, tzinfo=UTC))
     assert (tmp_path / "weather.csv").read_text(encoding="utf-8").strip().splitlines()[-1].startswith("2026-01-15,")
-
-
-def test_an_exam_tells_the_truth(tmp_path: Path) -> None:
-    write_exam(tmp_path, seed=4, zones=3, meters_per_zone=30, days=40)
-    truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
-    with (tmp_path / "meters.csv").open(encoding="utf-8") as handle:
-        meters = {row["meter_id"]: row for row in csv.DictReader(handle)}
-    assert {event["kind"] for event in truth["events"]} >= {"non_moving", "theft", "slow"}
-    start, end = (datetime.fromisoformat(truth[key]) for key in ("start", "end"))
-    assert end - start == timedelta(days=40)
-    for event in truth["events"]:
-        assert start < datetime.fromisoformat(event["onset"]) <= datetime.fromisoformat(event["effective"]) <= end
-        assert event["meter"] is None or meters[event["meter"]]["zone_id"] == event["zone"]
-        assert event["size_m3_per_day"] > 0
-    table = pq.read_table(tmp_path / "readings.parquet")
-    names, times = np.array(table["meter_id"].to_pylist()), table["time"].to_numpy()
-    registers = table["register_m3"].to_numpy()
-    for zone in ("R-001", "R-002", "R-003"):
-        assert len(truth["loss"][zone]["supply_m3"]) == len(truth["loss"][zone]["loss_m3"]) == 40
-        supply = np.sort(registers[names == f"V-{zone[2:]}"])
-        assert supply[24 * 30] - supply[0] == pytest.approx(sum(truth["loss"][zone]["supply_m3"][:30]), abs=0.02)
-    stopped = next(event for event in truth["events"] if event["kind"] == "non_moving")
-    onset = np.datetime64(stopped["onset"].removesuffix("Z"), "ms")
-    mine = names == stopped["meter"]
-    assert len(np.unique(registers[mine & (times >= onset)])) == 1
-    assert len(np.unique(registers[mine & (times < onset)])) > 20
 
 
 def test_history_and_reports_agree_to_the_last_bit(prepared_city: Path) -> None:

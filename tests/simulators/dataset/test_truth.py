@@ -144,6 +144,6 @@ def test_the_ledger_sums_days_finds_idle_homes_and_when_a_fault_shows() -> None:
     sums = ledger.close()
     assert sums.supply_m3 == pytest.approx(np.full((10, 1), 72.0))
     assert sums.loss_m3 == pytest.approx(np.full((10, 1), 24 * (0.5 + 0.5)))
-    assert sums.effects == {"E-stopped": Effect(HOUR + 33, pytest.approx(6.0))}
+    assert sums.effects == {"E-stopped": Effect(HOUR + 33, 6.0)}
     (idle,) = sums.idle
     assert (idle.column, idle.first_hour, idle.end_hour) == (0, HOUR + 24, HOUR + 216)
