@@ -1,14 +1,8 @@
 """Customers of the simulated city: who they are, and what gas they use in any hour."""
 
 from simulators.customers.accounts import AccountEvent, account_events, is_open
+from simulators.customers.conditions import BASE_K, BASE_KPA, CUSTOMER_KPA
 from simulators.customers.kinds import Kind, mix_names
-from simulators.customers.meters import (
-    BASE_K,
-    BASE_KPA,
-    CUSTOMER_KPA,
-    credit,
-    meter_factor,
-)
 from simulators.customers.people import Customers, indices_of
 from simulators.customers.settle import DEFAULT_MIX, Season, build_customers
 from simulators.customers.use import daily_use, hourly_use
@@ -30,11 +24,9 @@ __all__ = [
     "Season",
     "account_events",
     "build_customers",
-    "credit",
     "daily_use",
     "hourly_use",
     "indices_of",
     "is_open",
-    "meter_factor",
     "mix_names",
 ]

@@ -79,8 +79,6 @@ class Customers:
     """local day since 1970 on which the account is opened for the first time"""
     moves: Floats
     """chance within two years that the account is closed and later opened again"""
-    gain: Floats
-    """what the meter counts for each cubic metre at its own conditions"""
     compensated: NDArray[np.bool_]
     """the register is at base temperature"""
     corrected: NDArray[np.bool_]

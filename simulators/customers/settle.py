@@ -161,7 +161,7 @@ def _accounts(mix: Mix, kind: NDArray[np.int8], start_day: int, draw: Draw) -> d
 
 def _meter_columns(columns: dict[str, Any], mix: Mix, kind: NDArray[np.int8], draw: Draw) -> dict[str, Any]:
     """Return the columns that say what meter a customer has, and the largest flow of each."""
-    card, compensated, gain = draw.uniform(41), draw.uniform(42), draw.normal(43)
+    card, compensated = draw.uniform(41), draw.uniform(42)
     scale = _winter(columns)
 
     def meters_of(c: CustomerClass) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _meter_columns(columns: dict[str, Any], mix: Mix, kind: NDArray[np.int8], dr
             "max_flow_m3h": np.full(len(kind), c.max_flow_m3h) if c.customer_class == "residential" else size,
         }
 
-    return _by_kind(mix, kind, meters_of) | {"gain": np.clip(0.996 + 0.008 * gain, 0.972, 1.02)}
+    return _by_kind(mix, kind, meters_of)
 
 
 def _start_registers(columns: dict[str, Any], age_d: NDArray[np.int64], start_day: int, draw: Draw) -> Floats:

@@ -23,7 +23,6 @@ _RAMP_D = 6.0
 """days that a heating plant needs for its full load"""
 _MORE_WITH_LOAD, _DISORDER, _UNEVEN = np.float32(0.45), np.float32(0.5), np.float32(0.7)
 """of a boiler's hours: how many more with a larger load, how far from the schedule, how unequal"""
-_UNIT = np.float32(2.0**-24)
 
 
 def hourly_use(
@@ -148,8 +147,7 @@ def _hours_of(seed: int, customers: Customers, habits: _Habits, days: Days, clim
     types = day_types(days)
     hour = days[:, None] * 24 + np.arange(24)
     bits = noise.bits(seed, _STREAM + 12, customers.key[None, None, :], hour[:, :, None])
-    one = ((bits >> np.uint64(40)).astype(np.float32) + np.float32(0.5)) * _UNIT
-    other = (((bits >> np.uint64(12)) & np.uint64(0xFFFFFF)).astype(np.float32) + np.float32(0.5)) * _UNIT
+    one, other = _unit(bits >> np.uint64(41)), _unit((bits >> np.uint64(12)) & np.uint64(0x7FFFFF))
     use = _bursts(habits, types, one) * steady[:, None, :]
     heated = np.flatnonzero(heat.any(axis=0))
     if len(heated):
@@ -160,6 +158,11 @@ def _hours_of(seed: int, customers: Customers, habits: _Habits, days: Days, clim
         lit = np.where(customers.pilot_share < 1.0, there, there | is_open(seed, customers, days))[:, None, flames]
         use[:, :, flames] += np.where(lit & (last < customers.pilot_share[flames]), customers.pilot_m3h[flames], 0.0)
     return use
+
+
+def _unit(bits: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """Return numbers in (0, 1) from 23 random bits each: with one more, half a step below 1 would be 1 in float32."""
+    return (bits.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
 
 
 def _bursts(habits: _Habits, types: NDArray[np.int64], drawn: NDArray[np.float32]) -> NDArray[np.float64]:

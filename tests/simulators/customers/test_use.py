@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from simulators.customers import Customers, Kind, Season, build_customers, daily_use, hourly_use, is_open
 from simulators.customers.calendar import FESTIVAL_DAYS, day_number
+from simulators.customers.use import _unit
 from simulators.networks.streets import build_ground
 from simulators.weather import UTC_OFFSET_H
 
@@ -139,3 +140,16 @@ def test_absences_cluster() -> None:
 def test_an_unknown_mix_is_told_with_those_that_exist() -> None:
     with pytest.raises(ValueError, match="chinese_city, heated_north, town, calibration"):
         people("nowhere")
+
+
+def test_drawn_numbers_are_never_0_or_1() -> None:
+    ends = _unit(np.array([0, 0x7FFFFF], dtype=np.uint64))
+    assert 0.0 < ends[0] < ends[1] < 1.0
+    assert np.isfinite(np.log(ends)).all()
+    assert np.isfinite(np.log1p(-ends)).all()
+
+
+def test_no_hour_of_a_year_is_not_a_number() -> None:
+    use = hourly_use(9, MIXED["heated_north"], FIRST_HOUR + np.arange(365 * 24))
+    assert np.isfinite(use).all()
+    assert (use >= 0.0).all()
