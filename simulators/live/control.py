@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, Field
+from starlette.exceptions import HTTPException
 
 from gateway.errors import RefusedError
 from gateway.model.reading import from_us
@@ -83,6 +84,10 @@ def make_app(live: Live, orders: Orders, token: str, sizes: str) -> App:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         problems = [".".join(map(str, one["loc"][1:])) + ": " + one["msg"] for one in error.errors()[:5]]
         return JSONResponse({"code": "invalid", "text": "; ".join(problems)}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def failed(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"code": "http", "text": str(error.detail)}, error.status_code)
 
     return _bounded(app)
 

@@ -18,7 +18,7 @@ from simulators.live.clock import FASTEST, SLOWEST
 from simulators.live.config import FAULT_ID, MOST_FAULTS
 from simulators.live.running import Live
 
-LONGEST_FORWARD_D = 400
+LONGEST_FORWARD_D, LONGEST_AHEAD_D = 400, 3650
 _LARGEST = 1e6
 _log = logging.getLogger(__name__)
 
@@ -145,6 +145,9 @@ class Orders:
         if start_us < now_us:
             text = f"the city is at {_iso(now_us)} already, and its registers have no other past; start later"
             raise RefusedError(422, "in_the_past", text)
+        if start_us > now_us + LONGEST_AHEAD_D * 24 * HOUR_US:
+            latest = from_us(now_us) + timedelta(days=LONGEST_AHEAD_D)
+            raise RefusedError(422, "too_late", f"start: take a moment before {latest.isoformat()}")
         end_us = None if wanted.minutes is None else start_us + round(wanted.minutes * 60e6)
         if _by_the_hour(wanted.kind):
             start_us, end_us = _hour_after(start_us), None if end_us is None else _hour_after(end_us)
