@@ -103,11 +103,11 @@ class Judge:
     async def _follow(self) -> None:
         while True:
             try:
-                records = await self._store.tail(self._pipeline.seq, TAIL_RECORDS, WAIT_S)
+                records, newest = await self._store.tail(self._pipeline.seq, TAIL_RECORDS, WAIT_S)
                 for record in records:
                     async with self._turn:
                         await asyncio.to_thread(self._pipeline.process, record)
-                if len(records) < TAIL_RECORDS:
+                if self._pipeline.seq >= newest:
                     self._caught_up = time.monotonic()
                 self._well("readings")
             except GoneError as gone:

@@ -47,15 +47,17 @@ class RemoteStore:
         )
         self._timeout_s = timeout_s
 
-    async def tail(self, after: int, limit: int = 100, wait_s: float = 10.0) -> list[SpoolRecord]:
-        """Return durable records with seq > after, oldest first; waits real seconds for the first to come.
+    async def tail(self, after: int, limit: int = 100, wait_s: float = 10.0) -> tuple[list[SpoolRecord], int]:
+        """Return durable records with seq > after, oldest first, and the newest seq; waits real seconds for the first.
 
-        An empty list means that none came. Raises GoneError if records behind `after` are deleted.
+        An empty list means that none came; what is too much for one answer is not all in it. Raises GoneError if
+        records behind `after` are deleted.
         """
         wait = round(min(wait_s, MOST_WAIT_S))
         params = {"after": after, "limit": limit, "wait": wait}
         answer = await self._ask("GET", "/tail", params=params, timeout=self._timeout_s + wait)
-        return await asyncio.to_thread(lambda: list(decode_all(answer.content))) if answer.content else []
+        records = await asyncio.to_thread(lambda: list(decode_all(answer.content))) if answer.content else []
+        return records, int(answer.headers["X-Last-Seq"])
 
     async def since(self, seq: int, limit: int) -> tuple[int, ReadingBatch]:
         """Return stored rows with a load seq > `seq` and the seq of the last, as `ReadingStore.since`."""

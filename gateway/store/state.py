@@ -31,7 +31,8 @@ class State:
 
     def __init__(self, url: str) -> None:
         """Open the database at a SQLAlchemy URL and create missing tables."""
-        self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        # last in, first out: a crowd once in a while leaves no connections behind that each keep pages in memory
+        self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), pool_use_lifo=True)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
         self._lock = -1

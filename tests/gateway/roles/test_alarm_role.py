@@ -39,13 +39,14 @@ class Log:
         self.away = ""
         self.closed = False
 
-    async def tail(self, after: int, limit: int, wait_s: float) -> list[SpoolRecord]:
+    async def tail(self, after: int, limit: int, wait_s: float) -> tuple[list[SpoolRecord], int]:
         await asyncio.sleep(0.01)
         if self.away:
             raise TransientError(self.away)
         if after + 1 < self.first_seq:
             raise GoneError(self.first_seq)
-        return [record for record in self.records if record.seq > after][:limit]
+        newest = self.records[-1].seq if self.records else self.first_seq - 1
+        return [record for record in self.records if record.seq > after][:limit], newest
 
     async def close(self) -> None:
         self.closed = True

@@ -88,11 +88,20 @@ async def test_the_tail_is_what_was_appended(keep: Keep, remote: RemoteStore) ->
     letter = DeadLetter("mqtt", "t", b"\xff", "unreadable", 9)
     keep.append(1.0, 2.0, dead=(letter,))
     keep.append(3.0)
-    first, second = await remote.tail(0, wait_s=0)
+    (first, second), newest = await remote.tail(0, wait_s=0)
+    assert newest == 2
     assert (first.seq, first.batch.value.tolist(), first.dead) == (1, [1.0, 2.0], (letter,))
     assert (second.seq, second.batch.value.tolist(), second.dead) == (2, [3.0], ())
-    assert [one.seq for one in await remote.tail(0, limit=1, wait_s=0)] == [1]
+    assert [one.seq for one in (await remote.tail(0, limit=1, wait_s=0))[0]] == [1]
     assert await remote.last_seq() == 2
+
+
+async def test_a_tail_too_long_for_one_answer_says_how_much_there_is(keep: Keep, remote: RemoteStore) -> None:
+    for _ in range(4):
+        keep.append(*range(80_000))  # 2.3 MB each
+    records, newest = await remote.tail(0, wait_s=0)
+    assert [one.seq for one in records] == [1, 2]
+    assert newest == 4
 
 
 async def test_the_tail_waits_for_the_next_record(keep: Keep, remote: RemoteStore) -> None:
@@ -101,22 +110,22 @@ async def test_the_tail_waits_for_the_next_record(keep: Keep, remote: RemoteStor
     assert not waiting.done()
     begun = time.monotonic()
     keep.append(5.0)
-    assert [one.batch.value[0] for one in await waiting] == [5.0]
+    assert [one.batch.value[0] for one in (await waiting)[0]] == [5.0]
     assert time.monotonic() - begun < 1
-    assert await remote.tail(1, wait_s=1) == []
+    assert (await remote.tail(1, wait_s=1))[0] == []
 
 
 async def test_what_memory_forgot_comes_from_disk_and_then_is_gone(keep: Keep, remote: RemoteStore) -> None:
     for value in range(20):
         keep.append(float(value))
-    assert [one.seq for one in await remote.tail(2, limit=100)] == list(range(3, 21))
+    assert [one.seq for one in (await remote.tail(2, limit=100))[0]] == list(range(3, 21))
     keep.spool.release(20)
     first = keep.spool.first_seq()
     assert first > 3
     with pytest.raises(GoneError) as caught:
         await remote.tail(2)
     assert caught.value.first_seq == first
-    assert [one.seq for one in await remote.tail(first - 1, limit=100)][-1] == 20
+    assert [one.seq for one in (await remote.tail(first - 1, limit=100))[0]][-1] == 20
 
 
 @pytest.mark.parametrize("path", ["/tail", "/since", "/loaded", "/status"])
