@@ -119,7 +119,7 @@ class _Reader:
                 where = self._line("zones.csv", "zone_id", station.zone_id)
                 self.problems.append(f"{where}: zone {station.zone_id!r} has no pipes in network.geojson; add them")
             elif self._reaches(station, joiner):
-                cuts += joiner.join(_site(station))
+                cuts += joiner.join()
                 self._name_what_is_apart(station, joiner)
         if cuts:
             self.notes.append(f"network.geojson: {cuts} branches met a pipe without a node; the pipes were cut there")
@@ -145,10 +145,10 @@ class _Reader:
 
     def _name_what_is_apart(self, station: Station, joiner: Joiner) -> None:
         self.problems += [
-            f"{self.folder / 'network.geojson'}: feature {pipe.pipe_id!r} at {pipe.line[0]} and {count - 1} more of "
-            f"zone {station.zone_id!r} are not connected to regulator {station.station_id!r}: a gap of {gap:.1f} m; "
-            "close it, or correct key zone"
-            for pipe, count, gap in joiner.apart(_site(station))
+            f"{self.folder / 'network.geojson'}: feature {pipe.pipe_id!r} at {pipe.line[0]}, with what hangs on it "
+            f"{count} pipes of zone {station.zone_id!r}, is not connected to regulator {station.station_id!r}: a gap of "
+            f"{gap:.1f} m; close it, or correct key zone"
+            for pipe, count, gap in joiner.apart(_site(station), MAX_PROBLEMS)
         ]
 
     def _line(self, file: str, column: str, name: str) -> str:

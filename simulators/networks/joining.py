@@ -6,7 +6,7 @@ Only what does not hang together is touched, so a network that was drawn with ca
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from simulators.ground import XY, Pipe, on_grid
 from simulators.networks.graph import neighbours, reached
 
-TOUCHING_M = 0.3
+TOUCHING_M = 0.5
 """an end that is no farther from a pipe is meant to branch off it"""
 SERVICE_MM = 25.0
 
@@ -39,33 +39,30 @@ class Joiner:
     names: set[str]
     """names of all pipes of the network, so that no new one is given twice"""
 
-    def join(self, site: XY) -> int:
-        """Cut pipes where others touch them until nothing more can be reached from `site`; return the cuts."""
+    def join(self) -> int:
+        """Cut pipes where pipes of another part touch them, until no more parts can be joined; return the cuts."""
         cuts = 0
         while True:
-            seen = reached(neighbours(self.pipes), site)
-            inner = [n for n, pipe in enumerate(self.pipes) if pipe.line[0] in seen]
-            outer = [n for n, pipe in enumerate(self.pipes) if pipe.line[0] not in seen]
-            found = {(foot.pipe, node): foot for foot, node in self._touching(inner, outer)}
-            found |= {(foot.pipe, node): foot for foot, node in self._touching(outer, inner)}
+            found = self._touching(self._parts())
             if not found:
                 return cuts
             cuts += len(found)
-            self.cut([replace(foot, at=node) for (_, node), foot in found.items()])
+            self.cut(found)
 
-    def apart(self, site: XY) -> list[tuple[Pipe, int, float]]:
-        """Return for each part that is not joined to `site` its first pipe, its number of pipes, and the gap in m."""
-        joined = neighbours(self.pipes)
-        seen = reached(joined, site)
-        segments = self._segments([n for n, pipe in enumerate(self.pipes) if pipe.line[0] in seen])
-        parts = []
-        for pipe in self.pipes:
-            if pipe.line[0] not in seen:
-                part = reached(joined, pipe.line[0])
-                gap = min(_nearest(segments, node).away_m for node in part)
-                parts.append((pipe, sum(other.line[0] in part for other in self.pipes), gap))
-                seen |= part
-        return parts
+    def apart(self, site: XY, most: int) -> list[tuple[Pipe, int, float]]:
+        """Return for parts that are not joined to `site` the first pipe, the number of pipes, and the gap in metres.
+
+        No more than `most` of them.
+        """
+        part = self._parts()
+        home = next((part[n] for n, pipe in enumerate(self.pipes) if site in _ends(pipe)), -1)
+        segments = self._segments(np.flatnonzero(part == home))
+        found = []
+        for label in [label for label in dict.fromkeys(part.tolist()) if label != home][:most]:
+            pipes = [self.pipes[n] for n in np.flatnonzero(part == label)]
+            gap = min(_nearest(segments, node).away_m for pipe in pipes for node in _ends(pipe))
+            found.append((pipes[0], len(pipes), gap))
+        return found
 
     def nearest(self, place: XY) -> Foot:
         """Return the nearest point of the pipes, of which there must be one."""
@@ -115,18 +112,37 @@ class Joiner:
         self.names.add(name)
         return name
 
-    def _touching(self, of: Sequence[int], others: Sequence[int]) -> Iterator[tuple[Foot, XY]]:
-        """Yield the feet on some pipes of the ends of others that touch them between their ends."""
-        if not of or not others:
-            return
-        segments = self._segments(of)
-        for node in dict.fromkeys(end for n in others for end in (self.pipes[n].line[0], self.pipes[n].line[-1])):
-            foot = _nearest(segments, node)
-            ends = self.pipes[foot.pipe].line
-            if foot.away_m <= TOUCHING_M and node not in {ends[0], ends[-1]}:
-                yield foot, node
+    def _parts(self) -> NDArray[np.int64]:
+        """Return for each pipe the number of the part of the network that it hangs in."""
+        joined = neighbours(self.pipes)
+        label: dict[XY, int] = {}
+        for number, node in enumerate(joined):
+            if node not in label:
+                label |= dict.fromkeys(reached(joined, node), number)
+        return np.array([label[pipe.line[0]] for pipe in self.pipes], dtype=np.int64)
 
-    def _segments(self, chosen: Collection[int]) -> _Segments:
+    def _touching(self, part: NDArray[np.int64]) -> list[Foot]:
+        """Return where ends of pipes touch pipes of another part; a foot lies at the end, not at the pipe."""
+        if len(np.unique(part)) < 2:
+            return []
+        segments = self._segments(range(len(self.pipes)))
+        of = part[segments.pipe]
+        ends = {
+            end: label for pipe, label in zip(self.pipes, part, strict=True) for end in (pipe.line[0], pipe.line[-1])
+        }
+        found: dict[tuple[int, XY], Foot] = {}
+        for node, label in ends.items():
+            foot = _nearest(segments, node, of != label)
+            begin, end = _ends(self.pipes[foot.pipe])
+            near = begin if math.dist(begin, node) < math.dist(end, node) else end
+            if foot.away_m > TOUCHING_M or near == node or frozenset({near, node}) in gaps:
+                continue
+            found[foot.pipe, node] = replace(foot, at=node)
+            if math.dist(near, node) <= TOUCHING_M:
+                gaps.add(frozenset({near, node}))
+        return list(found.values())
+
+    def _segments(self, chosen: Iterable[int]) -> _Segments:
         rows = [(n, segment, *a, *b) for n in chosen for segment, (a, b) in enumerate(pairwise(self.pipes[n].line))]
         table = np.array(rows, dtype=np.float64).reshape(-1, 6)
         return _Segments(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:4], table[:, 4:6])
@@ -140,12 +156,17 @@ class _Segments:
     end: NDArray[np.float64]
 
 
-def _nearest(segments: _Segments, place: XY) -> Foot:
+def _ends(pipe: Pipe) -> tuple[XY, XY]:
+    return pipe.line[0], pipe.line[-1]
+
+
+def _nearest(segments: _Segments, place: XY, among: NDArray[np.bool_] | None = None) -> Foot:
+    """Return the nearest point of the segments, or of some of them."""
     way = segments.end - segments.begin
     square = np.maximum((way**2).sum(axis=1), 1e-12)
     share = np.clip(((np.array(place) - segments.begin) * way).sum(axis=1) / square, 0.0, 1.0)
     foot = segments.begin + way * share[:, None]
     away = np.hypot(*(foot - np.array(place)).T)
-    best = int(away.argmin())
+    best = int((away if among is None else np.where(among, away, np.inf)).argmin())
     at = on_grid(float(foot[best, 0]), float(foot[best, 1]))
     return Foot(int(segments.pipe[best]), int(segments.segment[best]), at, float(away[best]))

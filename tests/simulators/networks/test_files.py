@@ -92,7 +92,7 @@ def test_the_volume_of_pipes_is_computed_where_it_is_not_stated(tmp_path: Path) 
 LONE = feature("P-9", "R-1", [[1300, 600], [1400, 600]])
 SPOILT: list[tuple[dict[str, Any], str]] = [
     ({"features": [*FEATURES, LONE]},
-     "geojson: feature 'P-9' at (1300.0, 600.0) and 0 more of zone 'R-1' are not connected to regulator 'REG-1'"),
+     "geojson: feature 'P-9' at (1300.0, 600.0), with what hangs on it 1 pipes of zone 'R-1', is not connected to"),
     ({"features": [*FEATURES, LONE]}, "a gap of 141.4 m; close it"),
     ({"features": [feature("P-1", "R-9", [[0, 0], [9, 9]])]}, "features[0]: key zone: 'R-9' is no zone; add it"),
     ({"features": [feature("P-1", "", [[0, 0], [9, 9]])]}, "features[0]: key zone: is missing; write the zone_id"),
