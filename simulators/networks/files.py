@@ -146,8 +146,8 @@ class _Reader:
     def _name_what_is_apart(self, station: Station, joiner: Joiner) -> None:
         self.problems += [
             f"{self.folder / 'network.geojson'}: feature {pipe.pipe_id!r} at {pipe.line[0]}, with what hangs on it "
-            f"{count} pipes of zone {station.zone_id!r}, is not connected to regulator {station.station_id!r}: a gap of "
-            f"{gap:.1f} m; close it, or correct key zone"
+            f"{count} pipes of zone {station.zone_id!r}, is not connected to regulator {station.station_id!r}: a gap "
+            f"of {gap:.1f} m; close it, or correct key zone"
             for pipe, count, gap in joiner.apart(_site(station), MAX_PROBLEMS)
         ]
 

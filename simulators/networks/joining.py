@@ -127,10 +127,9 @@ class Joiner:
             return []
         segments = self._segments(range(len(self.pipes)))
         of = part[segments.pipe]
-        ends = {
-            end: label for pipe, label in zip(self.pipes, part, strict=True) for end in (pipe.line[0], pipe.line[-1])
-        }
+        ends = {end: label for pipe, label in zip(self.pipes, part, strict=True) for end in _ends(pipe)}
         found: dict[tuple[int, XY], Foot] = {}
+        gaps: set[frozenset[XY]] = set()
         for node, label in ends.items():
             foot = _nearest(segments, node, of != label)
             begin, end = _ends(self.pipes[foot.pipe])
