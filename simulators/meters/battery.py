@@ -24,11 +24,10 @@ def battery_v(habits: Habits, hour: NDArray[np.int64]) -> NDArray[np.float32]:
     the time until somebody changes them.
     """
     key, seed = habits.key, habits.seed
-    rows = hour[:, :1]
-    cold = weather.slow_air_c(seed, rows[:, 0])[:, None] - 20.0
+    cold = weather.slow_air_c(seed, hour.astype(np.float64)) - 20.0
     lithium = 3.62 + 0.02 * noise.normal(seed, _STREAM, key) + 0.0015 * cold
     life_h = 24.0 * (250.0 + 350.0 * noise.uniform(seed, _STREAM + 1, key))
-    used = np.mod(rows / life_h + noise.uniform(seed, _STREAM + 2, key), 1.0)
+    used = np.mod(hour / life_h + noise.uniform(seed, _STREAM + 2, key), 1.0)
     voltage: NDArray[np.float64] = np.where(habits.lithium, lithium, 6.25 - 1.55 * used + 0.003 * cold)
     if voltage.size:
         _weaken(habits, hour, voltage)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from gateway.model.network import MeterKind
 from simulators import noise
 from simulators.customers import Customers
-from simulators.meters.traits import SUPPLY_KEY, Floats, pick
+from simulators.meters.traits import SUPPLY_KEY, Floats, pick, positions
 
 _STREAM = 440
 _EPOCH = date(1970, 1, 1)
@@ -97,7 +97,7 @@ class Habits:
 
     def part(self, columns: ArrayLike) -> Self:
         """Return some of the meters."""
-        at = np.asarray(columns)
+        at = positions(columns)
         return replace(self, **{f.name: getattr(self, f.name)[at] for f in fields(self) if f.name != "seed"})
 
 

@@ -91,9 +91,9 @@ def visits_sheet(
     wobble = np.minimum(4, every // 4)
     day = (first_hour + UTC_OFFSET_H) // 24
     last_day = (first_hour + count - 1 + UTC_OFFSET_H) // 24
-    least = int(((day - 4 - first_day) // every).min())
-    most = int(((last_day + 4 - first_day) // every).max())
-    visit = np.arange(least, most + 1, dtype=np.int64)[:, None]
+    earliest = (day - 4 - first_day) // every
+    visits = int(((last_day + 4 - first_day) // every - earliest).max()) + 1
+    visit = earliest + np.arange(visits, dtype=np.int64)[:, None]
     draw = noise.uniform(habits.seed, _STREAM, habits.key, visit)
     shift = np.floor((2 * wobble + 1) * draw).astype(np.int64) - wobble
     hour_draw = noise.uniform(habits.seed, _STREAM + 1, habits.key, visit)

@@ -74,7 +74,7 @@ class Traits:
 
     def part(self, columns: ArrayLike) -> Self:
         """Return some of the meters."""
-        at = np.asarray(columns)
+        at = positions(columns)
         return replace(self, **{field.name: getattr(self, field.name)[at] for field in fields(self)})
 
 
@@ -210,6 +210,12 @@ def _of_size(max_flow: Floats, name: str) -> Floats:
     """Return a property of meters by their size; beyond the last size it grows with the largest flow."""
     beyond = np.maximum(1.0, max_flow / _column("max_flow_m3h")[-1])
     return np.asarray(_column(name)[_size_row(max_flow)] * beyond, dtype=np.float64)
+
+
+def positions(columns: ArrayLike) -> NDArray[Any]:
+    """Return a choice of columns, by number or by truth, as an index; an empty list chooses none."""
+    at = np.asarray(columns)
+    return at if at.size else np.empty(0, dtype=np.intp)
 
 
 def pick(shares: Sequence[float], draw: Floats) -> NDArray[np.intp]:

@@ -17,6 +17,7 @@ YEAR_H = 8766.0
 OUTAGE_BLOCK_H, LONGEST_OUTAGE_H = 1440, 336
 DEATH_BLOCK_H = 17_532
 RESET_BLOCK_H = 1536
+_WRONG_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +94,8 @@ class Trouble:
 
 def troubles(habits: Habits, first_hour: int, count: int) -> list[Trouble]:
     """Return what goes wrong with readings within `count` hours, cut to them, by column and time."""
+    if count <= 0:
+        return []
     end = first_hour + count
     found = []
     for make, block_h, causes in (
@@ -105,9 +108,8 @@ def troubles(habits: Habits, first_hour: int, count: int) -> list[Trouble]:
                 begin = max(first_hour, int(np.floor(spells.first_hour[column])))
                 until = min(end, int(np.ceil(spells.end_hour[column])))
                 found.append(Trouble(int(column), begin, until, causes[int(spells.lost[column])]))
-    if count > 0:
-        wrong = np.flatnonzero(np.abs(clock_error_s(habits, np.array([[end]]))[0]) > 300.0)
-        found += [Trouble(int(column), first_hour, end, "clock_wrong") for column in wrong]
+    wrong = np.flatnonzero(np.abs(clock_error_s(habits, np.array([[end]]))[0]) > _WRONG_S)
+    found += [Trouble(int(column), first_hour, end, "clock_wrong") for column in wrong]
     return sorted(found, key=lambda one: (one.column, one.first_hour, one.cause))
 
 
