@@ -122,7 +122,7 @@ class _Reader:
                 cuts += joiner.join()
                 self._name_what_is_apart(station, joiner)
         if cuts:
-            self.notes.append(f"network.geojson: {cuts} branches met a pipe without a node; the pipes were cut there")
+            self.notes.append(f"network.geojson: {cuts} pipes ended on or beside others without a node; joined")
         return joiners
 
     def _reaches(self, station: Station, joiner: Joiner) -> bool:

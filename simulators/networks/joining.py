@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -40,14 +41,19 @@ class Joiner:
     """names of all pipes of the network, so that no new one is given twice"""
 
     def join(self) -> int:
-        """Cut pipes where pipes of another part touch them, until no more parts can be joined; return the cuts."""
-        cuts = 0
+        """Cut pipes where pipes of another part touch them and bridge gaps between ends, until no parts can be joined.
+
+        Return how often that was done.
+        """
+        joints = 0
         while True:
-            found = self._touching(self._parts())
-            if not found:
-                return cuts
-            cuts += len(found)
-            self.cut(found)
+            feet, gaps = self._touching(self._parts())
+            if not feet and not gaps:
+                return joints
+            joints += len(feet) + len(gaps)
+            for pipe in gaps:
+                self.branch(pipe)
+            self.cut(feet)
 
     def apart(self, site: XY, most: int) -> list[tuple[Pipe, int, float]]:
         """Return for parts that are not joined to `site` the first pipe, the number of pipes, and the gap in metres.
@@ -121,25 +127,30 @@ class Joiner:
                 label |= dict.fromkeys(reached(joined, node), number)
         return np.array([label[pipe.line[0]] for pipe in self.pipes], dtype=np.int64)
 
-    def _touching(self, part: NDArray[np.int64]) -> list[Foot]:
-        """Return where ends of pipes touch pipes of another part; a foot lies at the end, not at the pipe."""
+    def _touching(self, part: NDArray[np.int64]) -> tuple[list[Foot], list[Pipe]]:
+        """Return where ends of pipes touch pipes of another part, and the short pipes that would bridge gaps of ends.
+
+        A foot lies at the end that touches, not on the pipe.
+        """
         if len(np.unique(part)) < 2:
-            return []
+            return [], []
         segments = self._segments(range(len(self.pipes)))
         of = part[segments.pipe]
         ends = {end: label for pipe, label in zip(self.pipes, part, strict=True) for end in _ends(pipe)}
         found: dict[tuple[int, XY], Foot] = {}
-        gaps: set[frozenset[XY]] = set()
+        gaps: dict[frozenset[XY], Pipe] = {}
         for node, label in ends.items():
             foot = _nearest(segments, node, of != label)
-            begin, end = _ends(self.pipes[foot.pipe])
-            near = begin if math.dist(begin, node) < math.dist(end, node) else end
-            if foot.away_m > TOUCHING_M or near == node or frozenset({near, node}) in gaps:
+            pipe = self.pipes[foot.pipe]
+            near = min(_ends(pipe), key=partial(math.dist, node))
+            if foot.away_m > TOUCHING_M:
                 continue
-            found[foot.pipe, node] = replace(foot, at=node)
             if math.dist(near, node) <= TOUCHING_M:
-                gaps.add(frozenset({near, node}))
-        return list(found.values())
+                bridge = replace(pipe, pipe_id=f"J-{pipe.pipe_id}", line=(near, node))
+                gaps.setdefault(frozenset({near, node}), bridge)
+            else:
+                found[foot.pipe, node] = replace(foot, at=node)
+        return list(found.values()), list(gaps.values())
 
     def _segments(self, chosen: Iterable[int]) -> _Segments:
         rows = [(n, segment, *a, *b) for n in chosen for segment, (a, b) in enumerate(pairwise(self.pipes[n].line))]

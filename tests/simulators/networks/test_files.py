@@ -36,7 +36,7 @@ def test_a_pipe_is_cut_where_a_service_meets_one_of_its_points(tmp_path: Path) -
         ("P-1.2", ((1100.0, 500.0), (1200.0, 500.0))),
     ]
     assert [place.customer_class for place in ground.places] == ["residential", "commercial"]
-    assert notes == [f"{tmp_path}: network.geojson: 1 branches met a pipe without a node; the pipes were cut there"]
+    assert notes == [f"{tmp_path}: network.geojson: 1 pipes ended on or beside others without a node; joined"]
 
 
 def test_ends_that_touch_within_a_hand_are_joined(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_meters_are_hung_where_the_file_leaves_them_in_the_air(tmp_path: Path) -
         ("C-1", "R-1", 1190.0, 540.0),
     ]  # fmt: skip
     assert [note.split(": ", 1)[1] for note in notes] == [
-        "network.geojson: 1 branches met a pipe without a node; the pipes were cut there",
+        "network.geojson: 1 pipes ended on or beside others without a node; joined",
         "meters.csv: 1 meters hang above the regulators; each is fed by the nearest pipe",
         "meters.csv: 3 meters have no service pipe; each was joined to the nearest pipe",
         "meters.csv: 2 meters have no position; they were spread along their zone's pipes",
