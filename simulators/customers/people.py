@@ -50,6 +50,8 @@ class Customers:
     """chance of a day without steady use"""
     burning: Floats
     """share of a day's hours in which the heating burns at half load; 1: it never rests"""
+    most_m3h: Floats
+    """what all its burners take together"""
     pilot_m3h: Floats
     """small flame, in the hours in which it burns"""
     pilot_share: Floats

@@ -27,6 +27,8 @@ DEFAULT_MIX = "chinese_city"
 NEVER_DAY, ALWAYS_DAY = 1 << 40, -(1 << 40)
 
 _SIZES_M3H = np.array([6.0, 10.0, 16.0, 25.0, 40.0, 65.0, 100.0, 160.0, 250.0, 400.0, 650.0, 1000.0, 1600.0, 2500.0])
+_BURNERS = 0.8
+"""what a customer's burners take, against the largest flow of its meter"""
 _PEAK = 5.0
 """largest hour of a business against the mean hour of a winter day"""
 
@@ -56,7 +58,9 @@ def build_customers(seed: int, ground: Ground, start: date, mix: str = DEFAULT_M
     _fit_to_network(columns, chosen, kind, low_pressure(ground)[zone], draw)
     columns |= _accounts(chosen, kind, day_number(start), draw)
     columns |= _meter_columns(columns, chosen, kind, draw)
-    table = _Meters(seed, columns.pop("max_flow_m3h"), 400 + np.floor(2900.0 * draw.uniform(40)).astype(np.int64))
+    max_flow = columns.pop("max_flow_m3h")
+    columns["most_m3h"] = _BURNERS * max_flow
+    table = _Meters(seed, max_flow, 400 + np.floor(2900.0 * draw.uniform(40)).astype(np.int64))
     start_m3 = _start_registers(columns, table.age_d, day_number(start), draw)
     made = Customers(meters=(), zone=zone, kind=kind, key=draw.key, start_m3=start_m3, **columns)
     return replace(made, meters=_named(made, ground, chosen, start, table))

@@ -19,6 +19,8 @@ from simulators.customers.settle import Season
 _STREAM = 240
 _VALUES_AT_ONCE = 400_000
 """values of hours that are made together, so that they stay in the processor's cache"""
+_FULL_H = 22.0
+"""hours of full load that a day can have"""
 _RAMP_D = 6.0
 """days that a heating plant needs for its full load"""
 _MORE_WITH_LOAD, _DISORDER, _UNEVEN = np.float32(0.45), np.float32(0.5), np.float32(0.7)
@@ -84,7 +86,9 @@ def _daily(
     follows = customers.heat_mood
     heat = customers.heat_m3_d_k * cold * np.exp(follows * swing - (follows * customers.mood) ** 2 / 2.0)
     heat = heat * kept_on * _season_share(customers, days)
-    return np.asarray(steady * factor), np.asarray(heat * factor), ~gone & opened
+    most = _FULL_H * customers.most_m3h
+    steady = np.minimum(steady * factor, most)
+    return steady, np.minimum(heat * factor, most - steady), ~gone & opened
 
 
 def _swing(seed: int, number: int, customers: Customers, days: Days) -> Floats:
@@ -152,12 +156,25 @@ def _hours_of(seed: int, customers: Customers, habits: _Habits, days: Days, clim
     heated = np.flatnonzero(heat.any(axis=0))
     if len(heated):
         use[:, :, heated] += _cycles(habits, heated, heat[:, heated], other[:, :, heated])
+    _flatten(use, customers.most_m3h)
     flames = np.flatnonzero(customers.pilot_m3h > 0.0)
     if len(flames):
         last = ((bits[:, :, flames] & np.uint64(0xFFF)).astype(np.float64) + 0.5) / 4096.0
         lit = np.where(customers.pilot_share < 1.0, there, there | is_open(seed, customers, days))[:, None, flames]
         use[:, :, flames] += np.where(lit & (last < customers.pilot_share[flames]), customers.pilot_m3h[flames], 0.0)
     return use
+
+
+def _flatten(use: Floats, most_m3h: Floats) -> None:
+    """Move what the burners cannot take in an hour to hours with room; the day keeps its gas. (days, 24, n)."""
+    day, column = np.nonzero((use > most_m3h).any(axis=1))
+    if not len(day):
+        return
+    hours, most = use[day, :, column], most_m3h[column][:, None]
+    room = np.maximum(0.0, most - hours)
+    excess = np.maximum(0.0, hours - most).sum(axis=1, keepdims=True)
+    moved = np.minimum(hours, most) + room * excess / room.sum(axis=1, keepdims=True)
+    use[day, :, column] = moved
 
 
 def _unit(bits: NDArray[np.uint64]) -> NDArray[np.float32]:

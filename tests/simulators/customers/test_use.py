@@ -142,6 +142,20 @@ def test_an_unknown_mix_is_told_with_those_that_exist() -> None:
         people("nowhere")
 
 
+def test_no_hour_is_larger_than_the_burners() -> None:
+    customers = MIXED["heated_north"]
+    hours = day_number(date(2025, 1, 10)) * 24 - UTC_OFFSET_H + np.arange(20 * 24)
+    use = hourly_use(2, customers, hours)
+    assert (use <= customers.most_m3h + customers.pilot_m3h + 1e-9).all()
+    small = replace(customers, most_m3h=customers.most_m3h / 4.0)
+    flat = hourly_use(2, small, hours)
+    assert (flat <= small.most_m3h + small.pilot_m3h + 1e-9).all()
+    assert (flat < use - 1e-9).any()
+    before, after = use.reshape(20, 24, -1).sum(axis=1), flat.reshape(20, 24, -1).sum(axis=1)
+    assert np.allclose(after, np.minimum(before, after))
+    assert np.isclose(after, before).mean() > 0.9
+
+
 def test_drawn_numbers_are_never_0_or_1() -> None:
     ends = _unit(np.array([0, 0x7FFFFF], dtype=np.uint64))
     assert 0.0 < ends[0] < ends[1] < 1.0
