@@ -18,12 +18,12 @@ from simulators.dataset.history import supply_meter
 from simulators.faults import FaultKind
 from simulators.live.encoder import RegisterImage, Values, from_mapping
 from simulators.live.modbus_server import CityModbusServer, Unit
+from simulators.live.samples import Samples
 
 STATION_PROFILE, CORRECTOR_PROFILE, CONCENTRATOR_PROFILE = "station_rtu", "volume_corrector", "ic_card_concentrator"
 _T = TypeVar("_T")
 UNITS_A_LINK, MEMBERS_A_UNIT = 20, 200
-_MEASURED_PER_BASE = BASE_KPA / (BASE_KPA + 3.0) * 284.0 / BASE_K
-"""the correctors' mechanical registers, at the mean conditions of their gas"""
+_MEAN_GAS_K = 284.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +85,27 @@ def ic_card_meters(plan: Plan, zone: int) -> list[str]:
 def build_servers(
     city: City, now_us: Callable[[], int], links: Sequence[LinkPlan], address: str = "127.0.0.1"
 ) -> list[CityModbusServer]:
-    """Return a server for each link; they answer from the state of the city at `now_us()`."""
-    makers: dict[str, Callable[[City, Callable[[], int], UnitPlan], Unit]] = {
+    """Return a server for each link; they answer from the state of the city at the last full second of `now_us()`."""
+    samples = Samples(city, now_us)
+    makers: dict[str, Callable[[Samples, UnitPlan], Unit]] = {
         STATION_PROFILE: _station,
         CORRECTOR_PROFILE: _corrector,
         CONCENTRATOR_PROFILE: _concentrator,
     }
     return [
-        CityModbusServer(
-            link.port, {unit.unit: makers[unit.profile](city, now_us, unit) for unit in link.units}, address
-        )
+        CityModbusServer(link.port, {unit.unit: makers[unit.profile](samples, unit) for unit in link.units}, address)
         for link in links
     ]
 
 
-def _station(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
+def _station(samples: Samples, plan: UnitPlan) -> Unit:
+    city = samples.city
+
     def values() -> Values:
-        shown = city.station_values(now_us())[plan.asset]
-        return from_mapping({(-1, quantity): value for quantity, value in shown.items()})
+        return from_mapping({(-1, quantity): value for quantity, value in samples.stations()[plan.asset].items()})
 
     def silent() -> bool:
-        now = now_us()
+        now = samples.now_us()
         return any(f.kind is FaultKind.SILENT and f.asset == plan.asset and f.active(now) for f in city.faults)
 
     def order(table: RegisterTable, address: int, written: Sequence[int]) -> ExcCodes | None:
@@ -113,7 +113,7 @@ def _station(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
             return ExcCodes.ILLEGAL_ADDRESS
         if list(written) != [1]:
             return ExcCodes.ILLEGAL_VALUE  # the slam-shut is set again by hand
-        _close(city, plan.asset, now_us())
+        _close(city, plan.asset, samples.now_us())
         return None
 
     return Unit(RegisterImage(load_profile(plan.profile)), values, silent, order)
@@ -124,22 +124,21 @@ def _close(city: City, asset: str, now_us: int) -> None:
         city.valves.order_closed(asset, now_us)
 
 
-def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
-    zone = [supply_meter(n) for n in range(len(city.plan.ground.regulator_zones))].index(plan.asset)
-    regulator = city.plan.ground.regulator_of(city.plan.ground.regulator_zones[zone]).station_id
+def _corrector(samples: Samples, plan: UnitPlan) -> Unit:
+    ground = samples.city.plan.ground
+    zone = [supply_meter(n) for n in range(len(ground.regulator_zones))].index(plan.asset)
+    measured = measured_share(ground.regulator_of(ground.regulator_zones[zone]).set_pressure_gauge_kpa)
 
     def values() -> Values:
-        now = now_us()
-        base = float(city.registers(now).supply[zone])
-        flow = float(city.supply_flow_m3h(np.array([now]))[0, zone])
-        site = city.station_values(now)[regulator]
+        supply = samples.supplies()
+        base, flow = float(supply.register_m3[zone]), float(supply.flow_m3h[zone])
         return from_mapping({
             (-1, Quantity.REGISTER_BASE_M3): np.floor(base * 100.0 + 1e-6) / 100.0,
-            (-1, Quantity.REGISTER_MEASURED_M3): np.floor(base * _MEASURED_PER_BASE * 10.0) / 10.0,
-            (-1, Quantity.PRESSURE_GAUGE_KPA): site[Quantity.PRESSURE_GAUGE_KPA],
-            (-1, Quantity.TEMPERATURE_C): site[Quantity.TEMPERATURE_C],
+            (-1, Quantity.REGISTER_MEASURED_M3): np.floor(base * measured * 10.0) / 10.0,
+            (-1, Quantity.PRESSURE_GAUGE_KPA): float(supply.pressure_kpa[zone]),
+            (-1, Quantity.TEMPERATURE_C): supply.gas_c,
             (-1, Quantity.FLOW_BASE_M3H): flow,
-            (-1, Quantity.FLOW_MEASURED_M3H): flow * _MEASURED_PER_BASE,
+            (-1, Quantity.FLOW_MEASURED_M3H): flow * measured,
             (-1, Quantity.FLAGS): 0.0,
             (-1, Quantity.BATTERY_V): 3.58,
         })  # fmt: skip
@@ -147,13 +146,19 @@ def _corrector(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
     return Unit(RegisterImage(load_profile(plan.profile), serial=plan.asset), values)
 
 
-def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit:
+def measured_share(set_kpa: float) -> float:
+    """Return what a corrector's meter counts at the mean conditions of its gas for each base m3."""
+    return BASE_KPA / (BASE_KPA + set_kpa) * _MEAN_GAS_K / BASE_K
+
+
+def _concentrator(samples: Samples, plan: UnitPlan) -> Unit:
+    city = samples.city
     column = {meter.meter_id: index for index, meter in enumerate(city.plan.customers.meters)}
     slots = [column[member] for member in plan.members]
     profile = load_profile(plan.profile)
 
     def values() -> Values:
-        meters = city.meters_at(now_us())
+        meters = samples.meters()
 
         def value(slot: int, quantity: Quantity) -> float | None:
             at = slots[slot]
@@ -174,7 +179,7 @@ def _concentrator(city: City, now_us: Callable[[], int], plan: UnitPlan) -> Unit
             if (table, address) == (close.table, close.address):
                 if tuple(written) != close.values:
                     return ExcCodes.ILLEGAL_VALUE
-                _close(city, member, now_us())
+                _close(city, member, samples.now_us())
                 return None
         return ExcCodes.ILLEGAL_ADDRESS
 

@@ -22,7 +22,7 @@ LIVE_US = int(LIVE_START.timestamp()) * 1_000_000
 class Served:
     city: City
     links: dict[str, LinkPlan]
-    now_us: int = LIVE_US + 1_234_567_890
+    now_us: int = LIVE_US + 1_235_000_000
 
 
 @pytest.fixture
@@ -31,6 +31,7 @@ async def served(free_port: Callable[[], int]) -> AsyncIterator[Served]:
     wanted = ("reg-001", "concentrators")
     links = [LinkPlan(link.name, free_port(), link.units) for link in plan_links(plan, 1) if link.name in wanted]
     made = Served(City(plan), {link.name: link for link in links})
+    made.city.registers(made.now_us)  # solve the pipes before somebody waits for an answer
     servers = build_servers(made.city, lambda: made.now_us, links)
     for server in servers:
         await server.start()
@@ -69,7 +70,7 @@ async def test_a_regulator_trips_only_by_the_right_order_and_loses_its_pressure(
         words = (await client.read_input_registers(0, count=9, device_id=1)).registers
     assert words[8] == 0
     assert _float(words[4:6]) == 0.0
-    assert 0.3 < _float(words[0:2]) < 1.8
+    assert 0.1 < _float(words[0:2]) < 1.8
 
 
 async def test_a_stuck_valve_says_yes_and_stays_open(served: Served) -> None:
@@ -94,7 +95,7 @@ def test_closed_valves_are_told_of_and_opened_on_site_only() -> None:
 
 def test_what_a_closed_meter_does_not_use_is_not_supplied() -> None:
     plan = demo_plan(5, 8)
-    closed_us, opened_us = LIVE_US + 1_234_567_890, LIVE_US + 40 * HOUR_US + 7_000_000
+    closed_us, opened_us = LIVE_US + 1_235_000_000, LIVE_US + 40 * HOUR_US + 7_000_000
     column = ic_column(plan)
     meter, zone = plan.customers.meters[column].meter_id, plan.customers.zone[column]
     valves = Valves()
