@@ -11,6 +11,7 @@ import numpy as np
 
 from gateway.model.network import Station, Zone, ZoneKind
 from simulators.ground import XY, Ground, Pipe, Place, on_grid
+from simulators.networks.mains import main
 from simulators.networks.names import district_name, zone_name
 from simulators.networks.regulators import CITY_PRESSURE_KPA, regulator
 from simulators.networks.services import serve
@@ -181,7 +182,7 @@ def _mains(gates: tuple[Station, Station], regulators: list[Station]) -> list[Pi
     """Join both gates and all regulators by medium-pressure mains that run along two axes."""
     stops = [gates[0], *regulators, gates[1]]
     return [
-        Pipe(f"M-{number:03d}", "CITY", "main", 300, ((a.x_m, a.y_m), (b.x_m, a.y_m), (b.x_m, b.y_m)))
+        main(f"M-{number:03d}", "CITY", 300, (a.x_m, a.y_m), (b.x_m, b.y_m))
         for number, (a, b) in enumerate(pairwise(stops), start=1)
     ]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gateway.model.network import Station, Zone, ZoneKind
 from simulators import noise
 from simulators.ground import XY, Ground, Pipe, Place, on_grid
+from simulators.networks.mains import main
 from simulators.networks.names import district_name, station_name, zone_name
 from simulators.networks.quarters import QUARTERS, Tile, build_tile, meters_of
 from simulators.networks.regulators import CITY_PRESSURE_KPA, regulator
@@ -128,13 +129,13 @@ class Tiles:
         """Yield the pipes above the regulators: from gate to gate past the districts' stations, and from each on."""
         west, east, *stations = self.stations()
         for number, (a, b) in enumerate(pairwise([west, *stations, east]), start=1):
-            yield _main(f"M-{number:03d}", "CITY", _TRUNK_MM, _at(a), _at(b))
+            yield main(f"M-{number:03d}", "CITY", _TRUNK_MM, _at(a), _at(b))
         for district, station in enumerate(stations):
             begin = district * self._per_district
             sites = [self._site(n) for n in range(begin, min(begin + self._per_district, self.zones_count))]
             name = self._district(begin)
             for number, (from_, to) in enumerate(pairwise([_at(station), *sites]), start=1):
-                yield _main(f"M-{name}-{number:03d}", name, _MAIN_MM, from_, to)
+                yield main(f"M-{name}-{number:03d}", name, _MAIN_MM, from_, to)
 
     def _tile(self, number: int) -> Tile:
         return self._tiles[int(self._tile_of[number])]
@@ -202,8 +203,3 @@ def _station(number: int, zone: str, name: str, at: XY) -> Station:
 
 def _at(station: Station) -> XY:
     return station.x_m, station.y_m
-
-
-def _main(name: str, zone: str, dn_mm: float, a: XY, b: XY) -> Pipe:
-    """Return a main that runs along two axes."""
-    return Pipe(name, zone, "main", dn_mm, (a, (b[0], a[1]), b))
