@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from alarms.analysis import linepack
 from alarms.analysis.city import KELVIN, CityModel, ZoneTree, uncompensated_of
 from alarms.analysis.expectation import scale, shapes
 from gateway.model.finding import LossRow, LossVerdict
+from gateway.model.network import Meter, MeterRole
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
 
@@ -32,6 +33,8 @@ class LossConfig:
     supply_gain_sigma: float = 0.003
     estimate_sigma: float = 0.5
     """of the volume estimated for a meter that was not read"""
+    unread_sigma: float = 1.0
+    """of the volume assumed for a meter of which nothing is known but its class"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,13 +46,15 @@ class Balance:
     bounds: NDArray[np.int64]
     """us UTC, shape (d + 1,)"""
     use: Floats
-    """what each customer's register counted, (d, n)"""
+    """what each customer's register counted; the customers of whom nothing came stand last, (d, n)"""
     use_variance: Floats
     """of aligning and resolution, (d, n)"""
     shape: Floats
     """what each customer's peers did that day, relative to their own level, (d, n)"""
     expected: Floats
     """the customer's own level times `shape`; NaN where it never used gas, (d, n)"""
+    assumed: Floats
+    """`expected`, or for a customer of whom nothing is known what its class uses, (d, n)"""
     still_m3: Floats
     """the least use that a customer's register shows, (n,)"""
     supply: Floats
@@ -89,7 +94,7 @@ def balance(city: CityModel, windows: Mapping[Quantity, Window], config: LossCon
     gauge pressure of stations may be there too. Their time grids must be the same.
     """
     config = config or LossConfig()
-    registers, variance, assets, bounds = _joined(windows)
+    registers, variance, assets, bounds = _joined(windows, city)
     tree = city.tree(assets)
     days = _days(city, bounds)
     column = {name: index for index, name in enumerate(assets)}
@@ -104,18 +109,24 @@ def balance(city: CityModel, windows: Mapping[Quantity, Window], config: LossCon
     shape = shapes(use, [meter.customer_class for meter in meters])
     level = scale(use / np.where(shape > 0, shape, 1.0))
     expected = level * shape
+    unread = np.flatnonzero(~np.isfinite(use).any(axis=0))
+    assumed = np.nan_to_num(expected)
+    in_use = ~city.shut_days([tree.customers[one] for one in unread], bounds)
+    assumed[:, unread] = in_use * _class_level(level, unread, meters) * shape[:, unread]
     pressure = windows.get(Quantity.PRESSURE_GAUGE_KPA)
     gained, gained_variance = linepack.gained(city.network, city.figures, pressure, tree.pipes, len(days))
     supplied = step[:, supplier]
     supply = _sum(supplied, tree.supplied_by)
     own_supply = _sum(supplied, tree.own_supply)
-    filled, filled_variance, coherent = _filled(
-        city, config, tree, use=use, use_variance=use_variance, expected=expected
-    )
+    estimate_sigma = np.full(len(meters), config.estimate_sigma)
+    estimate_sigma[unread] = config.unread_sigma
+    known = np.isfinite(use)
+    filled = np.where(known, use, assumed)
+    filled_variance = np.where(known, np.nan_to_num(use_variance), (estimate_sigma * assumed) ** 2)
+    coherent = filled * uncompensated_of(meters)[None, :]
     own_gained = _own_part(gained, tree)
     supply_variance = _sum((config.supply_gain_sigma * supplied) ** 2, abs(tree.supplied_by))
-    read = np.isfinite(use).astype(np.float64)
-    weight = np.nan_to_num(expected)
+    read = known.astype(np.float64)
     gas_sigma = city.temperature.sigma_k / (city.temperature.home_c + KELVIN)
     return Balance(
         tree=tree,
@@ -125,6 +136,7 @@ def balance(city: CityModel, windows: Mapping[Quantity, Window], config: LossCon
         use_variance=use_variance,
         shape=shape,
         expected=expected,
+        assumed=assumed,
         still_m3=np.array([10.0**-meter.decimals for meter in meters]) * 2.0,
         supply=supply,
         metered=filled @ tree.holds.T,
@@ -136,17 +148,40 @@ def balance(city: CityModel, windows: Mapping[Quantity, Window], config: LossCon
         + (config.meter_gain_sigma * filled) ** 2 @ tree.holds.T
         + (gas_sigma * (coherent @ tree.holds.T)) ** 2,
         coverage=_share(read @ tree.holds.T, np.ones_like(read) @ tree.holds.T),
-        volume_coverage=_share((read * weight) @ tree.holds.T, weight @ tree.holds.T),
+        volume_coverage=_share((read * assumed) @ tree.holds.T, assumed @ tree.holds.T),
     )
 
 
-def _joined(windows: Mapping[Quantity, Window]) -> tuple[Floats, Floats, list[str], NDArray[np.int64]]:
+def _joined(windows: Mapping[Quantity, Window], city: CityModel) -> tuple[Floats, Floats, list[str], NDArray[np.int64]]:
+    """Return all registers side by side, and behind them, unknown, the customers of whom nothing came."""
     parts = [windows[q] for q in (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3) if q in windows]
     if not parts:
         raise ValueError("a balance needs registers")
-    value = np.concatenate([part.value for part in parts], axis=1)
-    variance = np.concatenate([part.variance for part in parts], axis=1)
-    return value, variance, [name for part in parts for name in part.assets], parts[0].times
+    heard = {name for part in parts for name in part.assets}
+    customers = (m for m in city.network.meters.values() if m.role is MeterRole.CUSTOMER)
+    unheard = [meter.meter_id for meter in customers if meter.meter_id not in heard]
+    nothing = np.full((len(parts[0].times), len(unheard)), np.nan)
+    value = np.concatenate([*(part.value for part in parts), nothing], axis=1)
+    variance = np.concatenate([*(part.variance for part in parts), nothing], axis=1)
+    return value, variance, [*(name for part in parts for name in part.assets), *unheard], parts[0].times
+
+
+def _class_level(level: Floats, unread: NDArray[np.intp], meters: Sequence[Meter]) -> Floats:
+    """Return for each unread customer the mean level of its class, or of all where none of its class was read.
+
+    Somebody who was read and never used gas counts as one who uses nothing.
+    """
+    used = np.nan_to_num(level)
+    used[unread] = np.nan
+    names = np.array([meter.customer_class for meter in meters])
+    everyone = _mean(used)
+    means = {str(name): _mean(used[names == name], everyone) for name in np.unique(names[unread])}
+    return np.array([means[str(name)] for name in names[unread]], dtype=np.float64)
+
+
+def _mean(values: Floats, otherwise: float = 0.0) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else otherwise
 
 
 def _days(city: CityModel, bounds: NDArray[np.int64]) -> tuple[date, ...]:
@@ -167,18 +202,6 @@ def _alignment(spread: Floats, tree: ZoneTree) -> Floats:
 
 def _share(part: Floats, whole: Floats) -> Floats:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 1.0)
-
-
-def _filled(
-    city: CityModel, config: LossConfig, tree: ZoneTree, *, use: Floats, use_variance: Floats, expected: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Return use with estimates for what was not read, its variance, and the part whose gas temperature is modelled."""
-    known = np.isfinite(use)
-    estimate = np.nan_to_num(expected)
-    filled = np.where(known, use, estimate)
-    variance = np.where(known, np.nan_to_num(use_variance), (config.estimate_sigma * estimate) ** 2)
-    meters = [city.network.meters[name] for name in tree.customers]
-    return filled, variance, filled * uncompensated_of(meters)[None, :]
 
 
 def _own_part(gained: Floats, tree: ZoneTree) -> Floats:

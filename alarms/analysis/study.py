@@ -110,7 +110,7 @@ def study(
 
 def _own_coverage(result: Balance) -> NDArray[np.float64]:
     """Return the share of the expected volume that was read, over each zone's own customers, (d, z)."""
-    weight = np.nan_to_num(result.expected)
+    weight = result.assumed
     own = result.tree.own_customers.T
     read = (np.isfinite(result.use) * weight) @ own
     whole = weight @ own

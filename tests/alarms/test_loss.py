@@ -137,6 +137,38 @@ def test_an_unread_meter_is_estimated_and_widens_sigma():
     assert result.sigma[-1, zone] > 1.1 * whole.sigma[-1, zone]
 
 
+def beside_an_unread_meter(account="open") -> Any:
+    """Balance a zone of which one home is read and the other is not, or was never heard of."""
+    network = nested()
+    meters = {**network.meters, "M-2": a_meter("M-2", "R", account=account)}
+    network = replace(network, meters=meters)
+    values = {"V-D": [100.0] * 9, "V-R": [60.0] * 9, "M-R": [29.0] * 9, "M-B": [31.0] * 9}
+    model = CityModel(network, GAS_DAY, SiteFigures())
+    never = balance(model, windows_of(values, network, 9))
+    assert never.tree.customers[-1] == "M-2"
+    empty = balance(model, windows_of({**values, "M-2": [np.nan] * 9}, network, 9))
+    for result in (never, empty):
+        assert [one.verdict for one in loss_rows(result)] == [one.verdict for one in loss_rows(never)]
+    return never
+
+
+def test_an_unread_meter_uses_what_its_class_uses_and_is_no_loss():
+    result = beside_an_unread_meter()
+    zone = result.tree.zones.index("R")
+    np.testing.assert_allclose(result.metered[:, zone], 29.0 + 30.0)
+    np.testing.assert_allclose(result.volume_coverage[:, zone], 29.0 / 59.0)
+    rows = [row for row in loss_rows(result) if row.zone == "R"]
+    assert {row.verdict for row in rows} == {LossVerdict.NOT_ASSESSABLE}
+    assert {row.loss_m3 for row in rows} == {None}
+
+
+def test_an_unread_meter_whose_account_is_closed_uses_nothing():
+    result = beside_an_unread_meter(account="closed")
+    zone = result.tree.zones.index("R")
+    np.testing.assert_allclose(result.metered[:, zone], 29.0)
+    assert {row.verdict for row in loss_rows(result) if row.zone == "R"} == {LossVerdict.HIGH}
+
+
 def test_a_tree_of_a_city_without_supply_meters_is_empty():
     network = nested()
     tree = build_tree(network, ["M-R", "M-B"])
