@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators import noise
+from simulators.meters.quirks import Quirks
 from simulators.meters.traits import Traits
 
 _STREAM = 430
@@ -95,17 +96,33 @@ class Done:
 class RegisterBank:
     """The registers of n meters, hour after hour; sums run in order, so any pieces give the same values."""
 
-    def __init__(self, traits: Traits, start_m3: NDArray[np.float64], exchanges: Exchanges | None = None) -> None:
-        """Begin with what the registers have counted since new."""
+    def __init__(
+        self,
+        traits: Traits,
+        start_m3: NDArray[np.float64],
+        exchanges: Exchanges | None = None,
+        quirks: Quirks | None = None,
+    ) -> None:
+        """Begin with what the registers have counted since new; without `quirks` none ever steps back."""
         self._traits = traits
         self._exchanges = exchanges if exchanges is not None else Exchanges.none()
+        self._quirks = quirks
         self.since_new_m3 = np.array(start_m3, dtype=np.float64)
         """what each register has counted since new, without rollover, after the hours so far"""
         self.done: list[Done] = []
 
     def advance(self, first_hour: int, counted_m3: NDArray[np.float64]) -> NDArray[np.float64]:
         """Count the next hours, shape (hours, meters), and return what the registers show when each begins."""
-        return show(self._traits, self.advance_raw(first_hour, counted_m3))
+        if self._quirks is None:
+            return show(self._traits, self.advance_raw(first_hour, counted_m3))
+        hours = first_hour + np.arange(len(counted_m3), dtype=np.int64)
+        counted = counted_m3.copy()
+        counted[:, self._quirks.loose] += self._quirks.stray_m3(hours)
+        since_new = self.advance_raw(first_hour, counted)
+        before = since_new[:, self._quirks.open_back]
+        lowest = np.minimum(before, 0.0)  # a new meter does not go back to nine nines
+        since_new[:, self._quirks.open_back] = np.maximum(before - self._quirks.back_m3(hours), lowest)
+        return show(self._traits, since_new)
 
     def advance_raw(self, first_hour: int, counted_m3: NDArray[np.float64]) -> NDArray[np.float64]:
         """Count the next hours and return what each register has counted since new when each begins."""
