@@ -31,6 +31,7 @@ _MEMORY_H = 24.0 * 6.0
 """span over which a customer knows what it uses"""
 _FEAST_D, _FEAST_RESERVE_D = 7, 20.0
 """before the spring festival people buy whose credit would not last so long"""
+_LATE_RECORDS, _LATE_VALVES = 0.12, 0.08
 _NOTHING_M3 = 1e-9
 
 
@@ -96,6 +97,19 @@ def first_state(seed: int, customers: Customers) -> CardState:
         emergency=np.zeros(len(customers), dtype=np.bool_),
         mean_m3h=mean,
     )
+
+
+def record_is_late(seed: int, key: NDArray[np.int64], hours: NDArray[np.int64]) -> Bools:
+    """Say for the first reading after a purchase whether its balance is new and the total of purchases still the old.
+
+    `key` and `hours` belong together, (n,). The next reading has both.
+    """
+    return noise.uniform(seed, _STREAM + 10, key, hours) < _LATE_RECORDS
+
+
+def valve_is_late(seed: int, key: NDArray[np.int64], hours: NDArray[np.int64]) -> Bools:
+    """Say for the first reading after a card's valve has moved whether it still shows the valve as it was, (n,)."""
+    return noise.uniform(seed, _STREAM + 11, key, hours) < _LATE_VALVES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -126,7 +126,7 @@ def _habits(mix: Mix, kind: NDArray[np.int8], draw: Draw) -> dict[str, Any]:
 def _by_kind(mix: Mix, kind: NDArray[np.int8], columns_of: Callable[[CustomerClass], dict[str, Any]]) -> dict[str, Any]:
     """Return columns in which every customer has the row that its own class gives."""
     result: dict[str, Any] = {}
-    for number in np.unique(kind):
+    for number in np.unique(kind) if len(kind) else [Kind.UNUSED]:
         rows = kind == number
         for name, column in columns_of(mix.classes[Kind(int(number))]).items():
             result.setdefault(name, np.zeros_like(column))[rows] = column[rows]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.model.network import MeterKind
-from simulators.customers import Kind, account_events, build_customers, hourly_use, is_open
+from simulators.customers import Kind, account_events, build_customers, cards, hourly_use, is_open
 from simulators.customers.calendar import day_number
 from simulators.ground import Place
 from simulators.networks.streets import build_ground
@@ -82,3 +82,11 @@ def test_the_plan_may_name_meters_and_classes() -> None:
         build_customers(2, replace(GROUND, places=tuple(places)), START)
     with pytest.raises(ValueError, match="Z-9, which no regulator feeds"):
         build_customers(2, replace(GROUND, places=(Place("Z-9", 0.0, 0.0),)), START)
+
+
+def test_a_ground_without_places_has_no_customers() -> None:
+    nobody = build_customers(2, replace(GROUND, places=()), START)
+    assert len(nobody) == 0
+    assert hourly_use(2, nobody, FIRST_HOUR + np.arange(30)).shape == (30, 0)
+    assert not list(account_events(2, nobody, FIRST_HOUR, 500))
+    assert cards.step(2, nobody, FIRST_HOUR, cards.first_state(2, nobody), np.zeros((3, 0))).share.shape == (3, 0)

@@ -81,3 +81,11 @@ def test_an_exchange_carries_the_credit_over() -> None:
     assert np.array_equal(new.purchased_m3[columns], YEAR.state.left_m3[columns])
     part = YEAR.state.part(columns)
     assert np.array_equal(part.left_m3, YEAR.state.left_m3[columns])
+
+
+def test_some_readings_after_a_purchase_are_torn() -> None:
+    hours = FIRST_HOUR + np.arange(4000)
+    late = cards.record_is_late(3, np.full(4000, 7), hours)
+    assert 0.09 < late.mean() < 0.15
+    assert 0.05 < cards.valve_is_late(3, np.full(4000, 7), hours).mean() < 0.11
+    assert np.array_equal(late[100:200], cards.record_is_late(3, np.full(100, 7), hours[100:200]))
