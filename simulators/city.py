@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +20,19 @@ from simulators.customers import COMMERCIAL, HEATED, build_customers, indices_of
 from simulators.engine import instruments, mains
 from simulators.engine.block import first_carry
 from simulators.engine.credit import Cards
-from simulators.engine.droop import Droop
 from simulators.engine.flows import Flows, Registers, joined
-from simulators.engine.kit import Kit
+from simulators.engine.kit import Kit, Physics
 from simulators.engine.moments import DayTable
 from simulators.engine.plan import Plan, parent_meter, supply_meter
 from simulators.engine.tables import Tables
 from simulators.engine.wanted import DAY_H
 from simulators.faults import HOUR_US, Assets, Fault, sensors_with_faults
+from simulators.ground import Ground
 from simulators.meters.error import MeterErrors
 from simulators.meters.registers import Exchanges, show
 from simulators.meters.traits import meter_traits
 from simulators.networks.streets import build_ground
+from simulators.physics.zones import ZonePhysics
 from simulators.valves import Valves
 
 LIVE_START = datetime(2026, 1, 14, 21, tzinfo=UTC)
@@ -76,11 +79,21 @@ class Meters:
 
 
 def build_plan(
-    seed: int, start: datetime, meters_per_zone: Sequence[int] = CITY_METERS, mix: str = "chinese_city"
+    seed: int,
+    start: datetime,
+    meters_per_zone: Sequence[int] = CITY_METERS,
+    mix: str = "chinese_city",
+    *,
+    ground: Ground | None = None,
 ) -> Plan:
-    """Build the city of a seed; `start` is the begin of its history, at a whole hour."""
-    ground = build_ground(seed, meters_per_zone)
-    return Plan(seed, start, ground, build_customers(seed, ground, start.date(), mix))
+    """Build the city of a seed; `start` is the begin of its history, at a whole hour.
+
+    It stands on `ground` if that is given, else on streets drawn by the seed. Raises ValueError for another start.
+    """
+    if start.tzinfo is None or start.timestamp() % 3600:
+        raise ValueError("the history of a city begins at a whole hour of a known time zone")
+    on = build_ground(seed, meters_per_zone) if ground is None else ground
+    return Plan(seed, start, on, build_customers(seed, on, start.date(), mix))
 
 
 def demo_plan(seed: int, days: int) -> Plan:
@@ -109,21 +122,22 @@ class City:
         faults: Sequence[Fault] = (),
         valves: Valves | None = None,
         exchanges: Exchanges | None = None,
+        *,
+        tables: Path | None = None,
+        physics: Physics | None = None,
     ) -> None:
-        """Begin with what is wrong, which valves are closed and which meters will be exchanged."""
+        """Begin with what is wrong, which valves are closed and which meters will be exchanged.
+
+        `tables` is a file that keeps what was solved of the zones' pipes; `physics` stands in for their model.
+        """
         self.plan = plan
         self.valves = valves or Valves()
         """a customer behind a closed one uses nothing"""
         self.exchanges = exchanges if exchanges is not None else Exchanges.none()
         self.faults: tuple[Fault, ...] = ()
         self._traits = meter_traits(plan.seed, plan.customers)
-        errors = MeterErrors(plan.seed, self._traits, self.exchanges)
-        cards = Cards(plan.seed, plan.customers, self.exchanges)
-        self._kit = Kit(plan, Droop(plan), errors, self.exchanges, cards)
-        parents_m3h = mains.nominal_m3h(plan)
-        self._parents_m3h = parents_m3h
-        start = [_start_m3(plan.nominal_m3h, plan.zone_numbers), _start_m3(parents_m3h, np.arange(len(parents_m3h)))]
-        self._tables = Tables(self._kit, first_carry(self._kit, *start))
+        self._parents_m3h = mains.nominal_m3h(plan)
+        self._table_file, self._physics = tables, physics
         self.replace_faults(faults)
 
     @property
@@ -139,7 +153,19 @@ class City:
     def replace_faults(self, faults: Sequence[Fault]) -> None:
         """Take over a new list of faults. Hours in which a changed fault acts are computed again."""
         self.faults = tuple(faults)
-        self._update()
+
+    @cached_property
+    def _tables(self) -> Tables:
+        """Days; the pipes are solved when the first one is asked for."""
+        plan = self.plan
+        physics = self._physics or ZonePhysics(
+            plan.seed, plan.ground, plan.nominal_m3h, weights=_weights(plan), tables=self._table_file
+        )
+        errors = MeterErrors(plan.seed, self._traits, self.exchanges)
+        kit = Kit(plan, physics, errors, self.exchanges, Cards(plan.seed, plan.customers, self.exchanges))
+        supply = _start_m3(plan.nominal_m3h, plan.zone_numbers)
+        parents = _start_m3(self._parents_m3h, np.arange(len(self._parents_m3h)))
+        return Tables(kit, first_carry(kit, supply, parents))
 
     def _update(self) -> None:
         self._tables.take([fault for fault in self.faults if _befalls(self.assets, fault)], self.valves.closures())
@@ -161,7 +187,7 @@ class City:
             recorded=self.exchanges.recorded[mine],
         )
         faults = [fault for fault in self.faults if _befalls(plan.assets, fault)]
-        return City(plan, faults, self.valves, exchanges)
+        return City(plan, faults, self.valves, exchanges, tables=self._table_file)
 
     def flows(self, first_hour: int, count: int) -> Flows:
         """Return what happens in `count` hours from `first_hour` (hours since 1970 UTC)."""
@@ -274,6 +300,11 @@ class City:
 def _befalls(assets: Assets, fault: Fault) -> bool:
     names = (assets.meters, assets.zones, assets.parents, assets.regulators, assets.supplies, assets.stations)
     return any(fault.asset in known for known in names)
+
+
+def _weights(plan: Plan) -> Floats | None:
+    """Return what each place takes of its zone's flow; None where zones of one shape are to share a table."""
+    return None if plan.ground.shapes else plan.customers.winter_m3_d()
 
 
 def _start_m3(nominal_m3h: Floats, numbers: NDArray[np.int64]) -> Floats:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from simulators.customers import BASE_KPA, hourly_use
 from simulators.engine import mains
 from simulators.engine.credit import CardRun
-from simulators.engine.droop import States
 from simulators.engine.flows import Flows
 from simulators.engine.kit import Carry, Kit
 from simulators.engine.moments import DayTable, Pressures
@@ -20,6 +19,7 @@ from simulators.engine.use import wanted_use
 from simulators.engine.wanted import DAY_H, Wanted
 from simulators.faults import Fault
 from simulators.meters.registers import Exchanges
+from simulators.physics.zones import ZoneStates
 from simulators.valves import Closure
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,8 @@ def compute(
 ) -> list[tuple[DayTable, Carry]]:
     """Return the days from an hour on, each with where it leaves the city.
 
-    While a regulator is closed, ask for one day at a time: what its customers did not get stays on their cards.
+    The first day on which gas does not reach everybody is the last one: what it left on cards must be known before the
+    next one. There is always at least one.
     """
     plan = kit.plan
     hours = np.arange(first_hour, first_hour + days * DAY_H, dtype=np.int64)
@@ -40,12 +41,22 @@ def compute(
         before = runs[-1].end if runs else start.cards
         runs.append(kit.cards.run(before, wanted, slice(day * DAY_H, (day + 1) * DAY_H)))
     wanted.load = plan.zone_sums(wanted.passing + wanted.stolen) + wanted.late + BACKGROUND_LEAK * plan.nominal_m3h
-    states = kit.physics.states(hours, wanted.load, wanted.effects.leaks, wanted.effects.offset_kpa)
+    states = kit.physics.states(hours, wanted.load, wanted.effects.leaks, _offset_kpa(plan, wanted))
     found: list[tuple[DayTable, Carry]] = []
     for run in runs:
-        found.append(_day(kit, start, wanted, cards=run, states=states, closures=closures))
-        start = found[-1][1]
+        table, start = _day(kit, start, wanted, cards=run, states=states, closures=closures)
+        found.append((table, start))
+        if table.shut or table.flows.starved.any():
+            break
     return found
+
+
+def _offset_kpa(plan: Plan, wanted: Wanted) -> Floats:
+    """Return what bad regulators add to their outlet pressure, (h, zones)."""
+    offset = np.zeros(wanted.load.shape)
+    for zone, rule in wanted.effects.offsets:
+        offset[:, zone] += rule(wanted.load[:, zone] / plan.nominal_m3h[zone])
+    return offset
 
 
 def first_carry(kit: Kit, supply: Floats, parents: Floats) -> Carry:
@@ -59,16 +70,18 @@ def first_carry(kit: Kit, supply: Floats, parents: Floats) -> Carry:
 
 
 def _day(
-    kit: Kit, start: Carry, wanted: Wanted, *, cards: CardRun, states: States, closures: Sequence[Closure]
+    kit: Kit, start: Carry, wanted: Wanted, *, cards: CardRun, states: ZoneStates, closures: Sequence[Closure]
 ) -> tuple[DayTable, Carry]:
     plan, rows = kit.plan, cards.rows
     effects, hours = wanted.effects, wanted.hours[rows]
-    packed, draw = states.packed_m3[rows], wanted.load[rows] + states.leak_m3h[rows]
+    served = states.served[rows]
+    packed, draw = states.packed_m3[rows], wanted.load[rows] * served + states.leak_m3h[rows]
+    by_meter: Floats | float = served[:, plan.customers.zone] if states.starved[rows].any() else 1.0
     zones = ZonesOfDay(
-        passing=wanted.passing[rows],
-        stolen=wanted.stolen[rows],
-        counted=wanted.counted[rows],
-        leak=BACKGROUND_LEAK * plan.nominal_m3h + states.leak_m3h[rows],
+        passing=wanted.passing[rows] * by_meter,
+        stolen=wanted.stolen[rows] * by_meter,
+        counted=wanted.counted[rows] * by_meter,
+        leak=BACKGROUND_LEAK * plan.nominal_m3h * served + states.leak_m3h[rows],
         draw=draw,
         wanted=packed,
         floor=packed * BASE_KPA / (BASE_KPA + states.mean_kpa[rows]),

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.engine.credit import Cards, CardsCarry
-from simulators.engine.droop import Droop
 from simulators.engine.plan import Plan
 from simulators.meters.error import MeterErrors
 from simulators.meters.registers import Exchanges
+from simulators.physics.zones import Hole, ZoneStates
 
 Floats = NDArray[np.float64]
+
+
+class Physics(Protocol):
+    """Answers for pressures, as `ZonePhysics` does."""
+
+    def states(
+        self, hours: NDArray[np.int64], use_m3h: Floats, leaks: Sequence[Hole], offset_kpa: Floats
+    ) -> ZoneStates:
+        """Return the steady state that belongs to each hour's use; no hour knows of another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +32,7 @@ class Kit:
     """What does not change."""
 
     plan: Plan
-    physics: Droop
+    physics: Physics
     errors: MeterErrors
     exchanges: Exchanges
     cards: Cards

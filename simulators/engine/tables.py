@@ -14,7 +14,7 @@ from simulators.engine.block import compute
 from simulators.engine.kit import Carry, Kit
 from simulators.engine.moments import DayTable
 from simulators.engine.wanted import DAY_H
-from simulators.faults import HOUR_US, Fault, FaultKind
+from simulators.faults import HOUR_US, Fault
 from simulators.faults.fault import ENDLESS
 from simulators.valves import Closure
 
@@ -29,6 +29,7 @@ class Tables:
     """Days of one city, counted from the begin of its history."""
 
     def __init__(self, kit: Kit, start: Carry) -> None:
+        """Begin where the city stands at the begin of its history."""
         self._kit = kit
         self._carries = {0: start}
         self._days: OrderedDict[int, DayTable] = OrderedDict()
@@ -69,8 +70,6 @@ class Tables:
         while at <= number:
             count = min(self._block, end - at)
             start_hour = self._kit.plan.start_hour + at * DAY_H
-            if self._zones_are_shut(start_hour, start_hour + count * DAY_H):
-                count = 1
             for table, carry in compute(
                 self._kit, self._carries[at], self._faults, self._closures, first_hour=start_hour, days=count
             ):
@@ -85,22 +84,6 @@ class Tables:
         old = at - _RECENT_DAYS
         if old > 0 and old % _KEPT_EVERY:
             self._carries.pop(old, None)
-
-    def _zones_are_shut(self, first_hour: int, end_hour: int) -> bool:
-        assets = self._kit.plan.assets
-        work = any(
-            one.kind is FaultKind.INTERRUPTION
-            and one.asset in assets.zones
-            and one.start_hour < end_hour
-            and one.end_hour > first_hour
-            for one in self._faults
-        )
-        return work or any(
-            one.asset in assets.regulators
-            and one.start_us < end_hour * HOUR_US
-            and (one.end_us is None or one.end_us > first_hour * HOUR_US)
-            for one in self._closures
-        )
 
 
 def _first_change_us(before: Sequence[Fault | Closure], now: Sequence[Fault | Closure]) -> int | None:

@@ -29,7 +29,7 @@ def wanted_use(kit: Kit, faults: Sequence[Fault], closures: Sequence[Closure], h
     passing = use * effects.passing + effects.extra
     if effects.shut.any():
         stolen[effects.shut] = passing[effects.shut] = 0.0
-    closed, late = np.zeros(passing.shape, np.bool_), np.zeros(effects.offset_kpa.shape)
+    closed, late = np.zeros(passing.shape, np.bool_), np.zeros(effects.zone_shut.shape)
     wanted = Wanted(hours, effects, passing, stolen, passing, closed, late, {}, late)
     whole = _close_valves(plan, wanted, closures)
     wanted.counted = wanted.passing * effects.counted * kit.errors.factor(hours, whole)

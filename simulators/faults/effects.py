@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from simulators.physics.zones import Hole
 
 Floats = NDArray[np.float64]
 
@@ -36,14 +38,8 @@ class Assets:
     """set pressure of each zone's regulator"""
 
 
-@dataclass(slots=True, eq=False)
-class Leak:
-    """A hole in a zone's pipes."""
-
-    zone: int
-    position: float
-    flow_m3h: Floats
-    """(h,) at the zone's set pressure"""
+Offset = Callable[[Floats], Floats]
+"""Load of a zone, 1 in a mean hour of winter -> what a bad regulator adds to its outlet pressure, kPa; both (h,)"""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,15 +67,15 @@ class Effects:
     """no reading of the meter arrives, (h, m)"""
     top_up_m3: Floats = field(init=False)
     """credit that comes onto the card at the begin of the hour without a purchase, (h, m)"""
-    offset_kpa: Floats = field(init=False)
-    """what a bad regulator adds to its outlet pressure, (h, z)"""
     zone_shut: NDArray[np.bool_] = field(init=False)
     """the regulator lets no gas through, (h, z)"""
     supply_gain: Floats = field(init=False)
     """what a supply meter counts for each base m3, (h, z + p)"""
     parent_leak: Floats = field(init=False)
     """base m3 that leak between levels, (h, p)"""
-    leaks: list[Leak] = field(init=False, default_factory=list)
+    leaks: list[Hole] = field(init=False, default_factory=list)
+    offsets: list[tuple[int, Offset]] = field(init=False, default_factory=list)
+    """(zone, what its regulator does)"""
 
     def __post_init__(self) -> None:
         """Begin with a city where nothing is wrong."""
@@ -89,5 +85,5 @@ class Effects:
         self.top_up_m3 = np.zeros(by_meter)
         self.flags = np.zeros(by_meter, np.uint32)
         self.shut, self.defeated, self.valve_closed, self.silent = (np.zeros(by_meter, np.bool_) for _ in range(4))
-        self.offset_kpa, self.zone_shut = np.zeros((rows, zones)), np.zeros((rows, zones), np.bool_)
+        self.zone_shut = np.zeros((rows, zones), np.bool_)
         self.supply_gain, self.parent_leak = np.ones((rows, zones + parents)), np.zeros((rows, parents))

@@ -20,6 +20,8 @@ _SENSORS = (
     Quantity.TEMPERATURE_C,
     Quantity.GAS_LEL_PCT,
 )
+_BY_SHARE = _SENSORS[:3]
+"""sensors that drift by a share of their reading; others drift in their unit"""
 
 Columns = dict[Quantity, NDArray[np.float64]]
 """what instruments show at t moments, (t,)"""
@@ -52,19 +54,20 @@ def sensors_with_faults(
     """
     result = dict(shown)
     for fault in faults:
-        quantity = Quantity(fault.detail or _SENSORS[0])
-        if fault.asset != station or quantity not in result:
+        if fault.asset != station or fault.kind not in (FaultKind.SENSOR_STUCK, FaultKind.SENSOR_DRIFT):
             continue
+        quantity = Quantity(fault.detail or _SENSORS[0])
         rows = (at_us >= fault.start_us) & (at_us < (ENDLESS if fault.end_us is None else fault.end_us))
         if not rows.any():
             continue
         values = result[quantity]
         if fault.kind is FaultKind.SENSOR_STUCK:
             result[quantity] = np.where(rows, at_moment(fault.start_us)[quantity], values)
-        elif fault.kind is FaultKind.SENSOR_DRIFT:
+        else:
             age_h = (at_us - fault.start_us) / HOUR_US
             share = np.minimum(1.0, age_h * 3600.0 / fault.ramp_s) if fault.ramp_s > 0.0 else 1.0
-            result[quantity] = np.where(rows, values + fault.size * share, values)
+            scale = np.abs(values) if quantity in _BY_SHARE else 1.0
+            result[quantity] = np.where(rows, values + fault.size * share * scale, values)
     return result
 
 
@@ -77,7 +80,7 @@ SILENT = Kind(Subject.STATION, "", same(_confounder("station_silence")))
 SENSOR_STUCK = Kind(Subject.STATION, "", same(_confounder("sensor_stuck")), details=_NAMES)
 SENSOR_DRIFT = Kind(
     Subject.STATION,
-    "what the sensor shows too much in the end, in its unit",
+    "what the sensor shows too much in the end: a share for pressure and flow, else in its unit",
     same(_confounder("sensor_drift")),
     least=-1e6,
     most=1e6,

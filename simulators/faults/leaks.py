@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from simulators.faults.effects import Effects, Leak
+from simulators.faults.effects import Effects
 from simulators.faults.fault import Fault
 from simulators.faults.kind import Kind, Subject, Truth, same
+from simulators.physics.zones import Hole
 
 
 def _leak(fault: Fault, effects: Effects) -> None:
@@ -12,7 +13,7 @@ def _leak(fault: Fault, effects: Effects) -> None:
     if fault.asset in effects.assets.parents:
         effects.parent_leak[:, effects.assets.parents[fault.asset]] += flow
     else:
-        effects.leaks.append(Leak(effects.assets.zones[fault.asset], fault.position, flow))
+        effects.leaks.append(Hole(effects.assets.zones[fault.asset], fault.position, flow))
 
 
 def _leak_truth(fault: Fault) -> Truth:

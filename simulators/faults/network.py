@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from simulators.faults.effects import Effects
+from collections.abc import Callable
+
+from simulators import weather
+from simulators.faults.effects import Effects, Floats
 from simulators.faults.fault import Fault
 from simulators.faults.kind import Kind, Subject, Truth, same
+from simulators.physics import regulator
 
 
 def _creep(fault: Fault, effects: Effects) -> None:
-    effects.offset_kpa[:, effects.assets.regulators[fault.asset]] += fault.size * fault.grown(effects.hours)
+    _offset(fault, effects, regulator.creep_kpa)
 
 
 def _lock_up(fault: Fault, effects: Effects) -> None:
-    """Let the closed regulator leak through: the pressure rises in the hours of the night, when nobody draws."""
-    local = (effects.hours + 8) % 24
-    rows = fault.in_hours(effects.hours) & ((local < 5) | (local >= 23))
-    effects.offset_kpa[rows, effects.assets.regulators[fault.asset]] += fault.size
+    _offset(fault, effects, regulator.lock_up_kpa)
+
+
+def _offset(fault: Fault, effects: Effects, rule: Callable[[Floats, Floats, Floats], Floats]) -> None:
+    zone = effects.assets.regulators[fault.asset]
+    set_kpa, size = effects.assets.set_kpa[zone : zone + 1], fault.size * fault.grown(effects.hours)
+    effects.offsets.append((zone, lambda load: rule(set_kpa, size, load)))
 
 
 def _freeze(fault: Fault, effects: Effects) -> None:
-    column = effects.assets.regulators[fault.asset]
-    effects.offset_kpa[:, column] -= fault.size * effects.assets.set_kpa[column] * fault.grown(effects.hours)
+    zone = effects.assets.regulators[fault.asset]
+    set_kpa, part = effects.assets.set_kpa[zone : zone + 1], fault.size * fault.grown(effects.hours)
+    air_c = weather.air_c(effects.assets.seed, effects.hours)
+    effects.offsets.append((zone, lambda load: regulator.freeze_kpa(set_kpa, part, load, air_c)))
 
 
 def _supply_bias(fault: Fault, effects: Effects) -> None:
@@ -39,17 +48,23 @@ def _confounder(cause: str) -> Truth:
     return Truth(None, cause, cause=cause)
 
 
-CREEP = Kind(Subject.REGULATOR, "kPa that the outlet rises", same(_confounder("regulator_creep")), _creep, most=100.0)
+CREEP = Kind(
+    Subject.REGULATOR,
+    "kPa that the outlet rises at small flow",
+    same(_confounder("regulator_creep")),
+    _creep,
+    most=100.0,
+)
 LOCK_UP = Kind(
     Subject.REGULATOR,
-    "kPa that the outlet rises at night",
+    "kPa that the outlet rises when nobody draws",
     same(_confounder("regulator_lock_up")),
     _lock_up,
     most=100.0,
 )
 FREEZE = Kind(
     Subject.REGULATOR,
-    "share of the set pressure that is lost",
+    "share of the set pressure that ice takes in hard frost",
     same(_confounder("regulator_freeze")),
     _freeze,
     most=1.0,

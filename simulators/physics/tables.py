@@ -25,6 +25,10 @@ _HEADROOM = 1.3
 
 Floats = NDArray[np.float64]
 
+_REMEMBERED = 500
+_MADE: dict[str, Response] = {}
+"""tables that this process has made, by name"""
+
 
 def responses(ground: Ground, set_kpa: Floats, weights: Floats | None, file: Path | None) -> list[Response]:
     """Return the table of each regulator zone; zones that are alike get the same one.
@@ -48,11 +52,21 @@ def responses(ground: Ground, set_kpa: Floats, weights: Floats | None, file: Pat
     known = _read(file) if file is not None else {}
     missing = {names[key]: want for key, want in wanted.items() if names[key] not in known}
     if missing:
-        made = dict(zip(missing, tabulate(list(missing.values())), strict=True))
-        known = {name: table for name, table in known.items() if name in names.values()} | made
+        known = {name: table for name, table in known.items() if name in names.values()} | _made(missing)
         if file is not None:
             _write(file, known)
     return [known[names[key]] for key in alike]
+
+
+def _made(missing: Mapping[str, Wanted]) -> dict[str, Response]:
+    """Return tables that no file has; those that this process has made before are not made again."""
+    new = {name: want for name, want in missing.items() if name not in _MADE}
+    if new:
+        _MADE.update(zip(new, tabulate(list(new.values())), strict=True))
+    made = {name: _MADE[name] for name in missing}
+    while len(_MADE) > _REMEMBERED:
+        del _MADE[next(iter(_MADE))]
+    return made
 
 
 def _weights_by_zone(ground: Ground, weights: Floats | None) -> list[Floats]:

@@ -12,6 +12,7 @@ from simulators.city import LIVE_START, City, build_plan, demo_plan, story_meter
 from simulators.customers import COMMERCIAL, COOKING, HEATED
 from simulators.faults import HOUR_US, Fault, FaultKind
 from simulators.story import past_faults
+from tests.simulators.droop import Droop
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 METERS = (9, 7, 8)
@@ -38,7 +39,7 @@ def cities(draw: st.DrawFn) -> tuple[City, int]:
                 size=draw(st.floats(0.0, 1.0)),
             )
         )
-    return City(plan, faults), draw(st.integers(0, 100))
+    return City(plan, faults, physics=Droop(plan)), draw(st.integers(0, 100))
 
 
 @settings(max_examples=60, deadline=None)
