@@ -21,6 +21,7 @@ BENCHMARKS = {
     "registry": "a network of 2.35 million meters: start, memory, and processor time while nothing comes",
     "commands": "commands on a link of 32 units with a dead one: how long they wait; a gateway killed amid a command",
     "check": "`gasgate check` of ten thousand devices: time, and every finding with its place",
+    "city_dataset": "writing the dataset of a large city: rows/s, memory, and the hours for 2.35 million meters",
     "reload": "a thousand reloads of the role keep: memory, time, and the connections that must stay",
     "kill": "the role keep is killed a hundred times at 5,000 messages/s: what is lost, what is there twice",
     "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",
@@ -35,7 +36,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; none lists them")
     parser.add_argument("--quick", action="store_true", help="end within 60 s")
-    parser.add_argument("--meters", type=int, metavar="N", help="registry: so many meters")
+    parser.add_argument("--meters", type=int, metavar="N", help="registry, city_dataset: so many meters")
+    parser.add_argument("--days", type=int, metavar="N", help="city_dataset: so many days")
     parser.add_argument("--rounds", type=int, metavar="N", help="kill: so many times")
     parser.add_argument("--minutes", type=float, metavar="M", help="soak: so long")
     parser.add_argument("--rate", type=float, metavar="R", help="soak: so many messages a second")
@@ -50,7 +52,7 @@ def main() -> int:
         for name, what in BENCHMARKS.items():
             print(f"{name:<12} {what}")
         return 0
-    sizes = ("meters", "minutes", "rate", "rounds", "loads", "weather", "seeds", "keep", "baseline")
+    sizes = ("meters", "days", "minutes", "rate", "rounds", "loads", "weather", "seeds", "keep", "baseline")
     options = {name: value for name in sizes if (value := getattr(chosen, name)) is not None}
     work = importlib.import_module(f"benchmarks.{chosen.name}").run
     figures: dict[str, float] = work(quick=chosen.quick, **options)

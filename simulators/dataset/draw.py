@@ -67,19 +67,20 @@ def _concern(rule: FaultRule) -> str:
 def draw_faults(
     plan: Plan, days: int, rules: Sequence[FaultRule], supplies: Mapping[str, str], senders: NDArray[np.bool_]
 ) -> tuple[Fault, ...]:
-    """Draw the faults of a city for so many days.
+    """Draw the faults of a city, or of a part that is drawn by itself, for so many days.
 
     `supplies` are the supply meters with the zone that each feeds; `senders` says of each customer's meter whether it
     sends by itself. A rule draws its own numbers, so that a further rule changes none of the others' sizes and moments.
     """
     use = MeanUse.of(plan, days)
     hat = _Hat(_assets(plan, days, use, supplies, senders))
+    begin = f"E{plan.ground.first_zone + 1}-"
     faults: list[Fault] = []
     for number, rule in enumerate(rules):
-        rng = np.random.default_rng([plan.seed, _STREAM_FAULTS, number])
+        rng = np.random.default_rng([plan.seed, _STREAM_FAULTS, number, plan.ground.first_zone])
         unit = _unit(rule, plan, use)
         for asset in hat.deal(rule, days / 365.0, rng):
-            name, one = f"E-{len(faults) + 1:04d}", unit.get(asset, 1.0)
+            name, one = f"{begin}{len(faults) + 1:04d}", unit.get(asset, 1.0)
             faults.append(_fault(rule, name, asset, start_hour=plan.start_hour, days=days, unit=one, rng=rng))
     return tuple(faults)
 

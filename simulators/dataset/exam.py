@@ -115,7 +115,7 @@ def build_exam(
 ) -> Exam:
     """Draw what befalls a city."""
     plan = Plan(seed, start, ground, build_customers(seed, ground, start.date(), mix))
-    mixes = _mixes(plan, rules, habits)
+    mixes = mixes_of(plan, rules, habits)
     metered = _metered(plan, rules)
     ids = plan.supply_meters
     feeds = dict(zip(ids, (*ground.regulator_zones, *plan.parents), strict=True))
@@ -137,7 +137,8 @@ def habits_of(plan: Plan, mixes: Sequence[str]) -> Habits:
     return build_habits(plan.seed, plan.customers, [mixes[zone] for zone in plan.customers.zone.tolist()])
 
 
-def _mixes(plan: Plan, rules: Preset, habits: str | None) -> tuple[str, ...]:
+def mixes_of(plan: Plan, rules: Preset, habits: str | None) -> tuple[str, ...]:
+    """Return the habits of each regulator zone's meters."""
     if habits is not None:
         return (habits,) * len(plan.ground.regulator_zones)
     draw = noise.uniform(plan.seed, _STREAM_HABITS, plan.zone_numbers)

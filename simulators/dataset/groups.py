@@ -27,6 +27,8 @@ CELLS_AT_ONCE = 400_000
 """meters times hours that are computed at a time"""
 CELLS_OF_A_GROUP = 4_000_000
 """meters times hours of a group, unless one zone has more"""
+METERS_OF_A_GROUP = 5000
+"""the same for its meters"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,13 @@ class GroupResult:
 def groups_of(meters_per_zone: Sequence[int], days: int) -> list[tuple[int, int]]:
     """Part zones into groups (first, count) of a bounded number of readings."""
     groups: list[tuple[int, int]] = []
-    cells = CELLS_OF_A_GROUP
+    most = max(1, min(METERS_OF_A_GROUP, CELLS_OF_A_GROUP // (days * DAY_H)))
+    taken = most
     for zone, meters in enumerate(meters_per_zone):
-        more = (meters + 1) * days * DAY_H
-        if cells + more > CELLS_OF_A_GROUP:
+        if taken + meters + 1 > most:
             groups.append((zone, 0))
-            cells = 0
-        cells += more
+            taken = 0
+        taken += meters + 1
         groups[-1] = (groups[-1][0], groups[-1][1] + 1)
     return groups
 

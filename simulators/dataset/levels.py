@@ -34,7 +34,8 @@ class Levels:
 
     def add(self, result: GroupResult) -> None:
         """Take what one group took."""
-        zones = slice(result.first_zone, result.first_zone + result.supply_m3.shape[1])
+        first = result.first_zone - self._plan.ground.first_zone
+        zones = slice(first, first + result.supply_m3.shape[1])
         self._supply[:, zones] = result.supply_m3
         self._loss[:, zones] = result.sums.loss_m3
         for column, name in enumerate(result.parents):

@@ -23,46 +23,53 @@ POINT_QUANTITIES = (
     Quantity.TEMPERATURE_C,
     Quantity.GAS_LEL_PCT,
 )
-EVENT_COLUMNS = ("meter_id", "time", "event", "old_register_m3", "new_register_m3")
+COLUMNS = {
+    "zones.csv": ("zone_id", "parent_id", "kind", "name", "pipe_volume_m3"),
+    "meters.csv": (
+        "meter_id", "zone_id", "role", "kind", "customer_class", "digits", "decimals", "max_flow_m3h",
+        "temperature_compensated", "installed_on", "account", "x_m", "y_m",
+    ),
+    "points.csv": ("point_id", "zone_id", "quantity", "low", "high"),
+    "stations.csv": (
+        "station_id", "kind", "zone_id", "name", "address", "x_m", "y_m", "set_pressure_gauge_kpa", "remote",
+    ),
+    "events.csv": ("meter_id", "time", "event", "old_register_m3", "new_register_m3"),
+}  # fmt: skip
+Rows = Iterable[Sequence[Any]]
 
 
 def write_network(
-    plan: Plan,
-    folder: Path,
-    until: datetime,
-    *,
-    supplies: Sequence[Meter] | None = None,
-    events: Iterable[Sequence[Any]] = (),
+    plan: Plan, folder: Path, until: datetime, *, supplies: Sequence[Meter] | None = None, events: Rows = ()
 ) -> None:
     """Write the CSV files and `network.geojson`; the weather reaches up to the last day that ended by `until`.
 
     `supplies` are the supply meters, by default one at each regulator. A regulator without one measures no flow.
     """
-    meters = supplies_at_regulators(plan) if supplies is None else supplies
-    metered = {meter.zone_id for meter in meters}
     folder.mkdir(parents=True, exist_ok=True)
-    _write_csv(
-        folder / "zones.csv",
-        ("zone_id", "parent_id", "kind", "name", "pipe_volume_m3"),
-        ((z.zone_id, z.parent_id, z.kind, z.name, z.pipe_volume_m3) for z in plan.ground.zones),
-    )
-    _write_csv(folder / "meters.csv", _METER_COLUMNS, (_meter_row(m) for m in (*meters, *plan.customers.meters)))
-    _write_csv(
-        folder / "points.csv",
-        ("point_id", "zone_id", "quantity", "low", "high"),
-        ((f"{s.station_id}/{q.value}", s.zone_id, q.value, None, None)
-         for s in plan.ground.stations for q in measured(s, metered)),
-    )  # fmt: skip
-    _write_csv(
-        folder / "stations.csv",
-        ("station_id", "kind", "zone_id", "name", "address", "x_m", "y_m", "set_pressure_gauge_kpa", "remote"),
-        ((s.station_id, s.kind, s.zone_id, s.name, s.address, s.x_m, s.y_m, s.set_pressure_gauge_kpa, int(s.remote))
-         for s in plan.ground.stations),
-    )  # fmt: skip
-    _write_csv(folder / "events.csv", EVENT_COLUMNS, events)
+    for name, rows in network_rows(plan, supplies_at_regulators(plan) if supplies is None else supplies).items():
+        write_csv(folder / name, COLUMNS[name], rows)
+    write_csv(folder / "events.csv", COLUMNS["events.csv"], events)
     write_weather(plan, folder, until)
     geojson = json.dumps(plan.ground.geojson(), ensure_ascii=False)
     (folder / "network.geojson").write_text(geojson, encoding="utf-8")
+
+
+def network_rows(plan: Plan, supplies: Sequence[Meter]) -> dict[str, Rows]:
+    """Return the rows of the network's CSV files but for events and weather, by file."""
+    stations, metered = plan.ground.stations, {meter.zone_id for meter in supplies}
+    return {
+        "zones.csv": ((z.zone_id, z.parent_id, z.kind, z.name, z.pipe_volume_m3) for z in plan.ground.zones),
+        "meters.csv": (_meter_row(m) for m in (*supplies, *plan.customers.meters)),
+        "points.csv": (
+            (f"{s.station_id}/{q.value}", s.zone_id, q.value, None, None)
+            for s in stations
+            for q in measured(s, metered)
+        ),
+        "stations.csv": (
+            (s.station_id, s.kind, s.zone_id, s.name, s.address, s.x_m, s.y_m, s.set_pressure_gauge_kpa, int(s.remote))
+            for s in stations
+        ),
+    }
 
 
 def write_weather(plan: Plan, folder: Path, until: datetime) -> None:
@@ -74,13 +81,7 @@ def write_weather(plan: Plan, folder: Path, until: datetime) -> None:
         first = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) // 3600 - weather.UTC_OFFSET_H
         rows.append((day.isoformat(), round(weather.day_mean_c(plan.seed, first), 2)))
         day += timedelta(days=1)
-    _write_csv(folder / "weather.csv", ("date", "temperature_mean_c"), rows)
-
-
-_METER_COLUMNS = (
-    "meter_id", "zone_id", "role", "kind", "customer_class", "digits", "decimals", "max_flow_m3h",
-    "temperature_compensated", "installed_on", "account", "x_m", "y_m",
-)  # fmt: skip
+    write_csv(folder / "weather.csv", ("date", "temperature_mean_c"), rows)
 
 
 def measured(station: Station, metered: set[str]) -> tuple[Quantity, ...]:
@@ -112,7 +113,7 @@ def _meter_row(m: Meter) -> tuple[Any, ...]:
             int(m.temperature_compensated), m.installed_on.isoformat(), m.account, m.x_m, m.y_m)  # fmt: skip
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Rows) -> None:
     """Replace the file at once, so that a reader never sees half of it."""
     part = path.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8") as handle:

@@ -72,12 +72,14 @@ class Record:
 
     def add(self, result: GroupResult) -> None:
         """Take what is known of a group."""
-        zones = self.plan.ground.regulator_zones[result.first_zone : result.first_zone + result.supply_m3.shape[1]]
+        ground = self.plan.ground
+        at, first = result.first_zone - ground.first_zone, result.first_meter - ground.first_place
+        zones = ground.regulator_zones[at : at + result.supply_m3.shape[1]]
         for column, zone in enumerate(zones):
             if zone in self.facts.metered:
                 self.facts.balances[zone] = Balance(result.sums.supply_m3[:, column], result.sums.loss_m3[:, column])
         self.facts.effects.update(result.sums.effects)
-        meters = self.plan.customers.meters[result.first_meter : result.first_meter + result.meters]
+        meters = self.plan.customers.meters[first : first + result.meters]
 
         def span(cause: str, column: int, first_hour: int, end_hour: int) -> Span:
             return Span(cause, meters[column].zone_id, meters[column].meter_id, first_hour, end_hour)
