@@ -74,16 +74,26 @@ def volume_of_base(
     return np.asarray(BASE_KPA / absolute * warmth, dtype=np.float64)
 
 
+def steady_gain(traits: Traits, hours: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what each meter counts for what passes at a third of its largest flow, shape (hours, meters)."""
+    gain = traits.gain + traits.drift_per_year * _age_years(traits, hours)
+    return np.asarray(1.0 + np.clip(gain, -traits.limit, traits.limit), dtype=np.float64)
+
+
 def curve(traits: Traits, hours: NDArray[np.int64], volume_m3: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the share of what passes that is counted, for the volumes of hours at the meter's own conditions."""
-    year = np.clip((hours[:, None] / 24.0 - traits.installed_day) / _DAYS_A_YEAR, 0.0, 40.0)
-    wear = 1.0 + traits.wear_per_year * year
+    wear = 1.0 + traits.wear_per_year * _age_years(traits, hours)
     flow = np.where(volume_m3 > _PILOT * traits.burner_m3h, np.maximum(volume_m3, traits.burner_m3h), volume_m3)
-    gain = np.clip(traits.gain + traits.drift_per_year * year, -traits.limit, traits.limit)
-    line = 1.0 + gain + traits.tilt * (1.5 * np.minimum(flow / traits.max_flow_m3h, 1.5) - 0.5)
+    line = steady_gain(traits, hours) + traits.tilt * (1.5 * np.minimum(flow / traits.max_flow_m3h, 1.5) - 0.5)
     lost = np.minimum(1.0, traits.slip_m3h * wear / np.maximum(flow, 1e-12))
     runs = flow > traits.start_flow_m3h * wear
     return np.asarray(np.where(runs, line * (1.0 - lost), 0.0), dtype=np.float64)
+
+
+def _age_years(traits: Traits, hours: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(
+        np.clip((hours[:, None] / 24.0 - traits.installed_day) / _DAYS_A_YEAR, 0.0, 40.0), dtype=np.float64
+    )
 
 
 def over_range(traits: Traits, volume_m3: NDArray[np.float64]) -> NDArray[np.bool_]:

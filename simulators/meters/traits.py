@@ -128,6 +128,7 @@ def _traits(
     digits: NDArray[np.int64],
     decimals: NDArray[np.int64],
 ) -> Traits:
+    max_flow = np.where(max_flow > 0.0, max_flow, _column("max_flow_m3h")[0])
     start_flow, burner = _of_size(max_flow, "start_flow_m3h"), _of_size(max_flow, "burner_m3h")
     smallest = np.power(10.0, -decimals)
     mean_gauge = CUSTOMER_KPA - BASE_KPA

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulators.customers import BASE_K, BASE_KPA, Customers
 from simulators.meters import conditions
-from simulators.meters.error import MeterErrors, curve, factor, over_range, volume_of_base
+from simulators.meters.error import MeterErrors, curve, factor, over_range, steady_gain, volume_of_base
 from simulators.meters.registers import Exchanges
 from simulators.meters.traits import Traits, exchanged, meter_traits, pick, supply_traits
 
@@ -129,6 +129,15 @@ def test_no_hours_and_no_meters_are_no_trouble(traits: Traits) -> None:
     empty = traits.part(np.empty(0, np.intp))
     assert MeterErrors(SEED, traits).factor(np.empty(0, np.int64), np.empty((0, len(traits)))).shape == (0, len(traits))
     assert MeterErrors(SEED, empty).factor(np.array([HOUR]), np.empty((1, 0))).shape == (1, 0)
+
+
+def test_supply_meters_are_of_class_1_and_stay_near_it() -> None:
+    drawn = supply_traits(SEED, np.arange(3000), 400.0, date(2022, 6, 1))
+    gain = steady_gain(drawn, HOUR + np.array([0, 87_660]))
+    assert np.abs(gain - 1.0).max() <= 0.02
+    assert 0.002 < gain[0].std() < 0.004
+    assert np.abs(gain[1] - gain[0]).max() < 0.02
+    assert (gain[1] != gain[0]).all()
 
 
 def test_pulses_suit_the_size(townspeople: Customers, traits: Traits) -> None:
