@@ -136,8 +136,7 @@ def test_supply_meters_are_of_class_1_and_stay_near_it() -> None:
     gain = steady_gain(drawn, HOUR + np.array([0, 87_660]))
     assert np.abs(gain - 1.0).max() <= 0.02
     assert 0.002 < gain[0].std() < 0.004
-    assert np.abs(gain[1] - gain[0]).max() < 0.02
-    assert (gain[1] != gain[0]).all()
+    assert 0.001 < np.median(np.abs(gain[1] - gain[0])) < 0.004
 
 
 def test_pulses_suit_the_size(townspeople: Customers, traits: Traits) -> None:
