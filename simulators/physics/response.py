@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from simulators.physics.errors import NotPhysicalError
-from simulators.physics.gas import ATMOSPHERE_KPA
+from simulators.physics.gas import ATMOSPHERE_KPA, compressibility
 from simulators.physics.graph import ZoneGraph
 from simulators.physics.state import FASTEST_MPS, Case, Solution
 
 LEAK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """places of leaks in the table: shares of the longest way from the regulator"""
-LEAK_PARTS = (0.04, 0.4, 0.97)
+LEAK_PARTS = (0.03, 0.15, 0.45, 0.97)
 """leak as a share of the whole flow; a little use keeps gas moving in all loops, which the solver likes"""
 LEAK_LEVELS = (0.07, 1.0)
 """whole flow as a share of the largest that a leak may make"""
@@ -33,6 +33,9 @@ MEAN, LOWEST, FIRST_LEAK = 0, 1, 2
 STEPS = np.geomspace(1e-3, 1.0, 13)
 _FINE = 400
 _TRIED = 0.003
+_GROWS = 30.0
+_FLAT_M3H = 1000.0
+"""largest flow of the table of a zone in which no pressure falls"""
 _NOISE_KPA2 = 1e-3
 """5 mPa at low pressure"""
 
@@ -163,11 +166,16 @@ def _inlet_kpa(want: Wanted) -> float:
 
 def _largest(wanted: Sequence[Wanted]) -> list[float]:
     """Return the flow at which each zone's lowest pressure comes down to the air's, or its gas becomes too fast."""
-    flow = [1.0] * len(wanted)
-    for _ in range(3):
+    flow, falls = [1.0] * len(wanted), [False] * len(wanted)
+    for _ in range(6):
         solved = _solve([Case(w.graph, q * w.load, _inlet_kpa(w)) for w, q in zip(wanted, flow, strict=True)])
+        falls = [_noticed(*each) for each in zip(wanted, solved, strict=True)]
         flow = [_grown(*each) for each in zip(wanted, flow, solved, strict=True)]
-    return flow
+    return [q if fell else _FLAT_M3H for q, fell in zip(flow, falls, strict=True)]
+
+
+def _noticed(want: Wanted, solution: Solution) -> bool:
+    return float(_falls(want, solution).max()) > 1e-9 * _head_kpa2(want.highest_kpa)
 
 
 def _levels(wanted: Sequence[Wanted], largest: Sequence[float]) -> list[NDArray[np.float64]]:
@@ -178,7 +186,8 @@ def _levels(wanted: Sequence[Wanted], largest: Sequence[float]) -> list[NDArray[
             demand = want.load * (_TRIED * flow * (1.0 - LEAK_PARTS[-1]))
             demand[want.graph.node_at(share)] += _TRIED * flow * LEAK_PARTS[-1]
             tried.append(Case(want.graph, demand, _inlet_kpa(want)))
-    fall = [float(_falls(case.graph, solution).max()) for case, solution in zip(tried, _solve(tried), strict=True)]
+    owner = [want for want in wanted for _ in LEAK_SHARES]
+    fall = [float(_falls(want, solution).max()) for want, solution in zip(owner, _solve(tried), strict=True)]
     worst = np.maximum(np.array(fall).reshape(len(wanted), -1).max(axis=1), 1e-12)
     head = np.array([_head_kpa2(want.highest_kpa) for want in wanted])
     alone = _TRIED * np.array(largest) * np.sqrt(head / worst)
@@ -188,11 +197,11 @@ def _levels(wanted: Sequence[Wanted], largest: Sequence[float]) -> list[NDArray[
 
 def _grown(want: Wanted, flow: float, solution: Solution) -> float:
     head = _head_kpa2(want.highest_kpa)
-    fall = float(_falls(want.graph, solution).max())
+    fall = float(_falls(want, solution).max())
     speed = float(solution.pipe_mps.max()) if len(solution.pipe_mps) else 0.0
-    by_fall = (head / fall) ** 0.5 if fall > 1e-9 * head else 1e3
-    by_speed = FASTEST_MPS / speed if speed > 0.0 else 1e3
-    return flow * min(by_fall, by_speed * 0.9, 1e3)
+    by_fall = (head / fall) ** 0.5 if fall > 1e-9 * head else _GROWS
+    by_speed = FASTEST_MPS / speed if speed > 0.0 else _GROWS
+    return flow * min(by_fall, by_speed * 0.9, _GROWS)
 
 
 def _cases(want: Wanted, largest: float, levels: NDArray[np.float64]) -> list[Case]:
@@ -227,16 +236,18 @@ def _solve(cases: Sequence[Case]) -> list[Solution]:
     return solved + solve(piece, fastest_mps=np.inf)
 
 
-def _falls(graph: ZoneGraph, solution: Solution) -> NDArray[np.float64]:
-    """Return the fall of squared absolute pressure from the regulator to each node."""
-    square = (solution.node_kpa + ATMOSPHERE_KPA) ** 2
-    return np.asarray(np.maximum(square[graph.inlet] - square, 0.0), dtype=np.float64)
+def _falls(want: Wanted, solution: Solution) -> NDArray[np.float64]:
+    """Return the fall of squared absolute pressure from the regulator to each node, as it is at the usual pressure."""
+    absolute = solution.node_kpa + ATMOSPHERE_KPA
+    inlet = absolute[want.graph.inlet]
+    usual, solved = compressibility(np.array([want.highest_kpa / 1.3 + ATMOSPHERE_KPA, (inlet + absolute.min()) / 2.0]))
+    return np.asarray(np.maximum(inlet**2 - absolute**2, 0.0) * (usual / solved), dtype=np.float64)
 
 
 def rows_of(want: Wanted, lowest: int, solution: Solution) -> tuple[NDArray[np.float64], float]:
     """Return (the falls of all rows, the variance of the fall over the pipes' volume); `lowest` is a node."""
     graph = want.graph
-    fall = _falls(graph, solution)
+    fall = _falls(want, solution)
     a, b, volume = fall[graph.start], fall[graph.end], graph.pipe_m3
     mean = float(np.average((a + b) / 2.0, weights=volume))
     square = float(np.average((a * a + a * b + b * b) / 3.0, weights=volume))
@@ -246,7 +257,7 @@ def rows_of(want: Wanted, lowest: int, solution: Solution) -> tuple[NDArray[np.f
 
 def _table(want: Wanted, largest: float, levels: NDArray[np.float64], solved: Sequence[Solution]) -> Response:
     rows, spread = [], []
-    lowest = int(_falls(want.graph, solved[len(STEPS) - 1]).argmax())
+    lowest = int(_falls(want, solved[len(STEPS) - 1]).argmax())
     for solution in solved[: len(STEPS)]:
         row, variance = rows_of(want, lowest, solution)
         rows.append(row)

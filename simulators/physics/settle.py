@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ FLOOR = 0.2
 CLOSE = 1e-10
 """relative change at which a leak has settled"""
 _ROUNDS = 30
-_SPLITS, _HALVINGS = 40, 64
+_SPLITS = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,34 +94,60 @@ def _iterate(drawn: Drawn, leaks: list[Floats]) -> tuple[list[Floats], NDArray[n
             following.append(np.maximum(x + (fx - x) / (1.0 - np.clip(slope, -1e6, 0.5)), 0.0))
         old, old_answer, new = new, answer, following
     rows: NDArray[np.bool_] = np.asarray(~settled.all(axis=1), dtype=np.bool_)
-    halved, agreed = _halve(drawn.rows(rows), [leak[rows] for leak in new])
-    for leak, better in zip(new, halved, strict=True):
+    found, agreed = _bracket(drawn.rows(rows), [leak[rows] for leak in new])
+    for leak, better in zip(new, found, strict=True):
         leak[rows] = better
     settled[rows] = agreed
     return new, settled
 
 
-def _halve(drawn: Drawn, leaks: list[Floats]) -> tuple[list[Floats], NDArray[np.bool_]]:
-    """Find the leaks of hours in which nearly all pressure is lost: the more leaks, the less would leak, so halve."""
+def _bracket(drawn: Drawn, leaks: list[Floats]) -> tuple[list[Floats], NDArray[np.bool_]]:
+    """Find the leaks of hours in which much of the pressure is lost: the more leaks already, the less would leak."""
+    nothing = np.zeros_like(drawn.use_m3h)
+    most = 4.0 * sum(drawn.holes_m3h, nothing)
     split = [leak / np.maximum(sum(leaks), 1e-300) for leak in leaks]
+    close = CLOSE * 1e-2
     agreed = np.zeros(drawn.use_m3h.shape, dtype=np.bool_)
     for _ in range(_SPLITS):
-        low = np.zeros_like(drawn.use_m3h)
-        high = 4.0 * sum(drawn.holes_m3h, low)
-        for _ in range(_HALVINGS):
-            total = (low + high) / 2.0
-            more = sum(_State(drawn, [share * total for share in split]).leaks(), np.zeros_like(total)) > total
-            low, high = np.where(more, total, low), np.where(more, high, total)
-        leaks = [share * (low + high) / 2.0 for share in split]
+
+        def missing(total: Floats, split: list[Floats] = split) -> Floats:
+            return sum(_State(drawn, [share * total for share in split]).leaks(), nothing) - total
+
+        total = falling_root(missing, nothing, most, close * (most + drawn.use_m3h))
+        leaks = [share * total for share in split]
         answer = _State(drawn, leaks).leaks()
-        # the wider a hole, the less of its pressure is a number of its own: floats end there
-        slack = 1e-11 * sum(drawn.holes_m3h, np.zeros_like(low))
-        agreed = _agree(leaks, answer, 1e-9, slack)
+        agreed = _agree(leaks, answer, 1e-9, CLOSE * (most + drawn.use_m3h))
         if agreed.all():
             break
-        whole = np.maximum(sum(answer, np.zeros_like(low)), 1e-300)
+        whole = np.maximum(sum(answer, nothing), 1e-300)
         split = [(share + one / whole) / 2.0 for share, one in zip(split, answer, strict=True)]
     return leaks, agreed
+
+
+def falling_root(
+    function: Callable[[Floats], Floats], low: Floats, high: Floats, close: Floats | float, rounds: int = 90
+) -> Floats:
+    """Return where functions that fall from not below 0 at `low` to not above 0 at `high` are within `close` of 0.
+
+    The Illinois variant of false position (Dowell and Jarratt, 1971) with a bisection at every fourth step.
+    """
+    at_low, at_high = function(low), function(high)
+    x = np.where(at_low <= close, low, high)
+    side = np.zeros(np.shape(low))
+    for number in range(rounds):
+        steep = np.maximum(at_low - at_high, 1e-300)
+        share = np.clip(at_low / steep, 0.0, 1.0) if number % 4 != 3 else np.full_like(x, 0.5)
+        x = np.where(at_low <= close, low, np.where(at_high >= -np.asarray(close), high, low + (high - low) * share))
+        value = function(x)
+        if (np.abs(value) <= close).all() or (high - low <= 4e-16 * high).all():
+            break
+        done, above = np.abs(value) <= close, value > 0.0
+        at_high = np.where(above & (side > 0.0), at_high / 2.0, at_high)
+        at_low = np.where(~above & (side < 0.0), at_low / 2.0, at_low)
+        side = np.where(above, 1.0, -1.0)
+        low, at_low = np.where(above | done, x, low), np.where(above | done, value, at_low)
+        high, at_high = np.where(~above | done, x, high), np.where(~above | done, value, at_high)
+    return np.asarray(x, dtype=np.float64)
 
 
 def _agree(
@@ -153,17 +179,14 @@ class _State:
         use = self._drawn.use_m3h
         if not (use > self._carried(self.outlet)).any():
             return
-        drawn_m3h = use
-        for _ in range(40):
-            carried = self._carried(self.outlet)
-            following = np.where(carried >= use, use, (np.minimum(use, carried) + drawn_m3h) / 2.0)
-            self.outlet = self._outlet(following)
-            if (np.abs(following - drawn_m3h) <= 1e-12 * use).all():
-                break
-            drawn_m3h = following
-        drawn_m3h = np.minimum(drawn_m3h, self._carried(self.outlet))
+
+        def room(drawn_m3h: Floats) -> Floats:
+            return np.asarray(np.minimum(use, self._carried(self._outlet(drawn_m3h))) - drawn_m3h, dtype=np.float64)
+
+        drawn_m3h = falling_root(room, np.zeros_like(use), use, 1e-13 * np.maximum(use, 1e-9))
         self.outlet = self._outlet(drawn_m3h)
-        self.served = np.divide(drawn_m3h, use, out=np.ones_like(use), where=use > 0.0)
+        share = np.divide(drawn_m3h, use, out=np.ones_like(use), where=use > 0.0)
+        self.served = np.where(share >= 1.0 - 1e-12, 1.0, share)
 
     def _carried(self, outlet: Floats) -> Floats:
         """Return the use at which the lowest node comes down to the floor."""

@@ -18,7 +18,7 @@ from simulators.ground import Ground, regulator_index
 from simulators.physics.graph import ZoneGraph, zone_graphs
 from simulators.physics.response import Response, Wanted, tabulate
 
-_VERSION = b"1"
+_VERSION = b"2"
 """goes up when tables of the same pipes come out different"""
 _HEADROOM = 1.3
 """tables reach to this share of the set pressure: above it relief valves blow off"""
@@ -98,7 +98,7 @@ def _read(file: Path) -> dict[str, Response]:
     """Return the tables of a file by their names; none if it is missing or damaged: they are made again."""
     names = [field.name for field in fields(Response)]
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             tables = sorted({key.partition("/")[0] for key in stored.files})
             return {table: Response(**{name: stored[f"{table}/{name}"] for name in names}) for table in tables}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
