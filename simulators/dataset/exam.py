@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,8 @@ def write_exam(
         raise ConfigError([f"there is no mix of customers {mix!r}: use one of {', '.join(mix_names())}"])
     with whole_folder(out) as folder:
         exam = build_exam(ground, folder, seed=seed, days=days, rules=rules, habits=habits, mix=mix, start=start)
-        return _write(exam, folder, f"{preset_name}-{seed}", processes, show or _silent)
+        name = dataset_name(preset_name, seed, days, habits, mix, start, ground.regulator_zones, len(ground.places))
+        return _write(exam, folder, name, processes, show or _silent)
 
 
 def build_exam(
@@ -130,6 +132,11 @@ def build_exam(
         unrecorded=1.0 - rules.exchanges_recorded,
     )
     return Exam(plan, days, metered, mixes, faults, exchanges, work)
+
+
+def dataset_name(*options: object) -> str:
+    """Return a name that tells an analysis nothing about what is in the dataset."""
+    return f"city-{hashlib.sha256(repr(options).encode()).hexdigest()[:8]}"
 
 
 def habits_of(plan: Plan, mixes: Sequence[str]) -> Habits:

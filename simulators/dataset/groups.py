@@ -19,6 +19,7 @@ from simulators.dataset.rows import ReadingRows, Silence
 from simulators.dataset.supply import supply_rows
 from simulators.faults import FaultKind
 from simulators.meters.habits import Habits
+from simulators.meters.quirks import Quirks
 from simulators.meters.registers import Done, RegisterBank
 from simulators.meters.traits import meter_traits
 from simulators.meters.troubles import Trouble, troubles
@@ -62,6 +63,8 @@ class GroupResult:
     rolled: tuple[tuple[int, int], ...]
     """(column of the meter, hour) of registers that rolled over"""
     troubles: tuple[Trouble, ...]
+    odd: tuple[tuple[str, int], ...]
+    """(what, column) of meters whose registers do odd things all the time"""
 
 
 def groups_of(meters_per_zone: Sequence[int], days: int) -> list[tuple[int, int]]:
@@ -95,7 +98,8 @@ def write_group(city: City, days: int, habits: Habits, metered: Sequence[int], f
     end_us = (plan.start_hour + days * DAY_H) * 3_600_000_000
     ledger = Ledger(city, city.faults)
     traits = meter_traits(plan.seed, plan.customers)
-    bank = RegisterBank(traits, plan.customers.start_m3, city.exchanges)
+    quirks = Quirks(plan.seed, traits)
+    bank = RegisterBank(traits, plan.customers.start_m3, city.exchanges, quirks)
     names = [meter.meter_id for meter in plan.customers.meters]
     customers = ReadingRows(names, traits, bank=bank, habits=habits, end_us=end_us, silences=_silences(city))
     at = np.asarray(metered, dtype=np.intp)
@@ -124,6 +128,10 @@ def write_group(city: City, days: int, habits: Habits, metered: Sequence[int], f
         done=tuple(bank.done),
         rolled=tuple(customers.rolled),
         troubles=tuple(troubles(habits, plan.start_hour, days * DAY_H)),
+        odd=(
+            *(("stray_pulses", column) for column in quirks.loose.tolist()),
+            *(("back_flow", column) for column in quirks.open_back.tolist()),
+        ),
     )
 
 

@@ -87,6 +87,8 @@ class Record:
         spans = self.facts.spans
         spans += [span("vacancy", idle.column, idle.first_hour, idle.end_hour) for idle in result.sums.idle]
         spans += [span("rollover", column, hour, hour + _AFTERMATH_H) for column, hour in result.rolled]
+        whole = (self.facts.start_hour, self.facts.end_hour)
+        spans += [span(cause, column, *whole) for cause, column in result.odd]
         for done in result.done:
             spans.append(span("exchange", done.column, done.hour, done.hour + _AFTERMATH_H))
             if done.recorded:

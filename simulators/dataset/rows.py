@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from simulators.city import Flows
+from simulators.customers.cards import record_is_late, valve_is_late
 from simulators.dataset import tables
 from simulators.meters.arrivals import Presented, arrivals
 from simulators.meters.habits import Habits
@@ -51,13 +52,15 @@ class ReadingRows:
     ) -> None:
         """Take the meters as they are when the history begins; what arrives at `end_us` or later is left out."""
         self._ids, self._traits, self._bank, self._habits = list(meter_ids), traits, bank, habits
-        self._silences, self._end_us = tuple(silences), end_us
+        self._silences, self._end_us, self._seed = tuple(silences), end_us, habits.seed
         self._last: Floats | None = None
         """registers at the last hour of the span before"""
         self._over: NDArray[np.bool_] | None = None
         """whether more passed in that hour than the meters may measure"""
         self._bought: Floats | None = None
         """credit ever loaded then"""
+        self._valve: NDArray[np.int8] | None = None
+        """valves then"""
         self.rolled: list[tuple[int, int]] = []
         """(column, hour) of the registers that rolled over so far"""
 
@@ -67,14 +70,15 @@ class ReadingRows:
         self._note_rolled(flows.hours, shown)
         pulse = self._traits.pulse_m3
         spent = np.floor((flows.purchased_m3 - flows.left_m3) / pulse + 1e-6) * pulse
+        bought, purchased = self._purchases(flows)
         begins = _Shown(
             shown,
-            flows.valve,
+            self._valves(flows, ic_card),
             flows.flags | self._over_range(flows.counted),
             np.where(ic_card, flows.purchased_m3 - spent, np.nan),
-            np.where(ic_card, flows.purchased_m3, np.nan),
+            np.where(ic_card, purchased, np.nan),
         )
-        return self._rows(flows.hours, begins, self._presented(flows))
+        return self._rows(flows.hours, begins, bought)
 
     def of_supply(self, hours: NDArray[np.int64], counted_m3: Floats) -> pa.Table:
         """Return what is read in the next hours at supply meters, which count base m3, (h, meters)."""
@@ -90,12 +94,30 @@ class ReadingRows:
         self._over = over[-1:].copy()
         return np.where(np.concatenate([before, over[:-1]]), FLAG_OVER_RANGE, 0).astype(np.uint32)
 
-    def _presented(self, flows: Flows) -> Presented:
-        """Return at which meters a card was put in when: wherever credit came onto one since the hour before."""
-        before = flows.purchased_m3[:1] if self._bought is None else self._bought
-        self._bought = flows.purchased_m3[-1:].copy()
-        rows, columns = np.nonzero(np.diff(np.concatenate([before, flows.purchased_m3]), axis=0) > 0.0)
-        return columns, flows.hours[rows]
+    def _purchases(self, flows: Flows) -> tuple[Presented, Floats]:
+        """Return at which meters a card was put in when, and the credit ever loaded as it is shown.
+
+        Where credit came since the hour before, the record of the purchase now and then follows with the next reading.
+        """
+        now = flows.purchased_m3
+        before = np.concatenate([now[:1] if self._bought is None else self._bought, now[:-1]])
+        self._bought = now[-1:].copy()
+        rows, columns = np.nonzero(now > before)
+        late = record_is_late(self._seed, self._traits.key[columns], flows.hours[rows])
+        shown = now.copy()
+        shown[rows[late], columns[late]] = before[rows[late], columns[late]]
+        return (columns, flows.hours[rows]), shown
+
+    def _valves(self, flows: Flows, ic_card: NDArray[np.bool_]) -> NDArray[np.int8]:
+        """Return what is shown of the valves: a card's now and then shows a reading late that it has moved."""
+        now = flows.valve
+        before = np.concatenate([now[:1] if self._valve is None else self._valve, now[:-1]])
+        self._valve = now[-1:].copy()
+        rows, columns = np.nonzero((now != before) & ic_card)
+        late = valve_is_late(self._seed, self._traits.key[columns], flows.hours[rows])
+        shown = now.copy()
+        shown[rows[late], columns[late]] = before[rows[late], columns[late]]
+        return shown
 
     def _note_rolled(self, hours: NDArray[np.int64], shown_m3: Floats) -> None:
         before = shown_m3[:1] if self._last is None else self._last
