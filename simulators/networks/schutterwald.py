@@ -18,10 +18,14 @@ from gateway.model.network import Station, Zone, ZoneKind
 from simulators.ground import XY, Ground, Pipe, Place, on_grid
 from simulators.networks import splitting
 from simulators.networks.names import district_name, zone_name
-from simulators.networks.regulators import CITY_PRESSURE_KPA, regulator
+from simulators.networks.regulators import CITY_PRESSURE_KPA, LOW_PRESSURE_KPA, regulator
 from simulators.networks.splitting import Tree
 
 ZONES_PER_DISTRICT = 5
+LOW_PRESSURE_HOUSES = 150
+"""houses that the pipes of the town feed at low pressure on a winter's morning"""
+MEDIUM_PRESSURE_KPA = 100.0
+"""of a zone with more houses, as in the original: each house then has a regulator of its own"""
 MAIN_MM = 160.0
 
 
@@ -84,7 +88,16 @@ def _ground(town: _Town, tree: Tree, zone_of: NDArray[np.int64]) -> Ground:
         "S-01", "station", "CITY", "舒特瓦尔德门站 Schutterwald gate", "", *town.site[town.source], CITY_PRESSURE_KPA,
         remote=False,
     )  # fmt: skip
-    regulators = [regulator(n, name, town.site[middle[n]]) for n, name in enumerate(names)]
+    houses = np.bincount(zone_of[town.house], minlength=count)
+    regulators = [
+        regulator(
+            n,
+            name,
+            town.site[middle[n]],
+            set_kpa=LOW_PRESSURE_KPA if houses[n] <= LOW_PRESSURE_HOUSES else MEDIUM_PRESSURE_KPA,
+        )
+        for n, name in enumerate(names)
+    ]
     lines = splitting.paths(tree, middle)
     mains = [
         Pipe(f"M-{n:03d}", "CITY", "main", MAIN_MM, tuple(town.site[node] for node in line))

@@ -49,6 +49,8 @@ def test_zones_of_other_sizes(town: Ground, houses: int, zones: int) -> None:
     check_ground(other)
     assert len(other.regulator_zones) == zones
     assert len(other.places) == len(town.places)
+    set_kpa = {station.set_pressure_gauge_kpa for station in other.stations if station.kind == "regulator"}
+    assert set_kpa == {3.0 if houses == 20 else 100.0}
 
 
 def test_a_zone_without_houses_is_refused() -> None:
