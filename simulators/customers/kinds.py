@@ -86,6 +86,8 @@ class CustomerClass:
     """median and spread of the inclination to be away; 1 is a home that is away some 15 days a year"""
     season: str
     """none, personal or official: when the heating may run"""
+    season_shift_d: tuple[int, int]
+    """fewest and most days by which it begins before and ends after the official season"""
     digits: int
     max_flow_m3h: float
     compensated: float

@@ -39,7 +39,7 @@ class Season(IntEnum):
     NONE = 0
     """whenever it is cold"""
     PERSONAL = 1
-    """from weeks before the official season to weeks after it"""
+    """the official season, for each customer some days more or fewer at both ends"""
     OFFICIAL = 2
 
 
@@ -92,6 +92,7 @@ def _habits(mix: Mix, kind: NDArray[np.int8], draw: Draw) -> dict[str, Any]:
         seldom = np.where(u[12] < c.seldom[0], part, 1.0)
         steady_flame = u[2] < c.pilot[0]
         flame = u[2] < c.pilot[0] + c.pilot[1]
+        span_d = c.season_shift_d[1] - c.season_shift_d[0] + 1
         away_days = np.where(u[3] < mix.festival[0], 10, np.where(u[3] < sum(mix.festival), 32, 0))
         return {
             "steady_m3_d": _spread(c.steady_m3_d, z[0]),
@@ -114,7 +115,7 @@ def _habits(mix: Mix, kind: NDArray[np.int8], draw: Draw) -> dict[str, Any]:
             "festival_use": c.festival_use[0] + (c.festival_use[1] - c.festival_use[0]) * u[6],
             "term_use": np.where((c.customer_class == "public") & (u[7] < 0.4), 0.25, 1.0),
             "season": np.full(len(kind), Season[c.season.upper()], dtype=np.int8),
-            "season_shift_d": np.stack([np.floor(26.0 * u[8]), np.floor(26.0 * u[9])], axis=1).astype(np.int64),
+            "season_shift_d": c.season_shift_d[0] + np.floor(span_d * np.stack([u[8], u[9]], axis=1)).astype(np.int64),
             "away": np.minimum(60.0, c.away[0] * np.exp(c.away[1] * z[6])),
             "festival_d": np.where(c.away[0] > 0.0, away_days, 0).astype(np.int64),
             "frost": (u[10] < 0.55) & (c.away[0] > 0.0),
