@@ -16,7 +16,7 @@ from tests.simulators.engine.cases import DAYS, cities, closures_of, faults_of, 
 HOURS = DAYS * 24
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cities())
 def test_supply_is_use_theft_leak_and_linepack_in_every_zone_and_parent(city: City) -> None:
     plan, zone = city.plan, city.plan.customers.zone
@@ -36,7 +36,7 @@ def test_supply_is_use_theft_leak_and_linepack_in_every_zone_and_parent(city: Ci
         assert column.min() > -1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cities(), st.lists(st.integers(0, HOURS * HOUR_US - 1), min_size=2, max_size=30))
 def test_no_register_steps_back_and_none_jumps(city: City, offsets: list[int]) -> None:
     begin = city.plan.start_hour
@@ -90,9 +90,8 @@ def test_a_part_is_what_the_whole_says(city: City, first: int, count: int) -> No
         assert np.array_equal(getattr(whole, name)[:, inside], getattr(alone, name)), name
     for name in ("leak", "linepack", "supply", "supply_counted", "pressure_kpa"):
         assert np.array_equal(getattr(whole, name)[:, list(zones)], getattr(alone, name)), name
-    assert np.array_equal(
-        whole.parent_leak, alone.parent_leak[:, [part.parents.index(p) for p in city.parents if p in part.parents]]
-    ) or len(part.parents) < len(city.parents)
+    known = [city.parents.index(name) for name in part.parents]
+    assert np.array_equal(whole.parent_leak[:, known], alone.parent_leak)
 
 
 def _part_of_droop(city: City, zones: range) -> Droop:
