@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from gateway.model.network import Meter
 from simulators.ground import XY, Pipe, Place, on_grid
-from simulators.networks.joining import SERVICE_MM, Foot, Joiner
+from simulators.networks.joining import SERVICE_MM, Joiner
+from simulators.networks.segments import Foot
 
 MAX_SERVICE_M = 1000.0
 """a meter that is farther from every pipe of its zone does not belong to it"""

@@ -9,27 +9,17 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.ground import XY, Pipe, on_grid
+from simulators.ground import XY, Pipe
 from simulators.networks.graph import neighbours, reached
+from simulators.networks.segments import Foot, Segments
 
 TOUCHING_M = 0.5
 """an end that is no farther from a pipe is meant to branch off it"""
 SERVICE_MM = 25.0
-
-
-@dataclass(frozen=True, slots=True)
-class Foot:
-    """The point of a zone's pipes that is nearest to a place."""
-
-    pipe: int
-    segment: int
-    at: XY
-    away_m: float
 
 
 @dataclass(slots=True)
@@ -66,18 +56,18 @@ class Joiner:
         found = []
         for label in [label for label in dict.fromkeys(part.tolist()) if label != home][:most]:
             pipes = [self.pipes[n] for n in np.flatnonzero(part == label)]
-            gap = min(_nearest(segments, node).away_m for pipe in pipes for node in _ends(pipe))
+            gap = min(segments.nearest(node).away_m for pipe in pipes for node in _ends(pipe))
             found.append((pipes[0], len(pipes), gap))
         return found
 
     def nearest(self, place: XY) -> Foot:
         """Return the nearest point of the pipes, of which there must be one."""
-        return _nearest(self._segments(range(len(self.pipes))), place)
+        return self._segments(range(len(self.pipes))).nearest(place)
 
     def nearest_to_all(self, places: Sequence[XY]) -> Iterator[Foot]:
         """Yield the nearest point of the pipes for each place."""
         segments = self._segments(range(len(self.pipes)))
-        return (_nearest(segments, place) for place in places)
+        return (segments.nearest(place) for place in places)
 
     def branch(self, pipe: Pipe) -> None:
         """Add a pipe that begins at a foot, which must be cut afterwards; one without length is left out."""
@@ -139,8 +129,11 @@ class Joiner:
         ends = {end: label for pipe, label in zip(self.pipes, part, strict=True) for end in _ends(pipe)}
         found: dict[tuple[int, XY], Foot] = {}
         gaps: dict[frozenset[XY], Pipe] = {}
-        for node, label in ends.items():
-            foot = _nearest(segments, node, of != label)
+        for (node, label), close in zip(ends.items(), segments.within(list(ends), TOUCHING_M), strict=True):
+            others = close[of[close] != label]
+            if not len(others):
+                continue
+            foot = segments.only(others).nearest(node)
             pipe = self.pipes[foot.pipe]
             near = min(_ends(pipe), key=partial(math.dist, node))
             if foot.away_m > TOUCHING_M:
@@ -152,31 +145,9 @@ class Joiner:
                 found[foot.pipe, node] = replace(foot, at=node)
         return list(found.values()), list(gaps.values())
 
-    def _segments(self, chosen: Iterable[int]) -> _Segments:
-        rows = [(n, segment, *a, *b) for n in chosen for segment, (a, b) in enumerate(pairwise(self.pipes[n].line))]
-        table = np.array(rows, dtype=np.float64).reshape(-1, 6)
-        return _Segments(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:4], table[:, 4:6])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Segments:
-    pipe: NDArray[np.int64]
-    segment: NDArray[np.int64]
-    begin: NDArray[np.float64]
-    end: NDArray[np.float64]
+    def _segments(self, chosen: Iterable[int]) -> Segments:
+        return Segments.of((n, self.pipes[n]) for n in chosen)
 
 
 def _ends(pipe: Pipe) -> tuple[XY, XY]:
     return pipe.line[0], pipe.line[-1]
-
-
-def _nearest(segments: _Segments, place: XY, among: NDArray[np.bool_] | None = None) -> Foot:
-    """Return the nearest point of the segments, or of some of them."""
-    way = segments.end - segments.begin
-    square = np.maximum((way**2).sum(axis=1), 1e-12)
-    share = np.clip(((np.array(place) - segments.begin) * way).sum(axis=1) / square, 0.0, 1.0)
-    foot = segments.begin + way * share[:, None]
-    away = np.hypot(*(foot - np.array(place)).T)
-    best = int((away if among is None else np.where(among, away, np.inf)).argmin())
-    at = on_grid(float(foot[best, 0]), float(foot[best, 1]))
-    return Foot(int(segments.pipe[best]), int(segments.segment[best]), at, float(away[best]))
