@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -80,13 +81,13 @@ class Terminals:
     def message(
         self, column: int, sent_us: int, readings: Sequence[Mapping[str, Any]], battery_v: float = 3.6
     ) -> Message:
-        """Return a report of a meter, with its topic."""
+        """Return a report of a meter, with its topic; a voltage that nobody knows (NaN) is left out."""
         meter = self._meters[column]
         report = {
             "id": meter.meter_id,
             "sent": sent_us // 1000,
             "readings": list(readings),
-            "bat": round(battery_v, 2),
+            **({} if math.isnan(battery_v) else {"bat": round(battery_v, 2)}),
             "rssi": int(self._signal_dbm[column]),
         }
         return f"gas/{meter.zone_id}/{meter.meter_id}/up", json.dumps(report, separators=(",", ":")).encode()
