@@ -25,6 +25,7 @@ BENCHMARKS = {
     "reload": "a thousand reloads of the role keep: memory, time, and the connections that must stay",
     "kill": "the role keep is killed a hundred times at 5,000 messages/s: what is lost, what is there twice",
     "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",
+    "hydraulics": "tables of zones' pipes against direct solutions in random hours; a year of 60 zones",
     "calibration": "simulated homes against measured loads that --loads and --weather name, in the same weather",
     "detection": "the examination: simulated cities are analysed, findings held against what really happened",
     "store": "loading, a meter's year, and how long the sealing of a day holds up intake",

@@ -26,7 +26,7 @@ LEAK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """places of leaks in the table: shares of the longest way from the regulator"""
 LEAK_PARTS = (0.03, 0.15, 0.45, 0.97)
 """leak as a share of the whole flow; a little use keeps gas moving in all loops, which the solver likes"""
-LEAK_LEVELS = (0.07, 1.0)
+LEAK_LEVELS = (0.015, 0.15, 1.0)
 """whole flow as a share of the largest that a leak may make"""
 MEAN, LOWEST, FIRST_LEAK = 0, 1, 2
 """rows of a table: volume-weighted mean, the node that is lowest without leaks, one for each place of LEAK_SHARES"""
@@ -110,10 +110,12 @@ class Response:
         place = float(np.clip(share, 0.0, 1.0)) * (len(LEAK_SHARES) - 1)
         low = min(int(place), len(LEAK_SHARES) - 2)
         table = self.weight[low, :, :, row] * (low + 1 - place) + self.weight[low + 1, :, :, row] * (place - low)
-        levels = np.log(self.level_m3h)
-        at = np.clip((np.log(np.maximum(whole_m3h, 1e-12)) - levels[0]) / (levels[1] - levels[0]), 0.0, 1.0)
-        few, many = np.interp(part, LEAK_PARTS, table[0]), np.interp(part, LEAK_PARTS, table[1])
-        return np.asarray(few + (many - few) * at, dtype=np.float64)
+        levels = np.arange(len(LEAK_LEVELS))
+        at = np.interp(np.log(np.maximum(whole_m3h, 1e-12)), np.log(self.level_m3h), levels)
+        by_level = [
+            np.interp(part, LEAK_PARTS, row) * np.maximum(0.0, 1.0 - np.abs(at - k)) for k, row in enumerate(table)
+        ]
+        return np.asarray(sum(by_level), dtype=np.float64)
 
     def at_place(self, share: float) -> tuple[int, int, float]:
         """Return (row before, row after, share of the latter) of a place between the table's places."""
@@ -147,7 +149,7 @@ def tabulate(wanted: Sequence[Wanted]) -> list[Response]:
     for want, flow, level in zip(wanted, largest, levels, strict=True):
         cases += _cases(want, flow, level)
     solved = _solve(cases)
-    each = len(STEPS) + len(LEAK_SHARES) * len(LEAK_LEVELS) * len(LEAK_PARTS)
+    each = len(STEPS) + (len(LEAK_SHARES) - 1) * len(LEAK_LEVELS) * len(LEAK_PARTS)
     return [
         _table(want, flow, level, solved[number * each : (number + 1) * each])
         for number, (want, flow, level) in enumerate(zip(wanted, largest, levels, strict=True))
@@ -207,7 +209,7 @@ def _grown(want: Wanted, flow: float, solution: Solution) -> float:
 def _cases(want: Wanted, largest: float, levels: NDArray[np.float64]) -> list[Case]:
     inlet = _inlet_kpa(want)
     cases = [Case(want.graph, largest * step * want.load, inlet) for step in STEPS]
-    for share in LEAK_SHARES:
+    for share in LEAK_SHARES[1:]:
         node = want.graph.node_at(share)
         for level in levels:
             for part in LEAK_PARTS:
@@ -272,8 +274,9 @@ def _table(want: Wanted, largest: float, levels: NDArray[np.float64], solved: Se
         pipe_m3=np.array(want.graph.pipe_m3.sum()),
     )
     _check(want, table)
-    falls = np.stack([rows_of(want, lowest, solution)[0] for solution in solved[len(STEPS) :]]).reshape(shape)
-    table.weight[:] = _weights(table, falls)
+    falls = np.stack([rows_of(want, lowest, solution)[0] for solution in solved[len(STEPS) :]])
+    # a leak at the regulator makes nothing fall
+    table.weight[1:] = _weights(table, falls.reshape(len(LEAK_SHARES) - 1, *shape[1:]))
     return table
 
 
@@ -300,4 +303,8 @@ def _weights(table: Response, falls: NDArray[np.float64]) -> NDArray[np.float64]
     leak = whole * np.array(LEAK_PARTS)[None, None, :, None]
     same = np.stack([table.flow_of(row, falls[..., row]) for row in range(falls.shape[-1])], axis=-1)
     same = np.where(np.isfinite(same), same, whole - leak)
-    return np.asarray(np.maximum(0.0, (same - (whole - leak)) / leak), dtype=np.float64)
+    weight = np.maximum(0.0, (same - (whole - leak)) / leak)
+    for level in range(len(LEAK_LEVELS) - 2, -1, -1):
+        noise = falls[:, level] < _NOISE_KPA2
+        weight[:, level] = np.where(noise, weight[:, level + 1], weight[:, level])
+    return np.asarray(weight, dtype=np.float64)

@@ -132,6 +132,7 @@ def test_stored_tables_need_no_solver(
 ) -> None:
     file = tmp_path / "deep" / "tables.npz"
     ZonePhysics(11, small_ground, NOMINAL, tables=file)
+    monkeypatch.setattr(tables, "_MADE", {})
     monkeypatch.setattr(hydraulics, "solve", lambda *_, **__: pytest.fail("solved again"))
     again = ZonePhysics(11, small_ground, NOMINAL, tables=file)
     assert states_for(again, 30.0, 2.0).leak_m3h == pytest.approx(states_for(small_physics, 30.0, 2.0).leak_m3h)
