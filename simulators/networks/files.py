@@ -11,6 +11,7 @@ from gateway.errors import ConfigError
 from gateway.model.network import MeterRole, Network, Station, Zone, ZoneKind
 from gateway.network_folder import read_network
 from simulators.ground import XY, Ground, Pipe, Place, on_grid, regulator_index
+from simulators.networks.assigning import assign
 from simulators.networks.customers_on_pipes import Hung, hang
 from simulators.networks.joining import Joiner
 from simulators.networks.lines import PROJECT, Lines, in_degrees
@@ -47,6 +48,8 @@ class _Reader:
         regulators = self._regulators()
         pipes = self._pipes()
         self._check_degrees()
+        self._stop()
+        pipes = self._with_zones(pipes, regulators)
         self._stop()
         index = regulator_index(
             Ground(tuple(self.network.zones.values()), (), (), (), tuple(s.zone_id for s in regulators))
@@ -90,13 +93,31 @@ class _Reader:
     def _pipes(self) -> list[Pipe]:
         path = self.folder / "network.geojson"
         if not self.network.geojson:
-            self.problems.append(f"{path}: no pipes; export them as lines in metres, with zone, kind and dn_mm")
+            self.problems.append(f"{path}: no pipes; export them as lines in metres, with dn_mm, kind and zone")
             return []
         lines = Lines(path, self.network.zones, self.problems)
         pipes = lines.read(self.network.geojson)
         if lines.skipped:
             self.notes.append(f"{path.name}: {lines.skipped} features are no lines and were left out")
         return pipes
+
+    def _with_zones(self, pipes: list[Pipe], regulators: Sequence[Station]) -> list[Pipe]:
+        """Give each pipe a zone: a main that of the city, another that of the nearest regulator along the pipes."""
+        if all(pipe.zone for pipe in pipes):
+            return pipes
+        top = next((name for name, zone in self.network.zones.items() if not zone.parent_id), "")
+        given = [replace(pipe, zone=top) if pipe.kind == "main" and not pipe.zone else pipe for pipe in pipes]
+        found, count = assign(given, {station.zone_id: _site(station) for station in regulators}, SITE_AWAY_M)
+        open_ = [pipe for pipe in found if not pipe.zone]
+        if open_:
+            self.problems.append(
+                f"{self.folder / 'network.geojson'}: feature {open_[0].pipe_id!r} at {open_[0].line[0]} and "
+                f"{len(open_) - 1} more: key zone: is missing, and no regulator is connected with them; join them to "
+                "the others or write the zone_id"
+            )
+        if count:
+            self.notes.append(f"network.geojson: {count} pipes have no key zone; each went to the nearest regulator")
+        return found
 
     def _check_degrees(self) -> None:
         placed = [(meter.x_m, meter.y_m) for meter in self.network.meters.values()]

@@ -1,4 +1,4 @@
-"""Reads the pipes of a network from GeoJSON: lines in local metres, each with its zone, kind and inner diameter."""
+"""Reads the pipes of a network from GeoJSON: lines in local metres, each with its kind, inner diameter and zone."""
 
 from __future__ import annotations
 
@@ -70,10 +70,9 @@ class Lines:
         return name
 
     def _zone(self, number: int, properties: Mapping[str, Any]) -> str:
+        """Return the zone of a pipe; empty where the file leaves it open."""
         zone = str(properties.get("zone") or "")
-        if not zone:
-            self._problem(number, "zone", "is missing; write the zone_id of the zone that the pipe belongs to")
-        elif zone not in self.zones:
+        if zone and zone not in self.zones:
             self._problem(number, "zone", f"{zone!r} is no zone; add it to zones.csv or correct it")
         return zone
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ A-8,R-1,customer,remote,commercial,5,3,6,0,2022-06-01,open,1200,480
 )
 
 
-def feature(name: str, zone: str, line: list[list[float]], **more: Any) -> dict[str, Any]:
+def feature(name: str, zone: str, line: Sequence[Sequence[float]], **more: Any) -> dict[str, Any]:
     properties = {"id": name, "zone": zone, "kind": "distribution", "dn_mm": 110} | more
     return {
         "type": "Feature",

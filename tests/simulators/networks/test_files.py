@@ -101,7 +101,8 @@ SPOILT: list[tuple[dict[str, Any], str]] = [
      "geojson: feature 'P-9' at (1300.0, 600.0), with what hangs on it 1 pipes of zone 'R-1', is not connected to"),
     ({"features": [*FEATURES, LONE]}, "a gap of 141.4 m; close it"),
     ({"features": [feature("P-1", "R-9", [[0, 0], [9, 9]])]}, "features[0]: key zone: 'R-9' is no zone; add it"),
-    ({"features": [feature("P-1", "", [[0, 0], [9, 9]])]}, "features[0]: key zone: is missing; write the zone_id"),
+    ({"features": [*FEATURES, LONE | {"properties": {"dn_mm": 50}}]},
+     "feature 'P-4' at (1300.0, 600.0) and 0 more: key zone: is missing, and no regulator is connected with them;"),
     ({"features": [feature("P-1", "R-1", [[0, 0], [9, 9]], dn_mm=None)]}, "features[0]: key dn_mm: is missing; write"),
     ({"features": [feature("P-1", "R-1", [[0, 0], [9, 9]], dn_mm="wide")]}, "key dn_mm: 'wide' is no diameter"),
     ({"features": [feature("P-1", "R-1", [[0, 0], [9, 9]], dn_mm=True)]}, "key dn_mm: True is no diameter"),
@@ -134,6 +135,49 @@ def test_a_defect_is_named(tmp_path: Path, spoilt: dict[str, Any], message: str)
         files(write_folder(tmp_path, **spoilt))
     assert message in str(caught.value)
     assert all(problem.startswith(str(tmp_path)) for problem in caught.value.problems)
+
+
+TWO_ZONES = {
+    "zones": ZONES + "R-2,D-1,regulator,New town,\n",
+    "stations": STATIONS + "REG-2,regulator,R-2,Regulator,,1500,504,3,0\n",
+    "meters": METERS + "A-9,R-2,customer,remote,residential,5,3,6,0,2022-06-01,open,1400,520\n",
+}
+
+
+def test_pipes_without_a_zone_go_to_the_nearest_regulator(tmp_path: Path) -> None:
+    features = [
+        feature("P-1", "", [[1000, 500], [1100, 500], [1240, 500], [1400, 500]]),
+        feature("P-2", "", [[1400, 500], [1600, 500]]),
+        *(feature(f"L-{n}", "", line, kind="service") for n, line in enumerate(
+            ([[1100, 500], [1100, 520]], [[1200, 500], [1200, 480]], [[1400, 500], [1400, 520]])
+        )),
+        feature("M-1", "", [[0, 0], [1000, 500]], kind="main"),
+    ]  # fmt: skip
+    notes: list[str] = []
+    ground = files(write_folder(tmp_path, features=features, **TWO_ZONES), notes)
+    check_ground(ground)
+    zones = {pipe.pipe_id: pipe.zone for pipe in ground.pipes}
+    assert zones == {
+        "P-1.1": "R-1", "P-1.2": "R-1", "P-1.3": "R-2", "P-2.1": "R-2", "P-2.2": "R-2", "J-R-2": "R-2",
+        "L-0": "R-1", "L-1": "R-1", "L-2": "R-2", "M-1": "CITY",
+    }  # fmt: skip
+    assert f"{tmp_path}: network.geojson: 8 pipes have no key zone; each went to the nearest regulator" in notes
+
+
+def test_a_pipe_hands_its_zone_on_to_what_hangs_on_it(tmp_path: Path) -> None:
+    features = [
+        feature("P-1", "R-1", [[1000, 500], [1400, 500]]),
+        feature("P-2", "R-2", [[1500, 504], [1600, 504]]),
+        *(feature(f"L-{n}", "", line, kind="service") for n, line in enumerate(
+            ([[1100, 500], [1100, 520]], [[1200, 500], [1200, 480]])
+        )),
+        feature("P-3", "", [[1500, 504], [1400, 500.3]]),
+        feature("L-3", "R-2", [[1400, 500.3], [1400, 520]]),
+    ]  # fmt: skip
+    ground = files(write_folder(tmp_path, features=features, **TWO_ZONES))
+    check_ground(ground)
+    zones = {pipe.pipe_id: pipe.zone for pipe in ground.pipes}
+    assert (zones["L-0"], zones["L-1"], zones["P-3"]) == ("R-1", "R-1", "R-2")
 
 
 def test_a_flood_of_defects_is_cut_short(tmp_path: Path) -> None:
