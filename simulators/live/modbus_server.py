@@ -90,7 +90,13 @@ class CityModbusServer:
             placeholder, framer=self.framer, address=(self.address, self.port), ignore_missing_devices=True
         )
         self._server.context = _Units(self._units)  # type: ignore[assignment]
-        await self._server.serve_forever(background=True)
+        try:
+            await self._server.serve_forever(background=True)
+        except RuntimeError as error:
+            self._server = None
+            raise RuntimeError(
+                f"cannot listen on port {self.port} of {self.address}: another program has it"
+            ) from error
 
     async def stop(self) -> None:
         """Close the port and all connections; may be called twice."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import logging.handlers
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,8 +45,24 @@ def serve(path: Path, say: Callable[[str], None]) -> None:
     folder = built.config.folder
     if not (folder / "network").exists():
         write_network(built.plan, folder / "network", from_us(saved.city_us))
+    check_ports(built)
     say(f"The city has {built.sizes()}.")
     asyncio.run(_run(built, token, say))
+
+
+def check_ports(built: BuiltCity) -> None:
+    """Raise GatewayError if somebody else has one of the city's ports: before hours are computed for nothing."""
+    serve = built.config.serve
+    wanted = [(serve.address, link.port, "modbus_port") for link in built.links]
+    wanted += [(serve.address, serve.broker_port, "broker_port"), ("127.0.0.1", serve.control_port, "control_port")]
+    for address, port, key in wanted:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                text = f"cannot listen on port {port} of {address}: {error.strerror}; give another serve.{key}"
+                raise GatewayError(text) from error
 
 
 async def _run(built: BuiltCity, token: str, say: Callable[[str], None]) -> None:
