@@ -19,7 +19,10 @@ _BACK = 6
 """spans in which the last move is looked for"""
 _STREAM = 300
 _WORKDAY_H = 10
-"""local hour at which the office enters an account's change"""
+"""local hour at which the office enters an account's change later"""
+_LATE_SHARES = (0.06, 0.3)
+"""of accounts opened, and closed, that are entered later"""
+_LATEST_OPENED_D, _LATEST_D = 2, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +74,33 @@ def household_factor(seed: int, customers: Customers, days: Days) -> Floats:
 
 
 def account_events(seed: int, customers: Customers, first_hour: int, hours: int) -> Iterator[AccountEvent]:
-    """Yield what the office did to accounts within hours since 1970 UTC, by customer.
+    """Yield what the office entered about accounts within hours since 1970 UTC, by customer.
 
-    The account opens on the day on which the gas begins to flow, and closes on the day on which people leave.
+    An account opens when the first day with gas begins, and closes when the first day without begins; some are entered
+    days later, so that an honest customer burns gas on an account that is not open yet.
     """
-    first = (first_hour + weather.UTC_OFFSET_H) // 24 - 1
-    days = np.arange(first, first + hours // 24 + 4, dtype=np.int64)
+    first = (first_hour + weather.UTC_OFFSET_H) // 24 - 1 - _LATEST_D
+    days = np.arange(first, first + _LATEST_D + hours // 24 + 4, dtype=np.int64)
     changing = np.flatnonzero(
         (customers.moves > 0.0) | ((customers.opened_day > first) & (customers.opened_day < days[-1]))
     )
     for begin in range(0, len(changing), 2000):
         columns = changing[begin : begin + 2000]
         change = np.diff(is_open(seed, customers.part(columns), days).astype(np.int8), axis=0)
-        for column, row in zip(*np.nonzero(change.T), strict=True):
-            hour = int(days[row + 1]) * 24 - weather.UTC_OFFSET_H + _WORKDAY_H
-            if first_hour <= hour < first_hour + hours:
-                event = "account_opened" if change[row, column] > 0 else "account_closed"
-                yield AccountEvent(int(columns[column]), hour, event)
+        at, row = np.nonzero(change.T)
+        opens, day = change[row, at] > 0, days[row + 1]
+        hour = day * 24 - weather.UTC_OFFSET_H + _delay_h(seed, customers.key[columns[at]], day, opens)
+        for n in np.flatnonzero((hour >= first_hour) & (hour < first_hour + hours)):
+            event = "account_opened" if opens[n] else "account_closed"
+            yield AccountEvent(int(columns[at[n]]), int(hour[n]), event)
+
+
+def _delay_h(seed: int, key: NDArray[np.int64], day: Days, opens: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how much later the office enters changes: mostly at once, else in its hours on another day."""
+    late = noise.uniform(seed, _STREAM + 5, key, day) < np.where(opens, *_LATE_SHARES)
+    most_d = np.where(opens, _LATEST_OPENED_D, _LATEST_D)
+    delay_d = 1 + np.floor(most_d * noise.uniform(seed, _STREAM + 6, key, day)).astype(np.int64)
+    return np.where(late, delay_d * 24 + _WORKDAY_H, 0)
 
 
 def accounts_at(seed: int, customers: Customers, day: int, *, closed_share: float = 0.0) -> list[str]:
