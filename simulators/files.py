@@ -7,6 +7,9 @@ import os
 import secrets
 from pathlib import Path
 
+PIPES_FILE = "pipes.npz"
+"""what was solved of the pipes of a city that lives in a folder"""
+
 
 def replace_file(path: Path, text: str) -> None:
     """Replace a file at once, so that a reader never sees half of it."""

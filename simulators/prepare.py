@@ -10,7 +10,7 @@ from gateway.errors import ConfigError
 from gateway.model.reading import to_us
 from simulators.city import LIVE_START, City, Plan, demo_plan
 from simulators.dataset.history import write_history, write_network
-from simulators.files import replace_file, write_secret
+from simulators.files import PIPES_FILE, replace_file, write_secret
 from simulators.story import past_faults
 
 CITY_FILE = "city.json"
@@ -36,7 +36,8 @@ def prepare(folder: Path, *, seed: int = 1, days: int = 60) -> Plan:
     if days < 8:
         raise ValueError("the history must have at least 8 days: part of the story happens in it")
     plan = demo_plan(seed, days)
-    city = City(plan, past_faults(plan))
+    folder.mkdir(parents=True, exist_ok=True)
+    city = City(plan, past_faults(plan), tables=folder / PIPES_FILE)
     write_network(plan, folder / "network", LIVE_START)
     write_history(city, folder / "history", LIVE_START, name=f"demo-{seed}")
     write_secret(folder / "secrets" / "desk.secret")
@@ -52,6 +53,6 @@ def read_city(folder: Path) -> CityFile:
         data = json.loads(file.read_text(encoding="utf-8"))
         return CityFile(int(data["seed"]), int(data["days"]))
     except FileNotFoundError as error:
-        raise ConfigError([f"{file} is missing: run `python -m simulators prepare --folder {folder}` first"]) from error
+        raise ConfigError([f"{file} is missing: run `gasgate simulate prepare --folder {folder}` first"]) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError([f"{file} is damaged: delete {folder} and prepare it again"]) from error

@@ -13,7 +13,7 @@ from gateway.model.reading import from_us
 from simulators.city import City
 from simulators.dataset.history import write_history
 from simulators.dataset.network_files import write_network
-from simulators.files import replace_file, write_secret
+from simulators.files import PIPES_FILE, replace_file, write_secret
 from simulators.live.config import LiveConfig, load
 from simulators.live.gateway_file import GatewayFile
 from simulators.live.places import token_file
@@ -91,7 +91,8 @@ def _write_past(built: BuiltCity, say: Callable[[str], None]) -> None:
         say(f"{history} is there and stays; delete it first if the city has changed")
         return
     say(f"{history}: {built.config.city.history_days} days of readings, which takes a while")
-    write_history(City(built.plan, built.faults), history, until, name=f"live-{built.config.city.seed}")
+    city = City(built.plan, built.faults, tables=folder / PIPES_FILE)
+    write_history(city, history, until, name=f"live-{built.config.city.seed}")
 
 
 def _write_gateway_file(built: BuiltCity, web_port: int, say: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from simulators import weather
 from simulators.city import City, Plan
 from simulators.dataset.history import write_weather
 from simulators.faults import HOUR_US, Fault, FaultKind
-from simulators.files import replace_file
+from simulators.files import PIPES_FILE, replace_file
 from simulators.live.broker import BrokerProcess, local_address
 from simulators.live.clock import LiveClock
 from simulators.live.devices import LinkPlan, build_servers
@@ -76,7 +76,7 @@ class Live:
         self.clock = LiveClock.resume(folder / CLOCK_FILE, self.saved, self.saved.speed or speed, alone=alone)
         past = [Closure(*closure) for closure in self.saved.opened]
         self.valves = Valves(self.saved.closed, self._keep_valves, past)
-        self.city = City(plan, self.faults(), self.valves)
+        self.city = City(plan, self.faults(), self.valves, tables=folder / PIPES_FILE)
         self.broker = BrokerProcess(served.broker_port, served.address)
         self.publisher = Publisher(served.broker_port, address=local_address(served.address))
         self._reporter = reporter(self.city, self.saved.reported_us or self.saved.city_us)

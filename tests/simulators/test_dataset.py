@@ -74,7 +74,7 @@ def test_a_seed_writes_the_same_files_and_keeps_the_secret(prepared_city: Path, 
     secret = (tmp_path / "secrets" / "desk.secret").read_text()
     prepare(tmp_path, seed=3, days=10)
     files = [file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()]
-    assert len(files) == 19
+    assert len(files) == 20
     for file in files:
         if file.parts[0] != "secrets":
             assert (tmp_path / file).read_bytes() == (prepared_city / file).read_bytes(), file
@@ -118,7 +118,7 @@ def test_history_and_reports_agree_to_the_last_bit(prepared_city: Path) -> None:
 
 
 def test_a_folder_that_was_not_prepared_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="simulators prepare"):
+    with pytest.raises(ConfigError, match="simulate prepare"):
         read_city(tmp_path)
     (tmp_path / "city.json").write_text("{")
     with pytest.raises(ConfigError, match="damaged"):
