@@ -16,6 +16,7 @@ from simulators.meters.arrivals import Presented, arrivals
 from simulators.meters.habits import Habits
 from simulators.meters.registers import RegisterBank
 from simulators.meters.traits import Traits
+from simulators.meters.written import as_written
 
 FLAG_OVER_RANGE = 32
 Silence = tuple[int, int, int]
@@ -137,7 +138,7 @@ class ReadingRows:
             come.meter,
             come.stamped_us // 1000,
             come.received_us // 1000,
-            shown.register_m3[at],
+            as_written(self._habits, come.meter, come.hour, shown.register_m3[at]),
             shown.valve[at],
             come.flags | shown.flags[at],
             come.battery_v,

@@ -1,4 +1,4 @@
-"""What goes wrong with readings for a time: concentrators out of order, dead batteries, clocks that start again."""
+"""What goes wrong with readings for a time: concentrators, batteries, clocks, people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simulators import noise
 from simulators.meters.habits import ClockKind, Habits
+from simulators.meters.written import wrong_visits
 
 _STREAM = 460
 YEAR_H = 8766.0
@@ -89,7 +90,7 @@ class Trouble:
     first_hour: int
     end_hour: int
     cause: str
-    """outage, outage_lost, battery, clock_reset, clock_wrong"""
+    """outage, outage_lost, battery, clock_reset, clock_wrong, misread"""
 
 
 def troubles(habits: Habits, first_hour: int, count: int) -> list[Trouble]:
@@ -108,6 +109,7 @@ def troubles(habits: Habits, first_hour: int, count: int) -> list[Trouble]:
                 begin = max(first_hour, int(np.floor(spells.first_hour[column])))
                 until = min(end, int(np.ceil(spells.end_hour[column])))
                 found.append(Trouble(int(column), begin, until, causes[int(spells.lost[column])]))
+    found += [Trouble(column, hour, hour + 1, "misread") for column, hour in wrong_visits(habits, first_hour, count)]
     wrong = np.flatnonzero(np.abs(clock_error_s(habits, np.array([[end]]))[0]) > _WRONG_S)
     found += [Trouble(int(column), first_hour, end, "clock_wrong") for column in wrong]
     return sorted(found, key=lambda one: (one.column, one.first_hour, one.cause))

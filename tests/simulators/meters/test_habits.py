@@ -8,6 +8,7 @@ import pytest
 
 from gateway.model.network import MeterKind
 from simulators.customers import Customers
+from simulators.meters.arrivals import arrivals
 from simulators.meters.battery import battery_v, low_battery
 from simulators.meters.habits import ClockKind, Habits, Way, build_habits, mixes, supply_habits
 from simulators.meters.troubles import (
@@ -18,6 +19,7 @@ from simulators.meters.troubles import (
     resets,
     troubles,
 )
+from simulators.meters.written import as_written
 
 HOUR = 482_136
 SEED = 5
@@ -173,13 +175,30 @@ def test_clocks_start_again_and_are_set(mixed: Habits) -> None:
 
 def test_troubles_are_cut_to_the_span_and_name_every_cause(mixed: Habits) -> None:
     found = troubles(mixed, HOUR, 8760)
-    assert {one.cause for one in found} == {"outage", "outage_lost", "battery", "clock_reset", "clock_wrong"}
+    assert {one.cause for one in found} == {"outage", "outage_lost", "battery", "clock_reset", "clock_wrong", "misread"}
     assert all(HOUR <= one.first_hour < one.end_hour <= HOUR + 8760 for one in found)
     half = troubles(mixed, HOUR, 4000)
     cut = {(o.column, o.first_hour, min(o.end_hour, HOUR + 4000), o.cause) for o in found
            if o.first_hour < HOUR + 4000 and o.cause != "clock_wrong"}  # fmt: skip
     assert {(o.column, o.first_hour, o.end_hour, o.cause) for o in half if o.cause != "clock_wrong"} == cut
     assert troubles(mixed, HOUR, 0) == []
+
+
+def test_people_write_whole_cubic_metres_and_sometimes_a_wrong_figure(mixed: Habits) -> None:
+    mixed = mixed.part(np.flatnonzero(mixed.way >= Way.WALK))
+    rows = arrivals(mixed, HOUR, 8760)
+    shown = np.random.default_rng(1).uniform(0.0, 99_999.0, len(rows))
+    written = as_written(mixed, rows.meter, rows.hour, shown)
+    walked = mixed.way[rows.meter] == Way.WALK
+    assert np.array_equal(written[~walked], shown[~walked])
+    differs = np.floor(shown[walked]) != written[walked]
+    assert (written[walked] == np.floor(written[walked])).all()
+    assert ((written >= 0.0) & (written < 1e5)).all()
+    assert 0.005 < differs.mean() < 0.011
+    told = {(one.column, one.first_hour) for one in troubles(mixed, HOUR, 8760) if one.cause == "misread"}
+    wrong = rows.rows(np.flatnonzero(walked)[differs])
+    assert {*zip(wrong.meter.tolist(), wrong.hour.tolist(), strict=True)} == told
+    assert as_written(mixed, wrong.meter[:1], wrong.hour[:1], np.array([0.4])).max() < 10.0
 
 
 def test_supply_meters_are_prompt_and_have_good_clocks() -> None:
