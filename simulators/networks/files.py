@@ -14,7 +14,7 @@ from simulators.ground import XY, Ground, Pipe, Place, on_grid, regulator_index
 from simulators.networks.assigning import assign
 from simulators.networks.customers_on_pipes import Hung, hang
 from simulators.networks.joining import Joiner
-from simulators.networks.lines import PROJECT, Lines, in_degrees
+from simulators.networks.lines import MAX_M, PROJECT, Lines, in_degrees
 
 MAX_PROBLEMS = 100
 SITE_AWAY_M = 100.0
@@ -47,7 +47,7 @@ class _Reader:
         """Go through the folder; what is wrong in one step is told before the next."""
         regulators = self._regulators()
         pipes = self._pipes()
-        self._check_degrees()
+        self._check_positions()
         self._stop()
         pipes = self._with_zones(pipes, regulators)
         self._stop()
@@ -119,13 +119,18 @@ class _Reader:
             self.notes.append(f"network.geojson: {count} pipes have no key zone; each went to the nearest regulator")
         return found
 
-    def _check_degrees(self) -> None:
-        placed = [(meter.x_m, meter.y_m) for meter in self.network.meters.values()]
-        sites = [(station.x_m, station.y_m) for station in self.network.stations.values()]
-        meters = [(x, y) for x, y in placed if x is not None and y is not None]
-        for name, nodes in (("meters.csv", meters), ("stations.csv", sites)):
-            if len(set(nodes)) > 1 and in_degrees(nodes):
-                self.problems.append(f"{self.folder / name}: columns x_m, y_m: {PROJECT}")
+    def _check_positions(self) -> None:
+        meters = {m.meter_id: (m.x_m, m.y_m) for m in self.network.meters.values()}
+        sites = {s.station_id: (s.x_m, s.y_m) for s in self.network.stations.values()}
+        for file, column, found in (("meters.csv", "meter_id", meters), ("stations.csv", "station_id", sites)):
+            placed = {name: (x, y) for name, (x, y) in found.items() if x is not None and y is not None}
+            if len(set(placed.values())) > 1 and in_degrees(placed.values()):
+                self.problems.append(f"{self.folder / file}: columns x_m, y_m: {PROJECT}")
+            self.problems += [
+                f"{self._line(file, column, name)}: columns x_m, y_m: {name!r} is farther than {MAX_M:g} m; correct it"
+                for name, at in placed.items()
+                if max(map(abs, at)) > MAX_M
+            ]
 
     def _joined(self, regulators: Sequence[Station], pipes: Sequence[Pipe], index: Mapping[str, int]) -> list[Joiner]:
         """Return each regulator's pipes, joined where they touch; what stays apart is a problem."""

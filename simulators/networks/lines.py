@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from simulators.ground import XY, Pipe, on_grid
 
 KINDS = ("main", "distribution", "service", "riser")
 MAX_DN_MM = 2000.0
+MAX_M = 1e8
+"""no plane that a city is drawn in has larger coordinates"""
+MAX_PIPE_M = 100_000.0
 DEGREES_SPAN = 3.0
 """a network that is no wider than this many units is no network in metres; a city in degrees is never wider"""
 PROJECT = "looks like degrees; project it to metres (for example with ogr2ogr -t_srs EPSG:32650, the zone of your city)"
@@ -43,7 +46,7 @@ class Lines:
 
     def _pipes(self, number: int, feature: Any) -> Iterator[Pipe]:
         shape = _shape(feature)
-        if shape.get("type") not in {"LineString", "MultiLineString"}:
+        if str(shape.get("type")) not in {"LineString", "MultiLineString"}:
             self.skipped += 1
             return
         given = feature.get("properties")
@@ -99,7 +102,11 @@ class Lines:
             return []
         lines = [_line(part) for part in parts]
         if any(line is None for line in lines):
-            self._problem(number, "coordinates", "holds something else than pairs of numbers; export the file again")
+            self._problem(
+                number, "coordinates", f"holds something else than pairs of numbers up to {MAX_M:g}; export it again"
+            )
+        elif any(_length_m(line) > MAX_PIPE_M for line in lines if line is not None):
+            self._problem(number, "coordinates", f"is longer than {MAX_PIPE_M:g} m; correct the point that lies apart")
         elif any(len(line) < 2 for line in lines if line is not None):
             self._problem(number, "coordinates", "is shorter than 0.1 m; delete the feature or correct its ends")
         return [line for line in lines if line is not None]
@@ -148,7 +155,11 @@ def _node(point: Any) -> XY | None:
     if not isinstance(point, Sequence) or isinstance(point, str) or len(point) < 2:
         return None
     x, y = _finite(point[0]), _finite(point[1])
-    return None if x is None or y is None else on_grid(x, y)
+    return None if x is None or y is None or max(abs(x), abs(y)) > MAX_M else on_grid(x, y)
+
+
+def _length_m(line: Sequence[XY]) -> float:
+    return sum(math.dist(a, b) for a, b in pairwise(line))
 
 
 def _finite(value: Any) -> float | None:

@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 
 from simulators.ground import XY, Pipe, on_grid
 
-_SAMPLE_M = 4.0
-"""distance between the points of a piece that are looked for"""
+_SAMPLE_M, _MOST_SAMPLES = 4.0, 5_000_000
+"""distance between the points of a piece that are looked for; more of them make it larger, not the memory"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,11 @@ class Segments:
     def within(self, places: Sequence[XY], reach_m: float) -> list[NDArray[np.int64]]:
         """Return for each place the positions of all pieces within a distance, and perhaps of some farther ones."""
         length = np.hypot(*(self.end - self.begin).T)
-        count = np.maximum(1, np.ceil(length / _SAMPLE_M)).astype(np.int64)
+        every = max(_SAMPLE_M, float(length.sum()) / _MOST_SAMPLES)
+        count = np.maximum(1, np.ceil(length / every)).astype(np.int64)
         owner = np.repeat(np.arange(len(count)), count)
         step = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
         share = ((step + 0.5) / count[owner])[:, None]
         points = self.begin[owner] * (1.0 - share) + self.end[owner] * share
-        found = cKDTree(points).query_ball_point(np.array(places), reach_m + _SAMPLE_M / 2.0)
+        found = cKDTree(points).query_ball_point(np.array(places), reach_m + every / 2.0)
         return [np.unique(owner[np.array(near, dtype=np.int64)]) for near in found]
