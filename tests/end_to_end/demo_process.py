@@ -11,10 +11,13 @@ from pathlib import Path
 
 import httpx
 
+from simulators.city import demo_plan, story_meters
 from tests.end_to_end.small_site import wait_until
 
 SPEED = 60
 PASSWORD = "demo-only"
+BUSINESS, HOME = story_meters(demo_plan(1, 60))
+"""the meters that the story of the demo's city is about"""
 
 
 class Demo:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.end_to_end.demo_process import PASSWORD
+from tests.end_to_end.demo_process import BUSINESS, PASSWORD
 from tests.services import chromium_arguments
 
 CLOCK = re.compile(r"^\d+:\d\d(:\d\d)?$")
@@ -26,7 +26,7 @@ def live_through(operator: Page, engineer: Page, address: str) -> None:
     one_alarm_tells_of_the_silent_station(operator)
     the_day_closes_with_a_high_loss(engineer)
     the_theft_has_its_evidence(engineer)
-    expect(operator.locator(".gg-findings")).to_contain_text("疑似偷盗气 M-000229", timeout=STORY_MS)
+    expect(operator.locator(".gg-findings")).to_contain_text(f"疑似偷盗气 {BUSINESS}", timeout=STORY_MS)
     for page in (operator, engineer):
         assert page.evaluate("window.opened") is True, "nobody reloaded the page"
     the_main_labels_are_english(operator, engineer)
@@ -119,9 +119,9 @@ def the_day_closes_with_a_high_loss(page: Page) -> None:
 
 
 def the_theft_has_its_evidence(page: Page) -> None:
-    suspect = row(page, "疑似偷盗气", "M-000229")
+    suspect = row(page, "疑似偷盗气", BUSINESS)
     suspect.click(timeout=STORY_MS)
-    expect(page.locator(".gg-facts")).to_contain_text("M-000229")
+    expect(page.locator(".gg-facts")).to_contain_text(BUSINESS)
     expect(page.locator(".gg-alternatives .first")).to_be_visible()
     canvas = page.locator(".gg-evidence canvas").first
     expect(canvas).to_be_visible()

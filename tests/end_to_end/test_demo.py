@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.end_to_end import story_pages
-from tests.end_to_end.demo_process import Demo, alive, listening, program
+from tests.end_to_end.demo_process import BUSINESS, HOME, Demo, alive, listening, program
 from tests.end_to_end.small_site import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -102,7 +102,5 @@ def _story(client: httpx.Client) -> None:
     wait_until(journal_of_silence, what="the alarm of the silent station", limit_s=40)
     assert journal_of_silence() == ["STATION_COMM_LOSS@S-02"], "one alarm, not a hundred"
     wait_until(lambda: _items(client, "/api/v1/dead-letters"), what="the dead letters", limit_s=40)
-    wait_until(
-        lambda: {("theft", "M-000229"), ("non_moving", "M-000036")} <= findings(), what="both meters", limit_s=90
-    )
+    wait_until(lambda: {("theft", BUSINESS), ("non_moving", HOME)} <= findings(), what="both meters", limit_s=90)
     assert len(findings()) == 2, "nobody else is suspected"
