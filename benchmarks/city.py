@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,6 +86,9 @@ class Use:
 
     pss: int
     rss: Mapping[str, int]
+    """by role"""
+    anonymous: Mapping[str, int]
+    """by role: what the process holds itself, without pages of files, which the kernel takes and gives as it likes"""
     cpu_s: float
 
 
@@ -188,10 +192,11 @@ values = {{ register_measured_m3 = {{ path = "v", scale = 0.001 }} }}
         assert self.process is not None
         found = dict(_family(self.process.pid))
         memory = {pid: _memory(pid) for pid in found}
-        rss: dict[str, int] = {}
+        rss, anonymous = Counter[str](), Counter[str]()
         for pid, name in found.items():
-            rss[name] = rss.get(name, 0) + memory[pid]["Rss"]
-        return Use(sum(one["Pss"] for one in memory.values()), rss, sum(map(_cpu_s, found)))
+            rss[name] += memory[pid]["Rss"]
+            anonymous[name] += memory[pid]["Anonymous"]
+        return Use(sum(one["Pss"] for one in memory.values()), rss, anonymous, sum(map(_cpu_s, found)))
 
     def idle_share(self, seconds: float) -> float:
         """Return the share of a core that all processes take while nothing comes."""

@@ -1,8 +1,8 @@
 """Hours in minutes: readings at half of the peak while links, broker and server go away and come back.
 
 Meters publish messages of 24 readings over Mosquitto, 20 Modbus links are polled every second, and everything goes to
-an InfluxDB. Modbus devices, the broker and InfluxDB are stopped in turn. The memory of each role is looked at every
-5 s; the slope is a least-squares line through what is seen after the warm-up, the first third. The peak is the rate at
+an InfluxDB. Modbus devices, the broker and InfluxDB are stopped in turn. The anonymous memory of each role is looked
+at every 5 s; the slope is a least-squares line through what is seen after the warm-up, the first third. The peak is the rate at
 which the gateway stores what waits at the broker, measured first; `--rate` gives another rate instead of its half.
 """
 
@@ -60,10 +60,10 @@ gives = { "0/balance_m3" = 10.0 }
 
 @dataclass
 class _Seen:
-    """What the looks saw: seconds, bytes of each role, and how long the queues were."""
+    """What the looks saw: seconds, anonymous bytes of each role, and how long the queues were."""
 
     at_s: list[float] = field(default_factory=list)
-    rss: dict[str, list[float]] = field(default_factory=dict)
+    held: dict[str, list[float]] = field(default_factory=dict)
     queues: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -82,8 +82,8 @@ def run(*, quick: bool, minutes: float | None = None, rate: float | None = None)
     figures["readings_stored"] = float(sum(account["stored"] for account in accounts))
     first = int(len(seen.at_s) * WARM_UP)
     for role in ROLES:
-        own, error = slope(seen.at_s[first:], seen.rss[role][first:])
-        figures[f"{role}_rss_mib"] = seen.rss[role][-1] / MIB
+        own, error = slope(seen.at_s[first:], seen.held[role][first:])
+        figures[f"{role}_mib"] = seen.held[role][-1] / MIB
         figures[f"{role}_mib_per_h"] = own * 3600 / MIB
         figures[f"{role}_mib_per_h_error"] = error * 3600 / MIB
     return figures | {f"{queue}_most": max(seen.queues[queue]) for queue in QUEUES}
@@ -154,7 +154,7 @@ def _soak(site: CitySite, servers: tuple[Server, Server, Server], lasts_s: float
         while (now := time.monotonic() - began) < lasts_s:
             _look(site, seen, now)
             if len(seen.at_s) % SAID_EVERY == 1:
-                print(f"{now:6.0f} s", *(f"{role} {seen.rss[role][-1] / MIB:.1f}" for role in ROLES), file=sys.stderr)
+                print(f"{now:6.0f} s", *(f"{role} {seen.held[role][-1] / MIB:.1f}" for role in ROLES), file=sys.stderr)
             time.sleep(max(0.0, LOOK_S - (time.monotonic() - began - now)))
     finally:
         over.set()
@@ -180,7 +180,7 @@ def _look(site: CitySite, seen: _Seen, now_s: float) -> None:
         httpx.get(f"http://127.0.0.1:{site.web_port}/login", timeout=10)
     seen.at_s.append(now_s)
     for role in ROLES:
-        seen.rss.setdefault(role, []).append(float(use.rss[role]))
+        seen.held.setdefault(role, []).append(float(use.anonymous[role]))
     for queue, value in zip(QUEUES, _queues(status), strict=True):
         seen.queues.setdefault(queue, []).append(value)
 
