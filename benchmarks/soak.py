@@ -2,8 +2,9 @@
 
 Meters publish messages of 24 readings over Mosquitto, 20 Modbus links are polled every second, and everything goes to
 an InfluxDB. Modbus devices, the broker and InfluxDB are stopped in turn. The anonymous memory of each role is looked
-at every 5 s; the slope is a least-squares line through what is seen after the warm-up, the first third. The peak is the rate at
-which the gateway stores what waits at the broker, measured first; `--rate` gives another rate instead of its half.
+at every 5 s; the slope is a least-squares line through what is seen after the warm-up, the first third. The peak is
+the rate at which the gateway stores what waits at the broker, measured first; `--rate` gives another rate instead of
+its half.
 """
 
 from __future__ import annotations
