@@ -13,10 +13,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.errors import ConfigError, GatewayError
+from simulators.ground import Ground
 from simulators.live.commands import plain_errors
 from simulators.networks import NETWORKS, Wish
+from simulators.networks.tiles import Tiles
 
-_BYTES_A_READING = 9
+LARGE_METERS = 50_000
+"""meters from which on a tiled city is written group by group"""
+MOST_AT_ONCE = 100_000
+"""meters of a city that is drawn as a whole"""
+_BYTES_A_READING = 10
 _GAS_DAY_UTC = timedelta(hours=6 - 8)
 """a gas day begins at 06:00 in China"""
 
@@ -90,6 +96,8 @@ def dataset(  # noqa: PLR0917 - the options of the command
 
     gasgate simulate dataset town/ --network schutterwald --preset leaks --days 90
 
+    gasgate simulate dataset huge/ --network tiles --zones 1000 --meters-per-zone 100 --days 3 --preset field
+
     gasgate simulate dataset mine/ --network files --source network/ --preset field
     """
     if (network is NetworkName.FILES) != (source is not None):
@@ -99,7 +107,7 @@ def dataset(  # noqa: PLR0917 - the options of the command
         _write(
             out,
             Wish(seed, zones, meters_per_zone, flats, source),
-            network.value,
+            network,
             days=days,
             preset_name=preset.value,
             habits=None if habits is None else habits.value,
@@ -109,27 +117,36 @@ def dataset(  # noqa: PLR0917 - the options of the command
         )
 
 
-def _write(out: Path, wish: Wish, network: str, *, days: int, **how: Any) -> None:
+def _write(out: Path, wish: Wish, network: NetworkName, *, days: int, **how: Any) -> None:
     try:
-        from simulators.dataset.exam import write_exam
+        from simulators.dataset import exam, large
         from simulators.dataset.folder import refuse_taken
-
-        refuse_taken(out)
-        ground = NETWORKS[network](wish)
     except ModuleNotFoundError as error:
         raise GatewayError(
             f"the simulators need {error.name}: install gasgate with its extra, gasgate[simulators]"
         ) from error
-    _refuse_small_disk(out, len(ground.places) * days * 24)
+    refuse_taken(out)
+    if network is not NetworkName.FILES:
+        _refuse_too_much(out, wish, network, days)
+    city = _city(wish, network)
+    meters = city.meters if isinstance(city, Tiles) else len(city.places)
     with _progress(Console(stderr=True, highlight=False)) as progress:
-        task = progress.add_task("meter-days", total=len(ground.places) * days)
+        task = progress.add_task("meter-days", total=meters * days)
 
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        rows = write_exam(out, ground, seed=wish.seed, days=days, show=show, **how)
+        how |= {"seed": wish.seed, "days": days, "show": show}
+        rows = large.write_large(out, city, **how) if isinstance(city, Tiles) else exam.write_exam(out, city, **how)
     size = sum(file.stat().st_size for file in out.iterdir())
-    typer.echo(f"{out}: {rows:,} readings of {len(ground.places):,} meters, {size / 1e6:,.1f} MB")
+    typer.echo(f"{out}: {rows:,} readings of {meters:,} meters, {size / 1e6:,.1f} MB")
+
+
+def _city(wish: Wish, network: NetworkName) -> Ground | Tiles:
+    """Return the ground, or what a large city is made of part by part."""
+    if network is NetworkName.TILES and wish.zones * wish.meters_per_zone > LARGE_METERS:
+        return Tiles.for_zones(wish.seed, wish.zones, wish.meters_per_zone)
+    return NETWORKS[network.value](wish)
 
 
 def _begin(day: str) -> datetime:
@@ -142,11 +159,17 @@ def _begin(day: str) -> datetime:
     return datetime.combine(first, time(), UTC) + _GAS_DAY_UTC
 
 
-def _refuse_small_disk(out: Path, readings: int) -> None:
+def _refuse_too_much(out: Path, wish: Wish, network: NetworkName, days: int) -> None:
+    meters = wish.zones * wish.meters_per_zone
+    if network is not NetworkName.TILES and meters > MOST_AT_ONCE:
+        problem = f"{meters:,} meters are too many to be drawn at once"
+        raise ConfigError(
+            [f"{problem}: ask for {MOST_AT_ONCE:,} or fewer, or use --network tiles, which knows no limit"]
+        )
     at = out.absolute()
     while not at.exists():
         at = at.parent
-    needs, free = readings * _BYTES_A_READING, shutil.disk_usage(at).free
+    needs, free = meters * days * 24 * _BYTES_A_READING, shutil.disk_usage(at).free
     if needs > free:
         problem = f"{out} needs about {needs / 1e9:,.1f} GB and its disk has {free / 1e9:,.1f} GB left"
         raise ConfigError([f"{problem}: write fewer days or meters, or name a folder on another disk"])

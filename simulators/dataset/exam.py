@@ -103,9 +103,7 @@ def write_exam(
     if days < 1 or not ground.places:
         raise ConfigError(["a dataset needs at least one day and one customer: raise --days, --zones or the like"])
     rules = preset(preset_name)
-    mix = rules.mix if mix is None else mix
-    if mix not in mix_names():
-        raise ConfigError([f"there is no mix of customers {mix!r}: use one of {', '.join(mix_names())}"])
+    mix = known_mix(rules, mix)
     with whole_folder(out) as folder:
         exam = build_exam(ground, folder, seed=seed, days=days, rules=rules, habits=habits, mix=mix, start=start)
         name = dataset_name(preset_name, seed, days, habits, mix, start, ground.regulator_zones, len(ground.places))
@@ -132,6 +130,13 @@ def build_exam(
         unrecorded=1.0 - rules.exchanges_recorded,
     )
     return Exam(plan, days, metered, mixes, faults, exchanges, work)
+
+
+def known_mix(rules: Preset, mix: str | None) -> str:
+    """Return the name of a mix of customers, by default the preset's. Raises ConfigError if there is none."""
+    if mix is not None and mix not in mix_names():
+        raise ConfigError([f"there is no mix of customers {mix!r}: use one of {', '.join(mix_names())}"])
+    return rules.mix if mix is None else mix
 
 
 def dataset_name(*options: object) -> str:

@@ -19,7 +19,7 @@ from gateway.model.network import Zone
 from simulators.city import Plan
 from simulators.customers import build_customers
 from simulators.dataset import supply, tables
-from simulators.dataset.exam import START, Show, build_exam, habits_of
+from simulators.dataset.exam import START, Show, build_exam, dataset_name, habits_of, known_mix
 from simulators.dataset.folder import whole_folder
 from simulators.dataset.groups import GroupFiles, groups_of, write_group
 from simulators.dataset.network_files import COLUMNS, Rows, network_rows, settings, write_weather
@@ -39,6 +39,7 @@ class _Large:
     start: datetime
     days: int
     rules: Preset
+    habits: str | None
     mix: str
     name: str
     groups: list[tuple[int, int]]
@@ -65,6 +66,8 @@ def write_large(
     seed: int,
     days: int,
     preset_name: str = "field",
+    habits: str | None = None,
+    mix: str | None = None,
     start: datetime = START,
     processes: int = 1,
     show: Show | None = None,
@@ -79,11 +82,11 @@ def write_large(
     rules = preset(preset_name)
     anywhere = tuple(rule.model_copy(update={"at_least": 0}) for rule in rules.fault if rule.among != "mains")
     rules = rules.model_copy(update={"fault": anywhere})
-    sizes = np.diff(tiles.first_place).tolist()
+    mix = known_mix(rules, mix)
+    groups = groups_of(np.diff(tiles.first_place).tolist(), days)
+    name = dataset_name(preset_name, seed, days, habits, mix, start, tiles.zones_count, tiles.meters)
     with whole_folder(out) as folder:
-        city = _Large(
-            tiles, seed, start, days, rules, rules.mix, f"{preset_name}-{seed}", groups_of(sizes, days), folder
-        )
+        city = _Large(tiles, seed, start, days, rules, habits, mix, name, groups, folder)
         return _write(city, processes, show)
 
 
@@ -123,7 +126,7 @@ def _finish(city: _Large, truth: dict[str, Any]) -> None:
 def _compute(city: _Large, number: int) -> _Part:
     first, count = city.groups[number]
     exam = build_exam(
-        city.tiles.part(first, count), city.work, seed=city.seed, days=city.days, rules=city.rules, habits=None,
+        city.tiles.part(first, count), city.work, seed=city.seed, days=city.days, rules=city.rules, habits=city.habits,
         mix=city.mix, start=city.start,
     )  # fmt: skip
     plan, zones = exam.plan, exam.plan.ground.regulator_zones

@@ -13,6 +13,7 @@ from simulators.city import Flows
 from simulators.customers.cards import record_is_late, valve_is_late
 from simulators.dataset import tables
 from simulators.meters.arrivals import Presented, arrivals
+from simulators.meters.error import steady_gain
 from simulators.meters.habits import Habits
 from simulators.meters.registers import RegisterBank
 from simulators.meters.traits import Traits
@@ -82,8 +83,8 @@ class ReadingRows:
         return self._rows(flows.hours, begins, bought)
 
     def of_supply(self, hours: NDArray[np.int64], counted_m3: Floats) -> pa.Table:
-        """Return what is read in the next hours at supply meters, which count base m3, (h, meters)."""
-        shown = self._bank.advance(int(hours[0]), counted_m3)
+        """Return what is read in the next hours at supply meters, which count base m3, (h, meters), nearly right."""
+        shown = self._bank.advance(int(hours[0]), counted_m3 * steady_gain(self._traits, hours))
         none = np.full(shown.shape, np.nan)
         closed = np.full(shown.shape, -1, np.int8)
         return self._rows(hours, _Shown(shown, closed, np.zeros(shown.shape, np.uint32), none, none))
