@@ -33,7 +33,7 @@ def plain_errors() -> Iterator[None]:
 
 
 @app.command(epilog=EXIT_CODES)
-def init(
+def init(  # noqa: PLR0917  (the command line names them)
     folder: Annotated[Path, typer.Argument(help="folder of the city")],
     seed: Annotated[int, typer.Option(help="the same seed gives the same city", min=0)] = 1,
     zones: Annotated[int, typer.Option(help="regulator zones", min=1, max=500)] = 3,
@@ -41,6 +41,7 @@ def init(
     web_port: Annotated[
         int, typer.Option(help="port of the gateway's pages; the two after it are used, too", min=1, max=65533)
     ] = 8080,
+    history: Annotated[bool, typer.Option(help="write the readings of the days that the city has lived before")] = True,
 ) -> None:
     """Write a commented description of a live city, and the gateway's configuration that fits it.
 
@@ -51,8 +52,10 @@ def init(
     with plain_errors():
         from simulators.live.home import GATEWAY_FILE
         from simulators.live.home import init as write
+        from simulators.live.template import template
 
-        file = write(folder, seed=seed, zones=zones, meters_per_zone=meters_per_zone, web_port=web_port, say=typer.echo)
+        description = template(seed=seed, zones=zones, meters_per_zone=meters_per_zone)
+        file = write(folder, description, web_port=web_port, history=history, say=typer.echo)
     gateway = file.with_name(GATEWAY_FILE)
     events = f"http://127.0.0.1:{web_port}/api/v1/ticket-events"
     typer.echo(

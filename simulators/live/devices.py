@@ -24,6 +24,10 @@ STATION_PROFILE, CORRECTOR_PROFILE, CONCENTRATOR_PROFILE = "station_rtu", "volum
 _T = TypeVar("_T")
 UNITS_A_LINK, MEMBERS_A_UNIT = 20, 200
 _MEAN_GAS_K = 284.0
+_MEASURED_ROLLS_AT_M3 = 1e7
+"""a corrector's counter has eight digits, the last of which is tenths"""
+LARGEST_REGISTER_M3 = (2**32 - 1) / 100.0
+"""what a corrector's base register can show"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def _corrector(samples: Samples, plan: UnitPlan) -> Unit:
         base, flow = float(supply.register_m3[zone]), float(supply.flow_m3h[zone])
         return from_mapping({
             (-1, Quantity.REGISTER_BASE_M3): np.floor(base * 100.0 + 1e-6) / 100.0,
-            (-1, Quantity.REGISTER_MEASURED_M3): np.floor(base * measured * 10.0) / 10.0,
+            (-1, Quantity.REGISTER_MEASURED_M3): np.floor(base * measured % _MEASURED_ROLLS_AT_M3 * 10.0) / 10.0,
             (-1, Quantity.PRESSURE_GAUGE_KPA): float(supply.pressure_kpa[zone]),
             (-1, Quantity.TEMPERATURE_C): supply.gas_c,
             (-1, Quantity.FLOW_BASE_M3H): flow,

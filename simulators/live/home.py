@@ -20,32 +20,29 @@ from simulators.live.places import token_file
 from simulators.live.plan import BuiltCity, build, start_us
 from simulators.live.running import STATE_FILE
 from simulators.live.saved import Saved
-from simulators.live.template import template
 
 CITY_FILE, GATEWAY_FILE = "city.toml", "gasgate.toml"
 _MARK = "# Written by `gasgate simulate init`, and written anew by it as long as nobody edits it: "
 
 
-def init(
-    folder: Path, *, seed: int, zones: int, meters_per_zone: int, web_port: int, say: Callable[[str], None]
-) -> Path:
+def init(folder: Path, description: str, *, web_port: int, history: bool, say: Callable[[str], None]) -> Path:
     """Write a city's description unless there is one, then its network, history, secrets and the gateway's file.
 
-    Returns the description. Raises ConfigError if it is wrong, or another city lives in the folder.
+    Returns the description's file. Raises ConfigError if it is wrong, or another city lives in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / CITY_FILE
     if file.exists():
         say(f"{file} is there and stays as it is")
     else:
-        replace_file(file, template(seed=seed, zones=zones, meters_per_zone=meters_per_zone))
+        replace_file(file, description)
         say(f"{file}: the city; read it, change it, and call init again")
     config = load(file)
     built = build(file, config)
     check_identity(built)
     say(f"the city has {built.sizes()}")
     if not (config.folder / STATE_FILE).exists():
-        _write_past(built, say)
+        _write_past(built, say, history=history)
     write_secrets(config)
     _write_gateway_file(built, web_port, say)
     return file
@@ -80,19 +77,19 @@ def write_secrets(config: LiveConfig) -> str:
     return token
 
 
-def _write_past(built: BuiltCity, say: Callable[[str], None]) -> None:
+def _write_past(built: BuiltCity, say: Callable[[str], None], *, history: bool) -> None:
     folder, until = built.config.folder, from_us(start_us(built.config))
     write_network(built.plan, folder / "network", until)
     say(f"{folder / 'network'}: the network as the gateway reads it")
-    history = folder / "history"
-    if not built.config.city.history_days:
+    past = folder / "history"
+    if not history or not built.config.city.history_days:
         return
-    if history.exists():
-        say(f"{history} is there and stays; delete it first if the city has changed")
+    if past.exists():
+        say(f"{past} is there and stays; delete it first if the city has changed")
         return
-    say(f"{history}: {built.config.city.history_days} days of readings, which takes a while")
+    say(f"{past}: {built.config.city.history_days} days of readings, which takes a while")
     city = City(built.plan, built.faults, tables=folder / PIPES_FILE)
-    write_history(city, history, until, name=f"live-{built.config.city.seed}")
+    write_history(city, past, until, name=f"live-{built.config.city.seed}")
 
 
 def _write_gateway_file(built: BuiltCity, web_port: int, say: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from simulators.customers import build_customers
 from simulators.faults import KINDS, Fault
 from simulators.ground import Ground
 from simulators.live.config import MOST_METERS, MOST_ZONES, LiveConfig
-from simulators.live.devices import LinkPlan, plan_links
+from simulators.live.devices import LARGEST_REGISTER_M3, LinkPlan, plan_links
 from simulators.live.reports import reports_an_hour
 from simulators.networks import NETWORKS, Wish
 
@@ -26,6 +26,8 @@ _TABLES_A_METER_HOUR = 24
 """bytes that a city keeps of each meter and hour of its history"""
 _FILES_A_PORT, _SPARE_FILES = 3, 64
 _LAST_PORT = 65535
+_YEARS = 6
+"""registers begin with up to five years' gas, and the city is to live for another"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +138,18 @@ def _size_problems(built: BuiltCity) -> Sequence[str]:
     if gib > _MOST_TABLE_GIB:
         days = int(config.city.history_days * _MOST_TABLE_GIB / gib)
         problems.append(f"city.history_days: its history would take {gib:.1f} GiB of memory; take at most {days} days")
-    return [*problems, *_port_problems(built)]
+    return [*problems, *_register_problems(plan), *_port_problems(built)]
+
+
+def _register_problems(plan: Plan) -> list[str]:
+    """Say which zones use so much that the registers of their correctors would not hold it."""
+    years_m3 = plan.nominal_m3h * 24.0 * 365.0 * _YEARS
+    return [
+        f"{zone}: its corrector's register ends at {LARGEST_REGISTER_M3:.2g} m3, and the zone takes {flow:.0f} m3/h "
+        "in winter; take more zones with fewer meters each"
+        for zone, flow, m3 in zip(plan.ground.regulator_zones, plan.nominal_m3h, years_m3, strict=True)
+        if m3 > LARGEST_REGISTER_M3
+    ][:5]
 
 
 def _port_problems(built: BuiltCity) -> list[str]:
