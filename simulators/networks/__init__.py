@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from simulators.networks.files import files
 from simulators.networks.schutterwald import schutterwald
 from simulators.networks.streets import build_ground
 from simulators.networks.tiles import Tiles
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 300_000
 """meters of a city that is built as a whole, with some 2 kB for each; a larger one is asked for in parts (`Tiles`)"""
@@ -46,7 +49,11 @@ def _schutterwald(wish: Wish) -> Ground:
 def _files(wish: Wish) -> Ground:
     if wish.folder is None:
         raise ConfigError(["the network is to be read from files: name its folder"])
-    return files(wish.folder)
+    notes: list[str] = []
+    ground = files(wish.folder, notes)
+    for note in notes:
+        logger.warning("%s", note)
+    return ground
 
 
 def _tiles(wish: Wish) -> Ground:

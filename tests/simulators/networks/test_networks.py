@@ -26,6 +26,11 @@ def test_a_town_with_fewer_zones_says_so() -> None:
         NETWORKS["schutterwald"](Wish(zones=21, meters_per_zone=75))
 
 
+def test_what_was_guessed_of_files_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    NETWORKS["files"](Wish(folder=write_folder(tmp_path)))
+    assert "1 pipes ended on or beside others without a node; joined" in caplog.text
+
+
 def test_files_need_a_folder() -> None:
     with pytest.raises(ConfigError, match="name its folder"):
         NETWORKS["files"](Wish())
