@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from simulators.meters.arrivals import LONGEST_DELAY_H, Arrivals, Presented, Silence, arrivals
+from simulators.meters.arrivals import LONGEST_DELAY_H, Arrivals, Presented, Silence, arrivals, iter_arrivals
 from simulators.meters.habits import Habits
 
 HOUR_US = 3_600_000_000
@@ -27,8 +27,7 @@ class Schedule:
         self._silences, self._presented = tuple(silences), presented
         self._told_us = since_us
         self._next_hour = since_us // HOUR_US + 1
-        known = arrivals(habits, self._next_hour - LONGEST_DELAY_H, LONGEST_DELAY_H, self._silences, presented)
-        self._waiting = known.rows(known.received_us > since_us)
+        self._waiting = self._on_the_way()
 
     def due(self, now_us: int) -> Arrivals:
         """Return what has arrived since the last call, by the time of arrival; nothing if the time went back."""
@@ -49,9 +48,13 @@ class Schedule:
     def replace_silences(self, silences: Sequence[Silence]) -> None:
         """Let other meters be silent from now on; what waits already is judged anew."""
         self._silences = tuple(silences)
+        self._waiting = self._on_the_way()
+
+    def _on_the_way(self) -> Arrivals:
+        """Return what was read so far and has not arrived; in pieces, since most of it has."""
         first = self._next_hour - LONGEST_DELAY_H
-        known = arrivals(self._habits, first, LONGEST_DELAY_H, self._silences, self._presented)
-        self._waiting = known.rows(known.received_us > self._told_us)
+        known = iter_arrivals(self._habits, first, LONGEST_DELAY_H, self._silences, self._presented)
+        return Arrivals.joined([piece.rows(piece.received_us > self._told_us) for piece in known])
 
 
 def reports(rows: Arrivals) -> Iterator[Arrivals]:
