@@ -14,7 +14,7 @@ from simulators.networks.schutterwald import schutterwald
 from simulators.networks.streets import build_ground
 from simulators.networks.tiles import Tiles
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 AT_ONCE = 300_000
 """meters of a city that is built as a whole, with some 2 kB for each; a larger one is asked for in parts (`Tiles`)"""
@@ -52,7 +52,7 @@ def _files(wish: Wish) -> Ground:
     notes: list[str] = []
     ground = files(wish.folder, notes)
     for note in notes:
-        logger.warning("%s", note)
+        _log.warning("%s", note)
     return ground
 
 
