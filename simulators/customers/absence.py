@@ -1,4 +1,4 @@
-"""Who is not at home: weekends, holidays, long vacancies, the spring festival. Absences cluster, as real ones do."""
+"""Who is not at home: single days, holidays, long vacancies, the spring festival. Absences cluster, as real ones do."""
 
 from __future__ import annotations
 
@@ -28,12 +28,10 @@ class _Layer:
     longest_d: float
     skew: float
     """1: all lengths alike; more: short ones are more frequent"""
-    begins: int | None = None
-    """day of the week, 0 is Monday"""
 
 
 _LAYERS = (
-    _Layer(_STREAM, 7, 0.022, 0.6, 1.0, 3.0, 1.0, begins=5),
+    _Layer(_STREAM, 7, 0.022, 0.6, 1.0, 3.0, 1.0),
     _Layer(_STREAM + 5, 30, 0.10, 0.8, 3.0, 24.0, 1.6),
     _Layer(_STREAM + 10, 240, 0.04, 0.7, 25.0, 230.0, 1.8),
 )
@@ -67,11 +65,8 @@ def _layer(
             (layer.longest_d - layer.shortest_d + 1.0)
             * noise.uniform(seed, layer.stream + 2, key[None, :], block) ** layer.skew
         )
-        if layer.begins is None:
-            shift = np.floor(layer.block_d * noise.uniform(seed, layer.stream + 1, key[None, :], block))
-            first = block * layer.block_d + shift
-        else:
-            first = np.broadcast_to(block * 7 + (layer.begins - 3) % 7, goes.shape).astype(np.float64)
+        shift = np.floor(layer.block_d * noise.uniform(seed, layer.stream + 1, key[None, :], block))
+        first = block * layer.block_d + shift
         day = days[:, None]
         gone |= goes[row] & (day >= first[row]) & (day < (first + length)[row])
     return gone
