@@ -127,4 +127,5 @@ def _readings(client: httpx.Client, asset: str) -> bool:
 
 def _confirmed(client: httpx.Client, number: str) -> bool:
     tickets = {one["ticket_no"]: one for one in client.get("/api/v1/tickets").json()["tickets"]}
-    return number in tickets and tickets[number]["ticket_class"] == "EMERGENCY" and tickets[number]["delivery"] == "confirmed"
+    ticket = tickets.get(number, {"ticket_class": "", "delivery": ""})
+    return bool(ticket["ticket_class"] == "EMERGENCY" and ticket["delivery"] == "confirmed")

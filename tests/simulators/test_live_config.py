@@ -143,3 +143,24 @@ def test_too_many_messages_are_refused_with_the_speed_that_would_do(tmp_path: Pa
         ConfigError, match=r"messages a second are more than 500; take a speed of at most \d+, or fewer"
     ):
         build(file, load(file))
+
+
+def test_the_documentation_names_every_key_and_every_command() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    section = text.split("\n## Live\n")[1].split("\n## ")[0]
+    for key in keys(LiveConfig):
+        assert f"`{key[-1]}`" in section, key
+    for command in (
+        "init",
+        "live",
+        "inject",
+        "clear",
+        "faults",
+        "kinds",
+        "assets",
+        "speed",
+        "forward",
+        "status",
+        "desk",
+    ):
+        assert f"gasgate simulate {command} " in section, command
