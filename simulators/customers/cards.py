@@ -32,6 +32,8 @@ _MEMORY_H = 24.0 * 6.0
 _FEAST_D, _FEAST_RESERVE_D = 7, 20.0
 """before the spring festival people buy whose credit would not last so long"""
 _LATE_RECORDS, _LATE_VALVES = 0.12, 0.08
+_FREE_DAY = 1.3
+"""how much likelier homes look at their credit on days of rest"""
 _NOTHING_M3 = 1e-9
 
 
@@ -164,7 +166,8 @@ def _days(seed: int, customers: Customers, people: _People, days: Days) -> list[
     hour = first + np.floor((last - first + 1) * noise.uniform(seed, _STREAM + 7, key, day)).astype(np.int64)
     kind = noise.uniform(seed, _STREAM + 8, key, day)
     lumps = np.where(kind < 0.12, 0.5, np.where(kind < 0.85, 1.0, 2.0))
-    looks = noise.uniform(seed, _STREAM + 9, key, day) < people.watches
+    free = np.where(people.rests | (day_types(days) == DayType.WORK)[:, None], 0.9, _FREE_DAY)
+    looks = noise.uniform(seed, _STREAM + 9, key, day) < people.watches * free
     until_feast = -since_festival(days)
     return [
         _Day(
