@@ -51,7 +51,7 @@ def cities_of(seeds: str) -> Sequence[City]:
     if seeds in SETS:
         return SETS[seeds]
     try:
-        return [City("exam", int(one), 16, 80, 240) for one in seeds.split(",")]
+        return [City("exam", int(one), 10, 60, 180) for one in seeds.split(",")]
     except ValueError:
         raise SystemExit(f"--seeds {seeds}: give numbers such as 1,2,3 or one of {', '.join(SETS)}") from None
 

@@ -12,6 +12,9 @@ Figures = Mapping[str, Any]
 RECIPES = {"zero": 0.95, "share": 0.95, "days": 0.95, "onset": 0.95, "cap": 0.60}
 """types of theft, and how often the thief has to be among the first three suspects of its zone"""
 
+ENOUGH = 10
+"""an aim is neither met nor missed over fewer cases"""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -60,7 +63,7 @@ def _row(task: str, aim: str, share: tuple[float, float], what: str, *, least: f
     """Return the row of a share, given as so many of so many."""
     hits, of = share
     value = hits / of if of else None
-    return Row(task, aim, value, f"{of:,.0f} {what}", None if value is None else value >= least)
+    return Row(task, aim, value, f"{of:,.0f} {what}", None if value is None or of < ENOUGH else value >= least)
 
 
 def _leaks(rated: Sequence[Figures]) -> Iterator[Row]:
@@ -100,9 +103,10 @@ def _thefts(rated: Sequence[Figures]) -> Iterator[Row]:
         if pooled["thefts"] and pooled["honest"]
         else None
     )
+    met = None if balanced is None or pooled["thefts"] < ENOUGH else balanced >= 0.85
     yield Row(
         "theft without a zone meter", "balanced accuracy 0.85 at 1 % false", balanced,
-        f"{pooled['thefts']} thieves, {pooled['honest']} honest", None if balanced is None else balanced >= 0.85,
+        f"{pooled['thefts']} thieves, {pooled['honest']} honest", met,
     )  # fmt: skip
 
 

@@ -13,25 +13,31 @@ from tests.gateway.scoring.examined_city import event, finding, rated, truth_of
 
 
 def test_cases_of_all_cities_are_added_up(tmp_path: Path) -> None:
-    still = [event(n, "non_moving", 50) for n in (2, 4, 6)]
+    still = [event(n, "non_moving", onset) for n in (2, 4, 6) for onset in (50, 150, 250)]
     one = truth_of(tmp_path / "one", [*still, event(0, "leak", 50, size_pct=3.0), event(1, "theft", 50, type="zero")])
-    two = truth_of(tmp_path / "two", [event(2, "non_moving", 50), event(1, "theft", 50, type="swap")])
-    found = [finding("non_moving", "M-2", 51), finding("leak", "R-1", 50.5), finding("theft", "M-1", 60)]
+    two = truth_of(
+        tmp_path / "two", [*(event(n, "non_moving", 50) for n in (2, 4, 6)), event(1, "theft", 50, type="swap")]
+    )
+    found = [
+        *(finding("non_moving", f"M-{n}", 51) for n in (2, 4, 6)),
+        finding("leak", "R-1", 50.5),
+        finding("theft", "M-1", 60),
+    ]
     loss = [{"zone": "R-1", "gas_day": "2024-02-02", "loss_rate": 0.03, "sigma": 0.01, "verdict": "normal"}]
-    scored = [("exam", rated(one, found, loss)), ("thefts", rated(two, found[:1])), ("clean", rated(two, []))]
+    scored = [("exam", rated(one, found, loss)), ("thefts", rated(two, found[:3])), ("clean", rated(two, []))]
     by_task = {(row.task, row.aim.partition(":")[0]): row for row in rows(scored)}
     non_moving = by_task["non-moving", "95 % in 30 d at 0.002 false/meter-year"]
-    assert (non_moving.ours, non_moving.cases, non_moving.met) == (0.5, "4 meters", False)
+    assert (non_moving.ours, non_moving.cases, non_moving.met) == (0.5, "12 meters", False)
     prompt = by_task["zone leak, prompt reads", "2 % of flow in 24 h"]
-    assert (prompt.ours, prompt.cases, prompt.met) == (1.0, "1 leaks", True)
+    assert (prompt.ours, prompt.cases, prompt.met) == (1.0, "1 leaks", None), "one case shows nothing"
     assert by_task["zone leak, prompt reads", "5 % of flow in 6 h"].met is None, "no leak is so large"
     assert by_task["theft: zero", "among the first 3 of the zone"].ours == 1.0
     assert by_task["theft: swap", "(no aim) among the first 3"].ours == 0.0
     assert by_task["theft: cap", "among the first 3 of the zone"].ours is None
-    assert by_task["suspect list", "half of the first 100 of a city right"].cases == "3 meters listed"
+    assert by_task["suspect list", "half of the first 100 of a city right"].cases == "7 meters listed"
     assert by_task["loss rate", "error within 2 sigma on 95 % of zone-days"].ours == 1.0
     assert by_task["loss rate", "error within 2 sigma on 95 % of zone-days"].cases == "1 zone-days"
-    assert "95 % in 30 d at 0.002 false/meter-year                 0.500  no   4 meters" in table(
+    assert "95 % in 30 d at 0.002 false/meter-year                 0.500  no   12 meters" in table(
         list(by_task.values())
     )
     of_kind = qualities([figures for _, figures in scored[:2]])
