@@ -160,7 +160,7 @@ def _soak(site: CitySite, servers: tuple[Server, Server, Server], lasts_s: float
     finally:
         over.set()
         flaps.join()
-        publisher.terminate()
+        publisher.kill()  # the broker ended with the thread that started it last: nothing can be drained
         publisher.wait()
     return seen
 
