@@ -112,6 +112,10 @@ def write_group(city: City, days: int, habits: Habits, metered: Sequence[int], f
             ledger.add(flows)
             taken.add(flows)
             readings.write_table(customers.of_customers(flows, plan.customers.ic_card))
+            for fault_id, column, hour in list(ledger.unread()):
+                arrival = customers.arrival_hour(column, hour)
+                if arrival is not None:
+                    ledger.read(fault_id, arrival)
             if len(at):
                 readings.write_table(supply.of_supply(flows.hours, flows.supply_counted[:, at]))
             measured.write_table(points.table(flows))

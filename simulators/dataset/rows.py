@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from simulators.city import Flows
 from simulators.customers.cards import record_is_late, valve_is_late
 from simulators.dataset import tables
-from simulators.meters.arrivals import Presented, arrivals
+from simulators.faults import HOUR_US
+from simulators.meters.arrivals import Arrivals, Presented, arrivals
 from simulators.meters.error import steady_gain
 from simulators.meters.habits import Habits
 from simulators.meters.registers import RegisterBank
@@ -63,6 +64,8 @@ class ReadingRows:
         """credit ever loaded then"""
         self._valve: NDArray[np.int8] | None = None
         """valves then"""
+        self._arrived: Arrivals | None = None
+        """what arrives of the last span"""
         self.rolled: list[tuple[int, int]] = []
         """(column, hour) of the registers that rolled over so far"""
 
@@ -88,6 +91,13 @@ class ReadingRows:
         none = np.full(shown.shape, np.nan)
         closed = np.full(shown.shape, -1, np.int8)
         return self._rows(hours, _Shown(shown, closed, np.zeros(shown.shape, np.uint32), none, none))
+
+    def arrival_hour(self, column: int, since_hour: int) -> int | None:
+        """Return when the first reading of a meter that was read in the last span, not before an hour, arrives."""
+        if self._arrived is None:
+            return None
+        mine = (self._arrived.meter == column) & (self._arrived.hour >= since_hour)
+        return int(self._arrived.received_us[mine].min() // HOUR_US) if mine.any() else None
 
     def _over_range(self, counted_m3: Floats) -> NDArray[np.uint32]:
         """Return the flag for the begin of hours: more than the meter may measure passed in the hour before."""
@@ -132,7 +142,7 @@ class ReadingRows:
 
     def _rows(self, hours: NDArray[np.int64], shown: _Shown, presented: Presented | None = None) -> pa.Table:
         come = arrivals(self._habits, int(hours[0]), len(hours), self._silences, presented)
-        come = come.rows(come.received_us < self._end_us)
+        come = self._arrived = come.rows(come.received_us < self._end_us)
         at = (come.hour - hours[0], come.meter)
         return tables.readings(
             self._ids,

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model.network import Zone
+from gateway.model.network import Zone, ZoneKind
 from simulators import weather
 from simulators.dataset.ledger import DAY_H, Effect
-from simulators.faults import KINDS, Fault, Truth
+from simulators.faults import KINDS, Fault, Shows, Truth
 
 _DAY_S = 86400.0
 _LOSES_GAS = ("leak", "theft", "non_moving", "slow")
@@ -62,6 +62,11 @@ class Facts:
     """confounders that nobody drew: absences, outages, exchanges, rollovers ..."""
     deaths: list[Span] = field(default_factory=list)
     """meters that fell silent by themselves"""
+
+    @property
+    def balanced(self) -> frozenset[str]:
+        """Regulator zones with a supply meter, whose balance shows gas that goes unregistered."""
+        return frozenset(z.zone_id for z in self.zones if z.kind == ZoneKind.REGULATOR) & self.metered
 
     @property
     def start_hour(self) -> int:
@@ -142,15 +147,15 @@ def _leak(facts: Facts, fault: Fault, truth: Truth) -> Entry:
 def _of_meter(facts: Facts, fault: Fault, truth: Truth) -> Entry:
     event = _common(facts, fault, truth) | {"meter": fault.asset}
     effect = facts.effects.get(fault.fault_id)
-    shows = fault.start_hour
-    if truth.finding == "silent":
-        shows += DAY_H
-    elif effect is not None:
-        shows = facts.end_hour if effect.first_hour is None else effect.first_hour + 1
+    shows = fault.start_hour + (DAY_H if truth.finding == "silent" else 0)
+    if effect is not None:
+        by_balance = truth.effective is Shows.UNREGISTERED and event["zone"] in facts.balanced
+        hour = effect.first_hour if by_balance else effect.read_hour
+        shows = facts.end_hour if hour is None else hour + 1
     event["effective"] = _iso(_clipped(facts, shows))
     if truth.accepts:
         event["accepts"] = list(truth.accepts)
-    if effect is not None:
+    if effect is not None and effect.m3_per_day is not None:
         event["size_m3_per_day"] = round(effect.m3_per_day, 3)
     return event
 

@@ -49,11 +49,15 @@ def test_events_name_the_zone_with_a_supply_meter_and_when_they_show() -> None:
         _fault(FaultKind.STOPPED, "M-1", 30),
         _fault(FaultKind.BYPASS, "M-2", 40, 60, size=0.3),
         _fault(FaultKind.UNAUTHORISED, "M-3", 50, size=0.5),
+        _fault(FaultKind.CARD_FRAUD, "M-1", 20, size=5.0),
+        _fault(FaultKind.SLOW, "M-3", 20, size=0.5),
     )
     effects = {
-        "E-stopped": Effect(HOUR + 35, 4.2),
-        "E-bypass": Effect(None, 0.1),
-        "E-unauthorised": Effect(HOUR + 99, 0.4),
+        "E-stopped": Effect(HOUR + 35, None, 4.2),
+        "E-bypass": Effect(None, None, 0.1),
+        "E-unauthorised": Effect(HOUR + 99, HOUR + 120, 0.4),
+        "E-card_fraud": Effect(HOUR + 20, HOUR + 25, None),
+        "E-slow": Effect(HOUR + 20, None, 3.0),
     }
     events = {event["kind"]: event for event in truth_of(_facts(faults, effects=effects))["events"]}
     assert events["non_moving"] == {
@@ -65,6 +69,10 @@ def test_events_name_the_zone_with_a_supply_meter_and_when_they_show() -> None:
     assert events["theft"]["effective"] == "2024-10-10T22:00:00Z", "it never shows: the end of the data"
     assert events["theft"]["end"] == "2024-10-03T10:00:00Z"
     assert events["unauthorised"]["zone"] == "CITY"
+    assert events["unauthorised"]["effective"] == "2024-10-05T23:00:00Z", "when the reading arrives that shows it"
+    assert events["ic_mismatch"]["effective"] == "2024-10-02T00:00:00Z"
+    assert "size_m3_per_day" not in events["ic_mismatch"]
+    assert events["slow"]["effective"] == "2024-10-10T22:00:00Z", "no balance and no reading shows it"
 
 
 def test_leaks_are_sized_against_the_flow_of_their_zone() -> None:
@@ -141,9 +149,12 @@ def test_the_ledger_sums_days_finds_idle_homes_and_when_a_fault_shows() -> None:
     use[24:216, 0] = 0.0
     ledger.add(_flows(0, use[:48], 0.25))
     ledger.add(_flows(2, use[48:], 0.25))
+    assert list(ledger.unread()) == [("E-stopped", 1, HOUR + 34)]
+    ledger.read("E-stopped", HOUR + 40)
+    assert list(ledger.unread()) == []
     sums = ledger.close()
     assert sums.supply_m3 == pytest.approx(np.full((10, 1), 72.0))
     assert sums.loss_m3 == pytest.approx(np.full((10, 1), 24 * (0.5 + 0.5)))
-    assert sums.effects == {"E-stopped": Effect(HOUR + 33, 6.0)}
+    assert sums.effects == {"E-stopped": Effect(HOUR + 33, HOUR + 40, 6.0)}
     (idle,) = sums.idle
     assert (idle.column, idle.first_hour, idle.end_hour) == (0, HOUR + 24, HOUR + 216)
