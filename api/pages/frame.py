@@ -98,6 +98,11 @@ def static(name: str) -> str:
     return f"/static/{name}?v={(STATIC / name).stat().st_mtime_ns:x}"
 
 
+_FACTOR_HERE = "\ufffc"
+_STANDS = 1e-3
+"""a city whose time runs no faster than this has been told to stand"""
+
+
 def draw_frame(page: Page, title: str) -> None:
     """Put the head, the banner of a lost connection and the theme into the page."""
     tr = page.tr
@@ -106,7 +111,9 @@ def draw_frame(page: Page, title: str) -> None:
     ui.dark_mode(page.theme == "dark")
     lost = escape(tr("Connection lost. What you see may be old. Trying again…"))
     ui.html(f'<div id="gg-lost" role="alert">{lost}</div>', sanitize=False)
-    ui.timer(60.0, lambda: ui.run_javascript(_clock_script(page)))
+    # somebody may change the pace of a simulated city
+    every_s = 2.0 if page.parts.simulated else 60.0
+    ui.timer(every_s, lambda: ui.run_javascript(_clock_script(page)))
 
 
 def _clock_script(page: Page) -> str:
@@ -127,10 +134,12 @@ def header_html(page: Page, current: str) -> str:
             ("/system", tr("System")),
         )
     )
-    factor = 1 / page.parts.clock.real_seconds(1.0)
     simulated = ""
     if page.parts.simulated:
-        simulated = f'<span class="gg-tag">{escape(tr("simulated city, time ×{factor}", factor=f"{factor:g}"))}</span>'
+        factor = 1 / page.parts.clock.real_seconds(1.0)
+        shown = f"<span data-factor>{factor if factor > _STANDS else 0:g}</span>"
+        label = escape(tr("simulated city, time ×{factor}", factor=_FACTOR_HERE)).replace(_FACTOR_HERE, shown)
+        simulated = f'<span class="gg-tag">{label}</span>'
     other = next(language for language in LANGUAGES if language != tr.language)
     role = escape(tr(words.ROLES[page.user.role]))
     return (

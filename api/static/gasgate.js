@@ -12,6 +12,7 @@
     base: null,
     setClock(nowMs, factor, offsetMs) {
       gg.base = { nowMs, factor, offsetMs, at: performance.now() };
+      for (const e of document.querySelectorAll("[data-factor]")) e.textContent = factor > 0.001 ? String(factor) : "0";
       tick();
     },
     now: () => (gg.base ? gg.base.nowMs + (performance.now() - gg.base.at) * gg.base.factor : Date.now()),
