@@ -26,7 +26,7 @@ from simulators.engine.moments import DayTable
 from simulators.engine.plan import Plan, parent_meter, supply_meter
 from simulators.engine.tables import Tables
 from simulators.engine.wanted import DAY_H
-from simulators.faults import HOUR_US, Assets, Fault, sensors_with_faults
+from simulators.faults import HOUR_US, KINDS, Assets, Fault, FaultKind, gathered, sensors_with_faults
 from simulators.ground import Ground
 from simulators.meters.error import MeterErrors
 from simulators.meters.registers import Exchanges, show
@@ -40,6 +40,8 @@ LIVE_START = datetime(2026, 1, 14, 21, tzinfo=UTC)
 CITY_METERS = (110, 110, 80)
 RESTAURANT_M3_D = 70.0
 """use of the business that the demo's story is about: about a twelfth of its zone"""
+_MOST_LEAK, _MOST_LEAK_M3H = 10.0, 20.0
+"""leaks of a zone, as a share of its mean flow in winter or in base m3/h, beyond which its pipes would be torn open"""
 TOWN = "town"
 """mix of customers of the demo"""
 
@@ -156,19 +158,39 @@ class City:
 
     @cached_property
     def _tables(self) -> Tables:
-        """Days; the pipes are solved when the first one is asked for."""
+        """Days, computed when they are asked for."""
         plan = self.plan
-        physics = self._physics or ZonePhysics(
-            plan.seed, plan.ground, plan.nominal_m3h, weights=_weights(plan), tables=self._table_file
-        )
         errors = MeterErrors(plan.seed, self._traits, self.exchanges)
-        kit = Kit(plan, physics, errors, self.exchanges, Cards(plan.seed, plan.customers, self.exchanges))
+        kit = Kit(plan, self._pressures, errors, self.exchanges, Cards(plan.seed, plan.customers, self.exchanges))
         supply = _start_m3(plan.nominal_m3h, plan.zone_numbers)
         parents = _start_m3(self._parents_m3h, np.arange(len(self._parents_m3h)))
         return Tables(kit, first_carry(kit, supply, parents))
 
+    def check(self, fault: Fault) -> None:
+        """Raise ValueError with the remedy if a fault cannot befall this city beside those that it has."""
+        KINDS[fault.kind].check(fault, self.assets)
+        zone = self.assets.zones.get(fault.asset)
+        if fault.kind is FaultKind.LEAK and zone is not None:
+            others = (one for one in self.faults if one.kind is fault.kind and one.fault_id != fault.fault_id)
+            size = fault.size + sum(one.size for one in others if self.assets.zones.get(one.asset) == zone)
+            most = max(_MOST_LEAK_M3H, _MOST_LEAK * self.plan.nominal_m3h[zone])
+            if size > most:
+                raise ValueError(
+                    f"{fault.fault_id}: leaks of {size:.4g} m3/h would tear {fault.asset} open; give at most {most:.4g} "
+                    "for all leaks of the zone together"
+                )
+
+    @cached_property
+    def _pressures(self) -> Physics:
+        """The model of the zones' pipes, solved when it is first asked for."""
+        plan = self.plan
+        return self._physics or ZonePhysics(
+            plan.seed, plan.ground, plan.nominal_m3h, weights=_weights(plan), tables=self._table_file
+        )
+
     def _update(self) -> None:
-        self._tables.take([fault for fault in self.faults if _befalls(self.assets, fault)], self.valves.closures())
+        mine = gathered(fault for fault in self.faults if _befalls(self.assets, fault))
+        self._tables.take(mine, self.valves.closures())
 
     def part(self, zones: Sequence[int]) -> City:
         """Return the part of the city that is a run of regulator zones (positions), as the whole computes it.
@@ -281,18 +303,16 @@ class City:
         if (since < 0).any():
             raise ValueError("the city has no state before its history")
         found = []
-        for day in np.unique(since // DAY_H):
+        for day in np.unique(since // DAY_H) if len(since) else (0,):
             mine = since // DAY_H == day
             found.append((self._tables.day(int(day)), (since[mine] % DAY_H).astype(np.intp), rest[mine] / HOUR_US))
         return found
 
     def _in_order(self, at_us: NDArray[np.int64], parts: Sequence[NDArray[np.generic]]) -> Floats:
         """Put what `_by_day` brought back into the order and shape of the moments."""
-        if not parts:
-            raise ValueError("no moments were asked for")
         together = np.concatenate(parts)
         day = (np.atleast_1d(at_us).ravel() // HOUR_US - self.plan.start_hour) // DAY_H
-        result = np.empty(together.shape)
+        result = np.empty(together.shape, together.dtype)
         result[np.argsort(day, kind="stable")] = together
         return result.reshape(*np.shape(at_us), together.shape[1])
 

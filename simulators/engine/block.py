@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from simulators.engine.use import wanted_use
 from simulators.engine.wanted import DAY_H, Wanted
 from simulators.faults import Fault
 from simulators.meters.registers import Exchanges
-from simulators.physics.zones import ZoneStates
+from simulators.physics.zones import Hole, ZoneStates
 from simulators.valves import Closure
 
 Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ def compute(
         before = runs[-1].end if runs else start.cards
         runs.append(kit.cards.run(before, wanted, slice(day * DAY_H, (day + 1) * DAY_H)))
     wanted.load = plan.zone_sums(wanted.passing + wanted.stolen) + wanted.late + BACKGROUND_LEAK * plan.nominal_m3h
-    states = kit.physics.states(hours, wanted.load, wanted.effects.leaks, _offset_kpa(plan, wanted))
+    states = kit.physics.states(hours, wanted.load, _holes(wanted.effects.leaks), _offset_kpa(plan, wanted))
     found: list[tuple[DayTable, Carry]] = []
     for run in runs:
         table, start = _day(kit, start, wanted, cards=run, states=states, closures=closures)
@@ -49,6 +50,16 @@ def compute(
         if table.shut or table.flows.starved.any():
             break
     return found
+
+
+def _holes(leaks: Sequence[Hole]) -> list[Hole]:
+    """Make one hole of those at the same place."""
+    found: dict[tuple[int, float], Hole] = {}
+    for hole in leaks:
+        place = (hole.zone, hole.node_share)
+        before = found.get(place)
+        found[place] = hole if before is None else replace(hole, nominal_m3h=before.nominal_m3h + hole.nominal_m3h)
+    return list(found.values())
 
 
 def _offset_kpa(plan: Plan, wanted: Wanted) -> Floats:

@@ -9,6 +9,7 @@ from simulators.faults.effects import Assets, Effects
 from simulators.faults.fault import HOUR_US, Fault, FaultKind
 from simulators.faults.instruments import gas_lel_pct, sensors_with_faults
 from simulators.faults.kind import Kind, Shows, Subject, Truth
+from simulators.faults.leaks import gathered
 
 KINDS: Mapping[FaultKind, Kind] = {
     FaultKind.LEAK: leaks.LEAK,
@@ -62,5 +63,6 @@ __all__ = [
     "Truth",
     "apply",
     "gas_lel_pct",
+    "gathered",
     "sensors_with_faults",
 ]
