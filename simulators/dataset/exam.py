@@ -33,7 +33,7 @@ from simulators.dataset.work import in_order
 from simulators.faults import Fault
 from simulators.ground import Ground
 from simulators.meters.habits import Habits, Way, build_habits
-from simulators.meters.registers import Exchanges, draw_exchanges
+from simulators.meters.registers import Exchanges, draw_exchanges, near_rollover
 from simulators.meters.traits import meter_traits
 
 START = datetime(2024, 9, 30, 22, tzinfo=UTC)
@@ -114,7 +114,9 @@ def build_exam(
     ground: Ground, work: Path, *, seed: int, days: int, rules: Preset, habits: str | None, mix: str, start: datetime
 ) -> Exam:
     """Draw what befalls a city."""
-    plan = Plan(seed, start, ground, build_customers(seed, ground, start.date(), mix))
+    customers = build_customers(seed, ground, start.date(), mix)
+    traits = meter_traits(seed, customers)
+    plan = Plan(seed, start, ground, near_rollover(seed, traits, customers, rules.rolling_over))
     mixes = mixes_of(plan, rules, habits)
     metered = _metered(plan, rules)
     ids = plan.supply_meters
@@ -123,7 +125,7 @@ def build_exam(
     faults = draw_faults(plan, days, rules.fault, {ids[at]: feeds[ids[at]] for at in metered}, drawn.way <= Way.DAILY_1)
     exchanges = draw_exchanges(
         seed,
-        meter_traits(seed, plan.customers),
+        traits,
         plan.start_hour,
         days * DAY_H,
         per_year=rules.exchanged_a_year,

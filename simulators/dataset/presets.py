@@ -60,6 +60,8 @@ class Preset(Settings):
     exchanged_a_year: Share
     exchanges_recorded: Share
     """share of the meter exchanges of which the company knows"""
+    rolling_over: Share = 0.0
+    """share of the registers that stand less than a year of usual use before they roll over"""
     fault: tuple[FaultRule, ...] = ()
 
 

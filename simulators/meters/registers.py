@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators import noise
+from simulators.customers import Customers
 from simulators.meters.quirks import Quirks
 from simulators.meters.traits import Traits
 
@@ -154,10 +155,10 @@ def show(traits: Traits, since_new_m3: NDArray[np.float64]) -> NDArray[np.float6
     return np.asarray(np.round(pulses * traits.pulse_m3, 3), dtype=np.float64)
 
 
-def near_rollover(
-    seed: int, traits: Traits, start_m3: NDArray[np.float64], yearly_m3: NDArray[np.float64], share: float
-) -> NDArray[np.float64]:
-    """Return start values of which a share stands so close before the rollover that it comes within a year."""
-    chosen = noise.uniform(seed, _STREAM + 10, traits.key) < share
-    before = yearly_m3 * noise.uniform(seed, _STREAM + 11, traits.key)
-    return np.asarray(np.where(chosen, np.maximum(0.0, traits.capacity_m3 - before), start_m3), dtype=np.float64)
+def near_rollover(seed: int, traits: Traits, customers: Customers, share: float) -> Customers:
+    """Return the customers, a share of whose registers stand less than a year of usual use before the rollover."""
+    chosen = (noise.uniform(seed, _STREAM + 10, traits.key) < share) & (customers.start_m3 > 0.0)
+    before = 365.0 * customers.steady_m3_d + 180.0 * (customers.winter_m3_d() - customers.steady_m3_d)
+    near = traits.capacity_m3 - before * noise.uniform(seed, _STREAM + 11, traits.key)
+    start = np.where(chosen, np.maximum(0.0, np.floor(1000.0 * near) / 1000.0), customers.start_m3)
+    return replace(customers, start_m3=np.minimum(start, traits.capacity_m3 - traits.pulse_m3))

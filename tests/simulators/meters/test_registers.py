@@ -116,14 +116,18 @@ def test_a_span_without_an_inner_hour_has_no_exchange(townspeople: Customers) ->
         assert len(draw_exchanges(SEED, traits, HOUR, count, per_year=1000.0)) == 0
 
 
-def test_some_registers_roll_over_within_a_year() -> None:
-    traits = supply_traits(SEED, np.arange(4000), 6.0, date(2020, 1, 1), digits=5)
-    start, yearly = np.full(4000, 123.0), np.full(4000, 900.0)
-    chosen = near_rollover(SEED, traits, start, yearly, 0.1)
-    rolls = chosen + yearly >= 1e5
-    assert 0.08 < rolls.mean() < 0.12
-    assert (chosen[~rolls] == 123.0).all()
-    assert (chosen < 1e5).all()
+def test_some_registers_roll_over_within_a_year(townspeople: Customers) -> None:
+    traits = meter_traits(SEED, townspeople)
+    many = near_rollover(SEED, traits, townspeople, 0.5)
+    moved = many.start_m3 != townspeople.start_m3
+    assert 0.3 < moved.mean() < 0.6
+    assert (many.start_m3 < many.capacity_m3).all()
+    left = (many.capacity_m3 - many.start_m3)[moved]
+    assert (left <= np.maximum(366.0 * many.winter_m3_d()[moved], 1.0)).all()
+    some = np.arange(50, 90)
+    part = near_rollover(SEED, traits.part(some), townspeople.part(some), 0.5)
+    assert np.array_equal(part.start_m3, many.start_m3[some])
+    assert np.array_equal(near_rollover(SEED, traits, townspeople, 0.0).start_m3, townspeople.start_m3)
 
 
 def test_some_honest_registers_count_without_gas_or_go_back_for_a_night() -> None:
