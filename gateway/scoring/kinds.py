@@ -20,6 +20,7 @@ from gateway.scoring.truth import Event, Truth
 
 Figures = dict[str, Any]
 _Z95 = 1.96
+_MOST_ERROR = 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +142,7 @@ def _estimate_error(rated: Rated, rows: Sequence[int]) -> float | None:
         size, finding = rated.truth.events[i].size_m3_per_day, rated.first[i]
         estimate = float(rated.findings.estimate_m3_per_day[finding]) if finding >= 0 else math.nan
         if size and math.isfinite(estimate) and math.isfinite(size):
-            errors.append(abs(estimate / size - 1))
+            errors.append(min(abs(estimate / size - 1), _MOST_ERROR))
     return round(float(np.median(errors)), 3) if errors else None
 
 

@@ -19,7 +19,7 @@ from gateway.scoring.truth import Truth
 Figures = dict[str, Any]
 _NORMAL, _HIGH, _NEITHER = 0, 1, 2
 _VERDICTS = {"normal": _NORMAL, "high": _HIGH}
-_LEAST_SIGMA = 1e-9
+_LEAST_SIGMA, _MOST_SIGMA = 1e-9, 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +94,12 @@ def _figures(truth: Truth, names: Sequence[str], zones: dict[str, _Zone]) -> Fig
     if not good.any():
         return {**counted, "assessed_share": 0.0}
     wrong = np.clip(np.nan_to_num(rate) - true, -1.0, 1.0)
-    error, honest, is_high, truly = wrong[good], np.nan_to_num(sigma[good]), verdict[good] == _HIGH, true[good]
+    error, honest, is_high, truly = (
+        wrong[good],
+        np.minimum(np.nan_to_num(sigma[good]), _MOST_SIGMA),
+        verdict[good] == _HIGH,
+        true[good],
+    )
     low, high = truly < LOW_RATE, truly >= HIGH_RATE
     return {
         **counted,

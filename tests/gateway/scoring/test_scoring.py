@@ -330,3 +330,12 @@ def test_a_thief_without_a_zone_meter_is_held_against_the_honest(tmp_path: Path)
     found.append(finding("non_moving", "M-4", 60, 0.6))
     assert rated(truth, found)["theft_without_zone_meter"]["found"] == 0
     assert rated(truth_of(tmp_path, [event(1, "theft", 50)]), found)["theft_without_zone_meter"]["thefts"] == 0
+
+
+def test_huge_numbers_are_only_huge_errors(tmp_path: Path) -> None:
+    truth = truth_of(tmp_path, [event(1, "theft", 50, size_m3_per_day=0.01)], days=200)
+    row = {"zone": "R-1", "gas_day": "2024-02-02", "loss_rate": 1e308, "sigma": 1e308, "verdict": "high"}
+    figures = rated(truth, [finding("theft", "M-1", 60, 1e308, estimate_m3_per_day=1e308)], [row])
+    assert figures["kinds"]["theft"]["estimate_error_median"] == 1e6
+    assert figures["loss"]["regulator"]["mae_pct"] == 100
+    json.dumps(figures, allow_nan=False)
