@@ -11,6 +11,7 @@ from simulators.physics.gas import (
     GROUND_K,
     VISCOSITY_PA_S,
     compressibility,
+    flow_m3h,
     mass_kg_s,
 )
 
@@ -36,6 +37,19 @@ def drop_kpa2(
     z = compressibility(np.asarray(mean_kpa, dtype=np.float64))
     pa2 = friction * length_m / diameter * (mass / area) ** 2 * z * GAS_J_PER_KG_K * GROUND_K
     return np.asarray(np.sign(flow) * pa2 / 1e6, dtype=np.float64)
+
+
+def resting_kpa2(
+    length_m: NDArray[np.float64], inner_mm: NDArray[np.float64], roughness_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the fall of squared pressure below which a pipe has no flow of its own: that at a Reynolds number of 1.
+
+    Colebrook and White's factor was made for turbulent flow; towards no flow at all it grows with 1 / Re^2, so that a
+    drop of less than a hundredth of a pascal is left, like that of a thing that rests on a floor. Nothing real depends
+    on it, but a solver's steps circle within it.
+    """
+    flow = flow_m3h(VISCOSITY_PA_S * np.pi * inner_mm / 4000.0)
+    return drop_kpa2(flow, length_m, inner_mm, roughness_mm)
 
 
 def colebrook(reynolds: NDArray[np.float64], relative_roughness: NDArray[np.float64]) -> NDArray[np.float64]:

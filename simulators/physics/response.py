@@ -32,7 +32,6 @@ MEAN, LOWEST, FIRST_LEAK = 0, 1, 2
 """rows of a table: volume-weighted mean, the node that is lowest without leaks, one for each place of LEAK_SHARES"""
 STEPS = np.geomspace(1e-3, 1.0, 13)
 _FINE = 400
-_TRIED = 0.003
 _GROWS = 30.0
 _FLAT_M3H = 1000.0
 """largest flow of the table of a zone in which no pressure falls"""
@@ -168,12 +167,18 @@ def _inlet_kpa(want: Wanted) -> float:
 
 def _largest(wanted: Sequence[Wanted]) -> list[float]:
     """Return the flow at which each zone's lowest pressure comes down to the air's, or its gas becomes too fast."""
-    flow, falls = [1.0] * len(wanted), [False] * len(wanted)
+    flow = [max(1.0, 0.05 * len(want.graph.customer)) for want in wanted]
+    falls = [False] * len(wanted)
     for _ in range(6):
         solved = _solve([Case(w.graph, q * w.load, _inlet_kpa(w)) for w, q in zip(wanted, flow, strict=True)])
         falls = [_noticed(*each) for each in zip(wanted, solved, strict=True)]
         flow = [_grown(*each) for each in zip(wanted, flow, solved, strict=True)]
     return [q if fell else _FLAT_M3H for q, fell in zip(flow, falls, strict=True)]
+
+
+def _tried(largest: float) -> float:
+    """Return a leak that also the service of a single house carries."""
+    return min(0.003 * largest, 2.0)
 
 
 def _noticed(want: Wanted, solution: Solution) -> bool:
@@ -185,14 +190,14 @@ def _levels(wanted: Sequence[Wanted], largest: Sequence[float]) -> list[NDArray[
     tried = []
     for want, flow in zip(wanted, largest, strict=True):
         for share in LEAK_SHARES:
-            demand = want.load * (_TRIED * flow * (1.0 - LEAK_PARTS[-1]))
-            demand[want.graph.node_at(share)] += _TRIED * flow * LEAK_PARTS[-1]
+            demand = want.load * (_tried(flow) * (1.0 - LEAK_PARTS[-1]))
+            demand[want.graph.node_at(share)] += _tried(flow) * LEAK_PARTS[-1]
             tried.append(Case(want.graph, demand, _inlet_kpa(want)))
     owner = [want for want in wanted for _ in LEAK_SHARES]
     fall = [float(_falls(want, solution).max()) for want, solution in zip(owner, _solve(tried), strict=True)]
     worst = np.maximum(np.array(fall).reshape(len(wanted), -1).max(axis=1), 1e-12)
     head = np.array([_head_kpa2(want.highest_kpa) for want in wanted])
-    alone = _TRIED * np.array(largest) * np.sqrt(head / worst)
+    alone = np.array([_tried(flow) for flow in largest]) * np.sqrt(head / worst)
     most = np.minimum(0.3 * np.array(largest), 0.8 * alone)
     return list(most[:, None] * np.array(LEAK_LEVELS))
 
