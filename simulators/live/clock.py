@@ -27,25 +27,32 @@ _UNSAVED_S = 1.5
 class LiveClock:
     """Knows what time it is in the city, and changes its pace for everybody at once."""
 
-    def __init__(self, path: Path, clock: CityClock) -> None:
-        """Write the clock into its file."""
+    def __init__(self, path: Path, clock: CityClock, speed: float) -> None:
+        """Write the clock into its file; `speed` is the pace at which it goes on when it stands now."""
         self._path = path
         self._changing = asyncio.Lock()
+        self._speed = speed
         self._set(clock)
 
     @classmethod
     def resume(cls, path: Path, saved: Saved, speed: float, *, alone: bool) -> LiveClock:
-        """Go on from where the city stood.
+        """Stand where the city stood, until it goes on.
 
-        After a crash that is from where all others believe it to be, unless they ended with it (`alone`).
+        After a crash it runs at once, from where all others believe it to be unless they ended with it (`alone`).
         """
         wall_us = time.time_ns() // 1000
-        city_us = saved.city_us
-        if not saved.clean:
-            city_us += round(_UNSAVED_S * 1e6 * speed)
-            if not alone and wall_us - saved.wall_us < LONGEST_CRASH_S * 1e6:
-                city_us = max(city_us, _believed_us(path, wall_us))
-        return cls(path, CityClock(city_us, wall_us, speed))
+        if saved.clean:
+            return cls(path, CityClock(saved.city_us, wall_us, STANDS), speed)
+        city_us = saved.city_us + round(_UNSAVED_S * 1e6 * speed)
+        if not alone and wall_us - saved.wall_us < LONGEST_CRASH_S * 1e6:
+            city_us = max(city_us, _believed_us(path, wall_us))
+        return cls(path, CityClock(city_us, wall_us, speed), speed)
+
+    def go(self) -> None:
+        """Let a city that stands go on from where it stood."""
+        stood = self._clock.paces[0]
+        if stood.factor <= STANDS:
+            self._set(CityClock(stood.city_us, time.time_ns() // 1000, self._speed))
 
     def now_us(self) -> int:
         """Return the city's moment, us UTC."""

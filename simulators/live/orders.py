@@ -158,7 +158,7 @@ class Orders:
                 fault_id, wanted.kind, wanted.asset, start_us, end_us, wanted.size or 0.0,
                 wanted.ramp_minutes * 60.0, wanted.position, wanted.detail,
             )  # fmt: skip
-            kind.check(fault, self._live.plan.assets)
+            self._live.city.check(fault)
         except ValueError as error:
             raise RefusedError(422, "impossible", str(error)) from error
         return fault

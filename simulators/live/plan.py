@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gateway.errors import ConfigError
 from gateway.model.reading import to_us
-from simulators.city import Plan
+from simulators.city import City, Plan
 from simulators.customers import build_customers
-from simulators.faults import KINDS, Fault
+from simulators.faults import Fault
 from simulators.ground import Ground
 from simulators.live.config import MOST_METERS, MOST_ZONES, LiveConfig
 from simulators.live.devices import LARGEST_REGISTER_M3, LinkPlan, plan_links
@@ -96,10 +96,10 @@ def _ground(path: Path, config: LiveConfig) -> Ground:
 
 
 def _fault_problems(built: BuiltCity) -> list[str]:
-    problems = []
+    city, problems = City(built.plan, built.faults), []
     for fault in built.faults:
         try:
-            KINDS[fault.kind].check(fault, built.plan.assets)
+            city.check(fault)
         except ValueError as error:
             problems.append(f"fault {error}")
     return problems

@@ -117,6 +117,7 @@ class Live:
             for server in self._servers:
                 await server.start()
             self.publisher.start()
+            self.clock.go()
             self._each_second(self.clock.now_us())
             replace_file(ready, "ready\n")
             self.on_ready()

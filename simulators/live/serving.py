@@ -38,7 +38,8 @@ def serve(path: Path, say: Callable[[str], None]) -> None:
     child.die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for talker in ("uvicorn", "pandapower", "pandapipes"):
+        logging.getLogger(talker).setLevel(logging.ERROR)
     built = build(path, load(path))
     saved = check_identity(built)
     token = write_secrets(built.config)

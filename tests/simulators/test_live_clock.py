@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import ConfigError
 from gateway.runtime.clock import CityClock, FollowedClock
+from simulators.faults import HOUR_US, Fault, FaultKind
 from simulators.live.clock import STANDS, LiveClock
 from simulators.live.saved import Saved
 
 START_US = 1_768_424_400_000_000
+
+
+def _resumed(file: Path, speed: float) -> LiveClock:
+    clock = LiveClock.resume(file, Saved(START_US), speed, alone=False)
+    assert (clock.now_us(), clock.speed) == (START_US, 0.0)
+    clock.go()
+    return clock
 
 
 @pytest.fixture
@@ -37,7 +46,7 @@ async def _watch(
 
 
 async def test_a_change_of_pace_makes_no_step_and_happens_for_all_at_once(file: Path) -> None:
-    live = LiveClock.resume(file, Saved(START_US), 100.0, alone=False)
+    live = _resumed(file, 100.0)
     done = asyncio.Event()
     watching = asyncio.create_task(_watch({"live": live, "follower": FollowedClock(file)}, done))
     await live.run_at(1.0)
@@ -56,7 +65,7 @@ async def test_a_change_of_pace_makes_no_step_and_happens_for_all_at_once(file: 
 
 
 async def test_a_city_hurries_to_a_moment_and_goes_on_as_before(file: Path) -> None:
-    live = LiveClock.resume(file, Saved(START_US), 2.0, alone=False)
+    live = _resumed(file, 2.0)
     target = START_US + 3_600_000_000
     await live.forward(target, 3600.0)
     assert live.speed == 3600.0
@@ -71,7 +80,7 @@ async def test_a_city_hurries_to_a_moment_and_goes_on_as_before(file: Path) -> N
 
 
 async def test_two_changes_at_once_happen_one_after_the_other(file: Path) -> None:
-    live = LiveClock.resume(file, Saved(START_US), 10.0, alone=False)
+    live = _resumed(file, 10.0)
     before = live.now_us()
     await asyncio.gather(live.run_at(20.0), live.run_at(30.0))
     assert live.speed == 30.0
@@ -106,8 +115,41 @@ def test_it_goes_on_from_where_it_was_saved_or_a_little_later(
 
 
 def test_where_it_stands_is_told_before_it_stands(file: Path) -> None:
-    live = LiveClock.resume(file, Saved(START_US), 30.0, alone=False)
+    live = _resumed(file, 30.0)
     follower = FollowedClock(file)
     stands_at = live.stand()
     time.sleep(1.3)
     assert follower.now_us() == pytest.approx(stands_at, abs=1000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"city_us": 1}',
+        '{"city_us": "x", "ended": {}, "done": [], "clean": true}',
+        '{"city_us": 1, "ended": {}, "done": [], "clean": true, "injected": [{"kind": "moon"}]}',
+        '{"city_us": 1, "ended": [], "done": [], "clean": true}',
+        '{"city_us": 1, "ended": {}, "done": [], "clean": true, "opened": [1]}',
+        "\x00\x00\x00",
+    ],
+)
+def test_a_damaged_state_is_named_with_what_to_do(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "city_now.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"city_now\.json: is damaged .* delete it, and the city begins anew"):
+        Saved.read(path, START_US)
+
+
+def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
+    fault = Fault("a", FaultKind.LEAK, "R-001", 7 * HOUR_US, size=3.0)
+    saved = Saved(5, {"a": 9 * HOUR_US}, ("broker",), {"REG-001": 4}, (("M-1", 1, 2),), clean=False, wall_us=8,
+                  reported_us=4, injected=(fault.to_json(),), speed=60.0, city="seed 1")  # fmt: skip
+    path = tmp_path / "city_now.json"
+    saved.write(path)
+    again = Saved.read(path, START_US)
+    assert again == saved
+    assert again.with_ends(again.faults()) == (fault.ended(9 * HOUR_US),)
+    assert Saved.read(tmp_path / "nowhere.json", START_US) == Saved(START_US)

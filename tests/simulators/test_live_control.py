@@ -65,6 +65,7 @@ def own(built_city: BuiltCity, tmp_path: Path) -> BuiltCity:
 @pytest.fixture
 async def city(own: BuiltCity) -> AsyncIterator[Controlled]:
     live = make_live(own)
+    live.clock.go()
     acts: list[tuple[str, Any]] = []
     orders = Orders(live, fastest=3000.0, on_act=lambda act, what: acts.append((act, what)))
     transport = httpx.ASGITransport(app=make_app(live, orders, TOKEN, own.sizes()))
@@ -155,6 +156,7 @@ async def test_what_was_made_and_ended_is_there_after_a_restart(city: Controlled
     await city.client.delete("/faults/ends")
     await city.client.put("/speed", json={"speed": 7})
     again = city.again()
+    again.clock.go()
     assert again.city.faults == city.live.city.faults
     assert again.clock.speed == 7.0
     assert again.clock.now_us() >= city.live.clock.now_us() - 1_000_000
