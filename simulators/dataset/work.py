@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from gateway.errors import GatewayError
@@ -29,6 +31,7 @@ def in_order(source: Any, work: Callable[[Any, int], Result], tasks: Sequence[in
             yield work(source, task)
         return
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         min(processes, len(tasks)), mp_context=context, initializer=_begin, initargs=(source, os.getpid())
     )
@@ -39,6 +42,8 @@ def in_order(source: Any, work: Callable[[Any, int], Result], tasks: Sequence[in
             "a helper process was killed, perhaps because memory ran out: use fewer processes, or fewer meters"
         ) from error
     finally:
+        for helper in set(multiprocessing.active_children()) - others:
+            helper.terminate()  # what it still computes nobody wants: all results are here, or there was an error
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -47,11 +52,22 @@ def _drained(
 ) -> Iterator[Result]:
     waiting: deque[Future[Result]] = deque()
     for task in tasks:
-        waiting.append(pool.submit(_do, work, task))
+        with _without_interrupts():
+            waiting.append(pool.submit(_do, work, task))
         if len(waiting) >= most:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: it is this one's to end them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(source: Any, parent: int) -> None:
