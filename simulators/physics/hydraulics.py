@@ -110,7 +110,7 @@ def _usual(cases: Sequence[Case]) -> dict[str, float]:
         rest = resting_kpa2(graph.length_m, graph.inner_mm, graph.roughness_mm)[wide]
         rest_bar = max(rest_bar, float(rest.max(initial=0.0)) / (2.0 * (case.inlet_kpa + ATMOSPHERE_KPA)) / 100.0)
         widest_m = max(widest_m, float(graph.inner_mm.max()) / 1000.0)
-    tol_p = min(max(3.0 * rest_bar, 1e-9), 1e-7)
+    tol_p = min(max(3.0 * rest_bar, 5e-9), 1e-7)
     return {"tol_p": tol_p, "tol_m": 1.2e-4 * widest_m, "tol_res": 5.0 * tol_p}
 
 
