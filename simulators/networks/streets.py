@@ -143,7 +143,7 @@ def _streets(area: Area, customers: int, rng: np.random.Generator) -> tuple[XY, 
 def _size_mm(small_mm: int, customers: int) -> int:
     """Return the size of a pipe that is `small_mm` in a small zone: the pressure lost grows with flow^2 / size^5."""
     wanted = small_mm * max(1.0, customers / _SMALL_ZONE) ** 0.4
-    return next((size for size in _SIZES_MM if size >= wanted), _SIZES_MM[-1])
+    return min(_SIZES_MM, key=lambda size: abs(size - wanted))
 
 
 _Node = tuple[int, int]
