@@ -176,8 +176,8 @@ class City:
             most = max(_MOST_LEAK_M3H, _MOST_LEAK * self.plan.nominal_m3h[zone])
             if size > most:
                 raise ValueError(
-                    f"{fault.fault_id}: leaks of {size:.4g} m3/h would tear {fault.asset} open; give at most {most:.4g} "
-                    "for all leaks of the zone together"
+                    f"{fault.fault_id}: leaks of {size:.4g} m3/h would tear {fault.asset} open; "
+                    f"give at most {most:.4g} for all leaks of the zone together"
                 )
 
     @cached_property

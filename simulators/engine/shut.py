@@ -28,12 +28,22 @@ def open_shares(closures: Iterable[Closure], hours: NDArray[np.int64]) -> tuple[
     begin = hours * HOUR_US
     shut_us = np.zeros(len(hours), dtype=np.int64)
     at_begin = np.ones(len(hours), dtype=np.bool_)
-    for closure in closures:
-        end_us = ENDLESS if closure.end_us is None else closure.end_us
-        overlap = np.minimum(end_us, begin + HOUR_US) - np.maximum(closure.start_us, begin)
-        shut_us += np.maximum(0, overlap)
-        at_begin &= ~((closure.start_us <= begin) & (begin < end_us))
+    for start_us, end_us in _apart(closures):
+        shut_us += np.maximum(0, np.minimum(end_us, begin + HOUR_US) - np.maximum(start_us, begin))
+        at_begin &= ~((start_us <= begin) & (begin < end_us))
     return np.maximum(0.0, 1.0 - shut_us / HOUR_US), at_begin
+
+
+def _apart(closures: Iterable[Closure]) -> list[tuple[int, int]]:
+    """Return (begin, end) of the times in which a valve is closed, us UTC; closures may overlap."""
+    spans = sorted((one.start_us, ENDLESS if one.end_us is None else one.end_us) for one in closures)
+    found: list[tuple[int, int]] = []
+    for start_us, end_us in spans:
+        if found and start_us <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end_us))
+        else:
+            found.append((start_us, end_us))
+    return found
 
 
 def open_spans(closures: Iterable[Closure], hour: int) -> list[Span]:
