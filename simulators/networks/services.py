@@ -73,7 +73,7 @@ def _sizes(count: int, flats_share: float, rng: np.random.Generator) -> list[int
         return sizes
     while left > 0:
         size = min(left, int(rng.integers(*FLATS)))
-        sizes += [size] if size > 1 else [1]
+        sizes.append(size)
         left -= size
     return [sizes[n] for n in rng.permutation(len(sizes))]
 
