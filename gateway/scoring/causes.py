@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +34,7 @@ def causes(truth: Truth, findings: Findings, matching: Matching, false: NDArray[
             continue
         zone = truth.tree.measured_zone(name) if IS_ZONE[findings.kind[i]] else truth.tree.homes.get(name, "")
         active = [event for event in own[name] if event.onset <= at <= event.over]
-        confusing = sorted(
-            (one for one in (*misleading[name], *misleading[zone]) if one[0] <= at <= one[1]), reverse=True
-        )
+        confusing = _first(misleading[name], at) or _first(misleading[zone], at)
         unseen = [event for event in in_zone[zone] if event.onset <= at <= event.over]
         if any(kind in event.accepts for event in own[name]):
             yield "too early or too late"
@@ -45,8 +43,13 @@ def causes(truth: Truth, findings: Findings, matching: Matching, false: NDArray[
         elif RULES[kind].subject == "zone" and any(event.kind in SUSPECT_KINDS for event in unseen):
             yield "theft or bad meter in the zone"
         elif confusing:
-            yield confusing[0][2]
+            yield confusing
         elif unseen:
             yield "true case nearby"
         else:
             yield "none known"
+
+
+def _first(misleading: Sequence[tuple[float, float, str]], at: float) -> str:
+    """Return the shortest confounder of a moment, empty if there is none: the longer one lasts the less it explains."""
+    return min(((end - start, cause) for start, end, cause in misleading if start <= at <= end), default=(0.0, ""))[1]
