@@ -116,7 +116,7 @@ def _day(
         passing=zones.passing,
         stolen=zones.stolen,
         counted=zones.counted,
-        unregistered=zones.stolen + zones.passing * (1.0 - effects.counted[rows]),
+        unregistered=_unregistered(wanted, rows, zones),
         leak=zones.leak,
         linepack=linepack,
         supply=supply,
@@ -138,6 +138,13 @@ def _day(
     supplied, above = _sums(start.supply, supply_counted), _sums(start.parents, parent_counted)
     end = Carry(customer[-1], supplied[-1], above[-1], zones.edges[-1], gauge[-1], parents.packed, on_cards)
     return DayTable(flows, draw, customer, supplied, above, zones.uneven, shut, pressures), end
+
+
+def _unregistered(wanted: Wanted, rows: slice, zones: ZonesOfDay) -> Floats:
+    hidden = zones.stolen + zones.passing * (1.0 - wanted.effects.counted[rows])
+    for column, moved in wanted.moved.items():
+        hidden[:, column] -= moved[rows]
+    return np.asarray(hidden)
 
 
 def _sums(

@@ -12,7 +12,7 @@ from simulators.customers import hourly_use
 from simulators.engine.kit import Kit
 from simulators.engine.plan import Plan
 from simulators.engine.shut import Uneven, open_shares, open_spans
-from simulators.engine.wanted import Wanted
+from simulators.engine.wanted import DAY_H, Wanted
 from simulators.faults import Effects, Fault
 from simulators.valves import Closure
 
@@ -30,10 +30,20 @@ def wanted_use(kit: Kit, faults: Sequence[Fault], closures: Sequence[Closure], h
     if effects.shut.any():
         stolen[effects.shut] = passing[effects.shut] = 0.0
     closed, late = np.zeros(passing.shape, np.bool_), np.zeros(effects.zone_shut.shape)
-    wanted = Wanted(hours, effects, passing, stolen, passing, closed, late, {}, late)
+    wanted = Wanted(hours, effects, passing, stolen, passing, closed, late, {}, {}, late)
     whole = _close_valves(plan, wanted, closures)
-    wanted.counted = wanted.passing * effects.counted * kit.errors.factor(hours, whole)
+    factor = kit.errors.factor(hours, whole)
+    wanted.counted = wanted.passing * effects.counted * factor
+    for column, share in effects.levelled:
+        rows, passing = share > 0.0, wanted.passing[:, column]
+        level, counted = share * _day_mean(passing), share * _day_mean(passing * factor[:, column])
+        wanted.moved[column] = np.where(rows, level - passing * effects.counted[:, column], 0.0)
+        wanted.counted[rows, column] = counted[rows]
     return wanted
+
+
+def _day_mean(by_hour: Floats) -> Floats:
+    return np.asarray(by_hour.reshape(-1, DAY_H).mean(axis=1).repeat(DAY_H), dtype=np.float64)
 
 
 def _close_valves(plan: Plan, wanted: Wanted, closures: Sequence[Closure]) -> Floats:

@@ -32,5 +32,7 @@ class Wanted:
     late: Floats
     """what pressures are computed with besides, of valves that move within an hour, (h, zones)"""
     uneven: dict[At, Uneven]
+    moved: dict[int, Floats]
+    """base m3 that a meter's register counts at other hours than they pass, by column, (h,)"""
     load: Floats
     """what pressures are computed with, (h, zones)"""

@@ -54,6 +54,9 @@ class Effects:
     """share of the use that passes the meter, (h, m)"""
     counted: Floats = field(init=False)
     """share of what passes that the register counts, (h, m); negative where it runs backwards"""
+    levelled: list[tuple[int, Floats]] = field(init=False, default_factory=list)
+    """(column of a meter, share of the day's use that its register counts, the same in every hour; 0 where it counts as
+    it should), (h,)"""
     extra: Floats = field(init=False)
     """base m3 that pass the meter besides the customer's use, (h, m)"""
     shut: NDArray[np.bool_] = field(init=False)

@@ -61,13 +61,9 @@ def _night(fault: Fault, effects: Effects) -> None:
 
 
 def _swap(fault: Fault, effects: Effects) -> None:
-    """Let the meter report the mean of the last day's use in every hour, and a share of the total."""
-    column, hours = effects.assets.meters[fault.asset], effects.hours
-    use = effects.use[:, column]
-    mean = use.reshape(-1, _DAY_H).mean(axis=1).repeat(_DAY_H)
-    shown = np.divide(mean, use, out=np.zeros(len(use)), where=use > 0.0) * fault.size
-    rows = fault.in_hours(hours)
-    effects.counted[rows, column] *= shown[rows]
+    """Let the meter report the mean of the day's use in every hour, and only a share of the total."""
+    rows = fault.in_hours(effects.hours)
+    effects.levelled.append((effects.assets.meters[fault.asset], np.where(rows, fault.size, 0.0)))
 
 
 def _reverse(fault: Fault, effects: Effects) -> None:
