@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import logging
 import logging.handlers
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from simulators.live.running import Live, Served, stop_on_signals
 
 ACTS_FILE = "acts.jsonl"
 _ACTS_BYTES = 4_000_000
+_ORPHANS_END_IN_S = child.ORPHAN_PATIENCE_S + 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -41,14 +44,39 @@ def serve(path: Path, say: Callable[[str], None]) -> None:
     for talker in ("uvicorn", "pandapower", "pandapipes"):
         logging.getLogger(talker).setLevel(logging.ERROR)
     built = build(path, load(path))
+    folder = built.config.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GatewayError(f"the city in {folder} is running already; end it, or describe another one") from None
+        _serve(built, say)
+
+
+def _serve(built: BuiltCity, say: Callable[[str], None]) -> None:
     saved = check_identity(built)
     token = write_secrets(built.config)
     folder = built.config.folder
     if not (folder / "network").exists():
         write_network(built.plan, folder / "network", from_us(saved.city_us))
-    check_ports(built)
+    _wait_for_ports(built, 0.0 if saved.clean else _ORPHANS_END_IN_S)
     say(f"The city has {built.sizes()}.")
     asyncio.run(_run(built, token, say))
+
+
+def _wait_for_ports(built: BuiltCity, patience_s: float) -> None:
+    """Return when the ports are free: the broker of a city that was killed needs a moment to notice. GatewayError."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            check_ports(built)
+        except GatewayError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def check_ports(built: BuiltCity) -> None:
