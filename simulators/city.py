@@ -171,8 +171,8 @@ class City:
         KINDS[fault.kind].check(fault, self.assets)
         zone = self.assets.zones.get(fault.asset)
         if fault.kind is FaultKind.LEAK and zone is not None:
-            others = (one for one in self.faults if one.kind is fault.kind and one.fault_id != fault.fault_id)
-            size = fault.size + sum(one.size for one in others if self.assets.zones.get(one.asset) == zone)
+            beside = (one for one in self.faults if _together(one, fault))
+            size = fault.size + sum(one.size for one in beside if self.assets.zones.get(one.asset) == zone)
             most = max(_MOST_LEAK_M3H, _MOST_LEAK * self.plan.nominal_m3h[zone])
             if size > most:
                 raise ValueError(
@@ -315,6 +315,12 @@ class City:
         result = np.empty(together.shape, together.dtype)
         result[np.argsort(day, kind="stable")] = together
         return result.reshape(*np.shape(at_us), together.shape[1])
+
+
+def _together(one: Fault, other: Fault) -> bool:
+    """Say whether two faults of one kind act at the same time."""
+    overlap = one.end_hour > other.start_hour and other.end_hour > one.start_hour
+    return one.kind is other.kind and one.fault_id != other.fault_id and overlap
 
 
 def _befalls(assets: Assets, fault: Fault) -> bool:
