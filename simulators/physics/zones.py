@@ -24,6 +24,7 @@ from simulators.physics.settle import Drawn, Settled, settle
 from simulators.physics.tables import responses
 
 Floats = NDArray[np.float64]
+_LEAST_KPA, _MOST_KPA = 0.5, 1000.0
 _WIDEST = 100.0
 """largest hole, as a multiple of the largest flow that the pipes carry: a burst main"""
 
@@ -81,6 +82,11 @@ class ZonePhysics:
             raise ValueError(f"{np.shape(nominal_m3h)} nominal flows for {len(ground.regulator_zones)} regulator zones")
         sites = {station.zone_id: station for station in ground.stations if station.kind == "regulator"}
         set_kpa = np.array([sites[zone].set_pressure_gauge_kpa for zone in ground.regulator_zones], dtype=np.float64)
+        for name, kpa in zip(ground.regulator_zones, set_kpa, strict=True):
+            if not _LEAST_KPA <= kpa <= _MOST_KPA:
+                raise NotPhysicalError(
+                    f"zone {name}: its regulator is set to {kpa} kPa; give {_LEAST_KPA} to {_MOST_KPA:.0f} kPa (gauge)"
+                )
         self._seed = seed
         self._zones = ground.regulator_zones
         self.regulators = build_regulators(seed, ground.first_zone, set_kpa, np.asarray(nominal_m3h, dtype=np.float64))

@@ -105,6 +105,13 @@ def test_a_frozen_regulator_starves_its_zone(small_physics: ZonePhysics) -> None
     assert state.starved.tolist() == [[True, False]]
 
 
+@pytest.mark.parametrize("set_kpa", [0.0, -3.0, float("nan"), 5000.0])
+def test_a_regulator_that_holds_no_pressure_is_refused(small_ground: Ground, set_kpa: float) -> None:
+    stations = tuple(replace(station, set_pressure_gauge_kpa=set_kpa) for station in small_ground.stations)
+    with pytest.raises(NotPhysicalError, match="zone R-001: its regulator is set to"):
+        ZonePhysics(1, replace(small_ground, stations=stations), NOMINAL)
+
+
 def test_no_hours_give_no_states(small_physics: ZonePhysics) -> None:
     state = small_physics.states(HOURS[:0], np.zeros((0, 2)), [Hole(0, 0.5, np.zeros(0))], np.zeros((0, 2)))
     assert state.packed_m3.shape == (0, 2)
