@@ -27,6 +27,7 @@ _FINDING_FIELDS = ("onset", "score", "estimate_m3_per_day")
 _LOSS_FIELDS = (
     "supply_m3", "metered_m3", "linepack_m3", "loss_m3", "loss_rate", "sigma", "coverage", "verdict",
 )  # fmt: skip
+_TOLD_AT_MOST = 500
 Row = dict[str, Any]
 
 
@@ -113,11 +114,14 @@ def _words(command: str) -> list[str]:
 def _run(words: Sequence[str], dataset: Path, out: Path) -> Row:
     told = [word.replace("{dataset}", str(dataset)).replace("{out}", str(out)) for word in words]
     try:
-        code = subprocess.run(told, check=False, stdout=subprocess.DEVNULL).returncode  # noqa: S603 - the user's command
+        ended = subprocess.run(told, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # noqa: S603 - the user's command
     except OSError as error:
         raise ConfigError([f"--command: {told[0]}: {error.strerror}; correct the command"]) from error
-    if code != 0:
-        raise GatewayError(f"the analysis of {dataset} ended with exit code {code}: {shlex.join(told)}")
+    if ended.returncode != 0:
+        last = ended.stderr.decode(errors="replace").strip()[-_TOLD_AT_MOST:]
+        raise GatewayError(
+            f"the analysis of {dataset} ended with exit code {ended.returncode}: {shlex.join(told)}: {last}"
+        )
     return read_json(out)
 
 
