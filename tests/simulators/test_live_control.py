@@ -150,6 +150,17 @@ async def test_clearing_ends_it_and_doing_it_again_changes_nothing(city: Control
     assert city.live.city.flows(hour, 1).leak[0, 0] < 2.0
 
 
+async def test_a_zone_is_not_torn_open_but_leaks_that_are_over_do_not_count(city: Controlled) -> None:
+    wanted = {"kind": "leak", "asset": "R-001", "size": 400.0}
+    refused = await city.post("/faults", wanted)
+    assert refused.status_code == 422
+    most = float(refused.json()["text"].split("at most ")[1].split()[0])
+    for _ in range(3):
+        made = await city.inject("leak", "R-001", size=0.9 * most)
+        assert (await city.post("/faults", {**wanted, "size": 0.9 * most})).status_code == 422
+        await city.client.delete(f"/faults/{made['id']}")
+
+
 async def test_what_was_made_and_ended_is_there_after_a_restart(city: Controlled) -> None:
     await city.inject("leak", "R-001", size=4.0, id="stays")
     await city.inject("gas_cloud", "REG-001", size=30.0, id="ends")
