@@ -89,8 +89,9 @@ def dataset(  # noqa: PLR0917 - the options of the command
 
     The folder appears when all is written; the same options give the same bytes, whatever the number of processes.
 
-    Examples:
-    gasgate simulate dataset city/ --seed 1
+    Example: gasgate simulate dataset city/ --seed 1
+
+    More:
 
     gasgate simulate dataset year/ --seed 2 --zones 60 --days 365 --processes 2
 
