@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -150,3 +152,8 @@ def test_a_drop_has_the_sign_of_its_flow() -> None:
     pipe = (np.array([100.0]), np.array([100.0]), np.array([0.01]))
     assert drop_kpa2(np.array([30.0]), *pipe) == pytest.approx(-drop_kpa2(np.array([-30.0]), *pipe))
     assert drop_kpa2(np.array([0.0]), *pipe)[0] == 0.0
+
+
+def test_nobody_waits_for_pandapipes_who_solves_nothing() -> None:
+    code = "import sys, simulators.city, simulators.networks; sys.exit('pandapipes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
