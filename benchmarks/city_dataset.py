@@ -1,7 +1,7 @@
 """Writing the dataset of a large city: rows a second, memory, and what a city of 2.35 million meters would take.
 
-What it would take is in proportion to meter-days, which is too much: the pipes' tables are solved once for each process,
-and drawing the meters does not depend on the days.
+What it would take is in proportion to meter-days, which is too much: each process solves the pipes' tables once, and
+drawing the meters does not depend on the days.
 """
 
 from __future__ import annotations
