@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from alarms.detectors.accounts import ClosedValveDetector, UnauthorisedDetector
+from alarms.detectors.accounts import UnauthorisedDetector
 from alarms.detectors.balance import BalanceDetector
+from alarms.detectors.closed_valve import ClosedValveDetector
 from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector

@@ -14,6 +14,8 @@ from gateway.model.reading import from_us
 ZONE_KINDS = frozenset({"leak"})
 SAME_CAUSE = frozenset({"theft", "non_moving", "slow"})
 """kinds that say alike that gas passes and the register does not count it"""
+CERTAIN = frozenset({"unauthorised", "ic_mismatch", "flow_when_closed", "silent"})
+"""kinds that are certain whatever their size, which follows the season: people are told again when the score moves"""
 SETTLED = frozenset({FindingStatus.HONEST, FindingStatus.METER_FAULT, FindingStatus.CONFIRMED})
 
 
@@ -156,6 +158,8 @@ def _changed(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
     """Say whether score or size moved so much that people should be told."""
     if abs(new.score - old.score) >= config.score_step:
         return True
+    if new.kind in CERTAIN:
+        return False
     if old.estimate_m3_per_day is None or new.estimate_m3_per_day is None:
         return old.estimate_m3_per_day is not new.estimate_m3_per_day
     return abs(new.estimate_m3_per_day - old.estimate_m3_per_day) >= config.size_step * abs(old.estimate_m3_per_day)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +13,21 @@ from numpy.typing import NDArray
 from alarms.analysis.city import AccountChange, CityModel, SiteFigures
 from alarms.analysis.loss import loss_rows
 from alarms.analysis.study import StudyConfig, study
-from alarms.detectors.accounts import ClosedValveDetector, UnauthorisedDetector
+from alarms.detectors.accounts import UnauthorisedDetector
 from alarms.detectors.balance import BalanceDetector
+from alarms.detectors.closed_valve import ClosedValveDetector
 from alarms.detectors.ic_card import CreditDetector
+from alarms.detectors.meter_rows import MeterRows, rows_of
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.theft import TheftDetector
-from gateway.meterdata.align import at_times, between, held
+from gateway.meterdata.align import at_times, between
 from gateway.meterdata.series import DAY_US, Exchanges, Registers, Series
 from gateway.model.finding import Detection, LossRow
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
 from gateway.model.quantity import Quantity
-from gateway.model.reading import PointId, ReadingBatch, Reason, Window, from_us, split_point
+from gateway.model.reading import PointId, ReadingBatch, Reason, Window, from_us, split_point, to_us
 
 _EPOCH = date(1970, 1, 1)
 REGISTERS = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
@@ -37,7 +40,7 @@ PASS_QUANTITIES = (
 )
 """what a pass looks at; other points need not be fetched"""
 REGISTER_SPAN_H = 72.0
-"""registers, and the credit that must follow them, are joined by straight lines over at most this"""
+"""registers are joined by straight lines over at most this"""
 NOT_USED = (Reason.CONFLICT, Reason.CLOCK_AHEAD)
 """uncertain readings that no volume is made of"""
 
@@ -52,7 +55,7 @@ class Exchange:
     new_m3: float | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CityData:
     """A city and its readings, as one process knows them."""
 
@@ -60,6 +63,14 @@ class CityData:
     series: Mapping[Quantity, Series]
     exchanges: tuple[Exchange, ...] = ()
     config: StudyConfig = field(default_factory=StudyConfig)
+    heard: Mapping[Quantity, Series] | None = None
+    """all readings of registers, also those that no volume is made of: that a meter was heard is known by them"""
+
+    @cached_property
+    def rows(self) -> MeterRows:
+        """Readings of customers' meters, each with all that it said."""
+        registers = {quantity: part for quantity, part in self.series.items() if quantity in REGISTERS}
+        return rows_of(self.model, self.series, registers if self.heard is None else self.heard)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,17 +94,25 @@ def daily_pass(city: CityData, until_us: int, *, lookback_days: int = 60) -> Pas
     known = study(city.model, windows, from_us(until_us), city.config)
     if not known.balance.days:
         return PassResult(until_us, (), ())
-    now = from_us(until_us)
     detections = (
         BalanceDetector(city.model, city.config).judge(known),
         NonMovingDetector(city.model, city.config).judge(known),
         TheftDetector(city.model, city.config).judge(known),
-        UnauthorisedDetector(city.model).detect(windows, now),
-        ClosedValveDetector(city.model).detect(windows, now),
-        CreditDetector(city.model).detect(windows, now),
-        SilentDetector(city.model).detect(windows, now),
+        *certain(city, until_us, lookback_days),
     )
     return PassResult(until_us, tuple(loss_rows(known.balance, city.config.loss)), detections)
+
+
+def certain(city: CityData, until_us: int, lookback_days: int) -> tuple[Detection, ...]:
+    """Judge what single readings prove, from rows received by a moment."""
+    now, since = from_us(until_us), from_us(until_us) - timedelta(days=lookback_days + 4)
+    rows = city.rows.known(until_us, to_us(since))
+    return (
+        UnauthorisedDetector(city.model).judge(rows, now),
+        ClosedValveDetector(city.model).judge(rows, now),
+        CreditDetector(city.model).judge(rows, now),
+        SilentDetector(city.model).judge(rows, now),
+    )
 
 
 def daily_windows(city: CityData, until_us: int, lookback_days: int) -> dict[Quantity, Window]:
@@ -116,11 +135,6 @@ def daily_windows(city: CityData, until_us: int, lookback_days: int) -> dict[Qua
     if Quantity.PRESSURE_GAUGE_KPA in known:
         pressure = known[Quantity.PRESSURE_GAUGE_KPA]
         windows[Quantity.PRESSURE_GAUGE_KPA] = between(pressure, bounds, Quantity.PRESSURE_GAUGE_KPA)
-    if Quantity.VALVE in known:
-        windows[Quantity.VALVE] = held(known[Quantity.VALVE], bounds, Quantity.VALVE)
-    for quantity in (Quantity.PURCHASED_M3, Quantity.BALANCE_M3):
-        if quantity in known:
-            windows[quantity] = between(known[quantity], bounds, quantity, span_h=REGISTER_SPAN_H)
     return windows
 
 
@@ -189,6 +203,12 @@ def make_series(network: Network, quantity: Quantity, assets: Sequence[str], row
     return Series.build(names, column.astype(np.int32), kept.source_time, kept.received_time, kept.value)
 
 
+def heard_rows(assets: Sequence[str], rows: ReadingBatch) -> Series:
+    """Return all rows of registers that hold a value, by assets; `rows.point` holds indices into them."""
+    kept = rows.take(np.isfinite(rows.value))
+    return Series(tuple(assets), kept.point.astype(np.int32), kept.source_time, kept.received_time, kept.value)
+
+
 def city_from_batch(
     network: Network,
     gas_day: GasDay,
@@ -212,6 +232,7 @@ def city_from_batch(
         if quantity in PASS_QUANTITIES:
             parts.setdefault(quantity, []).append((int(number), asset))
     series: dict[Quantity, Series] = {}
+    heard: dict[Quantity, Series] = {}
     for quantity, points in parts.items():
         numbers = np.array([number for number, _ in points], dtype=np.uint32)
         rows = batch.take(np.isin(batch.point, numbers))
@@ -222,6 +243,9 @@ def city_from_batch(
             rows.value,
             rows.quality,
         )
-        series[quantity] = make_series(network, quantity, [asset for _, asset in points], own)
+        assets = [asset for _, asset in points]
+        series[quantity] = make_series(network, quantity, assets, own)
+        if quantity in REGISTERS:
+            heard[quantity] = heard_rows(assets, own)
     model = CityModel(network, gas_day, figures, dict(weather or {}), accounts=dict(accounts or {}))
-    return CityData(model, series, tuple(exchanges), config or StudyConfig())
+    return CityData(model, series, tuple(exchanges), config or StudyConfig(), heard)

@@ -13,7 +13,7 @@ from typing import Any
 from alarms.analysis.city import CityModel, SiteFigures
 from alarms.company_events import accounts_of, exchanges_of
 from alarms.findings import update
-from alarms.passes import CityData, daily_pass, make_series
+from alarms.passes import REGISTERS, CityData, daily_pass, heard_rows, make_series
 from alarms.work_items import abnormal
 from gateway.dataset import Dataset, read_dataset
 from gateway.model.finding import Finding, FindingStatus, LossRow
@@ -85,16 +85,13 @@ def city_of(dataset: Dataset) -> CityData:
     settings = dataset.settings
     figures = SiteFigures(settings.base_temperature_c, settings.base_pressure_kpa, settings.customer_pressure_kpa)
     model = CityModel(dataset.network, settings.gas_day, figures, dataset.weather, accounts=accounts_of(dataset.events))
-    series = {
-        part.quantity: make_series(
-            dataset.network,
-            part.quantity,
-            part.assets,
-            ReadingBatch(part.column.astype("uint32"), part.time, part.received, part.value, part.quality),
-        )
+    rows = [
+        (part, ReadingBatch(part.column.astype("uint32"), part.time, part.received, part.value, part.quality))
         for part in dataset.columns
-    }
-    return CityData(model, series, exchanges_of(dataset.events))
+    ]
+    series = {part.quantity: make_series(dataset.network, part.quantity, part.assets, batch) for part, batch in rows}
+    heard = {part.quantity: heard_rows(part.assets, batch) for part, batch in rows if part.quantity in REGISTERS}
+    return CityData(model, series, exchanges_of(dataset.events), heard=heard)
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

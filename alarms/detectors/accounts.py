@@ -1,4 +1,8 @@
-"""Gas used where none may be used: on an account that is closed or was never opened, and through a closed valve."""
+"""Gas used on an account that is closed or was never opened.
+
+The office may hear of an opening late, a loose contact counts a pulse without gas, and a reading by hand may be wrong:
+the first cubic metres prove less than those of the third day.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +12,42 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alarms.analysis.city import CityModel
-from alarms.analysis.study import plain, trim
 from alarms.detectors.answer import Hit, answer, unknown_unless
+from alarms.detectors.growth import course, growth_m3
+from alarms.detectors.meter_rows import LONG_AGO_US, REGISTERS, MeterRows, rows_of_windows
+from gateway.meterdata.series import DAY_US, HOUR_US, Floats
 from gateway.model.finding import Detection
-from gateway.model.gasday import GasDay
-from gateway.model.network import MeterRole
 from gateway.model.quantity import Quantity
-from gateway.model.reading import Need, Window, from_us
+from gateway.model.reading import Need, Window, from_us, to_us
 
-RECENT_D = 14
-REGISTERS = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
+LOOKBACK_D = 64
 
 
 @dataclass(frozen=True, slots=True)
 class UseConfig:
-    """How much counted gas is use, and not the register's last digit."""
+    """How much counted gas is use, and how sure it is."""
 
-    least_m3: float = 0.1
-    """within the days looked at"""
-    least_steps: float = 10.0
-    """in steps of the register"""
-    sure_m3: float = 0.05
-    """scale of the score: this much says little, ten times as much says all"""
+    least_m3: float = 0.3
+    least_steps: int = 3
+    """readings with growth; a loose contact makes one now and then"""
+    by_hand_m3: float = 2.0
+    """least growth across a gap of `by_hand_d` days: such meters are read by people, to the whole cubic metre"""
+    by_hand_d: float = 4.0
+    settles_h: float = 26.0
+    """after a closing no use is held against anybody for so long: clocks differ, and so do the minutes of a visit"""
+    late_h: float = 50.0
+    """an opening is entered within this time"""
+    soon: float = 0.6
+    by_hand: float = 0.8
+    sure: float = 0.97
+    """probabilities: while the opening may not be entered yet, after one reading by hand, and otherwise"""
 
 
 @dataclass(frozen=True, slots=True)
 class UnauthorisedDetector:
-    """Judges customers whose account is closed, or was never opened, on the whole of a gas day."""
+    """Judges customers whose account is shut at the moment of the pass, by what was counted since."""
 
     city: CityModel
     config: UseConfig = UseConfig()
@@ -46,106 +56,54 @@ class UnauthorisedDetector:
     @property
     def needs(self) -> Sequence[Need]:
         """Registers at gas-day boundaries."""
-        return tuple(Need(quantity, timedelta(days=RECENT_D), timedelta(days=1)) for quantity in REGISTERS)
+        return tuple(Need(quantity, timedelta(days=LOOKBACK_D), timedelta(days=1)) for quantity in REGISTERS)
 
     def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
         """Judge every customer meter of the windows."""
-        use, assets, bounds = _recent_use(self.city, trim(windows, now))
-        shut = self.city.shut_days(assets, bounds)
-        return _judge(self.condition, self.city, self.config, use=use, shut=shut, assets=assets, bounds=bounds)
+        return self.judge(rows_of_windows(self.city, windows, now), now)
 
+    def judge(self, rows: MeterRows, now: datetime) -> Detection:
+        """Judge every customer meter by its readings."""
+        now_us, config, n = to_us(now), self.config, len(rows.assets)
+        heard = np.bincount(rows.heard.column, minlength=n) > 0
+        shut, since = rows.accounts.shut_since(now_us)
+        blame = np.where(since > LONG_AGO_US, since + int(config.settles_h * HOUR_US), since)
+        mine = rows.take(shut[rows.column] & (rows.time >= blame[rows.column])).once()
+        grown, gap = growth_m3(mine)
+        moved = grown > 0
+        total = np.bincount(mine.column, weights=grown, minlength=n)
+        steps = np.bincount(mine.column[moved], minlength=n)
+        far = np.bincount(mine.column[moved & (gap > config.by_hand_d * DAY_US)], minlength=n)
+        found = (total >= config.least_m3) & (steps >= config.least_steps)
+        found |= (total >= config.by_hand_m3) & (far >= 1)
+        hits = [
+            self._hit(mine.take(mine.column == column), now_us, int(since[column])) for column in np.flatnonzero(found)
+        ]
+        return answer(self.condition, rows.assets, unknown_unless(heard), now_us if n and heard.any() else 0, hits)
 
-@dataclass(frozen=True, slots=True)
-class ClosedValveDetector:
-    """Judges customers whose valve was reported closed at both ends of a gas day."""
+    def _hit(self, rows: MeterRows, now_us: int, since_us: int) -> Hit:
+        grown, gap = growth_m3(rows)
+        moved = np.flatnonzero(grown > 0)
+        # the gas began to flow at some time of the first gap
+        first = int(rows.time[moved[0]] - gap[moved[0]])
+        total, span = float(grown.sum()), max(int(rows.time[-1]) - first, DAY_US) / DAY_US
+        score = self._score(grown, gap, now_us - int(rows.time[moved[0]]))
+        return Hit(
+            asset=rows.assets[rows.column[0]],
+            score=score,
+            onset_us=first,
+            value=total,
+            estimate_m3_per_day=total / span,
+            evidence={
+                "shut_since": from_us(since_us).isoformat() if since_us > LONG_AGO_US else None,
+                "counted_m3": round(total, 3),
+                **course(rows),
+            },
+        )
 
-    city: CityModel
-    config: UseConfig = UseConfig()
-    condition: ClassVar[str] = "flow_when_closed"
-
-    @property
-    def needs(self) -> Sequence[Need]:
-        """Registers and valve at gas-day boundaries."""
-        quantities = (*REGISTERS, Quantity.VALVE)
-        return tuple(Need(quantity, timedelta(days=RECENT_D), timedelta(days=1)) for quantity in quantities)
-
-    def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
-        """Judge every customer meter of the windows."""
-        known = trim(windows, now)
-        use, assets, bounds = _recent_use(self.city, known)
-        shut = np.zeros(use.shape, dtype=np.bool_)
-        valve = known.get(Quantity.VALVE)
-        if valve is not None and len(bounds):
-            row = {name: column for column, name in enumerate(valve.assets)}
-            rows = np.isin(valve.times, bounds)
-            closed = valve.value[rows] == 0
-            for column, name in enumerate(assets):
-                if name in row:
-                    shut[:, column] = closed[1:, row[name]] & closed[:-1, row[name]]
-        # the first closed day may hold the gas of the hours before the valve closed, or before this was reported
-        shut[1:] &= shut[:-1]
-        shut[:1] = False
-        return _judge(self.condition, self.city, self.config, use=use, shut=shut, assets=assets, bounds=bounds)
-
-
-def _recent_use(
-    city: CityModel, windows: Mapping[Quantity, Window]
-) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray[np.int64]]:
-    """Return what customers' registers counted on each of the last days, the customers, and the days' boundaries."""
-    parts = [windows[quantity] for quantity in REGISTERS if quantity in windows]
-    assets, values = [], []
-    for part in parts:
-        mine = [city.network.meters[name].role is MeterRole.CUSTOMER for name in part.assets]
-        assets += [name for name, customer in zip(part.assets, mine, strict=True) if customer]
-        values.append(part.value[-RECENT_D - 1 :, np.array(mine, dtype=np.bool_)])
-    bounds = parts[0].times[-RECENT_D - 1 :] if parts else np.empty(0, dtype=np.int64)
-    use = np.diff(np.concatenate(values, axis=1), axis=0) if values else np.empty((0, 0))
-    return np.where(use < 0, np.nan, use), tuple(assets), bounds
-
-
-def _judge(
-    condition: str,
-    city: CityModel,
-    config: UseConfig,
-    *,
-    use: NDArray[np.float64],
-    shut: NDArray[np.bool_],
-    assets: tuple[str, ...],
-    bounds: NDArray[np.int64],
-) -> Detection:
-    taken = np.where(shut & np.isfinite(use), use, 0.0)
-    total = taken.sum(axis=0)
-    least = np.maximum(
-        config.least_m3, config.least_steps * np.array([10.0 ** -city.network.meters[name].decimals for name in assets])
-    )
-    hits = [
-        _hit(city.gas_day, config, assets[column], bounds, taken=taken[:, column], use=use[:, column])
-        for column in np.flatnonzero(total >= least)
-    ]
-    seen = np.asarray(np.isfinite(use[-1:]).any(axis=0), dtype=np.bool_)
-    return answer(condition, assets, unknown_unless(seen), int(bounds[-1]) if len(bounds) else 0, hits)
-
-
-def _hit(
-    gas_day: GasDay,
-    config: UseConfig,
-    asset: str,
-    bounds: NDArray[np.int64],
-    *,
-    taken: NDArray[np.float64],
-    use: NDArray[np.float64],
-) -> Hit:
-    days = np.flatnonzero(taken > 0)
-    size = float(taken.sum() / len(days))
-    return Hit(
-        asset=asset,
-        score=float(1.0 - np.exp(-taken.sum() / config.sure_m3)),
-        onset_us=int(bounds[days[0]]),
-        value=float(taken.sum()),
-        estimate_m3_per_day=size,
-        evidence={
-            "days": [gas_day.of(from_us(int(at))).isoformat() for at in bounds[:-1]],
-            "meter_m3": plain(use),
-            "forbidden_m3": plain(taken),
-        },
-    )
+    def _score(self, grown: Floats, gap: Floats, age_us: int) -> float:
+        """Return how sure it is that somebody uses gas whom the office will not know tomorrow."""
+        config, moved = self.config, grown > 0
+        if (gap[moved] > config.by_hand_d * DAY_US).sum() == moved.sum() == 1:
+            return config.by_hand
+        return config.soon if age_us < config.late_h * HOUR_US else config.sure

@@ -1,4 +1,9 @@
-"""IC-card mismatch: credit bought less credit left no longer follows the register."""
+"""IC-card mismatch: credit bought less credit left no longer follows the register.
+
+Bought less left less register is constant for an honest card, to a pulse. A meter that was exchanged begins anew, a
+register rolls over, and the record of a purchase may follow with the next reading: then the sum falls by what was
+bought and comes back. What does not come back is credit that nobody bought, or a register that does not count it.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +15,37 @@ from typing import ClassVar
 import numpy as np
 
 from alarms.analysis.city import CityModel
-from alarms.analysis.study import plain, trim
 from alarms.detectors.answer import Hit, answer, unknown_unless
+from alarms.detectors.meter_rows import MeterRows, rows_of_windows
+from gateway.meterdata.series import DAY_US, Flags, Floats
 from gateway.model.finding import Detection
 from gateway.model.quantity import Quantity
-from gateway.model.reading import Need, Window, from_us
+from gateway.model.reading import Need, Window, from_us, to_us
 
 NEEDED = (Quantity.REGISTER_MEASURED_M3, Quantity.PURCHASED_M3, Quantity.BALANCE_M3)
-LOOKBACK_D = 30
+LOOKBACK_D = 64
+POINTS = 60
+_LUMPS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""sizes of purchases, as shares of one that was seen"""
 
 
 @dataclass(frozen=True, slots=True)
 class CreditConfig:
     """When credit and register disagree."""
 
+    step_m3: float = 0.4
+    pulses: float = 4.5
+    """a step is more than this many of the register's own steps, and `step_m3`"""
     least_m3: float = 1.0
     least_share: float = 0.02
-    """of what the register counted meanwhile"""
-    jump_m3: float = 0.5
-    """a single day's disagreement beyond this much and `jump_share` of the day's use is an exchange or a correction"""
-    jump_share: float = 1.5
+    """of what was counted: slow disagreement is more than this, too"""
+    seldom_d: float = 2.0
+    """gap of meters that are read only when the card comes"""
+    sure: float = 0.98
+    unexplained: float = 0.9
+    """a last step that no late record explains, since nobody buys so much"""
+    behind: float = 0.7
+    """the register is ahead of nothing: credit was lost, or is one that somebody paid and did not get"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +63,127 @@ class CreditDetector:
 
     def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
         """Judge every meter that has all three quantities."""
-        known = {quantity: window for quantity, window in trim(windows, now).items() if quantity in NEEDED}
-        if len(known) < len(NEEDED):
-            return answer(self.condition, (), np.empty(0, dtype=np.int8), 0, ())
-        register, purchased, balance = (known[quantity] for quantity in NEEDED)
-        names = tuple(n for n in register.assets if n in set(purchased.assets) and n in set(balance.assets))
-        rows = slice(-LOOKBACK_D - 1, None)
-        counted, bought, left = (_columns(window, names)[rows] for window in (register, purchased, balance))
-        bounds = register.times[rows]
-        use = np.diff(counted, axis=0)
-        drift = np.diff(bought - left - counted, axis=0)
-        # a new meter starts its credit afresh: such a day says nothing
-        jump = np.abs(drift) > self.config.jump_m3 + self.config.jump_share * np.maximum(use, 0.0)
-        drift = np.where(np.isfinite(drift) & ~jump, drift, 0.0)
-        total = drift.sum(axis=0)
-        limit = np.maximum(self.config.least_m3, self.config.least_share * np.nansum(np.maximum(use, 0.0), axis=0))
-        seen = np.asarray(np.isfinite((bought - left - counted)[-1:]).any(axis=0), dtype=np.bool_)
+        return self.judge(rows_of_windows(self.city, windows, now), now)
+
+    def judge(self, rows: MeterRows, now: datetime) -> Detection:
+        """Judge every meter that takes a card by its readings."""
+        now_us, n = to_us(now), len(rows.assets)
+        mine = rows.take(np.isfinite(rows.purchased_m3) & np.isfinite(rows.balance_m3)).once()
+        seen = np.bincount(mine.column, minlength=n) > 0
         hits = []
-        for column in np.flatnonzero(np.abs(total) >= limit):
-            days = np.flatnonzero(np.abs(drift[:, column]) > 0.1 * self.config.least_m3)
-            first = int(days[0]) if len(days) else 0
-            hits.append(
-                Hit(
-                    asset=names[column],
-                    score=float(1.0 - 0.5 * limit[column] / abs(total[column])),
-                    onset_us=int(bounds[first]),
-                    value=float(total[column]),
-                    estimate_m3_per_day=float(abs(total[column]) / max(len(days), 1)),
-                    evidence={
-                        "days": [self.city.gas_day.of(from_us(int(at))).isoformat() for at in bounds[:-1]],
-                        "meter_m3": plain(use[:, column]),
-                        "disagreement_m3": plain(drift[:, column]),
-                    },
-                )
-            )
-        return answer(self.condition, names, unknown_unless(seen), int(bounds[-1]) if len(bounds) else 0, hits)
+        if len(mine.time):
+            sums = _Sums.of(mine)
+            suspect = self._suspects(mine, sums)
+            bounds = np.searchsorted(mine.column, np.arange(n + 1))
+            for column in np.flatnonzero(suspect):
+                one = slice(int(bounds[column]), int(bounds[column + 1]))
+                hit = self._hit(mine, sums, one)
+                hits += [] if hit is None else [hit]
+        return answer(self.condition, rows.assets, unknown_unless(seen), now_us if seen.any() else 0, hits)
+
+    def _suspects(self, rows: MeterRows, sums: _Sums) -> Flags:
+        """Return the meters whose sum moved at all by more than pulses."""
+        n = len(rows.assets)
+        limit = np.maximum(self.config.step_m3, self.config.pulses * sums.pulse_m3)
+        big = np.abs(sums.step) > limit[rows.column]
+        total = np.bincount(rows.column, weights=np.where(big, 0.0, sums.step), minlength=n)
+        use = np.bincount(rows.column, weights=sums.use, minlength=n)
+        slow = np.maximum(np.maximum(self.config.least_m3, self.config.least_share * use), 12.0 * sums.pulse_m3)
+        jumps = np.bincount(rows.column[big], minlength=n) > 0
+        return np.asarray(jumps | (np.abs(total) > slow), dtype=np.bool_)
+
+    def _hit(self, rows: MeterRows, sums: _Sums, one: slice) -> Hit | None:
+        """Look at one meter: which moves of its sum stayed."""
+        config, column = self.config, int(rows.column[one.start])
+        step, time = sums.step[one], rows.time[one]
+        limit = max(config.step_m3, config.pulses * float(sums.pulse_m3[column]))
+        level = np.cumsum(step)
+        settled = _settled(level, time, limit, config.seldom_d)
+        known = np.flatnonzero(settled)
+        base = float(level[known[0]]) if len(known) else 0.0
+        gone = float(level[known[-1]]) - base if len(known) else 0.0
+        slow = max(
+            config.least_m3, config.least_share * float(sums.use[one].sum()), 12.0 * float(sums.pulse_m3[column])
+        )
+        jumps = np.abs(np.diff(level[known], prepend=base)) > limit
+        score = 0.0
+        if abs(gone) > (limit if jumps.any() else slow):
+            score = config.sure if gone < 0 else config.behind
+        elif len(known) and self._odd(level[-1] - level[known[-1]], sums.bought[one], limit):
+            gone, score = float(level[-1]) - base, config.unexplained
+        if score == 0.0:
+            return None
+        moved = np.flatnonzero(np.abs(level - base) > min(limit, slow))
+        began = int(time[max(int(moved[0]) - 1, 0)]) if len(moved) else int(time[0])
+        at = np.unique(np.linspace(0, len(time) - 1, min(POINTS, len(time))).round().astype(np.int64))
+        return Hit(
+            asset=rows.assets[column],
+            score=score,
+            onset_us=began,
+            value=gone,
+            estimate_m3_per_day=abs(gone) / max((int(time[-1]) - began) / DAY_US, 1.0),
+            evidence={
+                "missing_m3": round(gone, 3),
+                "read_at": [from_us(int(moment)).isoformat(timespec="seconds") for moment in time[at]],
+                "register_m3": [round(float(value), 3) for value in rows.register_m3[one][at]],
+                "disagreement_m3": [round(float(value), 3) for value in level[at]],
+            },
+        )
+
+    def _odd(self, last: float, bought: Floats, limit: float) -> bool:
+        """Say whether the last step is none that a purchase makes whose record comes late."""
+        sizes = np.unique(bought[bought > 0])
+        if not len(sizes) or last > -limit:
+            return False
+        likely = (sizes[:, None] * np.array(_LUMPS)).ravel()
+        return bool((np.abs(likely + last) > 0.1).all())
 
 
-def _columns(window: Window, names: Sequence[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    row = {name: column for column, name in enumerate(window.assets)}
-    return window.value[:, [row[name] for name in names]]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """Moves of bought less left less register from row to row; 0 where a meter begins anew."""
+
+    step: Floats
+    use: Floats
+    bought: Floats
+    pulse_m3: Floats
+    """smallest step of each meter's register that was seen, (n,)"""
+
+    @classmethod
+    def of(cls, rows: MeterRows) -> _Sums:
+        same = np.zeros(len(rows.time), dtype=np.bool_)
+        same[1:] = rows.column[1:] == rows.column[:-1]
+
+        def moved(values: Floats) -> Floats:
+            return np.where(same, np.diff(values, prepend=values[:1]), 0.0)
+
+        register, bought = moved(rows.register_m3), moved(rows.purchased_m3)
+        step = moved(rows.purchased_m3 - rows.balance_m3 - rows.register_m3)
+        modulus = rows.modulus_m3[rows.column]
+        # a rollover lifts the sum by just the register's range, less what the card was charged meanwhile: nothing
+        rolls = (register < -0.5 * modulus) & (np.abs(step - modulus) < 0.5 * modulus)
+        step, register = step - np.where(rolls, modulus, 0.0), register + np.where(rolls, modulus, 0.0)
+        anew = (register < -1.0) | (bought < -0.01)
+        use = np.where(anew, 0.0, np.maximum(register, 0.0))
+        pulse = np.full(len(rows.assets), np.inf)
+        grows = use > 0.5 * rows.resolution_m3[rows.column]
+        np.minimum.at(pulse, rows.column[grows], use[grows])
+        # a meter that is seldom read shows no single pulse
+        pulse = np.minimum(pulse, np.maximum(rows.resolution_m3, 0.002 * rows.max_flow_m3h))
+        return cls(np.where(anew, 0.0, step), use, np.where(anew, 0.0, np.maximum(bought, 0.0)), pulse)
+
+
+def _settled(level: Floats, time: np.ndarray[tuple[int], np.dtype[np.int64]], limit: float, seldom_d: float) -> Flags:
+    """Return which rows of one meter stand where a neighbour stands, too.
+
+    A purchase whose record is late shifts a single row. A meter that is read with the card alone may have two such
+    rows in a run, so there three rows must agree.
+    """
+    near = np.abs(np.diff(level)) <= limit
+    before, after = np.concatenate([[False], near]), np.concatenate([near, [False]])
+    settled = before | after
+    if len(level) > 3 and np.median(np.diff(time)) > seldom_d * DAY_US:
+        twice_before = np.concatenate([[False, False], near[1:] & near[:-1]])
+        twice_after = np.concatenate([near[1:] & near[:-1], [False, False]])
+        settled = twice_before | twice_after | (before & after)
+    return np.asarray(settled, dtype=np.bool_)

@@ -1,4 +1,9 @@
-"""Silent meter: no reading for days, while its neighbours are heard."""
+"""Silent meter: nothing was heard for days of a meter that sends by itself, while its neighbours are heard.
+
+Four things end readings: a meter that is broken, uploads that fail by chance, a concentrator that is out of order, and
+people who did not come. A meter's own rhythm tells how likely the second is, its neighbours tell of the third, and
+meters that people read have no rhythm to break.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +14,67 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from alarms.analysis.city import CityModel
-from alarms.analysis.study import trim
 from alarms.detectors.answer import Hit, answer
+from alarms.detectors.meter_rows import REGISTERS, MeterRows, rows_of_windows
+from gateway.meterdata.series import DAY_US, Flags, Floats, Ints
 from gateway.model.finding import Detection, Verdict
-from gateway.model.network import MeterRole
 from gateway.model.quantity import Quantity
-from gateway.model.reading import Need, Window
+from gateway.model.reading import Need, Window, to_us
 
-LOOKBACK = timedelta(days=60)
+LOOKBACK_D = 64
+YEAR_D = 365.25
+_RATE = np.array([0.002, 0.01, 0.03, 0.08, 0.2, 0.4, 0.6])
+_WEIGHT = np.array([0.3, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02])
+"""how often meters miss a day, and which share of the meters does so"""
 
 
 @dataclass(frozen=True, slots=True)
 class SilenceConfig:
-    """How long a silence is more than an ordinary gap."""
+    """How often readings end for which reason."""
 
-    least_days: int = 2
-    gaps: float = 2.0
-    """times the longest gap that this meter had before"""
-    least_known: int = 7
-    """boundaries that must have been known, to say what is ordinary for this meter"""
-    common_share: float = 0.3
-    """of a zone's meters silent at once: that is a fault of the link, not of a meter"""
+    raised_from: float = 0.7
+    """probability"""
+    least_days: int = 3
+    breaks_a_year: float = 0.02
+    """of a meter that sends by itself"""
+    outages_a_year: float = 2.0
+    """of a concentrator"""
+    outage_days: float = 0.5
+    outage_spread: float = 1.1
+    """median and logarithmic spread of an outage's length"""
+    alone: float = 0.02
+    """chance that a meter in a zone of many is the only one behind its concentrator"""
+    together_d: float = 1.25
+    """meters that were last heard within this time of each other may have fallen silent together"""
+    chatty: float = 4.0
+    """readings on a day on which there are any, from which a meter is known to send by itself"""
+    rhythm_days: int = 5
+    """days with readings from which the rhythm of others is known"""
+    dense: float = 0.5
+    """share of days with a reading that makes a rhythm"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Days:
+    """What was heard on each of the last days, (days, n), the last 24 hours first, and what follows from it."""
+
+    heard: Flags
+    last_us: Ints
+    silent: Ints
+    """whole days since the last reading"""
+    first: Ints
+    """number of the day of the first one"""
+    ever: Flags
+    sends: Flags
+    """sends by itself, about daily or more often"""
 
 
 @dataclass(frozen=True, slots=True)
 class SilentDetector:
-    """Judges customer meters that have been heard before; one that was never heard is UNKNOWN."""
+    """Judges customer meters that send by themselves; one that was never heard is UNKNOWN."""
 
     city: CityModel
     config: SilenceConfig = SilenceConfig()
@@ -45,54 +83,122 @@ class SilentDetector:
     @property
     def needs(self) -> Sequence[Need]:
         """Registers at gas-day boundaries."""
-        quantities = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
-        return tuple(Need(quantity, LOOKBACK, timedelta(days=1)) for quantity in quantities)
+        return tuple(Need(quantity, timedelta(days=LOOKBACK_D), timedelta(days=1)) for quantity in REGISTERS)
 
     def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
-        """Judge every customer meter of the windows."""
-        parts = [window for need in self.needs if (window := trim(windows, now).get(need.quantity)) is not None]
-        assets = [name for part in parts for name in part.assets]
-        known = np.isfinite(np.concatenate([part.value for part in parts], axis=1)) if parts else np.empty((0, 0), bool)
-        mine = np.array([self.city.network.meters[name].role is MeterRole.CUSTOMER for name in assets], dtype=np.bool_)
-        names, known = tuple(name for name, own in zip(assets, mine, strict=True) if own), known[:, mine]
-        times = parts[0].times if parts else np.empty(0, dtype=np.int64)
-        now_silent, longest = _runs(~known)
-        heard = known.sum(axis=0)
-        limit = np.maximum(self.config.least_days, self.config.gaps * longest + 1)
-        silent = (heard >= self.config.least_known) & (now_silent >= limit)
-        silent &= ~self._common(names, (now_silent > 0) & (heard > 0))
-        verdict = np.where(heard > 0, int(Verdict.NORMAL), int(Verdict.UNKNOWN)).astype(np.int8)
-        hits = [self._hit(names[n], int(now_silent[n]), float(limit[n]), times) for n in np.flatnonzero(silent)]
-        return answer(self.condition, names, verdict, int(times[-1]) if len(times) else 0, hits)
+        """Judge every customer meter of the windows by the days on which its register is known."""
+        return self.judge(rows_of_windows(self.city, windows, now), now)
 
-    def _common(self, names: Sequence[str], silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Mark meters whose zone is silent as a whole, or nearly so."""
-        zones = np.array([self.city.network.meters[name].zone_id for name in names])
-        common = np.zeros(len(names), dtype=np.bool_)
-        for zone in np.unique(zones[silent]):
-            members = zones == zone
-            common[members] = members.sum() > 2 and silent[members].mean() > self.config.common_share
-        return common
-
-    def _hit(self, asset: str, days: int, limit: float, times: NDArray[np.int64]) -> Hit:
-        return Hit(
-            asset=asset,
-            score=1.0 - 0.5 * limit / (limit + days),
-            onset_us=int(times[max(len(times) - 1 - days, 0)]),
-            value=float(days),
-            estimate_m3_per_day=np.nan,
-            evidence={"silent_days": days, "ordinary_days": round(limit, 1)},
+    def judge(self, rows: MeterRows, now: datetime) -> Detection:
+        """Judge every customer meter by when it was heard."""
+        now_us, config = to_us(now), self.config
+        days = _days(rows, now_us, config)
+        verdict = np.where(days.ever & (days.sends | (days.silent == 0)), Verdict.NORMAL, Verdict.UNKNOWN).astype(
+            np.int8
         )
+        quiet = np.flatnonzero(days.sends & (days.silent >= 1))
+        chance = _chance(days, rows.zone, quiet)
+        others, senders = self._others(days, rows.zone, quiet, chance)
+        judged = days.silent[quiet] >= config.least_days
+        probability = self._probability((now_us - days.last_us[quiet]) / DAY_US, chance, others, senders)
+        verdict[quiet] = np.where(judged, Verdict.UNKNOWN, Verdict.NORMAL)
+        hits = [
+            Hit(
+                asset=rows.assets[column],
+                score=float(min(probability[at], 0.99)),
+                onset_us=int(days.last_us[column]),
+                value=float(days.silent[column]),
+                estimate_m3_per_day=np.nan,
+                evidence={
+                    "silent_days": int(days.silent[column]),
+                    "chance_of_such_a_gap": float(f"{chance[at]:.2g}"),
+                    "neighbours_heard": int(senders[at] - others[at]),
+                    "neighbours_silent_alike": int(others[at]),
+                },
+            )
+            for at, column in enumerate(quiet)
+            if judged[at] and probability[at] >= config.raised_from
+        ]
+        return answer(self.condition, rows.assets, verdict, now_us if days.ever.any() else 0, hits)
+
+    def _others(self, days: _Days, zone: NDArray[np.int64], quiet: Ints, chance: Floats) -> tuple[Ints, Ints]:
+        """Return for each quiet meter how many of its zone fell silent with it, not by chance, and how many send."""
+        senders = np.bincount(zone[days.sends], minlength=int(zone.max(initial=0)) + 1)
+        near = int(self.config.together_d * DAY_US)
+        odd = quiet[chance < 0.05]
+        # times of one zone lie far from those of another
+        key = zone * (8 * LOOKBACK_D * DAY_US) + (days.last_us - days.last_us[quiet].min(initial=2**62))
+        sorted_key = np.sort(key[odd])
+        count = np.searchsorted(sorted_key, key[quiet] + near, side="right")
+        count -= np.searchsorted(sorted_key, key[quiet] - near, side="left")
+        return np.maximum(count - (chance < 0.05), 0), np.maximum(senders[zone[quiet]] - 1, 0)
+
+    def _probability(self, age_d: Floats, chance: Floats, others: Ints, senders: Ints) -> Floats:
+        """Return how probable it is that a meter itself is broken."""
+        config = self.config
+        broken = config.breaks_a_year / YEAR_D
+        lasts = special.ndtr(-np.log(np.maximum(age_d, 0.01) / config.outage_days) / config.outage_spread)
+        single = np.maximum(config.alone, 1.0 / (1.0 + senders) ** 2)
+        outage = config.outages_a_year / YEAR_D * lasts * np.where(others > 0, 1.0, single)
+        # that others broke at the same time by chance takes as many rare events
+        alone = broken * np.power(config.breaks_a_year, np.minimum(others, 3))
+        return np.asarray(alone / (alone + chance + outage))
 
 
-def _runs(unknown: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the length of the run of unknown boundaries at the end, and of the longest one before it."""
-    length = np.zeros(unknown.shape[1], dtype=np.int64)
-    longest = np.zeros(unknown.shape[1], dtype=np.int64)
-    started = np.zeros(unknown.shape[1], dtype=np.bool_)
-    for row in unknown:
-        ended = started & ~row
-        longest = np.where(ended, np.maximum(longest, length), longest)
-        length = np.where(row & started, length + 1, 0)
-        started |= ~row
-    return length, longest
+def _days(rows: MeterRows, now_us: int, config: SilenceConfig) -> _Days:
+    """Count readings by day, from the last 24 hours back."""
+    n = len(rows.assets)
+    came = rows.heard.between(now_us - LOOKBACK_D * DAY_US, now_us)
+    back = np.minimum((now_us - came.received) // DAY_US, LOOKBACK_D - 1)
+    count = np.bincount(back * n + came.column, minlength=LOOKBACK_D * n).reshape(LOOKBACK_D, n)
+    heard = count > 0
+    last = np.full(n, now_us - LOOKBACK_D * DAY_US, dtype=np.int64)
+    last[came.column] = came.received
+    ever = heard.any(axis=0)
+    silent = np.where(ever, heard.argmax(axis=0), LOOKBACK_D)
+    first = np.where(ever, LOOKBACK_D - 1 - heard[::-1].argmax(axis=0), -1)
+    with_any = heard.sum(axis=0)
+    span = np.maximum(first - silent + 1, 1)
+    often = count.sum(axis=0) >= config.chatty * np.maximum(with_any, 1)
+    sends = ever & (with_any >= config.dense * span) & (often | (with_any >= config.rhythm_days))
+    return _Days(heard, last, silent, first, ever, np.asarray(sends, dtype=np.bool_))
+
+
+def _chance(days: _Days, zone: NDArray[np.int64], quiet: Ints) -> Floats:
+    """Return how likely it is that a gap of the present length begins on a day by chance, for some of the meters.
+
+    Days on which much of a zone was not heard are not held against a meter.
+    """
+    day = np.arange(LOOKBACK_D)[:, None]
+    zones = int(zone.max(initial=0)) + 1
+    within = days.sends & (day > days.silent) & (day < days.first)
+    missed = within & ~days.heard
+    lost = np.where(within.any(axis=0), missed.sum(axis=0) / np.maximum(within.sum(axis=0), 1), 0.0)
+    expected = np.bincount(zone, weights=lost * days.sends, minlength=zones)
+    row, column = np.nonzero(missed)
+    unheard = np.bincount(row * zones + zone[column], minlength=LOOKBACK_D * zones).reshape(LOOKBACK_D, zones)
+    troubled = (unheard >= 3.0 + 2.0 * expected)[:, zone[quiet]]
+    missed, within = missed[:, quiet] & ~troubled, within[:, quiet] & ~troubled
+    gap = days.silent[quiet]
+    longest = _longest(missed)
+    by_rate = _predicted(missed.sum(axis=0), within.sum(axis=0) + 1, gap)
+    return np.where(gap <= longest, np.maximum(by_rate, 1.0 / LOOKBACK_D), by_rate)
+
+
+def _predicted(missed: Ints, of: Ints, gap: Ints) -> Floats:
+    """Return the chance of a run of `gap` days without a reading, of a meter that missed so many of so many days.
+
+    Few days tell little: the meter may be one of the few whose uploads fail half the time.
+    """
+    odds = np.log(_WEIGHT)[:, None] + missed * np.log(_RATE)[:, None] + (of - missed) * np.log1p(-_RATE)[:, None]
+    weight = special.softmax(odds, axis=0)
+    return np.asarray((weight * _RATE[:, None] ** gap).sum(axis=0))
+
+
+def _longest(missed: Flags) -> Ints:
+    """Return the longest run of each column."""
+    length = longest = np.zeros(missed.shape[1], dtype=np.int64)
+    for row in missed:
+        length = np.where(row, length + 1, 0)
+        longest = np.maximum(longest, length)
+    return longest

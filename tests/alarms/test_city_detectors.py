@@ -1,33 +1,17 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from alarms import DETECTORS
-from alarms.analysis.city import AccountChange
 from alarms.analysis.study import study
-from alarms.detectors.accounts import ClosedValveDetector, UnauthorisedDetector
 from alarms.detectors.balance import BalanceDetector
-from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.non_moving import NonMovingDetector
-from alarms.detectors.silent import SilentDetector
 from alarms.detectors.theft import TheftDetector
 from gateway.model.finding import Verdict
 from gateway.model.quantity import Quantity
+from tests.alarms.detector_city import OfCity
 from tests.alarms.small_city import BUSINESS, FIRST, a_city, a_window
-from tests.contracts.detector_contract import DetectorContract
 
 HOME = "M-1-07"
-
-
-class OfCity(DetectorContract):
-    @pytest.fixture
-    def windows(self, city):
-        return city.windows()
-
-    @pytest.fixture
-    def now(self, city):
-        return city.now
 
 
 class TestLeakByBalance(OfCity):
@@ -64,88 +48,6 @@ class TestNonMoving(OfCity):
     @pytest.fixture
     def detector(self, city):
         return NonMovingDetector(city.model)
-
-
-class TestUnauthorised(OfCity):
-    abnormal = pytest.fixture(lambda self: HOME)
-
-    @pytest.fixture
-    def city(self):
-        return a_city()
-
-    @pytest.fixture
-    def detector(self, city):
-        changes = {HOME: (AccountChange(int(city.bounds[38]), opened=False),)}
-        return UnauthorisedDetector(replace(city.model, accounts=changes))
-
-    def test_use_before_the_account_was_closed_is_honest(self, city):
-        changes = {HOME: (AccountChange(int(city.bounds[-1]), opened=False),)}
-        found = UnauthorisedDetector(replace(city.model, accounts=changes)).detect(city.windows(), city.now)
-        assert not (found.verdict == Verdict.ABNORMAL).any()
-
-
-class TestClosedValve(OfCity):
-    abnormal = pytest.fixture(lambda self: HOME)
-
-    @pytest.fixture
-    def city(self):
-        return a_city()
-
-    @pytest.fixture
-    def windows(self, city):
-        valve = np.ones((city.days + 1, len(city.customers)))
-        valve[36:, city.at(HOME)] = 0.0
-        return {**city.windows(), Quantity.VALVE: a_window(Quantity.VALVE, city.bounds, city.customers, valve)}
-
-    @pytest.fixture
-    def detector(self, city):
-        return ClosedValveDetector(city.model)
-
-
-class TestCredit(OfCity):
-    abnormal = pytest.fixture(lambda self: HOME)
-
-    @pytest.fixture
-    def city(self):
-        return a_city()
-
-    @pytest.fixture
-    def windows(self, city):
-        windows = city.windows()
-        register = windows[Quantity.REGISTER_MEASURED_M3].value
-        bought = np.ceil((register - 1000.0) / 150.0 + 1.0) * 150.0
-        left = bought - (register - 1000.0)
-        left[30:, city.at(HOME)] += 0.8 * (register[30:, city.at(HOME)] - register[30, city.at(HOME)])
-        for quantity, value in ((Quantity.PURCHASED_M3, bought), (Quantity.BALANCE_M3, left)):
-            windows[quantity] = a_window(quantity, city.bounds, city.customers, value)
-        return windows
-
-    @pytest.fixture
-    def detector(self, city):
-        return CreditDetector(city.model)
-
-
-class TestSilent(OfCity):
-    abnormal = pytest.fixture(lambda self: HOME)
-
-    @pytest.fixture
-    def city(self):
-        return a_city()
-
-    @pytest.fixture
-    def windows(self, city):
-        windows = city.windows()
-        windows[Quantity.REGISTER_MEASURED_M3].value[-4:, city.at(HOME)] = np.nan
-        return windows
-
-    @pytest.fixture
-    def detector(self, city):
-        return SilentDetector(city.model)
-
-    def test_a_zone_silent_as_a_whole_is_not_blamed_on_its_meters(self, city, detector):
-        windows = city.windows()
-        windows[Quantity.REGISTER_MEASURED_M3].value[-4:, :20] = np.nan
-        assert not (detector.detect(windows, city.now).verdict == Verdict.ABNORMAL).any()
 
 
 def test_every_registered_detector_answers_the_kind_of_its_key():
