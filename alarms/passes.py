@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.analysis.city import AccountChange, CityModel, SiteFigures
+from alarms.analysis.gaps import Gaps, gaps_of
 from alarms.analysis.loss import loss_rows
 from alarms.analysis.study import StudyConfig, study
 from alarms.detectors.accounts import UnauthorisedDetector
@@ -21,8 +22,9 @@ from alarms.detectors.meter_rows import MeterRows, rows_of
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.theft import TheftDetector
-from gateway.meterdata.align import at_times, between
-from gateway.meterdata.series import DAY_US, Exchanges, Registers, Series
+from gateway.meterdata.align import along, at_times, between
+from gateway.meterdata.series import DAY_US, HOUR_US, Exchanges, Registers, Series
+from gateway.meterdata.steps import unroll
 from gateway.model.finding import Detection, LossRow
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
@@ -41,6 +43,18 @@ PASS_QUANTITIES = (
 """what a pass looks at; other points need not be fetched"""
 REGISTER_SPAN_H = 72.0
 """registers are joined by straight lines over at most this"""
+BURST_H = 4.0
+"""over this many hours a customer's use is about one independent burst: who cooks or is away is so for hours"""
+SELDOM_DAYS = 200
+"""so far back seldom read registers are looked at: two visits, each two months apart, of which one found nobody"""
+SELDOM = 20
+"""fewer readings than this in the lookback are seldom"""
+WELL_READ = 0.8
+"""share of the boundaries at which a register is known that can tell how others used gas"""
+MOST_PEERS = 60
+"""so many of a class tell how gas was used before the lookback"""
+NEAR_US = HOUR_US
+"""so near to a boundary are the readings that tell a register there"""
 NOT_USED = (Reason.CONFLICT, Reason.CLOCK_AHEAD)
 """uncertain readings that no volume is made of"""
 
@@ -88,10 +102,10 @@ def daily_pass(city: CityData, until_us: int, *, lookback_days: int = 60) -> Pas
     The balance of every day in the lookback is made anew, so late readings correct it; the detectors judge the last
     day. Without a whole gas day of readings the result is empty.
     """
-    windows = daily_windows(city, until_us, lookback_days)
+    windows, gaps = windows_and_gaps(city, until_us, lookback_days)
     if not windows:
         return PassResult(until_us, (), ())
-    known = study(city.model, windows, from_us(until_us), city.config)
+    known = study(city.model, windows, from_us(until_us), city.config, gaps)
     if not known.balance.days:
         return PassResult(until_us, (), ())
     detections = (
@@ -117,25 +131,83 @@ def certain(city: CityData, until_us: int, lookback_days: int) -> tuple[Detectio
 
 def daily_windows(city: CityData, until_us: int, lookback_days: int) -> dict[Quantity, Window]:
     """Return registers and pressures at the gas-day boundaries of the lookback, from rows received by `until_us`."""
-    since = from_us(until_us) - timedelta(days=lookback_days + 4)
-    known = {quantity: series.known(until_us, int(since.timestamp() * 1e6)) for quantity, series in city.series.items()}
+    return windows_and_gaps(city, until_us, lookback_days)[0]
+
+
+def windows_and_gaps(
+    city: CityData, until_us: int, lookback_days: int
+) -> tuple[dict[Quantity, Window], dict[Quantity, Gaps]]:
+    """Return `daily_windows`, and of registers what lies around the boundaries at which they are unknown."""
+    since = to_us(from_us(until_us) - timedelta(days=lookback_days + 4))
+    registers = {quantity: city.series[quantity] for quantity in REGISTERS if quantity in city.series}
+    known = {
+        quantity: series.known(until_us, since) for quantity, series in city.series.items() if quantity not in registers
+    }
+    known |= {quantity: with_older(series, until_us, since) for quantity, series in registers.items()}
     first = min((int(series.time.min()) for series in known.values() if len(series.time)), default=None)
-    if first is None or not any(len(known[quantity].time) for quantity in REGISTERS if quantity in known):
-        return {}
+    if first is None or not any(len(known[quantity].time) for quantity in registers):
+        return {}, {}
     bounds = _bounds(city.model.gas_day, first, until_us, lookback_days)
     if len(bounds) < 2:
-        return {}
+        return {}, {}
     windows: dict[Quantity, Window] = {}
-    for quantity in REGISTERS:
-        if quantity in known:
-            series = known[quantity]
-            exchanges = exchanges_in(city.exchanges, series.assets, until_us)
-            facts = register_facts(city.model.network, series.assets)
-            windows[quantity] = at_times(series, bounds, facts, exchanges, quantity, span_h=REGISTER_SPAN_H)
+    gaps: dict[Quantity, Gaps] = {}
+    for quantity, whole in registers.items():
+        series = known[quantity]
+        exchanges = exchanges_in(city.exchanges, series.assets, until_us)
+        facts = register_facts(city.model.network, series.assets)
+        unrolled = unroll(series.settled(), facts, exchanges)
+        windows[quantity] = along(
+            unrolled, bounds, facts, series.assets, quantity, span_h=REGISTER_SPAN_H, burst_h=BURST_H
+        )
+        past = None
+        if quantity is Quantity.REGISTER_MEASURED_M3:
+            past = _past(city, whole, windows[quantity], until_us)
+        gaps[quantity] = gaps_of(unrolled, windows[quantity], past)
     if Quantity.PRESSURE_GAUGE_KPA in known:
         pressure = known[Quantity.PRESSURE_GAUGE_KPA]
         windows[Quantity.PRESSURE_GAUGE_KPA] = between(pressure, bounds, Quantity.PRESSURE_GAUGE_KPA)
-    return windows
+    return windows, gaps
+
+
+def with_older(series: Series, until_us: int, since_us: int) -> Series:
+    """Return what had arrived of the days since a moment, and of seldom read registers what is older as well."""
+    arrived = series.received <= until_us
+    recent = arrived & (series.time >= since_us)
+    seldom = np.bincount(series.column[recent], minlength=len(series.assets)) < SELDOM
+    if not seldom.any():
+        return series.take(recent)
+    older = arrived & (series.time >= until_us - SELDOM_DAYS * DAY_US) & seldom[series.column]
+    return series.take(recent | older)
+
+
+def _past(city: CityData, series: Series, window: Window, until_us: int) -> Window | None:
+    """Return what some well-read customers' registers showed at the boundaries before the window's first."""
+    gas_day = city.model.gas_day
+    begin = gas_day.of(from_us(int(window.times[0])))
+    days = max(SELDOM_DAYS - len(window.times), 0)
+    times = [gas_day.begins_us(begin - timedelta(days=back)) for back in range(days, -1, -1)]
+    well = np.isfinite(window.value).mean(axis=0)
+    names = np.array([city.model.network.meters[name].customer_class for name in window.assets])
+    chosen = np.zeros(len(names), dtype=np.bool_)
+    for name in np.unique(names):
+        own = np.flatnonzero((names == name) & (well >= WELL_READ))
+        chosen[own[:MOST_PEERS]] = True
+    rows = chosen[series.column] & (series.received <= until_us)
+    rows &= (series.time >= times[0] - DAY_US) & (series.time <= int(window.times[0]) + DAY_US)
+    near = (series.time[rows] - int(window.times[0]) + NEAR_US) % DAY_US <= 2 * NEAR_US
+    older = series.take(np.flatnonzero(rows)[near])
+    if len(older.time) == 0:
+        return None
+    number = np.cumsum(chosen) - 1
+    assets = tuple(name for name, one in zip(series.assets, chosen, strict=True) if one)
+    part = Series(assets, number[older.column].astype(np.int32), older.time, older.received, older.value)
+    kept = [at for at in times if at >= int(older.time.min())]
+    if len(kept) < 2:
+        return None
+    facts = register_facts(city.model.network, assets)
+    exchanges = exchanges_in(city.exchanges, assets, until_us)
+    return at_times(part, np.array(kept, dtype=np.int64), facts, exchanges, window.quantity, span_h=REGISTER_SPAN_H)
 
 
 def _bounds(gas_day: GasDay, first_us: int, until_us: int, lookback_days: int) -> NDArray[np.int64]:

@@ -13,28 +13,40 @@ from scipy import sparse
 
 from alarms.analysis import linepack
 from alarms.analysis.city import KELVIN, CityModel, ZoneTree, uncompensated_of
-from alarms.analysis.expectation import scale, shapes
+from alarms.analysis.expectation import shapes
+from alarms.analysis.filling import Course, Filling, course_of, fill
+from alarms.analysis.gaps import Gaps
 from gateway.model.finding import LossRow, LossVerdict
 from gateway.model.network import Meter, MeterRole
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+MOST_LARGER = 20.0
+"""so many times as much as the mean of its class a customer is taken to use because of its larger meter"""
 
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
     """What may be said of a loss, and how good meters are. Shares, unless the name says otherwise."""
 
-    coverage_limit: float = 0.9
-    """of the expected volume that must have been read; below it a day is not assessable"""
+    coverage_limit: float = 0.5
+    """of the expected volume that must be known from readings; below it a day is not assessable"""
+    sigma_limit: float = 0.05
+    """standard uncertainty of the loss rate beyond which a day is not assessable"""
     high_rate: float = 0.03
     meter_gain_sigma: float = 0.012
     supply_gain_sigma: float = 0.003
-    estimate_sigma: float = 0.5
-    """of the volume estimated for a meter that was not read"""
     unread_sigma: float = 1.0
     """of the volume assumed for a meter of which nothing is known but its class"""
+    expected_sigma: float = 0.5
+    """of what all unread customers of a zone are expected to use together"""
+    meters_sigma: float = 0.012
+    """of a zone's supply, by which read meters may seem to use more than came"""
+    least_loss: float = 0.005
+    """of a zone's supply that is lost at the least, where nothing is known"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +63,11 @@ class Balance:
     """of aligning and resolution, (d, n)"""
     shape: Floats
     """what each customer's peers did that day, relative to their own level, (d, n)"""
-    expected: Floats
-    """the customer's own level times `shape`; NaN where it never used gas, (d, n)"""
-    assumed: Floats
-    """`expected`, or for a customer of whom nothing is known what its class uses, (d, n)"""
+    filled: Floats
+    """`use`; where it was not read its part of the step between two far readings, or what it and its class lead to
+    expect, (d, n)"""
+    known: Flags
+    """where readings tell the volume of `filled`, of the day or of the gap around it, (d, n)"""
     still_m3: Floats
     """the least use that a customer's register shows, (n,)"""
     supply: Floats
@@ -74,7 +87,9 @@ class Balance:
     coverage: Floats
     """share of customers that were read, (d, z)"""
     volume_coverage: Floats
-    """share of the expected volume that was read, (d, z)"""
+    """share of the expected volume that readings tell, (d, z)"""
+    own_sigma: Floats
+    """standard uncertainty of `own_loss`, m3, (d, z)"""
 
     @property
     def loss(self) -> Floats:
@@ -87,11 +102,17 @@ class Balance:
         return np.sqrt(self.noise_variance + self.steady_variance)
 
 
-def balance(city: CityModel, windows: Mapping[Quantity, Window], config: LossConfig | None = None) -> Balance:
+def balance(
+    city: CityModel,
+    windows: Mapping[Quantity, Window],
+    config: LossConfig | None = None,
+    gaps: Mapping[Quantity, Gaps] | None = None,
+) -> Balance:
     """Balance every gas day of the windows.
 
     `windows` holds registers at gas-day boundaries: measured ones, and base ones where there are correctors; the
-    gauge pressure of stations may be there too. Their time grids must be the same.
+    gauge pressure of stations may be there too. Their time grids must be the same. `gaps` tells of registers what
+    lies around the boundaries at which they are unknown.
     """
     config = config or LossConfig()
     registers, variance, assets, bounds = _joined(windows, city)
@@ -106,49 +127,47 @@ def balance(city: CityModel, windows: Mapping[Quantity, Window], config: LossCon
     meters = [city.network.meters[name] for name in tree.customers]
     factor = city.to_base(meters, days)
     use, use_variance = step[:, customer] * factor, spread[:, customer] * factor**2
-    shape = shapes(use, [meter.customer_class for meter in meters])
-    level = scale(use / np.where(shape > 0, shape, 1.0))
-    expected = level * shape
-    unread = np.flatnonzero(~np.isfinite(use).any(axis=0))
-    assumed = np.nan_to_num(expected)
-    in_use = ~city.shut_days([tree.customers[one] for one in unread], bounds)
-    assumed[:, unread] = in_use * _class_level(level, unread, meters) * shape[:, unread]
+    classes = [meter.customer_class for meter in meters]
+    around = of_customers(gaps or {}, tree.customers)
+    past_use, past_bounds = _past_use(city, around, meters)
+    course = course_of(use, bounds, classes, past_use, past_bounds)
+    filling = fill(use, use_variance, course, register=registers[:, customer], factor=factor, gaps=around)
+    shut = city.shut_days(tree.customers, bounds)
+    usual = _usual(filling, course, np.array([meter.max_flow_m3h for meter in meters]))
+    filled, variance = _assumed(filling, usual * ~shut, unread_sigma=config.unread_sigma)
     pressure = windows.get(Quantity.PRESSURE_GAUGE_KPA)
     gained, gained_variance = linepack.gained(city.network, city.figures, pressure, tree.pipes, len(days))
     supplied = step[:, supplier]
     supply = _sum(supplied, tree.supplied_by)
     own_supply = _sum(supplied, tree.own_supply)
-    estimate_sigma = np.full(len(meters), config.estimate_sigma)
-    estimate_sigma[unread] = config.unread_sigma
-    known = np.isfinite(use)
-    filled = np.where(known, use, assumed)
-    filled_variance = np.where(known, np.nan_to_num(use_variance), (estimate_sigma * assumed) ** 2)
-    coherent = filled * uncompensated_of(meters)[None, :]
     own_gained = _own_part(gained, tree)
-    supply_variance = _sum((config.supply_gain_sigma * supplied) ** 2, abs(tree.supplied_by))
-    read = known.astype(np.float64)
-    gas_sigma = city.temperature.sigma_k / (city.temperature.home_c + KELVIN)
+    filled = _no_more_than_came(filled, filling.known, own_supply - own_gained, tree, config)
+    errors = _Errors(city, config, meters, filled, variance, filling.common)
+    noise = errors.noise(tree.holds) + gained_variance + _alignment(spread[:, supplier], tree.supplied_by)
+    steady = errors.steady(tree.holds) + _gain(config, supplied, tree.supplied_by)
+    own_noise = errors.noise(tree.own_customers) + gained_variance + _alignment(spread[:, supplier], tree.own_supply)
+    own_steady = errors.steady(tree.own_customers) + _gain(config, supplied, tree.own_supply)
+    read = np.isfinite(use).astype(np.float64)
     return Balance(
         tree=tree,
         days=days,
         bounds=bounds,
         use=use,
         use_variance=use_variance,
-        shape=shape,
-        expected=expected,
-        assumed=assumed,
+        shape=shapes(use, classes),
+        filled=filled,
+        known=filling.known,
         still_m3=np.array([10.0**-meter.decimals for meter in meters]) * 2.0,
         supply=supply,
         metered=filled @ tree.holds.T,
         gained=gained,
         own_supply=own_supply,
         own_loss=own_supply - filled @ tree.own_customers.T - own_gained,
-        noise_variance=filled_variance @ tree.holds.T + gained_variance + _alignment(spread[:, supplier], tree),
-        steady_variance=supply_variance
-        + (config.meter_gain_sigma * filled) ** 2 @ tree.holds.T
-        + (gas_sigma * (coherent @ tree.holds.T)) ** 2,
+        noise_variance=noise,
+        steady_variance=steady,
         coverage=_share(read @ tree.holds.T, np.ones_like(read) @ tree.holds.T),
-        volume_coverage=_share((read * assumed) @ tree.holds.T, assumed @ tree.holds.T),
+        volume_coverage=_share((filling.known * filled) @ tree.holds.T, filled @ tree.holds.T),
+        own_sigma=np.sqrt(own_noise + own_steady),
     )
 
 
@@ -166,22 +185,108 @@ def _joined(windows: Mapping[Quantity, Window], city: CityModel) -> tuple[Floats
     return value, variance, [*(name for part in parts for name in part.assets), *unheard], parts[0].times
 
 
-def _class_level(level: Floats, unread: NDArray[np.intp], meters: Sequence[Meter]) -> Floats:
-    """Return for each unread customer the mean level of its class, or of all where none of its class was read.
+def of_customers(gaps: Mapping[Quantity, Gaps], customers: Sequence[str]) -> Gaps | None:
+    """Return the gaps of customers in their order; of those that are in none of `gaps` nothing is told."""
+    parts = [part for part in gaps.values() if len(part.assets)]
+    if not parts:
+        return None
+    place = {name: index for index, name in enumerate(customers)}
+    to = [np.array([place.get(name, -1) for name in part.assets], dtype=np.int64) for part in parts]
+    kept = [at[part.column] >= 0 for part, at in zip(parts, to, strict=True)]
 
-    Somebody who was read and never used gas counts as one who uses nothing.
+    def cells(name: str) -> NDArray[np.generic]:
+        return np.concatenate([getattr(part, name)[keep] for part, keep in zip(parts, kept, strict=True)])
+
+    ends = {"from_us": np.zeros(len(place), dtype=np.int64), "last_us": np.zeros(len(place), dtype=np.int64)}
+    figures: dict[str, NDArray[np.generic]] = {**ends, "recent_m3": np.zeros(len(place))}
+    for name, target in figures.items():
+        for part, at in zip(parts, to, strict=True):
+            target[at[at >= 0]] = getattr(part, name)[at >= 0]
+    column = np.concatenate([at[part.column[keep]] for part, at, keep in zip(parts, to, kept, strict=True)])
+    flat = {name: cells(name) for name in ("row", "left_us", "left_m3", "right_us", "right_m3", "broken")}
+    past = next((part.past for part in parts if part.past is not None), None)
+    return Gaps(assets=tuple(customers), column=column, past=past, **flat, **figures)  # type: ignore[arg-type]
+
+
+def _past_use(city: CityModel, gaps: Gaps | None, meters: Sequence[Meter]) -> tuple[Floats | None, NDArray[np.int64]]:
+    """Return what some well-read customers used on days before the window, base m3, and those days' boundaries."""
+    if gaps is None or gaps.past is None or len(gaps.past.times) < 2:
+        return None, np.zeros(0, dtype=np.int64)
+    past = gaps.past
+    place = {name: index for index, name in enumerate(gaps.assets)}
+    own = [index for index, name in enumerate(past.assets) if name in place]
+    to = np.array([place[past.assets[index]] for index in own], dtype=np.int64)
+    step = np.diff(past.value[:, own], axis=0)
+    step[step < 0] = np.nan
+    use = np.full((len(step), len(meters)), np.nan)
+    use[:, to] = step * city.to_base([meters[index] for index in to], _days(city, past.times))
+    return use, past.times
+
+
+def _usual(filling: Filling, course: Course, size: Floats) -> Floats:
+    """Return what a customer of each one's class and size of meter uses, base m3, (d, n)."""
+    read = np.isfinite(filling.use).any(axis=0) & (size > 0)
+    groups = len(course.mean_m3)
+    mean_size = np.full(groups, float(size[read].mean()) if read.any() else 1.0)
+    for group in range(groups - 1):
+        own = read & (course.group == group)
+        mean_size[group] = float(size[own].mean()) if own.any() else mean_size[group]
+    larger = np.where(size > 0, np.clip(size / mean_size[course.group], 0.2, MOST_LARGER), 1.0)
+    daily = course.daily[-len(filling.use) :] * course.mean_m3[None, :]
+    return np.asarray(daily[:, course.group] * larger[None, :])
+
+
+def _assumed(filling: Filling, usual: Floats, *, unread_sigma: float) -> tuple[Floats, Floats]:
+    """Let customers of whom nothing is known use what is usual."""
+    never = np.isnan(filling.use)
+    filled = np.where(never, usual, filling.use)
+    return filled, np.where(never, (unread_sigma * usual) ** 2, np.nan_to_num(filling.variance))
+
+
+def _no_more_than_came(filled: Floats, known: Flags, came: Floats, tree: ZoneTree, config: LossConfig) -> Floats:
+    """Lower what is only expected where all days of a zone together would have used more gas than came into it.
+
+    `came` is supply less linepack of each zone's own customers, (d, z). Only as far as meters are not to blame.
     """
-    used = np.nan_to_num(level)
-    used[unread] = np.nan
-    names = np.array([meter.customer_class for meter in meters])
-    everyone = _mean(used)
-    means = {str(name): _mean(used[names == name], everyone) for name in np.unique(names[unread])}
-    return np.array([means[str(name)] for name in names[unread]], dtype=np.float64)
+    own = tree.own_customers.T
+    days = np.isfinite(came)
+    expected = np.where(known, 0.0, filled)
+    unsure = np.where(days, expected @ own, 0.0).sum(axis=0)
+    total = np.where(days, came, 0.0).sum(axis=0)
+    excess = np.where(days, filled @ own - came, 0.0).sum(axis=0) + config.least_loss * np.maximum(total, 0.0)
+    guess, meters = (config.expected_sigma * unsure) ** 2, (config.meters_sigma * total) ** 2
+    share = np.where(excess > 0, excess, 0.0) * guess / np.maximum(guess + meters, 1e-12)
+    left = np.clip(1.0 - share / np.maximum(unsure, 1e-12), 0.0, 1.0)
+    of_meter = np.append(left, 1.0)[tree.home]
+    return np.where(known, filled, filled * of_meter[None, :])
 
 
-def _mean(values: Floats, otherwise: float = 0.0) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else otherwise
+@dataclass(frozen=True, slots=True, eq=False)
+class _Errors:
+    """Variances of what customers were counted with, for any grouping of them."""
+
+    city: CityModel
+    config: LossConfig
+    meters: Sequence[Meter]
+    filled: Floats
+    variance: Floats
+    common: Floats
+
+    def noise(self, members: sparse.csr_array) -> Floats:
+        """Return what differs from day to day, (d, z)."""
+        return np.asarray(self.variance @ members.T + ((self.common * self.filled) @ members.T) ** 2)
+
+    def steady(self, members: sparse.csr_array) -> Floats:
+        """Return what is alike every day, (d, z): each meter's gain, and the gas temperature that all share."""
+        temperature = self.city.temperature
+        gas_sigma = temperature.sigma_k / (temperature.home_c + KELVIN)
+        coherent = self.filled * uncompensated_of(self.meters)[None, :]
+        gains = (self.config.meter_gain_sigma * self.filled) ** 2 @ members.T
+        return np.asarray(gains + (gas_sigma * (coherent @ members.T)) ** 2)
+
+
+def _gain(config: LossConfig, supplied: Floats, matrix: sparse.csr_array) -> Floats:
+    return np.asarray(_sum((config.supply_gain_sigma * supplied) ** 2, abs(matrix)))
 
 
 def _days(city: CityModel, bounds: NDArray[np.int64]) -> tuple[date, ...]:
@@ -196,8 +301,8 @@ def _sum(values: Floats, matrix: sparse.csr_array) -> Floats:
     return np.where(unknown > 0, np.nan, total)
 
 
-def _alignment(spread: Floats, tree: ZoneTree) -> Floats:
-    return np.asarray(np.nan_to_num(spread) @ abs(tree.supplied_by).T)
+def _alignment(spread: Floats, matrix: sparse.csr_array) -> Floats:
+    return np.asarray(np.nan_to_num(spread) @ abs(matrix).T)
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
@@ -231,10 +336,10 @@ def loss_rows(result: Balance, config: LossConfig | None = None) -> list[LossRow
 def _row(result: Balance, config: LossConfig, day: int, zone: int, *, loss: float, sigma: float) -> LossRow:
     supply = float(result.supply[day, zone])
     coverage = float(result.coverage[day, zone])
-    reason = _reason(supply, float(result.volume_coverage[day, zone]), config)
     balanced = supply > 0
     rate = loss / supply if balanced else 0.0
     share = sigma / supply if balanced else 0.0
+    reason = _reason(supply, float(result.volume_coverage[day, zone]), share, config)
     verdict = LossVerdict.NORMAL
     if reason:
         verdict = LossVerdict.NOT_ASSESSABLE
@@ -255,11 +360,13 @@ def _row(result: Balance, config: LossConfig, day: int, zone: int, *, loss: floa
     )
 
 
-def _reason(supply: float, volume_coverage: float, config: LossConfig) -> str:
+def _reason(supply: float, volume_coverage: float, sigma: float, config: LossConfig) -> str:
     if not np.isfinite(supply):
         return "supply meter was not read"
     if supply <= 0:
         return "no gas was supplied"
     if volume_coverage < config.coverage_limit:
         return f"only {100 * volume_coverage:.0f} % of the expected volume was read"
+    if sigma > config.sigma_limit:
+        return f"the loss rate is known to {100 * sigma:.1f} points only"
     return ""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from alarms.analysis.bank import BankConfig, Case, ZoneDays, weigh
 from alarms.analysis.city import CityModel
 from alarms.analysis.expectation import rest_runs
+from alarms.analysis.gaps import Gaps
 from alarms.analysis.loss import Balance, LossConfig, balance
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, to_us
@@ -77,14 +78,22 @@ def trim(windows: Mapping[Quantity, Window], now: datetime) -> dict[Quantity, Wi
 
 
 def study(
-    city: CityModel, windows: Mapping[Quantity, Window], now: datetime, config: StudyConfig | None = None
+    city: CityModel,
+    windows: Mapping[Quantity, Window],
+    now: datetime,
+    config: StudyConfig | None = None,
+    gaps: Mapping[Quantity, Gaps] | None = None,
 ) -> Study:
-    """Balance the city up to `now` and weigh what explains the loss of each zone."""
+    """Balance the city up to `now` and weigh what explains the loss of each zone.
+
+    `gaps`, of the same windows, lets customers be estimated that are read seldom.
+    """
     config = config or StudyConfig()
-    result = balance(city, trim(windows, now), config.loss)
+    result = balance(city, trim(windows, now), config.loss, gaps)
     rests = rest_runs(result.use, result.still_m3)
-    own_coverage = _own_coverage(result)
-    assessable = np.isfinite(result.own_loss) & (result.own_supply > 0) & (own_coverage >= config.loss.coverage_limit)
+    assessable = np.isfinite(result.own_loss) & (result.own_supply > 0)
+    assessable &= _own_coverage(result) >= config.loss.coverage_limit
+    assessable &= result.own_sigma <= config.loss.sigma_limit * np.maximum(np.nan_to_num(result.own_supply), 0.0)
     classes = [city.network.meters[name].customer_class for name in result.tree.customers]
     absences = _absences(rests, classes)
     business = np.array([name not in HOMES for name in classes], dtype=np.bool_)
@@ -109,10 +118,10 @@ def study(
 
 
 def _own_coverage(result: Balance) -> NDArray[np.float64]:
-    """Return the share of the expected volume that was read, over each zone's own customers, (d, z)."""
-    weight = result.assumed
+    """Return the share of the expected volume that readings tell, over each zone's own customers, (d, z)."""
+    weight = result.filled
     own = result.tree.own_customers.T
-    read = (np.isfinite(result.use) * weight) @ own
+    read = (result.known * weight) @ own
     whole = weight @ own
     return np.where(whole > 0, read / np.where(whole > 0, whole, 1.0), 1.0)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.meterdata.series import HOUR_US, Columns, Exchanges, Flags, Ints, Registers, Series
-from gateway.meterdata.steps import unroll
+from gateway.meterdata.steps import Unrolled, unroll
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window
 
@@ -29,9 +29,23 @@ def at_times(
     gas that is used in bursts, and the register's resolution.
     """
     unrolled = unroll(series.settled(), registers, exchanges)
-    shape = (len(times), len(series.assets))
+    return along(unrolled, times, registers, series.assets, quantity, span_h=span_h)
+
+
+def along(
+    unrolled: Unrolled,
+    times: Ints,
+    registers: Registers,
+    assets: tuple[str, ...],
+    quantity: Quantity,
+    *,
+    span_h: float,
+    burst_h: float = BURST_H,
+) -> Window:
+    """Do what `at_times` does, with registers that are unrolled already; `burst_h` is what `BURST_H` is there."""
+    shape = (len(times), len(assets))
     if len(unrolled.time) == 0:
-        return Window(quantity, times, series.assets, np.full(shape, np.nan), np.full(shape, np.nan))
+        return Window(quantity, times, assets, np.full(shape, np.nan), np.full(shape, np.nan))
     left, has_left, has_right = neighbours(unrolled.column, unrolled.time, times, shape[1])
     right = np.minimum(left + 1, len(unrolled.time) - 1)
     gap = unrolled.time[right] - unrolled.time[left]
@@ -44,9 +58,9 @@ def at_times(
     good = exact | (has_left & has_right & near & whole)
     good &= ~_after_break(np.where(has_left, unrolled.breaks[left], -1))
     value = np.where(good, unrolled.value[left] + np.where(exact, 0.0, share * step), np.nan)
-    bursts = 1.0 + gap / HOUR_US / BURST_H
+    bursts = 1.0 + gap / HOUR_US / burst_h
     spread = np.where(exact, 0.0, step**2 * share * (1.0 - share) / bursts)
-    return Window(quantity, times, series.assets, value, np.where(good, spread + resolution**2 / 12.0, np.nan))
+    return Window(quantity, times, assets, value, np.where(good, spread + resolution**2 / 12.0, np.nan))
 
 
 def _after_break(breaks: Ints) -> Flags:

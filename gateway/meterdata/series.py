@@ -49,12 +49,12 @@ class Series:
         rows = self.received <= until_us
         if since_us is not None:
             rows &= self.time >= since_us
-        return self._take(rows)
+        return self.take(rows)
 
     def settled(self) -> Series:
         """Return each device time once; where its values disagree none of them is used."""
         starts, low, high = self._moments()
-        return self._take(starts[low == high])
+        return self.take(starts[low == high])
 
     def conflicts(self) -> tuple[Columns, Ints, Floats, Floats]:
         """Return asset, device time, lowest and highest value where one device time has several values."""
@@ -71,7 +71,8 @@ class Series:
         starts = np.flatnonzero(first)
         return starts, np.minimum.reduceat(self.value, starts), np.maximum.reduceat(self.value, starts)
 
-    def _take(self, rows: Flags | NDArray[np.intp]) -> Series:
+    def take(self, rows: Flags | NDArray[np.intp]) -> Series:
+        """Return some rows; they must stay in order."""
         return Series(self.assets, self.column[rows], self.time[rows], self.received[rows], self.value[rows])
 
 

@@ -114,13 +114,14 @@ def test_an_unread_supply_meter_and_too_few_readings_cannot_be_assessed():
     windows = city.windows()
     windows[Quantity.REGISTER_BASE_M3].value[-1, 0] = np.nan
     customers = windows[Quantity.REGISTER_MEASURED_M3].value
-    customers[-1, [city.at(f"M-2-{index:02d}") for index in range(10)]] = np.nan
+    customers[-1, [city.at(f"M-2-{index:02d}") for index in range(20)]] = np.nan
     rows = {row.zone: row for row in loss_rows(balance(city.model, windows))[-3:]}
     assert rows["R-1"].verdict is LossVerdict.NOT_ASSESSABLE
     assert rows["R-1"].supply_m3 is None
     assert rows["R-1"].reason == "supply meter was not read"
     assert rows["R-2"].verdict is LossVerdict.NOT_ASSESSABLE
-    assert rows["R-2"].coverage == pytest.approx(20 / 30)
+    assert rows["R-2"].coverage == pytest.approx(10 / 30)
+    assert rows["R-2"].reason == "only 27 % of the expected volume was read"
     assert rows["R-2"].loss_rate is None
     assert rows["CITY"].verdict is LossVerdict.NOT_ASSESSABLE
 
