@@ -154,7 +154,7 @@ def _days(rows: MeterRows, now_us: int, config: SilenceConfig) -> _Days:
     heard = count > 0
     last = np.full(n, now_us - LOOKBACK_D * DAY_US, dtype=np.int64)
     last[came.column] = came.received
-    ever = heard.any(axis=0)
+    ever = np.asarray(heard.any(axis=0), dtype=np.bool_)
     silent = np.where(ever, heard.argmax(axis=0), LOOKBACK_D)
     first = np.where(ever, LOOKBACK_D - 1 - heard[::-1].argmax(axis=0), -1)
     with_any = heard.sum(axis=0)
