@@ -134,7 +134,9 @@ class _Demo:
         if shutil.which("influxd"):
             self._start_influx()
         ports = ["--broker-port", str(self._ports.broker), "--modbus-port", str(self._ports.modbus)]
-        self._start("city", "simulators", "demo-city", "--folder", str(self._folder), "--speed", str(self._speed), *ports)
+        self._start(
+            "city", "simulators", "demo-city", "--folder", str(self._folder), "--speed", str(self._speed), *ports
+        )
         self._await("the city", (self._folder / "ready").exists)
         # only now is there a city's time, which the audit trail carries
         app.ensure_people(load(self._config), [(name, PASSWORD, role) for name, role in PEOPLE])

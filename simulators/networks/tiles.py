@@ -152,7 +152,7 @@ class Tiles:
         return column * self._district_m()[0], row * self._district_m()[1]
 
     def _corner(self, number: int) -> tuple[int, int]:
-        """Return where a tile is put, m: districts in rows, and in each the tiles to and fro, for short mains."""
+        """Return where a tile is put, m: districts in rows, and in each the tiles there and back, for short mains."""
         district, inside = divmod(number, self._per_district)
         row, column = divmod(inside, self._columns)
         column = self._columns - 1 - column if row % 2 else column

@@ -41,9 +41,8 @@ def a_series(readings, delay=60_000_000) -> Any:
 
 def a_row_set(model, heard=None, **quantities) -> Any:
     series = {Quantity[name.upper()]: a_series(readings) for name, readings in quantities.items()}
-    registers = {
-        q: part for q, part in series.items() if q in (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
-    }
+    kinds = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
+    registers: dict[Quantity, Series] = {q: part for q, part in series.items() if q in kinds}
     return rows_of(model, series, registers if heard is None else heard)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ class TestClosedValve(OfCity):
         return ClosedValveDetector(city.model)
 
 
-def found(registers, valves, every=HOUR):
+def found(registers, valves, every=HOUR) -> Any:
     moments = START + np.arange(len(registers)) * every
     rows = a_row_set(
         CITY.model,

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -34,14 +36,14 @@ class TestCredit(OfCity):
         return CreditDetector(city.model)
 
 
-def a_card(hours=HOURS, every=10):
+def a_card(hours=HOURS, every=10) -> Any:
     """Return register, purchases and credit of an honest card that is read each hour; 50 m3 are bought each time."""
     used = np.arange(hours) * 0.1
     bought = 100.0 + 50.0 * (np.arange(hours) // (24 * every))
     return 2000.0 + used, bought, bought - used
 
 
-def found(register, bought, left, every=HOUR, until=None):
+def found(register, bought, left, every=HOUR, until=None) -> Any:
     moments = START + np.arange(len(register)) * every
     columns = {"register_measured_m3": register, "purchased_m3": bought, "balance_m3": left}
     rows = a_row_set(CITY.model, **{q: {HOME: list(zip(moments, v, strict=True))} for q, v in columns.items()})

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -38,11 +40,11 @@ class TestSilent(OfCity):
         assert not (detector.detect(windows, city.now).verdict == Verdict.ABNORMAL).any()
 
 
-def moments(*, until=NOW, since=START, every=DAY, missing=()):
+def moments(*, until=NOW, since=START, every=DAY, missing=()) -> Any:
     return [at for n, at in enumerate(range(since, until, every)) if n not in missing]
 
 
-def found(readings, now=NOW):
+def found(readings, now=NOW) -> Any:
     """`readings` says when some meters were heard; the others of the city were heard each day."""
     every = {name: moments() for name in CITY.customers} | readings
     rows = a_row_set(

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,15 +32,15 @@ class TestUnauthorised(OfCity):
         assert not (found.verdict == Verdict.ABNORMAL).any()
 
 
-def model_with(*changes):
+def model_with(*changes) -> Any:
     return replace(CITY.model, accounts={HOME: tuple(AccountChange(at, opened=opened) for at, opened in changes)})
 
 
-def hourly(values, every=HOUR):
+def hourly(values, every=HOUR) -> Any:
     return {HOME: [(START + n * every, 100.0 + value) for n, value in enumerate(values)]}
 
 
-def found(model, readings, until):
+def found(model, readings, until) -> Any:
     return judged(UnauthorisedDetector(model), a_row_set(model, register_measured_m3=readings), until)
 
 
@@ -73,7 +74,7 @@ def test_use_of_the_day_of_closing_is_honest_whatever_the_clocks():
 
 
 def test_a_meter_read_by_hand_needs_two_cubic_metres_and_a_second_reading_makes_it_sure():
-    def monthly(*values):
+    def monthly(*values) -> Any:
         return found(model_with(CLOSED), hourly(values, 20 * DAY), START + 61 * DAY)
 
     assert monthly(0.0, 1.0) == {}
