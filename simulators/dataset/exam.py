@@ -78,7 +78,8 @@ class Exam:
 
     def supplies(self) -> list[Meter]:
         """Return the supply meters."""
-        return [meter for at, meter in enumerate(supply.meters(self.plan)) if at in set(self.metered)]
+        metered = set(self.metered)
+        return [meter for at, meter in enumerate(supply.meters(self.plan)) if at in metered]
 
 
 def write_exam(
