@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from alarms.machine import LONGEST_SHELVE
 from gateway.errors import ConfigError
 from gateway.model.alarm import Definition, Priority
 from gateway.model.quantity import Quantity
@@ -18,7 +19,6 @@ from gateway.settings import Settings
 
 Text = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(ge=0)]
-LONGEST_SHELVE_S = {Priority.P2: 3600.0, Priority.P3: 4 * 3600.0, Priority.P4: 12 * 3600.0}
 LIMIT_KINDS = ("high_limit", "low_limit", "flag")
 
 
@@ -68,7 +68,7 @@ class DefinitionRow(Settings):
 
     def _rules_of_practice(self) -> list[tuple[bool, str]]:
         limited = self.limit is not None or self.limit_of_set_pressure is not None
-        longest = LONGEST_SHELVE_S.get(self.priority, 0.0)
+        longest = LONGEST_SHELVE.get(self.priority, timedelta(0)).total_seconds()
         gas = self.id.startswith(("GAS_CONC", "HOME_GAS", "LEAK"))
         return [
             (self.time_needed_s > self.time_available_s, "time_needed_s must not exceed time_available_s"),

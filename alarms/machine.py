@@ -42,6 +42,7 @@ from gateway.model.alarm import Alarm, AlarmState, Definition, OutOfService, Pri
 
 UNDO_WITHIN = timedelta(minutes=10)
 SILENCE_FOR = timedelta(minutes=2)
+LONGEST_SHELVE = {Priority.P2: timedelta(hours=1), Priority.P3: timedelta(hours=4), Priority.P4: timedelta(hours=12)}
 CONFLICT, FORBIDDEN, UNPROCESSABLE = 409, 403, 422
 
 
@@ -272,8 +273,9 @@ def _shelve(alarm: Alarm, event: Shelve, definition: Definition, now: datetime) 
         raise RefusedError(FORBIDDEN, "not_shelvable")
     if not event.reason.strip():
         raise RefusedError(UNPROCESSABLE, "reason_required")
-    if not now < event.until <= now + definition.max_shelve:
-        raise RefusedError(UNPROCESSABLE, "shelve_time", f"at most {definition.max_shelve}")
+    longest = min(definition.max_shelve, LONGEST_SHELVE.get(alarm.priority, timedelta(0)))
+    if not now < event.until <= now + longest:
+        raise RefusedError(UNPROCESSABLE, "shelve_time", f"at most {longest}")
     shelf = Shelf(now, event.until, event.one_shot, event.by, event.reason, event.auto)
     return replace(alarm, shelf=shelf), (Journal("shelved", alarm.occurrence_no, event.reason),)
 

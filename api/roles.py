@@ -23,6 +23,12 @@ class Act(StrEnum):
     ALARM_ACKNOWLEDGE = "alarm.acknowledge"
     ALARM_SHELVE = "alarm.shelve"
     ALARM_RESET = "alarm.reset"
+    ALARM_SUPERVISE = "alarm.supervise"
+    DEFINITION_PROPOSE = "definition.propose"
+    DEFINITION_APPROVE = "definition.approve"
+    INTERRUPTION_PLAN = "interruption.plan"
+    INTERRUPTION_RUN = "interruption.run"
+    WORK_ITEM_DO = "work_item.do"
     FINDING_INSPECT = "finding.inspect"
     COMMAND_CLOSE = "command.close"
     COMMAND_OTHER = "command.other"
@@ -39,12 +45,19 @@ class Act(StrEnum):
 
 _EVERYONE = frozenset(Role)
 _DESK = frozenset({Role.OPERATOR, Role.MANAGER, Role.ADMINISTRATOR})
+_SUPERVISORS = frozenset({Role.MANAGER, Role.ADMINISTRATOR})
 
 ALLOWED: dict[Act, frozenset[Role]] = {
     Act.READ: _EVERYONE,
     Act.ALARM_ACKNOWLEDGE: _DESK,
     Act.ALARM_SHELVE: _DESK,
     Act.ALARM_RESET: _DESK,
+    Act.ALARM_SUPERVISE: _SUPERVISORS,
+    Act.DEFINITION_PROPOSE: frozenset({Role.ENGINEER, Role.MANAGER, Role.ADMINISTRATOR}),
+    Act.DEFINITION_APPROVE: _SUPERVISORS,
+    Act.INTERRUPTION_PLAN: frozenset({Role.ENGINEER, Role.MANAGER, Role.ADMINISTRATOR}),
+    Act.INTERRUPTION_RUN: _DESK,
+    Act.WORK_ITEM_DO: frozenset({Role.OPERATOR, Role.ENGINEER, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.FINDING_INSPECT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.COMMAND_CLOSE: frozenset({Role.OPERATOR, Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.COMMAND_OTHER: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),

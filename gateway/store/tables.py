@@ -231,7 +231,23 @@ finding = Table(
     Column("score", Float, nullable=False),
     Column("estimate_m3_per_day", Float),
     Column("evidence", JSON, nullable=False),
+    Column("cause", String(20), comment="why it is over"),
+    Column("inspected_at", BigInteger),
     UniqueConstraint("kind", "subject", "episode_no"),
+)
+
+inspection = Table(
+    "inspection",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("finding_id", _serial, ForeignKey("finding.id"), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("who", String(120), nullable=False),
+    Column("result", String(20), nullable=False),
+    Column("found_kind", String(30), nullable=False, comment="what it really was; empty: what was suspected"),
+    Column("found_m3_per_day", Float),
+    Column("note", Text, nullable=False),
+    comment="what people found; rows are only ever added",
 )
 
 loss = Table(
@@ -250,6 +266,10 @@ loss = Table(
     Column("verdict", String(20), nullable=False),
     Column("reason", Text, nullable=False),
     Column("computed_at", BigInteger, nullable=False),
+    Column("steady_sigma", Float),
+    Column("between_m3", Float),
+    Column("between_sigma_m3", Float),
+    Column("terms", JSON),
 )
 
 user = Table(
@@ -443,4 +463,88 @@ interval_edit = Table(
     Column("reason", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     comment="gas days that a person set by hand; rows are only ever added, the newest holds",
+)
+
+removal = Table(
+    "removal",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("request_id", String(100), nullable=False, unique=True),
+    Column("alarm_id", String(200), nullable=False, index=True),
+    Column("work_order", String(120), nullable=False),
+    Column("interim", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("by", String(120), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False, index=True, comment="asked, agreed or refused"),
+    Column("decided_by", String(120), nullable=False, default=""),
+    Column("decided_at", BigInteger),
+    comment="a highly managed alarm leaves service only when a second person agrees",
+)
+
+interruption = Table(
+    "interruption",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("request_id", String(100), nullable=False, unique=True),
+    Column("zones", JSON, nullable=False),
+    Column("assets", JSON, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("emergency", Boolean, nullable=False),
+    Column("announced_at", BigInteger, nullable=False),
+    Column("planned_start", BigInteger, nullable=False),
+    Column("planned_end", BigInteger, nullable=False),
+    Column("by", String(120), nullable=False),
+    Column("short_notice", Boolean, nullable=False, comment="announced too late; a breach of the promise"),
+    Column("closed_at", BigInteger),
+    Column("closed_by", String(120), nullable=False, default=""),
+    Column("restored_at", BigInteger),
+    Column("restored_by", String(120), nullable=False, default=""),
+    Column("cancelled_at", BigInteger),
+    Column("cancelled_by", String(120), nullable=False, default=""),
+)
+
+interruption_notice = Table(
+    "interruption_notice",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("interruption", String(40), ForeignKey("interruption.id"), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("channel", String(40), nullable=False),
+    Column("customers", Integer, nullable=False),
+    Column("who", String(120), nullable=False),
+    comment="notices that went out; rows are only ever added",
+)
+
+definition_row = Table(
+    "definition_row",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("definition", String(60), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("row", JSON, nullable=False),
+    Column("state", String(12), nullable=False, index=True, comment="proposed, approved or refused"),
+    Column("author", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("decided_by", String(120), nullable=False, default=""),
+    Column("decided_at", BigInteger),
+    Column("next_review", String(10), comment="local day by which it is to be looked at again"),
+    UniqueConstraint("definition", "revision"),
+    comment="changes of the master alarm database; the newest approved row of a definition is in force",
+)
+
+work_item = Table(
+    "work_item",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("key", String(300), nullable=False, unique=True, comment="kind, subject and what made it: one item each"),
+    Column("kind", String(30), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("made_at", BigInteger, nullable=False, index=True),
+    Column("done_at", BigInteger),
+    Column("done_by", String(120), nullable=False, default=""),
+    Column("note", Text, nullable=False, default=""),
+    comment="work that is not this operator's now: repairs, exchanges, batteries",
 )
