@@ -119,19 +119,29 @@ class AlarmDesk:
             raise RefusedError(404, "unknown_alarm", alarm_id[:200])
         return found
 
+    def require_known(self, alarm_id: str) -> None:
+        """Raise RefusedError 404 `unknown_alarm` unless it rose once, or may rise at an asset of the network."""
+        with self.state.read() as connection:
+            self._guard(connection, alarm_id, None)
+
     def _work(self, connection: Transaction, actor: str) -> _Work:
         return _Work(self, connection, actor, self.clock.now(), self._wall())
 
     def _guard(self, connection: Transaction, alarm_id: str, version: int | None) -> None:
-        self.definition_of(alarm_id)
+        definition = self.definition_of(alarm_id)
         before = alarm_rows.load(connection, alarm_id)
-        if before is None and not self._known(alarm_id.partition("@")[2]):
+        if before is None and not self._fits(definition, alarm_id.partition("@")[2]):
             raise RefusedError(404, "unknown_alarm", alarm_id[:200])
         if version is not None and before is not None and before.version != version:
             raise RefusedError(409, "conflict", f"the current version is {before.version}")
 
-    def _known(self, asset: str) -> bool:
-        return asset in self.network.stations or asset in self.network.meters or asset in self.network.zones
+    def _fits(self, definition: Definition, asset: str) -> bool:
+        """Tell whether the asset is known and of a kind that the definition is about."""
+        network = self.network
+        if asset in network.stations:
+            return network.stations[asset].kind in definition.asset_kinds
+        kind = "meter" if asset in network.meters else "zone" if asset in network.zones else ""
+        return kind in definition.asset_kinds
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,14 @@ class Desk(Protocol):
         """The master alarm database by id."""
         ...
 
-    def apply(self, alarm_id: str, event: Any, actor: str, request_id: str | None = None) -> Any:
+    def apply(
+        self, alarm_id: str, event: Any, actor: str, request_id: str | None = None, *, version: int | None = None
+    ) -> Any:
         """Apply an event of the alarm machine. Raises RefusedError; the same request id again does nothing."""
+        ...
+
+    def require_known(self, alarm_id: str) -> None:
+        """Raise RefusedError 404 unless there may be such an alarm."""
         ...
 
 

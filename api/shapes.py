@@ -13,8 +13,9 @@ from api.roles import Role
 from api.services.findings import FindingView
 from api.services.loss import LossLine
 from api.services.views import AlarmView, TicketView
-from gateway.model.finding import FindingStatus
+from gateway.model.finding import FindingKind, InspectionResult
 from gateway.store.alarm_rows import JournalEntry
+from gateway.store.removal_rows import Removal
 
 
 def _storable(text: str) -> str:
@@ -51,27 +52,47 @@ class TokenBody(Body):
     """how long it is good for; null: until it is revoked"""
 
 
-class OccurrenceBody(Body):
-    """Which occurrence a person has seen."""
-
-    occurrence_no: Annotated[int, Field(ge=0, le=2**53)]
-    request_id: RequestId
-    """the same id again gives the first answer and does nothing"""
-
-
-class ShelveBody(Body):
-    """How long and why to hide an alarm."""
-
-    minutes: Annotated[int, Field(ge=1, le=1440)]
-    reason: Text
-    one_shot: bool = False
-    request_id: RequestId
+Version = Annotated[int, Field(ge=0, le=2**53)] | None
 
 
 class RequestBody(Body):
     """An act that needs nothing but its id."""
 
     request_id: RequestId
+    """the same id again gives the first answer and does nothing"""
+    version: Version = None
+    """of the facts that one saw; answered with 409 `conflict` if they changed since"""
+
+
+class OccurrenceBody(RequestBody):
+    """Which occurrence a person has seen."""
+
+    occurrence_no: Annotated[int, Field(ge=0, le=2**53)]
+
+
+class ShelveBody(RequestBody):
+    """How long and why to hide an alarm."""
+
+    minutes: Annotated[int, Field(ge=1, le=1440)]
+    reason: Text
+    one_shot: bool = False
+
+
+class RemoveBody(RequestBody):
+    """Taking an alarm out of service for maintenance."""
+
+    work_order: Annotated[str, Field(max_length=120), AfterValidator(_storable)]
+    interim: Text
+    """who watches what meanwhile, and how often"""
+    until: AwareDatetime
+    """planned return"""
+
+
+class ReturnBody(RequestBody):
+    """Back into service."""
+
+    test: Text
+    """how the alarm was tested"""
 
 
 class ChoiceBody(Body):
@@ -94,7 +115,10 @@ class EditBody(Body):
 class InspectionBody(Body):
     """What an inspection found."""
 
-    status: FindingStatus
+    result: InspectionResult
+    found_kind: FindingKind | None = None
+    """what it really was; null: what was suspected"""
+    found_m3_per_day: Annotated[float, Field(ge=0, le=1e7)] | None = None
     note: Text = ""
 
 
@@ -147,6 +171,12 @@ def journal_json(entry: JournalEntry) -> dict[str, Any]:
         "actor": entry.actor,
         "reason": entry.reason,
     }
+
+
+def removal_json(removal: Removal) -> dict[str, Any]:
+    """Return a wish to take an alarm out of service as the API shows it."""
+    shown: dict[str, Any] = plain(removal)
+    return {name: value for name, value in shown.items() if name != "request_id"}
 
 
 def ticket_json(view: TicketView, now: datetime) -> dict[str, Any]:

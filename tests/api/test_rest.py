@@ -68,13 +68,25 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/alarms/none@none/shelve", Act.ALARM_SHELVE, {"minutes": 5, "reason": "x", "request_id": "r"}),
     ("POST", "/api/v1/alarms/none@none/unshelve", Act.ALARM_SHELVE, {"occurrence_no": 1, "request_id": "r"}),
     ("POST", "/api/v1/alarms/none@none/reset", Act.ALARM_RESET, {"request_id": "r"}),
+    ("POST", "/api/v1/alarms/none@none/undo", Act.ALARM_ACKNOWLEDGE, {"request_id": "r"}),
+    ("POST", "/api/v1/alarms/none@none/silence", Act.ALARM_ACKNOWLEDGE, {"request_id": "r"}),
+    (
+        "POST",
+        "/api/v1/alarms/none@none/remove",
+        Act.ALARM_SUPERVISE,
+        {"request_id": "r", "work_order": "W", "interim": "x", "until": "2026-01-16T00:00:00Z"},
+    ),
+    ("POST", "/api/v1/alarms/none@none/return", Act.ALARM_SUPERVISE, {"request_id": "r", "test": "x"}),
+    ("GET", "/api/v1/removals", Act.READ, None),
+    ("POST", "/api/v1/removals/999/agree", Act.ALARM_SUPERVISE, {}),
+    ("POST", "/api/v1/removals/999/refuse", Act.ALARM_SUPERVISE, {}),
     ("GET", "/api/v1/tickets", Act.READ, None),
     ("GET", "/api/v1/loss", Act.READ, None),
     ("GET", "/api/v1/zones/R-003/loss?last=2026-01-14", Act.READ, None),
     ("GET", "/api/v1/zones", Act.READ, None),
     ("GET", "/api/v1/map", Act.READ, None),
     ("GET", "/api/v1/findings", Act.READ, None),
-    ("POST", "/api/v1/findings/999/inspection", Act.FINDING_INSPECT, {"status": "honest"}),
+    ("POST", "/api/v1/findings/999/inspection", Act.FINDING_INSPECT, {"result": "honest"}),
     ("GET", "/api/v1/points/REG-002/gas_lel_pct/history?start=2026-01-14T20:00:00Z", Act.READ, None),
     ("GET", "/api/v1/meters/M-000001/intervals?first=2026-01-01&last=2026-01-14", Act.READING_AUDIT, None),
     ("POST", "/api/v1/meters/M-000001/choice", Act.READING_DECIDE, {}),
@@ -276,9 +288,9 @@ async def test_an_inspection_is_recorded_by_those_who_may(rest: Api) -> None:
         assert found[0]["kind"] == "theft"
         assert len(found[0]["evidence"]["days"]) == len(found[0]["evidence"]["meter_m3"])
         path = f"/api/v1/findings/{found[0]['id']}/inspection"
-        done = await client.post(path, json={"status": "confirmed", "note": "bypass found"})
+        done = await client.post(path, json={"result": "confirmed", "note": "bypass found"})
         assert done.json()["status"] == "confirmed"
-        assert (await client.post(path, json={"status": "ended"})).status_code == 422
+        assert (await client.post(path, json={"result": "ended"})).status_code == 422
 
 
 async def test_history_is_bounded_and_keeps_its_peak(rest: Api, parts: Parts) -> None:
