@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from gateway.model.finding import Detection, Finding, FindingStatus, Verdict
+from gateway.model.finding import FOUND, LASTING, Detection, EndCause, Finding, FindingStatus, Verdict
 from gateway.model.reading import from_us
 
 ZONE_KINDS = frozenset({"leak"})
@@ -16,7 +17,8 @@ SAME_CAUSE = frozenset({"theft", "non_moving", "slow"})
 """kinds that say alike that gas passes and the register does not count it"""
 CERTAIN = frozenset({"unauthorised", "ic_mismatch", "flow_when_closed", "silent"})
 """kinds that are certain whatever their size, which follows the season: people are told again when the score moves"""
-SETTLED = frozenset({FindingStatus.HONEST, FindingStatus.METER_FAULT, FindingStatus.CONFIRMED})
+CauseOf = Callable[[Finding, datetime], EndCause | None]
+"""says what the company did, between a finding's onset and a moment, that explains that it is over"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,12 @@ class EpisodeConfig:
     """change of the size, as a share of the size before"""
     same_onset: timedelta = timedelta(days=3)
     """an onset this near to that of a settled finding is the same evidence"""
+    stronger: float = 20.0
+    """so many times the odds that an inspector was shown are stronger evidence than what he saw"""
+    looks_again: timedelta = timedelta(days=14)
+    """a customer who was found honest is not suspected for the same loss before so long after the visit"""
+    repair_shows: timedelta = timedelta(days=7)
+    """a loss that is still there so long after a repair was not what was repaired"""
     remembers: timedelta = timedelta(days=42)
     """a pass that looks back 60 days cannot say that what began longer ago than this has ended"""
     overrules: float = 0.98
@@ -43,6 +51,8 @@ class Changes:
     raised: tuple[Finding, ...] = ()
     updated: tuple[Finding, ...] = ()
     ended: tuple[Finding, ...] = ()
+    seen: tuple[Finding, ...] = ()
+    """known ones that were seen again, with their newest figures and evidence; nobody need be told"""
 
 
 def update(
@@ -52,41 +62,52 @@ def update(
     zone_of: Callable[[str], str],
     *,
     seen_at: Mapping[tuple[str, str], datetime] | None = None,
+    cause_of: CauseOf | None = None,
     config: EpisodeConfig | None = None,
 ) -> Changes:
     """Return what a pass changes.
 
     `known` holds the findings so far, of any status; `zone_of` names the zone of a meter; `seen_at` says when an
-    open finding, by kind and subject, was last confirmed by a pass (its detection where unknown). A subject that is
-    UNKNOWN changes nothing. A meter that is open as one kind is not raised as another one with the same cause, and it
-    does not end while the loss that it explains is still there and only bears another name, that of a leak.
+    open finding, by kind and subject, was last confirmed by a pass (its detection where unknown); `cause_of` names
+    what the company did that ends one. A subject that is UNKNOWN changes nothing. A meter that is open as one kind is
+    not raised as another one with the same cause, and it does not end while the loss that it explains is still there
+    and only bears another name, that of a leak.
     """
     config, seen = config or EpisodeConfig(), seen_at or {}
     newest = {(f.kind, f.subject): f for f in sorted(known, key=lambda f: f.episode_no)}
     raised: list[Finding] = []
     updated: list[Finding] = []
     ended: list[Finding] = []
+    again: list[Finding] = []
     leaks = [leak for detection in detections for leak in _leaks(detection, now, zone_of)]
     for detection in detections:
         for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL):
             new = _finding(detection, int(row), now, zone_of)
             old = newest.get((new.kind, new.subject))
             if old is not None and old.status is FindingStatus.OPEN:
-                if _changed(old, new, config):
-                    updated.append(replace(new, detected_at=old.detected_at, episode_no=old.episode_no))
-            elif not _told(newest, new, config) and (old is None or not _settled(old, new, config)):
+                kept = replace(new, detected_at=old.detected_at, episode_no=old.episode_no)
+                (updated if _changed(old, new, config) else again).append(kept)
+            elif not _told(newest, new, config) and not _settled(newest, new, now, config):
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
         normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
         for (kind, subject), finding in newest.items():
-            if kind != detection.condition or not _may_end(finding) or subject not in normal:
+            if kind != detection.condition or subject not in normal or finding.status not in LASTING:
+                continue
+            done = cause_of(finding, now) if cause_of is not None else None
+            if done is None and not _may_end(finding):
                 continue
             if (
                 not any(_same_loss(leak, finding, config) for leak in leaks)
-                and now - finding.onset <= config.remembers
+                and (done is not None or now - finding.onset <= config.remembers)
                 and now - seen.get((kind, subject), finding.detected_at) >= config.ends_after
             ):
-                ended.append(replace(finding, status=FindingStatus.ENDED))
-    return Changes(tuple(raised), tuple(updated), tuple(ended))
+                ended.append(replace(finding, status=FindingStatus.ENDED, cause=done or _cause(finding)))
+    return Changes(tuple(raised), tuple(updated), tuple(ended), tuple(again))
+
+
+def _cause(finding: Finding) -> EndCause:
+    """Return why a finding ended that the readings no longer show."""
+    return EndCause.REPAIRED if finding.status in FOUND else EndCause.GONE
 
 
 def _may_end(finding: Finding) -> bool:
@@ -107,13 +128,13 @@ def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: Episo
 
 
 def explained_by_a_meter(leak: Finding, known: Iterable[Finding], config: EpisodeConfig | None = None) -> bool:
-    """Say whether an open finding on a meter of the zone accounts for a leak: alike in onset and size.
+    """Say whether a finding that lasts on a meter of the zone accounts for a leak: alike in onset and size.
 
     A leak that is nearly certain is never explained away.
     """
     config = config or EpisodeConfig()
     return leak.score < config.overrules and any(
-        other.status is FindingStatus.OPEN and _same_loss(leak, other, config) for other in known
+        other.status in LASTING and _same_loss(leak, other, config) for other in known
     )
 
 
@@ -165,6 +186,33 @@ def _changed(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
     return abs(new.estimate_m3_per_day - old.estimate_m3_per_day) >= config.size_step * abs(old.estimate_m3_per_day)
 
 
-def _settled(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
-    """Say whether people have looked into this very evidence already."""
-    return old.status in SETTLED and abs(new.onset - old.onset) <= config.same_onset
+def _settled(newest: Mapping[tuple[str, str], Finding], new: Finding, now: datetime, config: EpisodeConfig) -> bool:
+    """Say whether people have looked into this very evidence already, under this name or one of the same cause."""
+    kinds = SAME_CAUSE if new.kind in SAME_CAUSE else frozenset({new.kind})
+    before = (newest.get((kind, new.subject)) for kind in kinds)
+    return any(old is not None and _same_evidence(old, new, now, config) for old in before)
+
+
+def _same_evidence(old: Finding, new: Finding, now: datetime, config: EpisodeConfig) -> bool:
+    """Say whether what people said of an old finding answers a new one.
+
+    What began before they looked was there when they looked. It is raised again only after some time, and then: if
+    they found the customer honest, when the odds have grown much since; if they repaired something, when the loss
+    goes on all the same. What they found and did not repair yet is not raised a second time.
+    """
+    repaired = old.status is FindingStatus.ENDED and old.cause == EndCause.REPAIRED and old.inspected_at is not None
+    if old.status not in FOUND and old.status is not FindingStatus.HONEST and not repaired:
+        return False
+    if new.onset > max(old.onset + config.same_onset, old.inspected_at or old.onset):
+        return False
+    if old.status in FOUND:
+        return True
+    since = timedelta(0) if old.inspected_at is None else now - old.inspected_at
+    if repaired:
+        return since < config.repair_shows
+    return since < config.looks_again or _log_odds(new) - _log_odds(old) < math.log(config.stronger)
+
+
+def _log_odds(finding: Finding) -> float:
+    score = min(max(finding.score, 1e-6), 1.0 - 1e-6)
+    return math.log(score / (1.0 - score))

@@ -15,11 +15,11 @@ from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import charts, loss_html, words
 from api.pages.parts.elements import Html, KeyedList
 from api.roles import Act
-from api.services.findings import INSPECTED, FindingView, inspect, list_findings
+from api.services.findings import FindingView, inspect, list_findings
 from api.services.live import Change
 from api.services.loss import LossLine, Period, known_days, loss_tree, loss_trend, span
 from gateway.errors import GatewayError
-from gateway.model.finding import FindingStatus
+from gateway.model.finding import FindingStatus, InspectionResult
 
 _MOST_SUSPECTS = 300
 ROW_PX = 52
@@ -218,11 +218,11 @@ class LossPage:
             self._show_evidence()
 
     async def _inspect(self, result: str) -> None:
-        if result not in set(INSPECTED) or self.finding not in self.suspects:
+        if result not in set(InspectionResult) or self.finding not in self.suspects:
             return
         page = self.page
         try:
-            await asyncio.to_thread(inspect, page.parts, page.user, self.finding, FindingStatus(result), "")
+            await asyncio.to_thread(inspect, page.parts, page.user, self.finding, InspectionResult(result))
         except GatewayError:
             ui.notify(page.tr("That did not work. Try again."), type="negative", position="top")
             return

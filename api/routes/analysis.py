@@ -14,10 +14,11 @@ from api.roles import Act
 from api.services import findings as service
 from api.services.city import city_map
 from api.services.loss import Period, known_days, loss_tree, loss_trend, span
+from api.services.precision import precision
 from api.services.series import series
 from api.shapes import InspectionBody, finding_json, loss_json, plain
 from gateway.errors import RefusedError
-from gateway.model.finding import FindingStatus
+from gateway.model.finding import FindingKind, FindingStatus
 
 router = APIRouter(tags=["analysis"])
 _ALL = [status.value for status in FindingStatus]
@@ -60,15 +61,33 @@ def network_map(_user: Reader, parts: PartsDep) -> dict[str, Any]:
 
 
 @router.get("/findings")
-def findings(
+def findings(  # noqa: PLR0917 - one parameter of the query each
     _user: Reader,
     parts: PartsDep,
     status: Annotated[list[FindingStatus] | None, Query(max_length=5)] = None,
+    kind: FindingKind | None = None,
+    zone: Annotated[str | None, Query(max_length=120)] = None,
+    subject: Annotated[str | None, Query(max_length=120)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> list[dict[str, Any]]:
-    """Return suspected cases with their evidence, the most certain first."""
+    """Return suspected cases with their evidence, the most certain first; of a zone with all zones below it."""
     wanted = [entry.value for entry in status] if status else _ALL
-    return [finding_json(view) for view in service.list_findings(parts, wanted, limit)]
+    zones = None if zone is None else list(parts.network.below(zone))
+    found = service.list_findings(parts, wanted, limit, zones=zones, kind=kind, subject=subject)
+    return [finding_json(view) for view in found]
+
+
+@router.get("/findings/precision")
+def findings_precision(_user: Reader, parts: PartsDep) -> list[dict[str, Any]]:
+    """Return how often each kind of suspicion was right, as far as people went to look."""
+    return [plain(one) for one in precision(parts)]
+
+
+@router.get("/findings/{finding_id}")
+def finding(finding_id: Annotated[int, Path(ge=1, le=2**53)], _user: Reader, parts: PartsDep) -> dict[str, Any]:
+    """Return one suspected case with its evidence and all visits that it led to."""
+    view = service.one_finding(parts, finding_id)
+    return {**finding_json(view), "visits": plain(service.visits(parts, finding_id))}
 
 
 @router.post("/findings/{finding_id}/inspection")
@@ -78,8 +97,17 @@ def inspection(
     user: Annotated[User, Depends(Require(Act.FINDING_INSPECT))],
     parts: PartsDep,
 ) -> dict[str, Any]:
-    """Record what an inspection found: confirmed, honest or meter_fault."""
-    return finding_json(service.inspect(parts, user, finding_id, body.status, body.note))
+    """Record what an inspection found: confirmed, meter_fault, honest, not_reachable or repaired."""
+    view = service.inspect(
+        parts,
+        user,
+        finding_id,
+        body.result,
+        found_kind=body.found_kind or "",
+        found_m3_per_day=body.found_m3_per_day,
+        note=body.note,
+    )
+    return finding_json(view)
 
 
 @router.get("/points/{asset}/{quantity}/history")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
 from gateway.errors import RefusedError
-from gateway.model.finding import FindingStatus
+from gateway.model.finding import InspectionResult
 from gateway.model.reading import from_us
-from gateway.store import finding_rows, view_rows
+from gateway.store import finding_rows, inspection_rows, view_rows
+from gateway.store.inspection_rows import Inspection
+from gateway.store.state import Transaction
 
-INSPECTED = (FindingStatus.CONFIRMED, FindingStatus.HONEST, FindingStatus.METER_FAULT)
-"""what a person can say after having looked"""
+SUPPLY_DAYS = 14
+"""newest gas days whose mean supply a size is compared with"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +32,106 @@ class FindingView:
     zone_name: str
     meter: str | None
     status: str
+    cause: str
+    """why it is over; empty while it is not"""
     score: float
     estimate_m3_per_day: float | None
+    share: float | None
+    """of the zone's supply; None where that is unknown"""
     onset: datetime
     detected_at: datetime
+    updated_at: datetime
+    inspected_at: datetime | None
     episode_no: int
     evidence: Mapping[str, Any]
 
 
-def list_findings(parts: Parts, statuses: Sequence[str], limit: int) -> list[FindingView]:
-    """Return findings of these statuses, the most certain first."""
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What one visit found."""
+
+    at: datetime
+    who: str
+    result: str
+    found_kind: str
+    found_m3_per_day: float | None
+    note: str
+
+
+def list_findings(
+    parts: Parts,
+    statuses: Sequence[str],
+    limit: int,
+    *,
+    zones: Sequence[str] | None = None,
+    kind: str | None = None,
+    subject: str | None = None,
+) -> list[FindingView]:
+    """Return findings of these statuses, the most certain first; `zones` takes only those of these zones."""
     with parts.state.read() as connection:
-        rows = view_rows.finding_rows(connection, statuses, limit)
-    return [_view(parts, row) for row in rows]
+        rows = view_rows.finding_rows(connection, statuses, limit, zones=zones, kind=kind, subject=subject)
+        supply = _supply(connection, {row["zone"] for row in rows})
+    return [_view(parts, row, supply) for row in rows]
 
 
 def one_finding(parts: Parts, finding_id: int) -> FindingView:
     """Return one finding. Raises RefusedError 404."""
     with parts.state.read() as connection:
         row = view_rows.finding_row(connection, finding_id)
-    if row is None:
-        raise RefusedError(404, "unknown_finding")
-    return _view(parts, row)
+        if row is None:
+            raise RefusedError(404, "unknown_finding")
+        supply = _supply(connection, {row["zone"]})
+    return _view(parts, row, supply)
 
 
-def inspect(parts: Parts, user: User, finding_id: int, status: FindingStatus, note: str) -> FindingView:
-    """Record what an inspection found. Raises RefusedError 401, 403, 404, 409 or 422."""
+def visits(parts: Parts, finding_id: int) -> list[Visit]:
+    """Return what people found when they went to look, oldest first; empty for an unknown finding."""
+    with parts.state.read() as connection:
+        found = inspection_rows.inspections_of(connection, finding_id)
+    return [
+        Visit(from_us(one.at_us), one.who, one.result, one.found_kind, one.found_m3_per_day, one.note) for one in found
+    ]
+
+
+def inspect(
+    parts: Parts,
+    user: User,
+    finding_id: int,
+    result: InspectionResult,
+    *,
+    found_kind: str = "",
+    found_m3_per_day: float | None = None,
+    note: str = "",
+) -> FindingView:
+    """Record what an inspection found. Raises RefusedError 401, 403, 404 or 409."""
     parts.auth.permit(user, Act.FINDING_INSPECT)
+    now_us = parts.clock.now_us()
+    visit = Inspection(finding_id, now_us, user.name, result, found_kind, found_m3_per_day, note)
     with parts.state.write() as connection:
-        finding_rows.record_inspection(connection, finding_id, status, user.name, parts.clock.now_us(), note=note)
+        inspection_rows.record_inspection(connection, visit)
     return one_finding(parts, finding_id)
 
 
-def _view(parts: Parts, row: Mapping[Any, Any]) -> FindingView:
+def _supply(connection: Transaction, zones: set[str]) -> dict[str, float]:
+    """Return the mean daily supply of zones over the newest gas days, m3."""
+    last = finding_rows.last_loss_day(connection)
+    if last is None or not zones:
+        return {}
+    first = last - timedelta(days=SUPPLY_DAYS - 1)
+    by_zone: dict[str, list[float]] = defaultdict(list)
+    for row in finding_rows.list_loss(connection, first, last, zones=sorted(zones)):
+        if row.supply_m3 is not None and row.supply_m3 > 0:
+            by_zone[row.zone].append(row.supply_m3)
+    return {zone: sum(values) / len(values) for zone, values in by_zone.items()}
+
+
+def onset_day(parts: Parts, view: FindingView) -> date:
+    """Return the gas day in which a finding seems to have begun."""
+    return parts.site.gas_day.of(view.onset)
+
+
+def _view(parts: Parts, row: Mapping[Any, Any], supply: Mapping[str, float]) -> FindingView:
+    size, whole = row["estimate_m3_per_day"], supply.get(row["zone"])
     return FindingView(
         id=row["id"],
         kind=row["kind"],
@@ -69,10 +139,14 @@ def _view(parts: Parts, row: Mapping[Any, Any]) -> FindingView:
         zone_name=parts.network.name_of(row["zone"]),
         meter=row["meter"],
         status=row["status"],
+        cause=row["cause"] or "",
         score=row["score"],
-        estimate_m3_per_day=row["estimate_m3_per_day"],
+        estimate_m3_per_day=size,
+        share=size / whole if size is not None and whole else None,
         onset=from_us(row["onset"]),
         detected_at=from_us(row["detected_at"]),
+        updated_at=from_us(row["updated_at"]),
+        inspected_at=None if row["inspected_at"] is None else from_us(row["inspected_at"]),
         episode_no=row["episode_no"],
         evidence=row["evidence"] or {},
     )

@@ -42,6 +42,24 @@ class Detection:
     """per asset, ready for JSON; empty for what is not abnormal"""
 
 
+class FindingKind(StrEnum):
+    """What can be the matter with a zone or a meter; the last three are work items of the reading audit."""
+
+    LEAK = "leak"
+    INSIDE_LEAK = "inside_leak"
+    NON_MOVING = "non_moving"
+    SLOW = "slow"
+    THEFT = "theft"
+    UNAUTHORISED = "unauthorised"
+    IC_MISMATCH = "ic_mismatch"
+    FLOW_WHEN_CLOSED = "flow_when_closed"
+    SUPPLY_DRIFT = "supply_drift"
+    SILENT = "silent"
+    REGISTER_RESET = "register_reset"
+    CLOCK = "clock"
+    VISIT = "visit"
+
+
 class FindingStatus(StrEnum):
     """Life of a finding."""
 
@@ -52,14 +70,44 @@ class FindingStatus(StrEnum):
     METER_FAULT = "meter_fault"
 
 
+FOUND = frozenset({FindingStatus.CONFIRMED, FindingStatus.METER_FAULT})
+"""people found something, and nobody has said yet that it is put right"""
+LASTING = FOUND | {FindingStatus.OPEN}
+"""of which passes go on saying whether they are still there"""
+
+
+class InspectionResult(StrEnum):
+    """What people can say after having gone to look."""
+
+    CONFIRMED = "confirmed"
+    """gas is lost there; perhaps for another reason than was suspected"""
+    METER_FAULT = "meter_fault"
+    HONEST = "honest"
+    """nothing is wrong there"""
+    NOT_REACHABLE = "not_reachable"
+    """nobody could look: the finding stays as it is"""
+    REPAIRED = "repaired"
+    """what was found is put right"""
+
+
+class EndCause(StrEnum):
+    """Why a finding is over."""
+
+    REPAIRED = "repaired"
+    EXCHANGED = "exchanged"
+    HONEST = "honest"
+    EVENT = "event"
+    """something that the company did explains it: an account was opened or closed"""
+    GONE = "gone"
+    """the readings do not show it any more, and nobody said why"""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One suspected case; it is updated, not repeated."""
 
     kind: str
-    """leak, non_moving, theft, unauthorised, ic_mismatch, slow, silent or flow_when_closed; of the reading audit
-    register_reset, clock or visit
-    """
+    """a `FindingKind`"""
     zone: str
     meter: str | None
     detected_at: datetime
@@ -69,6 +117,10 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     episode_no: int = 1
     status: FindingStatus = FindingStatus.OPEN
+    cause: str = ""
+    """why it is over, an `EndCause`; empty while it is not"""
+    inspected_at: datetime | None = None
+    """when people last looked and could say what is the matter"""
 
     @property
     def subject(self) -> str:
@@ -102,3 +154,10 @@ class LossRow:
     """share of the zone's customer meters that could be used, 0 to 1"""
     verdict: LossVerdict
     reason: str = ""
+    steady_sigma: float | None = None
+    """that part of `sigma` which is alike every day (gain of meters, gas temperature); None if it was not told apart"""
+    between_m3: float | None = None
+    """of `loss_m3`, what is lost between the zone's own supply meter and those of the measured zones right below it"""
+    between_sigma_m3: float | None = None
+    terms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """what supply less registers is made of: signed m3 and standard uncertainty in m3 of each; see docs/analysis.md"""

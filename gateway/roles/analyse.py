@@ -14,7 +14,7 @@ import numpy as np
 
 from alarms import work_items
 from alarms.analysis.city import SiteFigures
-from alarms.company_events import accounts_of, exchanges_of
+from alarms.company_events import accounts_of, cause_in, exchanges_of
 from alarms.passes import PASS_QUANTITIES, CityData, city_from_batch, daily_pass
 from alarms.reading_audit import Auditor
 from gateway.config import Config
@@ -170,7 +170,9 @@ class Analyst:
     async def _judge(self, city: CityData, now: datetime) -> None:
         began = asyncio.get_running_loop().time()
         result = await asyncio.to_thread(daily_pass, city, to_us(now), lookback_days=self._config.analyse.lookback_days)
-        raised = len(await asyncio.to_thread(work_items.record, self._state, result, city.model.zone_for))
+        cause_of = cause_in(city.exchanges, city.model.accounts)
+        found = await asyncio.to_thread(work_items.record, self._state, result, city.model.zone_for, cause_of)
+        raised = len(found)
         seconds = asyncio.get_running_loop().time() - began
         self._last = _Done(now, seconds, raised)
         log.info("pass until %s: %d loss rows, %d new findings, %.1f s", now, len(result.loss), raised, seconds)

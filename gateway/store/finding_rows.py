@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from gateway.errors import RefusedError
-from gateway.model.finding import Finding, FindingStatus, LossRow, LossVerdict
+from gateway.model.finding import LASTING, Finding, FindingStatus, LossRow, LossVerdict
 from gateway.model.reading import from_us, to_us
 from gateway.store import tables
 
@@ -19,10 +19,18 @@ MAX_ROWS = 10_000
 """rows that one list returns at most"""
 MOST_NAMES = 500
 """names in one query"""
-LASTING = (FindingStatus.OPEN, FindingStatus.CONFIRMED)
-"""of which passes go on saying whether they are still there"""
-INSPECTED = (FindingStatus.CONFIRMED, FindingStatus.HONEST, FindingStatus.METER_FAULT)
-LOSS_FIGURES = ("supply_m3", "metered_m3", "linepack_m3", "loss_m3", "loss_rate", "sigma", "coverage")
+LOSS_FIGURES = (
+    "supply_m3",
+    "metered_m3",
+    "linepack_m3",
+    "loss_m3",
+    "loss_rate",
+    "sigma",
+    "coverage",
+    "steady_sigma",
+    "between_m3",
+    "between_sigma_m3",
+)
 SAME = 1e-9
 """figures nearer than this, relatively, are the same: no new revision"""
 
@@ -115,7 +123,7 @@ def apply_changes(
     for findings, expected in ((updated, (FindingStatus.OPEN,)), (ended, LASTING)):
         for finding in findings:
             values = {**_columns(finding), "updated_at": now_us}
-            del values["detected_at"]
+            del values["detected_at"], values["inspected_at"]
             connection.execute(table.update().where(*_key(finding), _is_one_of(expected)).values(**values))
     return new
 
@@ -128,34 +136,8 @@ def touch(connection: Connection, subjects: Iterable[tuple[str, str]], now_us: i
         connection.execute(table.update().where(*match).values(updated_at=now_us))
 
 
-def _is_one_of(statuses: Sequence[FindingStatus]) -> ColumnElement[bool]:
+def _is_one_of(statuses: Iterable[FindingStatus]) -> ColumnElement[bool]:
     return tables.finding.c.status.in_([status.value for status in statuses])
-
-
-def record_inspection(
-    connection: Connection, finding_id: int, status: FindingStatus, who: str, now_us: int, *, note: str = ""
-) -> StoredFinding:
-    """Write what an inspection found, and who says so, into finding and audit.
-
-    Raises RefusedError: 404 for an unknown finding, 422 for a status that no inspection has, 409 when another
-    result stands there already. The same result again changes nothing.
-    """
-    before = get_finding(connection, finding_id)
-    if status not in INSPECTED:
-        raise RefusedError(422, "not_a_result", f"{status} is no result of an inspection")
-    if before.finding.status is status:
-        return before
-    if before.finding.status in INSPECTED:
-        raise RefusedError(409, "already_inspected", f"finding {finding_id} is {before.finding.status} already")
-    table = tables.finding
-    connection.execute(table.update().where(table.c.id == finding_id).values(status=status.value, updated_at=now_us))
-    detail = {"before": before.finding.status.value, "after": status.value, "note": note}
-    connection.execute(
-        tables.audit.insert().values(
-            at=now_us, who=who, act="finding_inspected", subject=str(finding_id), detail=detail
-        )
-    )
-    return get_finding(connection, finding_id)
 
 
 def save_loss(connection: Connection, rows: Iterable[LossRow], now_us: int) -> int:
@@ -228,6 +210,8 @@ def _columns(finding: Finding) -> dict[str, Any]:
         "score": finding.score,
         "estimate_m3_per_day": finding.estimate_m3_per_day,
         "evidence": dict(finding.evidence),
+        "cause": finding.cause or None,
+        "inspected_at": None if finding.inspected_at is None else to_us(finding.inspected_at),
     }
 
 
@@ -243,18 +227,27 @@ def _stored(row: Row[Any]) -> StoredFinding:
         evidence=row.evidence,
         episode_no=row.episode_no,
         status=FindingStatus(row.status),
+        cause=row.cause or "",
+        inspected_at=None if row.inspected_at is None else from_us(row.inspected_at),
     )
     return StoredFinding(row.id, finding, row.updated_at)
 
 
 def _loss_columns(row: LossRow) -> dict[str, Any]:
-    return {**asdict(row), "gas_day": row.gas_day.isoformat(), "verdict": row.verdict.value}
+    changed = {"gas_day": row.gas_day.isoformat(), "verdict": row.verdict.value, "terms": dict(row.terms) or None}
+    return {**asdict(row), **changed}
 
 
 def _loss_row(row: Row[Any]) -> LossRow:
     figures: Mapping[str, Any] = {name: getattr(row, name) for name in LOSS_FIGURES}
     day = date.fromisoformat(row.gas_day)
-    return LossRow(zone=row.zone, gas_day=day, verdict=LossVerdict(row.verdict), reason=row.reason, **figures)
+    terms = terms_of(row.terms)
+    return LossRow(row.zone, day, verdict=LossVerdict(row.verdict), reason=row.reason, terms=terms, **figures)
+
+
+def terms_of(stored: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[float, float]]:
+    """Return the terms of a loss as they stand in a row: m3 and sigma of each."""
+    return {name: (pair[0], pair[1]) for name, pair in (stored or {}).items()}
 
 
 def _same(old: Row[Any], new: LossRow) -> bool:

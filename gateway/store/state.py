@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.schema import CreateColumn
 
 from gateway.errors import PermanentError, TransientError
 from gateway.store import tables
@@ -30,7 +31,7 @@ class State:
     """
 
     def __init__(self, url: str) -> None:
-        """Open the database at a SQLAlchemy URL and create missing tables."""
+        """Open the database at a SQLAlchemy URL; create tables and columns that an older version did not have."""
         # last in, first out: a crowd once in a while leaves no connections behind that each keep pages in memory
         self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), pool_use_lifo=True)
         if self.engine.dialect.name == "sqlite":
@@ -39,6 +40,7 @@ class State:
         self._reserve: Reserve | None = None
         with self.write() as connection:
             tables.metadata.create_all(connection)
+            _add_columns(connection)
 
     @staticmethod
     def in_folder(folder: Path, *, reserve_bytes: int = 0) -> State:
@@ -128,6 +130,18 @@ class State:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _add_columns(connection: Connection) -> None:
+    """Add the columns that a table of an older version lacks; such a column must be nullable."""
+    found = inspect(connection)
+    for table in tables.metadata.sorted_tables:
+        have = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in have:
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                name = connection.dialect.identifier_preparer.format_table(table)
+                connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {definition}")
 
 
 def put_cursor(connection: Connection, name: str, seq: int) -> None:

@@ -168,10 +168,24 @@ def dead_letter_rows(connection: Connection, before: int | None, limit: int) -> 
     return list(connection.execute(query).mappings())
 
 
-def finding_rows(connection: Connection, statuses: Sequence[str], limit: int) -> list[RowMapping]:
+def finding_rows(
+    connection: Connection,
+    statuses: Sequence[str],
+    limit: int,
+    *,
+    zones: Sequence[str] | None = None,
+    kind: str | None = None,
+    subject: str | None = None,
+) -> list[RowMapping]:
     """Return findings of these statuses, the most certain first."""
     finding = tables.finding
     query = select(finding).where(finding.c.status.in_(statuses)).order_by(desc(finding.c.score), desc(finding.c.id))
+    if zones is not None:
+        query = query.where(finding.c.zone.in_(zones))
+    if kind is not None:
+        query = query.where(finding.c.kind == kind)
+    if subject is not None:
+        query = query.where(finding.c.subject == subject)
     return list(connection.execute(query.limit(limit)).mappings())
 
 

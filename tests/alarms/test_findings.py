@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alarms.analysis.city import AccountChange
+from alarms.company_events import cause_in
 from alarms.detectors.answer import Hit, answer
 from alarms.findings import update
-from gateway.model.finding import FindingStatus, Verdict
+from alarms.passes import Exchange
+from gateway.model.finding import EndCause, FindingStatus, Verdict
 from gateway.model.reading import to_us
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
@@ -106,3 +109,72 @@ def test_a_confirmed_leak_ends_when_its_loss_is_gone_and_a_confirmed_theft_stays
 def test_an_ended_finding_that_comes_back_is_a_new_episode():
     ended = replace(opened(), status=FindingStatus.ENDED)
     assert [f.episode_no for f in changes([ended], found()).raised] == [2]
+
+
+VISIT = NOW + timedelta(days=1)
+
+
+def visited(status=FindingStatus.HONEST, cause="", **figures) -> Any:
+    return replace(opened(**figures), status=status, cause=cause, inspected_at=VISIT)
+
+
+@pytest.mark.parametrize("kind", ["theft", "non_moving", "slow"])
+def test_what_began_before_the_visit_that_found_a_customer_honest_accuses_nobody_under_any_name(kind):
+    later = VISIT + timedelta(days=5)
+    before_visit = found(kind=kind, score=0.999, onset=VISIT - timedelta(hours=1))
+    assert changes([visited()], before_visit, now=later).raised == ()
+    after_visit = found(kind=kind, onset=VISIT + timedelta(hours=1))
+    assert [f.kind for f in changes([visited()], after_visit, now=later).raised] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("score", "days", "raised"),
+    [(0.9, 60, 0), (0.993, 60, 0), (0.995, 60, 1), (0.995, 14, 1), (0.995, 13, 0)],
+)
+def test_an_honest_customer_is_suspected_again_only_when_the_odds_grew_much_since(score, days, raised):
+    again = changes([visited(score=0.9)], found(score=score), now=VISIT + timedelta(days=days)).raised
+    assert [f.episode_no for f in again] == [2] * raised
+
+
+@pytest.mark.parametrize("status", [FindingStatus.CONFIRMED, FindingStatus.METER_FAULT])
+def test_what_people_found_is_not_raised_again_while_it_is_not_put_right(status):
+    certain = found(score=0.999999)
+    assert changes([visited(status)], certain, now=VISIT + timedelta(days=90)).raised == ()
+
+
+@pytest.mark.parametrize(("days", "raised"), [(6, 0), (7, 1)])
+def test_a_loss_that_goes_on_after_a_repair_is_raised_again(days, raised):
+    repaired = visited(FindingStatus.ENDED, EndCause.REPAIRED)
+    assert len(changes([repaired], found(), now=VISIT + timedelta(days=days)).raised) == raised
+
+
+def test_a_finding_ends_with_its_cause():
+    calm = found(asset="", verdict=Verdict.NORMAL)
+    later = NOW + timedelta(days=9)
+
+    def cause(status, **more) -> list[str]:
+        return [f.cause for f in changes([replace(opened(), status=status)], calm, now=later, **more).ended]
+
+    exchanged = {"cause_of": lambda _finding, _now: EndCause.EXCHANGED}
+    assert cause(FindingStatus.OPEN) == [EndCause.GONE]
+    assert cause(FindingStatus.OPEN, **exchanged) == [EndCause.EXCHANGED]
+    assert cause(FindingStatus.METER_FAULT) == []
+    assert cause(FindingStatus.METER_FAULT, **exchanged) == [EndCause.EXCHANGED]
+    assert cause(FindingStatus.HONEST, **exchanged) == []
+
+
+def test_what_is_seen_again_keeps_its_episode_and_gets_its_newest_evidence():
+    old = opened()
+    again = changes([old], found(score=0.91), now=NOW + timedelta(days=1))
+    assert [(f.score, f.detected_at, f.episode_no) for f in again.seen] == [(0.91, NOW, 1)]
+
+
+def test_exchanges_and_accounts_name_the_cause_if_they_came_since_the_onset():
+    day_us = 86_400_000_000
+    begun = to_us(ONSET)
+    accounts = {"M-2": (AccountChange(begun + day_us, opened=True),)}
+    cause_of = cause_in([Exchange("M-1", begun + day_us, None, None), Exchange("M-2", begun - 1, None, None)], accounts)
+    assert cause_of(opened(), NOW) is EndCause.EXCHANGED
+    assert cause_of(opened(), ONSET + timedelta(hours=23)) is None
+    assert cause_of(opened(asset="M-2"), NOW) is EndCause.EVENT
+    assert cause_of(opened(kind="leak", asset="R-1"), NOW) is None

@@ -4,9 +4,10 @@ import pytest
 
 from alarms.passes import city_from_batch, daily_pass
 from alarms.work_items import record
-from gateway.model.finding import FindingStatus
+from gateway.model.finding import InspectionResult
 from gateway.model.reading import to_us
-from gateway.store import finding_rows
+from gateway.store import finding_rows, inspection_rows
+from gateway.store.inspection_rows import Inspection
 from gateway.store.state import State
 from tests.alarms.small_city import BUSINESS, FIRST, GAS_DAY, a_city
 
@@ -43,7 +44,9 @@ def test_a_meter_judged_honest_is_not_raised_again(state):
     data = city_from_batch(city.model.network, GAS_DAY, city.model.figures, batch, names)
     (new,) = record(state, daily_pass(data, int(city.bounds[22]) + 3_600_000_000), data.model.zone_for)
     with state.write() as connection:
-        finding_rows.record_inspection(connection, new.finding_id, FindingStatus.HONEST, "anna", 1)
+        inspection_rows.record_inspection(
+            connection, Inspection(new.finding_id, int(city.bounds[22]) + 7_200_000_000, "anna", InspectionResult.HONEST)
+        )
     for day in (23, 24):
         assert record(state, daily_pass(data, int(city.bounds[day]) + 3_600_000_000), data.model.zone_for) == []
     with state.read() as connection:

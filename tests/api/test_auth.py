@@ -18,7 +18,7 @@ from api.roles import Role
 from api.services import acts
 from api.services.findings import inspect
 from gateway.errors import RefusedError
-from gateway.model.finding import FindingStatus
+from gateway.model.finding import InspectionResult
 from gateway.runtime.clock import SystemClock
 from gateway.store import user_rows
 from gateway.store.state import State
@@ -182,10 +182,10 @@ def test_what_a_page_offers_or_not_the_act_itself_asks_for_the_right(parts: Part
         lambda user: acts.shelve(parts, user, GAS, until, "quiet", "r-2"),
         lambda user: acts.unshelve(parts, user, GAS, 1, "r-3"),
         lambda user: acts.reset(parts, user, GAS, "r-4"),
-        lambda user: inspect(parts, user, 1, FindingStatus.HONEST, ""),
+        lambda user: inspect(parts, user, 1, InspectionResult.HONEST),
     ):
         assert refusal(call, viewer) == (403, "forbidden")
-    assert refusal(inspect, parts, operator, 1, FindingStatus.HONEST, "") == (403, "forbidden")
+    assert refusal(inspect, parts, operator, 1, InspectionResult.HONEST) == (403, "forbidden")
     assert acts.one_alarm(parts, GAS).letter == "B"
     assert acts.acknowledge(parts, operator, GAS, 1, "r-5").letter == "C"
 

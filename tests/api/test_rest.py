@@ -80,12 +80,22 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("GET", "/api/v1/removals", Act.READ, None),
     ("POST", "/api/v1/removals/999/agree", Act.ALARM_SUPERVISE, {}),
     ("POST", "/api/v1/removals/999/refuse", Act.ALARM_SUPERVISE, {}),
+    ("POST", "/api/v1/interruptions", Act.INTERRUPTION_PLAN, {}),
+    ("GET", "/api/v1/interruptions", Act.READ, None),
+    ("GET", "/api/v1/interruptions/I-000099", Act.READ, None),
+    ("GET", "/api/v1/interruptions/I-000099/notices.csv", Act.INTERRUPTION_PLAN, None),
+    ("POST", "/api/v1/interruptions/I-000099/notices", Act.INTERRUPTION_PLAN, {"channel": "call", "customers": 1}),
+    ("POST", "/api/v1/interruptions/I-000099/closed", Act.INTERRUPTION_RUN, {}),
+    ("POST", "/api/v1/interruptions/I-000099/restored", Act.INTERRUPTION_RUN, {}),
+    ("POST", "/api/v1/interruptions/I-000099/cancelled", Act.INTERRUPTION_PLAN, {}),
     ("GET", "/api/v1/tickets", Act.READ, None),
     ("GET", "/api/v1/loss", Act.READ, None),
     ("GET", "/api/v1/zones/R-003/loss?last=2026-01-14", Act.READ, None),
     ("GET", "/api/v1/zones", Act.READ, None),
     ("GET", "/api/v1/map", Act.READ, None),
     ("GET", "/api/v1/findings", Act.READ, None),
+    ("GET", "/api/v1/findings/precision", Act.READ, None),
+    ("GET", "/api/v1/findings/1", Act.READ, None),
     ("POST", "/api/v1/findings/999/inspection", Act.FINDING_INSPECT, {"result": "honest"}),
     ("GET", "/api/v1/points/REG-002/gas_lel_pct/history?start=2026-01-14T20:00:00Z", Act.READ, None),
     ("GET", "/api/v1/meters/M-000001/intervals?first=2026-01-01&last=2026-01-14", Act.READING_AUDIT, None),
@@ -287,10 +297,34 @@ async def test_an_inspection_is_recorded_by_those_who_may(rest: Api) -> None:
         found = (await client.get("/api/v1/findings?status=open")).json()
         assert found[0]["kind"] == "theft"
         assert len(found[0]["evidence"]["days"]) == len(found[0]["evidence"]["meter_m3"])
-        path = f"/api/v1/findings/{found[0]['id']}/inspection"
-        done = await client.post(path, json={"result": "confirmed", "note": "bypass found"})
-        assert done.json()["status"] == "confirmed"
-        assert (await client.post(path, json={"result": "ended"})).status_code == 422
+        path = f"/api/v1/findings/{found[0]['id']}"
+        nobody = await client.post(f"{path}/inspection", json={"result": "not_reachable"})
+        said = {"result": "confirmed", "found_kind": "slow", "found_m3_per_day": 31.5, "note": "worn gear"}
+        done = await client.post(f"{path}/inspection", json=said)
+        assert (nobody.json()["status"], done.json()["status"]) == ("open", "confirmed")
+        assert (await client.post(f"{path}/inspection", json={"result": "ended"})).status_code == 422
+        assert (await client.post(f"{path}/inspection", json={"result": "honest"})).status_code == 409
+        view = (await client.get(path)).json()
+        (theft,) = (await client.get("/api/v1/findings/precision")).json()
+    assert [visit["result"] for visit in view["visits"]] == ["not_reachable", "confirmed"]
+    assert view["visits"][1]["found_m3_per_day"] == 31.5
+    assert view["inspected_at"] == view["visits"][1]["at"]
+    assert (theft["kind"], theft["right"], theft["other"], theft["honest"], theft["share"]) == ("theft", 0, 1, 0, None)
+
+
+async def test_findings_are_asked_for_by_zone_kind_and_subject(rest: Api) -> None:
+    async with rest.as_user("viewer") as client:
+
+        async def subjects(query: str) -> list[str]:
+            found = (await client.get(f"/api/v1/findings?{query}")).json()
+            return [one["meter"] or one["zone"] for one in found]
+
+        assert await subjects("zone=D-1") == ["M-000017", "R-002"]
+        assert await subjects("kind=leak") == ["R-002"]
+        assert await subjects("subject=M-000241") == ["M-000241"]
+        assert await subjects("zone=nowhere") == []
+        assert (await client.get("/api/v1/findings?kind=magic")).status_code == 422
+        assert (await client.get("/api/v1/findings/77")).status_code == 404
 
 
 async def test_history_is_bounded_and_keeps_its_peak(rest: Api, parts: Parts) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from api.pages.parts import words
 from api.pages.parts.html import empty
-from api.services.findings import INSPECTED, FindingView
+from api.services.findings import FindingView
 from api.services.format import UNKNOWN, clock_time, full_time, number, percent, sentence
 from api.services.loss import LossDay, LossLine, Period
 from api.text import Texts, mark
@@ -214,6 +214,6 @@ def results(view: FindingView, tr: Texts) -> str:
     buttons = "".join(
         f'<button type="button" class="gg-button" data-result="{status}"{" disabled" if view.status == status else ""}>'
         f"{escape(sentence(tr(words.STATUSES[status])))}</button>"
-        for status in INSPECTED
+        for status in ("confirmed", "meter_fault", "honest")
     )
     return f'<span class="gg-dim" style="align-self:center">{escape(tr("Inspection found"))}</span>{buttons}'
