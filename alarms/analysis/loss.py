@@ -16,7 +16,7 @@ from alarms.analysis.city import KELVIN, CityModel, ZoneTree, uncompensated_of
 from alarms.analysis.expectation import shapes
 from alarms.analysis.filling import Course, Filling, course_of, fill
 from alarms.analysis.gaps import Gaps
-from gateway.model.finding import LossRow, LossVerdict
+from gateway.model.finding import HIGH_RATE, LossRow, LossVerdict
 from gateway.model.network import Meter, MeterRole
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
@@ -36,7 +36,7 @@ class LossConfig:
     """of the expected volume that must be known from readings; below it a day is not assessable"""
     sigma_limit: float = 0.05
     """standard uncertainty of the loss rate beyond which a day is not assessable"""
-    high_rate: float = 0.03
+    high_rate: float = HIGH_RATE
     meter_gain_sigma: float = 0.012
     supply_gain_sigma: float = 0.003
     unread_sigma: float = 1.0

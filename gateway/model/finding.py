@@ -128,6 +128,10 @@ class Finding:
         return self.meter or self.zone
 
 
+HIGH_RATE = 0.03
+"""loss of a zone, as a share of its supply, beyond which it is called high if it is certain"""
+
+
 class LossVerdict(StrEnum):
     """What may be said of a zone's loss on one gas day."""
 
