@@ -20,7 +20,7 @@ UNKNOWN = replace(
 )
 
 
-def days(*rows):
+def days(*rows: LossRow) -> list[LossRow]:
     return [replace(row, gas_day=DAY + timedelta(days=number)) for number, row in enumerate(rows)]
 
 
