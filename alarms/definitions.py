@@ -30,7 +30,8 @@ class DefinitionRow(Settings):
     kind: Literal["high_limit", "low_limit", "flag", "burst", "silence", "area", "finding", "own"]
     quantity: Quantity | Literal[""]
     asset_kinds: Annotated[
-        tuple[Literal["station", "regulator", "meter", "zone", "ticket", "system"], ...], Field(min_length=1)
+        tuple[Literal["station", "regulator", "meter", "zone", "ticket", "interruption", "system"], ...],
+        Field(min_length=1),
     ]
     limit: float | None = None
     limit_of_set_pressure: Annotated[float, Field(gt=0)] | None = None

@@ -28,15 +28,16 @@ from alarms.detectors.silence import SilenceJudge
 from alarms.findings import explained_by_a_meter
 from alarms.machine import step
 from alarms.suppress import wanted_rules
-from alarms.timers import area_edges, quality_edges, ticket_edges, timer_edges
+from alarms.timers import area_edges, interruption_edges, quality_edges, ticket_edges, timer_edges
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.finding import Finding, FindingStatus
+from gateway.model.interruption import Interruption
 from gateway.model.network import Network
 from gateway.model.reading import PointId, from_us, to_us
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock, PointRegistry, SpoolRecord
-from gateway.store import alarm_rows, ticket_rows
+from gateway.store import alarm_rows, interruption_rows, ticket_rows
 
 COMMIT_EVERY_S = 1.0
 """real seconds after which the cursor is committed although nothing happened"""
@@ -71,6 +72,7 @@ class AlarmPipeline:
         grave = frozenset(one.quantity for one in definitions.values() if one.highly_managed and one.quantity)
         self._silence = SilenceJudge(network, grave)
         self._seen = ActiveAlarms(_AREAS)
+        self._plans: list[Interruption] = []
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
         self._newest_us = 0
@@ -119,6 +121,7 @@ class AlarmPipeline:
         areas = area_edges(active, silent, self._definitions, self._network, well_since=self._area_well, now=now)
         edges = [*areas, *silent]
         edges += [_limit_edge(edge) for edge in self._limits.overdue(self._newest_us)]
+        edges += interruption_edges(self._plans, active, now)
         edges += quality_edges(active, self._limits.stale(self._newest_us, 60_000_000))
         with self._desk.state.read() as connection:
             edges += timer_edges(connection, active, self._definitions, now)
@@ -221,6 +224,7 @@ class AlarmPipeline:
     def _active(self) -> dict[str, Alarm]:
         with self._desk.state.read() as connection:
             found = self._seen.read(connection)
+            self._plans = interruption_rows.hiding(connection, self._clock.now())
         return {alarm_id: alarm for alarm_id, alarm in found.items() if alarm.definition in self._definitions}
 
     def _commit(self, edges: Sequence[Edge], active: dict[str, Alarm] | None = None) -> None:
@@ -271,7 +275,7 @@ class AlarmPipeline:
             return []
         known = facts.get(alarm_id)
         present = frozenset() if known is None else known.sbd
-        wanted = wanted_rules(alarm_id, definition, facts, self._network, now)
+        wanted = wanted_rules(alarm_id, definition, facts, self._network, now, plans=self._plans)
         changes = [Edge(alarm_id, RuleOn(rule)) for rule in sorted(wanted - present)]
         return changes + [Edge(alarm_id, RuleOff(rule)) for rule in sorted(present - wanted)]
 

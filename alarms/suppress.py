@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from gateway.model.alarm import Alarm, Definition
+from gateway.model.interruption import Interruption
 from gateway.model.network import Network
 
 LEFT_BEHIND = timedelta(minutes=15)
@@ -14,11 +15,24 @@ _HIGHER = {"OVERPRESS_HI": ("OVERPRESS_HIHI",), "UNDERPRESS_LO": ("UNDERPRESS_LO
 
 
 def wanted_rules(
-    alarm_id: str, definition: Definition, alarms: Mapping[str, Alarm], network: Network, now: datetime
+    alarm_id: str,
+    definition: Definition,
+    alarms: Mapping[str, Alarm],
+    network: Network,
+    now: datetime,
+    *,
+    plans: Sequence[Interruption] = (),
 ) -> frozenset[str]:
-    """Return the rules that hide an alarm now, given the facts of all alarms that are not normal."""
+    """Return the rules that hide an alarm now, given the facts of all alarms that are not normal and `plans`.
+
+    `plans` are the interruptions that were recorded as closed.
+    """
     asset = alarm_id.partition("@")[2]
     wanted = set()
+    if "planned_interruption" in definition.rules and any(
+        plan.hides_at(now) and covers(plan, asset, network) for plan in plans
+    ):
+        wanted.add("planned_interruption")
     if "higher_limit" in definition.rules and _higher_active(definition.id, asset, alarms):
         wanted.add("higher_limit")
     for rule, area in (("parent_silent", "AREA_COMM_LOSS"), ("area_supply", "AREA_SUPPLY_LOSS")):
@@ -48,6 +62,11 @@ def area_of(assets: Iterable[str], network: Network, *, least: int, share: float
 def below(asset: str, zone: str, network: Network) -> bool:
     """Tell whether an asset lies in a zone or in one below it."""
     return zone in _above(network.zone_of(asset), network)
+
+
+def covers(plan: Interruption, asset: str, network: Network) -> bool:
+    """Tell whether an interruption lists an asset, its zone, or a zone above it."""
+    return asset in plan.assets or any(below(asset, zone, network) for zone in plan.zones)
 
 
 def _higher_active(definition_id: str, asset: str, alarms: Mapping[str, Alarm]) -> bool:

@@ -6,9 +6,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alarms.acts import Edge
-from alarms.alarm_events import ConditionFalls, ConditionRises, QualityBad, QualityGood, Realarm, ShelfOver, TicketDue
+from alarms.alarm_events import (
+    ConditionFalls,
+    ConditionRises,
+    PriorityRises,
+    QualityBad,
+    QualityGood,
+    Realarm,
+    ShelfOver,
+    TicketDue,
+)
 from alarms.suppress import area_of, below
-from gateway.model.alarm import Alarm, AlarmState, Definition
+from gateway.model.alarm import Alarm, AlarmState, Definition, Priority
+from gateway.model.interruption import LONGEST, Interruption
 from gateway.model.network import Network
 from gateway.model.ticket import Ticket, TicketClass
 from gateway.store import ticket_rows
@@ -80,6 +90,24 @@ def ticket_edges(
     return edges + [Edge(alarm_id, ConditionFalls()) for alarm_id in over if alarm_id not in holds]
 
 
+def interruption_edges(plans: Sequence[Interruption], active: Mapping[str, Alarm], now: datetime) -> list[Edge]:
+    """Return PLAN_OVERRUN for supply that has been away for 20 h; it grows when the promised 24 h are over."""
+    late = {f"PLAN_OVERRUN@{plan.id}": plan for plan in plans if plan.overruns_at(now)}
+    edges: list[Edge] = []
+    for alarm_id, plan in late.items():
+        alarm = active.get(alarm_id)
+        if alarm is None or not alarm.cond:
+            edges.append(Edge(alarm_id, ConditionRises(now, _hours(plan, now))))
+        elif plan.overruns_at(now, LONGEST) and alarm.priority > Priority.P2 and not alarm.hidden:
+            edges.append(Edge(alarm_id, PriorityRises(Priority.P2)))
+    over = [one for one in active.values() if one.definition == "PLAN_OVERRUN" and one.cond]
+    return edges + [Edge(one.alarm_id, ConditionFalls()) for one in over if one.alarm_id not in late]
+
+
+def _hours(plan: Interruption, now: datetime) -> float | None:
+    return None if plan.closed_at is None else round((now - plan.closed_at).total_seconds() / 3600.0, 1)
+
+
 def area_edges(
     active: Mapping[str, Alarm],
     silent: Sequence[Edge],
@@ -99,7 +127,11 @@ def area_edges(
         definition = definitions.get(area)
         if definition is None:
             continue
-        bad = {alarm.asset: alarm.condition_at for alarm in active.values() if alarm.definition == child and alarm.cond}
+        bad = {
+            alarm.asset: alarm.condition_at
+            for alarm in active.values()
+            if alarm.definition == child and alarm.cond and "planned_interruption" not in alarm.sbd
+        }
         for edge in silent:
             name, _, asset = edge.alarm_id.partition("@")
             if name == child and isinstance(edge.event, ConditionRises):
