@@ -9,9 +9,11 @@ from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.theft import TheftDetector
+from alarms.tickets.command import CommandSink
+from alarms.tickets.roundup import RoundupSink
 from alarms.tickets.webhook import WebhookSink
 
-TICKET_SINKS = {"webhook": WebhookSink}
+TICKET_SINKS = {"webhook": WebhookSink, "roundup": RoundupSink, "command": CommandSink}
 """Every kind of ticketing system; the key is the `kind` of its table in the configuration."""
 
 DETECTORS = {

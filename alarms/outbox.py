@@ -56,10 +56,11 @@ class Lane:
     ends_after_attempts: int | None = None
 
 
+_CALM = Lane((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), 5, 20, None, 10)
 LANES: Mapping[TicketClass, Lane] = {
     TicketClass.EMERGENCY: Lane((1, 1, 2, 4, 7, 15), 2, 5, None),
     TicketClass.URGENT: Lane((5, 10, 15, 30, 60, 300), 3, 10, 24 * 3600),
-    TicketClass.CHECK: Lane((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), 5, 20, None, 10),
+    **dict.fromkeys((TicketClass.REPAIR, TicketClass.CHECK, TicketClass.SERVICE, TicketClass.PLANNED), _CALM),
 }
 
 

@@ -13,7 +13,7 @@ from gateway.model.network import Network, Station, ZoneKind
 from gateway.model.ticket import Ticket, TicketClass, TicketState
 
 _URGENT_ARRIVE = {"overpressure": timedelta(hours=1), "communication": timedelta(hours=4)}
-_BY_URGENCY = (TicketClass.EMERGENCY, TicketClass.URGENT, TicketClass.CHECK)
+_BY_URGENCY = tuple(TicketClass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def clocks(
             return raised_at + policy.depart, raised_at + arrive
         case TicketClass.URGENT:
             return None, raised_at + _URGENT_ARRIVE.get(ticket_type, policy.arrive_urgent)
-        case TicketClass.CHECK:
+        case _:
             return None, None
 
 

@@ -14,7 +14,7 @@ from gateway.model.command import CommandOffer
 from gateway.model.finding import Detection
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Need, PointId, ReadingBatch, Window
-from gateway.model.ticket import Attempt, Capabilities, Command, ExternalTicket, Outcome
+from gateway.model.ticket import Attempt, Capabilities, Command, ExternalChange, ExternalTicket, Outcome
 
 
 class Clock(Protocol):
@@ -363,6 +363,13 @@ class TicketSink(Protocol):
 
     async def lookup(self, dedup_key: str) -> ExternalTicket | None:
         """Return the receiver's ticket, None if it surely has none. Raises TransientError if unreachable."""
+        ...
+
+    def changed_since(self, cursor: str) -> AsyncIterator[ExternalChange]:
+        """Yield what changed behind a cursor, oldest change first; an empty cursor yields every ticket.
+
+        A ticket may come again although it did not change. Only for sinks that can `pull`; raises TransientError.
+        """
         ...
 
     async def probe(self) -> str:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 import httpx
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from alarms.route import iso
+from alarms.tickets.http import (
+    LONGEST_BODY,
+    LONGEST_PAGE,
+    MOST_EVENTS,
+    HttpUrl,
+    as_object,
+    bounded,
+    event_of,
+    retry_after,
+    text_of,
+    whole,
+)
 from alarms.tickets.signature import signed_headers
 from gateway.errors import PermanentError, TransientError
 from gateway.model.ticket import (
@@ -20,6 +34,7 @@ from gateway.model.ticket import (
     Capabilities,
     Command,
     Confirmed,
+    ExternalChange,
     ExternalTicket,
     Misconfigured,
     Outcome,
@@ -30,20 +45,10 @@ from gateway.model.ticket import (
 from gateway.ports import Clock
 from gateway.settings import Secret, Settings
 
-LONGEST_BODY = 20_000
-LONGEST_ANSWER = 64_000
+_LOOKUP_S = 5.0
+_PULL_S = 30.0
 _BAD_MESSAGE = (400, 413, 415, 422)
 _WRONG_SETUP = (401, 403, 404, 410)
-
-
-def _http_url(text: str) -> str:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"{text!r} is no URL") from error
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
-        raise ValueError('must look like "https://host/tickets", without user, query or fragment')
-    return text.rstrip("/")
 
 
 class WebhookConfig(Settings):
@@ -52,12 +57,16 @@ class WebhookConfig(Settings):
     kind: Literal["webhook"]
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
     """unique name of this sink"""
-    url: Annotated[str, AfterValidator(_http_url)]
+    url: HttpUrl
     """address that takes new tickets; look-ups go to `URL/by-key/KEY`"""
     secrets: Annotated[tuple[Secret, ...], Field(min_length=1, max_length=2)]
     """one secret, or two while one is exchanged; each is `whsec_` and base64 text"""
-    classes: Annotated[tuple[TicketClass, ...], Field(min_length=1)] = tuple(TicketClass)
+    classes: tuple[TicketClass, ...] = tuple(TicketClass)
     """ticket classes that go to this sink"""
+    fallback_for: tuple[TicketClass, ...] = ()
+    """ticket classes that go here when the sink of the class has not confirmed in time"""
+    pull: bool = False
+    """whether the receiver answers `URL?changed_since=CURSOR` with the tickets that changed"""
     site: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}$")] = "hq"
     """name of the site in the messages' source"""
 
@@ -78,8 +87,8 @@ class WebhookSink:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return that keys are unique at the receiver and can be looked up."""
-        return Capabilities(create_once=True, lookup=True, push=True, pull=False, update=True)
+        """Return that keys are unique at the receiver and can be looked up; pulled from if the site says so."""
+        return Capabilities(create_once=True, lookup=True, push=True, pull=self._config.pull, update=True)
 
     async def deliver(self, command: Command, attempt: Attempt) -> Outcome:
         """Send one command once, within the attempt's real seconds."""
@@ -91,6 +100,7 @@ class WebhookSink:
             "content-type": "application/cloudevents+json; charset=utf-8",
             "idempotency-key": _idempotency_key(command),
             "x-gasgate-attempt": str(attempt.number),
+            "traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
         }
         try:
             async with asyncio.timeout(attempt.total_timeout_s):
@@ -107,12 +117,29 @@ class WebhookSink:
         status, text = await self._get(url)
         if status == httpx.codes.NOT_FOUND:
             return None
-        found = _external(text, dedup_key) if status == httpx.codes.OK else None
+        found = _external(as_object(text), dedup_key) if status == httpx.codes.OK else None
         if found is None:
             raise TransientError(f"{self.name}: look-up answered {status}")
         if found.dedup_key != dedup_key:
             raise TransientError(f"{self.name}: look-up answered with another ticket")
         return found
+
+    async def changed_since(self, cursor: str) -> AsyncIterator[ExternalChange]:
+        """Yield what changed behind the receiver's own cursor, page by page. Raises TransientError."""
+        while True:
+            status, text = await self._get(f"{self._config.url}?changed_since={quote(cursor, safe='')}", page=True)
+            values = as_object(text) if status == httpx.codes.OK else None
+            rows, behind = (values or {}).get("tickets"), text_of(values or {}, "cursor", 200)
+            if not isinstance(rows, list):
+                raise TransientError(f"{self.name}: asked for changes it answered {status} without a list")
+            tickets = [found for row in rows if isinstance(row, dict) and (found := _external(row, ""))]
+            for ticket in tickets:
+                if ticket.dedup_key:
+                    # the cursor stands behind the whole page: one that was cut short is asked for again
+                    yield ExternalChange(ticket, behind if ticket is tickets[-1] else cursor)
+            if not rows or not behind or behind == cursor:
+                return
+            cursor = behind
 
     async def probe(self) -> str:
         """Ask for a key that nobody has; the receiver is well if it answers 404 or 200. Creates nothing."""
@@ -129,14 +156,22 @@ class WebhookSink:
         timeout = httpx.Timeout(attempt.total_timeout_s, connect=attempt.connect_timeout_s)
         url = self._config.url
         async with self._client.stream("POST", url, content=body.encode(), headers=headers, timeout=timeout) as answer:
-            return answer.status_code, await _bounded(answer), _retry_after(answer.headers.get("retry-after"))
+            return (
+                answer.status_code,
+                await bounded(answer),
+                retry_after(answer.headers.get("retry-after"), time.time()),
+            )
 
-    async def _get(self, url: str) -> tuple[int, str]:
+    async def _get(self, url: str, *, page: bool = False) -> tuple[int, str]:
         now = datetime.now(UTC)
         headers = signed_headers("", f"get_{now.timestamp():.6f}", now, self._secrets)
+        seconds = _PULL_S if page else _LOOKUP_S
         try:
-            async with asyncio.timeout(5.0), self._client.stream("GET", url, headers=headers, timeout=5.0) as answer:
-                return answer.status_code, await _bounded(answer)
+            async with (
+                asyncio.timeout(seconds),
+                self._client.stream("GET", url, headers=headers, timeout=seconds) as answer,
+            ):
+                return answer.status_code, await (bounded(answer, LONGEST_PAGE) if page else bounded(answer))
         except (TimeoutError, httpx.HTTPError, httpx.StreamError) as error:
             raise TransientError(f"{self.name}: look-up failed: {type(error).__name__}") from error
 
@@ -164,12 +199,12 @@ def _idempotency_key(command: Command) -> str:
 
 def _outcome(status: int, text: str, waits: float | None, command: Command) -> Outcome:
     if status in (200, 201):
-        ticket = _external(text, command.dedup_key)
+        ticket = _external(as_object(text), command.dedup_key)
         if ticket is None:
-            return Unknown(f"{status} without a ticket id")
+            return Unknown(f"{status} without a ticket id", accepted=True)
         return Confirmed(ticket, duplicate=status == httpx.codes.OK)
     if 200 < status < 300:
-        return Unknown(f"{status}: accepted, not known")
+        return Unknown(f"{status}: accepted, not known", accepted=True)
     if status in _BAD_MESSAGE:
         return Refused(f"{status}: {text[:200]}")
     if status in _WRONG_SETUP:
@@ -177,47 +212,27 @@ def _outcome(status: int, text: str, waits: float | None, command: Command) -> O
     return Unknown(f"status {status}", waits)
 
 
-def _external(text: str, dedup_key: str) -> ExternalTicket | None:
+def _external(values: Mapping[str, Any] | None, dedup_key: str) -> ExternalTicket | None:
     """Read the receiver's ticket; None if the answer has no usable id."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(values, dict):
+    if values is None:
         return None
     external_id = values.get("external_ticket_id") or values.get("external_id")
     if not isinstance(external_id, str | int) or not str(external_id):
         return None
-    version = values.get("version", 0)
+    events = values.get("events")
+    steps = [step for one in events[:MOST_EVENTS] if (step := event_of(one))] if isinstance(events, list) else []
     return ExternalTicket(
         external_id=str(external_id)[:120],
-        url=_text(values, "url"),
-        state=_text(values, "state"),
-        dedup_key=_text(values, "dedup_key") or dedup_key,
-        raised_at=_text(values, "raised_at"),
-        received_at=_text(values, "received_at"),
-        version=version if isinstance(version, int) else 0,
+        url=text_of(values, "url"),
+        state=text_of(values, "state"),
+        dedup_key=text_of(values, "dedup_key") or dedup_key,
+        raised_at=text_of(values, "raised_at"),
+        received_at=text_of(values, "received_at"),
+        version=whole(values.get("version")),
+        events=tuple(steps),
+        ticket_no=text_of(values, "ticket_no"),
+        ticket_class=text_of(values, "class"),
+        type=text_of(values, "type"),
+        asset=text_of(values, "asset"),
+        title=text_of(values, "title"),
     )
-
-
-def _text(values: Mapping[str, Any], key: str) -> str:
-    value = values.get(key)
-    return value[:2000] if isinstance(value, str) else ""
-
-
-async def _bounded(answer: httpx.Response) -> str:
-    """Read at most LONGEST_ANSWER bytes: a receiver cannot fill our memory."""
-    parts, size = [], 0
-    async for part in answer.aiter_bytes():
-        parts.append(part)
-        size += len(part)
-        if size > LONGEST_ANSWER:
-            break
-    return b"".join(parts)[:LONGEST_ANSWER].decode("utf-8", "replace")
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Read whole seconds, at most an hour; a date is ignored and the lane's own schedule holds."""
-    if text is None or not text.isascii() or not text.isdigit():
-        return None
-    return min(float(text), 3600.0)

@@ -10,11 +10,12 @@ from typing import Any
 from api.deps import Parts
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.reading import from_us
+from gateway.model.ticket import TicketClass
 from gateway.store import alarm_rows, view_rows
 from gateway.store.state import State
 
 MOST_ALARMS = 20_000
-CLASS_ORDER = {"EMERGENCY": 0, "URGENT": 1, "CHECK": 2}
+CLASS_ORDER = {name.value: place for place, name in enumerate(TicketClass)}
 
 
 @dataclass(frozen=True, slots=True)

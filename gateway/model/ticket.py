@@ -14,7 +14,10 @@ class TicketClass(StrEnum):
 
     EMERGENCY = "EMERGENCY"
     URGENT = "URGENT"
+    REPAIR = "REPAIR"
     CHECK = "CHECK"
+    SERVICE = "SERVICE"
+    PLANNED = "PLANNED"
 
 
 class TicketState(StrEnum):
@@ -101,8 +104,21 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalEvent:
+    """A step of the work as the ticketing system wrote it down."""
+
+    event_id: str
+    version: int
+    type: str
+    """a `TicketState` in words of the ticketing system; one that gasgate does not know is left out"""
+    occurred_at: str
+    """ISO 8601 with a time zone; empty if it is not known"""
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExternalTicket:
-    """A ticket as the ticketing system knows it."""
+    """A ticket as the ticketing system knows it; texts are empty where it does not say."""
 
     external_id: str
     url: str
@@ -111,6 +127,21 @@ class ExternalTicket:
     raised_at: str
     received_at: str
     version: int = 0
+    events: tuple[ExternalEvent, ...] = ()
+    """all steps that it wrote down; empty if it keeps or tells none"""
+    ticket_no: str = ""
+    ticket_class: str = ""
+    type: str = ""
+    asset: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalChange:
+    """A ticket that changed, and the cursor behind it."""
+
+    ticket: ExternalTicket
+    cursor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +158,8 @@ class Unknown:
 
     reason: str
     retry_after_s: float | None = None
+    accepted: bool = False
+    """the receiver took it (202) but cannot say yet whether the ticket exists: look, do not send again at once"""
 
 
 @dataclass(frozen=True, slots=True)

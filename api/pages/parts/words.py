@@ -15,7 +15,14 @@ STATES = {
     "F": mark("suppressed by design"),
     "G": mark("out of service"),
 }
-TICKET_CLASSES = {"EMERGENCY": mark("Emergency"), "URGENT": mark("Urgent"), "CHECK": mark("Check")}
+TICKET_CLASSES = {
+    "EMERGENCY": mark("Emergency"),
+    "URGENT": mark("Urgent"),
+    "REPAIR": mark("Repair"),
+    "CHECK": mark("Check"),
+    "SERVICE": mark("Service"),
+    "PLANNED": mark("Planned"),
+}
 TICKET_STATES = {
     "open": mark("open"),
     "accepted": mark("accepted"),
