@@ -5,14 +5,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError, ValidationInfo, field_validator
 
 from gateway.csv_table import Table
 from gateway.errors import ConfigError
@@ -22,7 +22,7 @@ from gateway.model.quantity import Quantity
 from gateway.model.reading import ReadingBatch, Severity, point_id
 from gateway.network_folder import read_network
 from gateway.ports import PointRegistry
-from gateway.settings import Settings
+from gateway.settings import AbsoluteKpa, MeteringC, Settings, TimeZoneName
 
 __all__ = ["Columns", "Dataset", "DatasetSettings", "MeterEvent", "dataset_batches", "read_dataset", "read_network"]
 
@@ -30,17 +30,29 @@ READING_COLUMNS = ("valve", "flags", "battery_v", "balance_m3", "purchased_m3")
 """columns of readings.parquet beside the register, each of them a quantity of that name"""
 
 
+FIRST, LAST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""a dataset lies between these"""
+Moment = Annotated[AwareDatetime, Field(ge=FIRST, le=LAST)]
+
+
 class DatasetSettings(Settings):
     """`dataset.toml`."""
 
     name: str
-    timezone: str
+    timezone: TimeZoneName
     gas_day_start: time
-    start: AwareDatetime
-    end: AwareDatetime
-    base_temperature_c: float = 20.0
-    base_pressure_kpa: float = 101.325
-    customer_pressure_kpa: float = 101.325
+    start: Moment
+    end: Moment
+    base_temperature_c: MeteringC = 20.0
+    base_pressure_kpa: AbsoluteKpa = 101.325
+    customer_pressure_kpa: AbsoluteKpa = 101.325
+
+    @field_validator("end")
+    @classmethod
+    def _in_order(cls, end: datetime, info: ValidationInfo) -> datetime:
+        if "start" in info.data and end <= info.data["start"]:
+            raise ValueError("must be later than start")
+        return end
 
     @property
     def gas_day(self) -> GasDay:

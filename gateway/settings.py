@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from gateway.errors import ConfigError
 
@@ -24,6 +25,22 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 ConfigPath = Annotated[Path, AfterValidator(_beside_the_file)]
 """A path; a relative one starts at the folder of the configuration file."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'"{name}" is no IANA time zone; one is "Asia/Shanghai"') from None
+    return name
+
+
+TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
+"""An IANA time zone."""
+AbsoluteKpa = Annotated[float, Field(ge=50.0, le=2000.0, allow_inf_nan=False)]
+"""An absolute pressure near which gas is metered, kPa; a gauge pressure of a few kPa is refused."""
+MeteringC = Annotated[float, Field(ge=-50.0, le=60.0, allow_inf_nan=False)]
+"""A temperature at which gas is metered, C."""
 
 
 class Secret(Settings):
