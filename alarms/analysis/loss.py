@@ -17,7 +17,7 @@ from alarms.analysis.expectation import shapes
 from alarms.analysis.filling import Course, Filling, course_of, fill
 from alarms.analysis.gaps import Gaps
 from gateway.model.finding import HIGH_RATE, LossRow, LossVerdict
-from gateway.model.network import Meter, MeterRole
+from gateway.model.network import Meter
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
 
@@ -172,13 +172,12 @@ def balance(
 
 
 def _joined(windows: Mapping[Quantity, Window], city: CityModel) -> tuple[Floats, Floats, list[str], NDArray[np.int64]]:
-    """Return all registers side by side, and behind them, unknown, the customers of whom nothing came."""
+    """Return all registers side by side, and behind them, unknown, the meters of which nothing came."""
     parts = [windows[q] for q in (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3) if q in windows]
     if not parts:
         raise ValueError("a balance needs registers")
     heard = {name for part in parts for name in part.assets}
-    customers = (m for m in city.network.meters.values() if m.role is MeterRole.CUSTOMER)
-    unheard = [meter.meter_id for meter in customers if meter.meter_id not in heard]
+    unheard = [name for name in city.network.meters if name not in heard]
     nothing = np.full((len(parts[0].times), len(unheard)), np.nan)
     value = np.concatenate([*(part.value for part in parts), nothing], axis=1)
     variance = np.concatenate([*(part.variance for part in parts), nothing], axis=1)
