@@ -6,7 +6,6 @@ act; the row is read inside the transaction, so two acts never see the same old 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,17 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from alarms import route
-from alarms.alarm_events import AlarmEvent, Announce, Journal, OpenTicket, TicketNote
+from alarms.alarm_events import AlarmEvent, Announce, Chatters, Journal, OpenTicket, TicketNote
 from alarms.machine import step
+from alarms.tickets import commands
 from gateway.errors import RefusedError
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.network import Network
-from gateway.model.ticket import Command, Ticket, TicketClass
+from gateway.model.ticket import Ticket, TicketClass
 from gateway.ports import Clock
-from gateway.store import alarm_rows, ticket_rows
+from gateway.store import alarm_rows, ticket_rows, work_rows
 from gateway.store.state import State, Transaction, put_cursor
+from gateway.store.work_rows import WorkItem
 
 GATEWAY = "gasgate"
 CURSOR = "alarm"
@@ -163,6 +164,8 @@ class _Work:
         after, effects = step(before, event, definition, self.now)
         if after != before:
             alarm_rows.save(self.connection, after)
+        if isinstance(event, Chatters) and event.repair:
+            self._order_repair(after)
         for effect in effects:
             if isinstance(effect, Journal | Announce):
                 self._journal(effect, before, after)
@@ -170,6 +173,12 @@ class _Work:
             else:
                 self._ticket(effect, after, definition)
         return after
+
+    def _order_repair(self, alarm: Alarm) -> None:
+        """Want a repair: what comes and goes is put right at its sensor or its limit, not at the desk."""
+        key = f"chatter:{alarm.alarm_id}:{alarm.occurrence_no}"
+        detail = {"occurrence_no": alarm.occurrence_no}
+        work_rows.add(self.connection, [WorkItem(key, "chatter", alarm.alarm_id, detail, self.now)])
 
     def _journal(self, effect: Journal | Announce, before: Alarm, after: Alarm) -> None:
         match effect:
@@ -218,19 +227,8 @@ class _Work:
         self._send(ticket, "open", route.open_body(ticket, alarm, definition, network, policy))
 
     def _send(self, ticket: Ticket, command: str, body: Mapping[str, Any]) -> None:
-        number = ticket_rows.next_command_no(self.connection, ticket.ticket_no)
-        made = Command(
-            dedup_key=ticket.dedup_key,
-            ticket_no=ticket.ticket_no,
-            command=command,
-            command_no=number,
-            webhook_id=_message_id(self.wall_s),
-            ticket_class=ticket.ticket_class,
-            created_at=self.now,
-            body={**body, "command_no": number},
-        )
         sink = self.desk.policy.sinks.get(ticket.ticket_class, "")
-        ticket_rows.insert_command(self.connection, made, sink=sink, wall_now_s=self.wall_s)
+        commands.put(self.connection, ticket, command, body, sink=sink, now=self.now, wall_s=self.wall_s)
 
 
 def _first_answer(answer: alarm_rows.Answer, actor: str, alarm_id: str) -> Alarm:
@@ -239,12 +237,3 @@ def _first_answer(answer: alarm_rows.Answer, actor: str, alarm_id: str) -> Alarm
     if answer.status != 200:
         raise RefusedError(answer.status, str(answer.body["code"]), str(answer.body["text"]))
     return alarm_rows.alarm_from(answer.body["alarm"])
-
-
-def _message_id(wall_s: float) -> str:
-    """Return `msg_` and a UUID of version 7, which sorts by the real time of its making."""
-    bits = int(wall_s * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
-    bits = bits & ~(0xF << 76) | 0x7 << 76
-    bits = bits & ~(0x3 << 62) | 0x2 << 62
-    text = f"{bits:032x}"
-    return f"msg_{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -141,6 +141,13 @@ class NewRevision:
 
 
 @dataclass(frozen=True, slots=True)
+class Chatters:
+    """The alarm comes and goes; `repair` if that has to be put right by a repair."""
+
+    repair: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TicketDue:
     """Timer: the definition's `ticket_delay` has passed since the alarm was raised."""
 
@@ -165,6 +172,7 @@ AlarmEvent = (
     | QualityGood
     | NewRevision
     | TicketDue
+    | Chatters
 )
 
 

@@ -59,6 +59,7 @@ class DefinitionRow(Settings):
     time_available_s: Annotated[float, Field(gt=0)]
     time_needed_s: Annotated[float, Field(gt=0)]
     revision: Annotated[int, Field(ge=1)] = 1
+    position: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "control_room"
 
     @model_validator(mode="after")
     def _can_be_acted_on(self) -> Self:

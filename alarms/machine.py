@@ -14,6 +14,7 @@ from alarms.alarm_events import (
     Acknowledge,
     AlarmEvent,
     Announce,
+    Chatters,
     ConditionFalls,
     ConditionRises,
     Effect,
@@ -64,7 +65,7 @@ def _dispatch(alarm: Alarm, event: AlarmEvent, definition: Definition, now: date
     match event:
         case ConditionRises() | ConditionFalls() | QualityBad() | QualityGood() | PriorityRises():
             return _from_the_plant(alarm, event, definition, now)
-        case Realarm() | ShelfOver() | TicketDue() | NewRevision() | RuleOn() | RuleOff():
+        case Realarm() | ShelfOver() | TicketDue() | NewRevision() | RuleOn() | RuleOff() | Chatters():
             return _from_timers_and_rules(alarm, event, definition, now)
         case Acknowledge() | UndoAcknowledge() | Silence() | Reset():
             return _from_the_operator(alarm, event, now)
@@ -103,7 +104,7 @@ def _from_the_plant(
 
 def _from_timers_and_rules(
     alarm: Alarm,
-    event: Realarm | ShelfOver | TicketDue | NewRevision | RuleOn | RuleOff,
+    event: Realarm | ShelfOver | TicketDue | NewRevision | RuleOn | RuleOff | Chatters,
     definition: Definition,
     now: datetime,
 ) -> Stepped:
@@ -114,6 +115,8 @@ def _from_timers_and_rules(
             if alarm.shelf is None or alarm.shelf.until > now:
                 return alarm, ()
             return _uncover(replace(alarm, shelf=None), definition, now, "shelf_over")
+        case Chatters():
+            return alarm, (Journal("repair" if event.repair else "chattering", alarm.occurrence_no),)
         case TicketDue():
             return _ticket_due(alarm, definition, now)
         case NewRevision():

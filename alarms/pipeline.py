@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.active import ActiveAlarms
-from alarms.acts import CURSOR, AlarmDesk, Edge
-from alarms.alarm_events import ConditionFalls, ConditionRises, RuleOff, RuleOn
+from alarms.acts import CURSOR, GATEWAY, AlarmDesk, Edge
+from alarms.alarm_events import AlarmEvent, Chatters, ConditionFalls, ConditionRises, RuleOff, RuleOn, Shelve
+from alarms.chatter import SHELVE_WITHIN, SHIFT, Chatter, Measure, shelf_end
 from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
 from alarms.detectors.pressure import BurstJudge
@@ -38,6 +39,7 @@ from gateway.model.reading import PointId, from_us, to_us
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock, PointRegistry, SpoolRecord
 from gateway.store import alarm_rows, interruption_rows, ticket_rows
+from gateway.store.state import Transaction
 
 COMMIT_EVERY_S = 1.0
 """real seconds after which the cursor is committed although nothing happened"""
@@ -82,6 +84,8 @@ class AlarmPipeline:
         with desk.state.read() as connection:
             self._facts = {alarm.alarm_id: alarm for alarm in alarm_rows.load_all(connection)}
             self._timers = {timer.alarm_id: timer for timer in alarm_rows.load_timers(connection)}
+            self._chatter = _chatter_of(connection, clock.now())
+        self._chatter_swept = clock.now()
         self.seq = desk.state.cursor(CURSOR)
         """seq of the newest record that was taken in; after a start the committed cursor"""
         self._committed_seq = self.seq
@@ -116,6 +120,9 @@ class AlarmPipeline:
     def tick(self, now: datetime) -> None:
         """Do what only time brings about; `now` is the clock's. Raises TransientError as `process` does."""
         active = self._active()
+        if now - self._chatter_swept > SHIFT:
+            self._chatter.forget(now - SHIFT)
+            self._chatter_swept = now
         self.calm = not active
         silent = self._silence_edges()
         areas = area_edges(active, silent, self._definitions, self._network, well_since=self._area_well, now=now)
@@ -126,7 +133,7 @@ class AlarmPipeline:
         with self._desk.state.read() as connection:
             edges += timer_edges(connection, active, self._definitions, now)
             wall_before_s = self._wall() - UNCONFIRMED_AFTER_S
-            emergency = ticket_rows.list_unconfirmed(connection, TicketClass.EMERGENCY, wall_before_s=wall_before_s)
+            emergency = ticket_rows.list_unconfirmed(connection, [TicketClass.EMERGENCY], wall_before_s=wall_before_s)
             # all of them: one that is left out would look as if it were well
             dead = ticket_rows.list_dead(connection, limit=None)
             overdue = ticket_rows.list_overdue(connection, TicketClass.EMERGENCY, now)
@@ -259,15 +266,33 @@ class AlarmPipeline:
             )
             facts[edge.alarm_id], _ = step(before, edge.event, definition, now)
 
-        for edge in sorted(self._queue, key=lambda edge: self._desk.definition_of(edge.alarm_id).priority):
+        told = [edge for edge in self._queue if not _follows(edge.event)]
+        for edge in sorted(told, key=lambda edge: self._desk.definition_of(edge.alarm_id).priority):
             if isinstance(edge.event, ConditionRises):
                 for change in self._rule_changes(edge.alarm_id, facts, now):
                     take(change)
+            rose = isinstance(edge.event, ConditionRises) and not _cond(facts, edge.alarm_id)
             take(edge)
+            if rose:
+                for measure in self._against_chatter(facts[edge.alarm_id], now):
+                    take(measure)
         for alarm_id in list(facts):
             for change in self._rule_changes(alarm_id, facts, now):
                 take(change)
         return ready
+
+    def _against_chatter(self, alarm: Alarm, now: datetime) -> list[Edge]:
+        definition = self._desk.definition_of(alarm.alarm_id)
+        end = shelf_end(alarm, definition, now)
+        match self._chatter.rise(alarm.alarm_id, alarm.source_at or now, shelvable=end is not None):
+            case Measure.SHELVE if end is not None:
+                return [Edge(alarm.alarm_id, Shelve(end, "comes and goes", GATEWAY, auto=True))]
+            case Measure.REPAIR:
+                return [Edge(alarm.alarm_id, Chatters(repair=True))]
+            case Measure.MARK:
+                return [Edge(alarm.alarm_id, Chatters())]
+            case _:
+                return []
 
     def _rule_changes(self, alarm_id: str, facts: Mapping[str, Alarm], now: datetime) -> list[Edge]:
         definition = self._desk.definition_of(alarm_id)
@@ -278,6 +303,27 @@ class AlarmPipeline:
         wanted = wanted_rules(alarm_id, definition, facts, self._network, now, plans=self._plans)
         changes = [Edge(alarm_id, RuleOn(rule)) for rule in sorted(wanted - present)]
         return changes + [Edge(alarm_id, RuleOff(rule)) for rule in sorted(present - wanted)]
+
+
+def _chatter_of(connection: Transaction, now: datetime) -> Chatter:
+    """Return what the journal tells of alarms that came and went lately."""
+    chatter = Chatter()
+    for entry in alarm_rows.journal_since(connection, now - SHIFT, ("chattering", "repair", "shelved")):
+        if entry.event != "shelved" or (entry.after["shelf"] or {}).get("auto"):
+            chatter.restore(entry.alarm_id, entry.event, _risen_at(entry))
+    for entry in alarm_rows.journal_since(connection, now - 2 * SHELVE_WITHIN, ("raised", "withheld")):
+        chatter.restore(entry.alarm_id, "raised", _risen_at(entry))
+    return chatter
+
+
+def _risen_at(entry: alarm_rows.JournalEntry) -> datetime:
+    source = entry.after["source_at"]
+    return entry.at if source is None else from_us(source)
+
+
+def _follows(event: AlarmEvent) -> bool:
+    """Tell whether an event follows from another one; it is found anew with it."""
+    return isinstance(event, Chatters) or (isinstance(event, Shelve) and event.auto)
 
 
 def _limit_edge(edge: LimitEdge) -> Edge:

@@ -99,6 +99,8 @@ class Definition:
     """gettext message id of the name that operators see, in English"""
     limit_of_medium_pressure: float | None = None
     """in place of `limit_of_set_pressure` where the set pressure is medium: 10 kPa or more"""
+    position: str = "control_room"
+    """the operating place on whose list it stands"""
 
 
 @dataclass(frozen=True, slots=True)

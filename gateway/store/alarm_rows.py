@@ -207,6 +207,13 @@ def journal_after(connection: Connection, seq: int, *, limit: int = 500) -> list
     return [_entry(row) for row in connection.execute(query).mappings()]
 
 
+def journal_since(connection: Connection, moment: datetime, events: Sequence[str]) -> list[JournalEntry]:
+    """Return rows of these events from a moment on, oldest first."""
+    column = tables.journal.c
+    query = select(tables.journal).where(column.at >= to_us(moment), column.event.in_(events)).order_by(column.seq)
+    return [_entry(row) for row in connection.execute(query).mappings()]
+
+
 def last_journal_seq(connection: Connection) -> int:
     """Return the seq of the newest row, 0 if there is none."""
     return int(connection.execute(select(func.max(tables.journal.c.seq))).scalar() or 0)
