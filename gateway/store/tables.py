@@ -159,6 +159,13 @@ ticket = Table(
     Column("arrived_at", BigInteger),
     Column("completed_at", BigInteger),
     Column("joinable", Boolean, nullable=False, default=True),
+    Column("clocked", Boolean, comment="true once its clocks are set"),
+)
+Index(
+    "tickets_without_clocks",
+    ticket.c.ticket_no,
+    sqlite_where=text("clocked IS NULL"),
+    postgresql_where=text("clocked IS NULL"),
 )
 Index(
     "one_joinable_ticket",
@@ -194,6 +201,96 @@ ticket_event = Table(
     UniqueConstraint("source", "event_id"),
 )
 
+ticket_step = Table(
+    "ticket_step",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("ticket_no", String(40), nullable=False, index=True),
+    Column("step", String(40), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("entered_at", BigInteger, nullable=False),
+    Column("actor", String(120), nullable=False),
+    Column("note", Text, nullable=False, default=""),
+    comment="steps that gasgate itself knows: a call was taken, a check was released",
+)
+
+ticket_clock = Table(
+    "ticket_clock",
+    metadata,
+    Column("ticket_no", String(40), primary_key=True),
+    Column("clock", String(40), primary_key=True),
+    Column("promise", JSON, nullable=False, comment="the row that was in force when the ticket was opened"),
+    Column("standing", String(20), nullable=False),
+    Column("started_at", BigInteger),
+    Column("due_at", BigInteger),
+    Column("stopped_at", BigInteger),
+    Column("provisional", Boolean, nullable=False, default=False),
+    Column("agreed_at", BigInteger, comment="due time that was agreed with the customer"),
+    Column("next_at", BigInteger, index=True, comment="when time alone changes it; null = never"),
+)
+
+clock_change = Table(
+    "clock_change",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("ticket_no", String(40), nullable=False, index=True),
+    Column("clock", String(40), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("old_due_at", BigInteger),
+    Column("new_due_at", BigInteger),
+    comment="a due time that was shown changes only by a recorded act",
+)
+
+clock_pause = Table(
+    "clock_pause",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("ticket_no", String(40), nullable=False, index=True),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("reason", String(60), nullable=False),
+    Column("actor", String(120), nullable=False),
+)
+
+escalation = Table(
+    "escalation",
+    metadata,
+    Column("ticket_no", String(40), primary_key=True),
+    Column("clock", String(40), primary_key=True),
+    Column("rung", Integer, primary_key=True),
+    Column("repetition", Integer, primary_key=True),
+    Column("tell", String(40), nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("told_at", BigInteger, nullable=False, index=True),
+    Column("breach", Boolean, nullable=False),
+    comment="who was told that a clock runs out; each step once",
+)
+
+call_back = Table(
+    "call_back",
+    metadata,
+    Column("ticket_no", String(40), primary_key=True),
+    Column("level", String(20), primary_key=True),
+    Column("unit", String(120), nullable=False),
+    Column("crew", String(120), nullable=False),
+    Column("month", String(7), nullable=False, index=True),
+    Column("drawn_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("tries", JSON, nullable=False, comment="{at, by, reached} of each try"),
+    Column("answers", JSON(none_as_null=True), comment="what the customer said"),
+    Column("closed_at", BigInteger),
+)
+
+call_back_seed = Table(
+    "call_back_seed",
+    metadata,
+    Column("month", String(7), primary_key=True),
+    Column("seed", String(80), nullable=False, comment="shown when the month is over; its hash before"),
+    Column("made_at", BigInteger, nullable=False),
+)
+
 outbox = Table(
     "outbox",
     metadata,
@@ -212,7 +309,54 @@ outbox = Table(
     Column("confirmed_at", BigInteger),
     Column("wall_confirmed_at", Float),
     Column("last_error", Text, nullable=False, default=""),
+    Column("cause", String(20), comment="why it is not confirmed, in one word of `gateway.model.ticket.Cause`"),
     UniqueConstraint("ticket_no", "command_no"),
+)
+
+ticket_fallback = Table(
+    "ticket_fallback",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("ticket_no", String(40), ForeignKey("ticket.ticket_no"), nullable=False),
+    Column("sink", String(60), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("webhook_id", String(60), nullable=False, unique=True),
+    Column("attempts", Integer, nullable=False),
+    Column("wall_created_at", Float, nullable=False, comment="real seconds since 1970"),
+    Column("next_at", Float, nullable=False, comment="real seconds since 1970"),
+    Column("wall_confirmed_at", Float),
+    Column("last_error", Text, nullable=False),
+    UniqueConstraint("ticket_no", "sink"),
+    comment="tickets that went another way because the receiver of their class did not confirm them in time",
+)
+
+ticket_difference = Table(
+    "ticket_difference",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),
+    Column("sink", String(60), nullable=False),
+    Column("dedup_key", String(300), nullable=False, index=True),
+    Column("ticket_no", String(40), nullable=False, index=True, comment="empty if it is not ours"),
+    Column("external_id", String(120), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger, index=True),
+    Column("outcome", Text, nullable=False),
+    comment="where gasgate and a ticketing system disagreed, and what was done about it; rows are kept",
+)
+
+ticket_act = Table(
+    "ticket_act",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("ticket_no", String(40), ForeignKey("ticket.ticket_no"), nullable=False, index=True),
+    Column("act", String(30), nullable=False),
+    Column("who", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    comment="what people, or gasgate itself, did with a ticket beside sending it; rows are only ever added",
 )
 
 finding = Table(

@@ -1,0 +1,178 @@
+"""Keeps the clocks of tickets: sets them, reads them anew after each step, and tells whoever must be told in time.
+
+What is stored is a function of steps, promise and calendar; after a kill everything is computed again, and nobody is
+told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from alarms.service.calendar import WorkCalendar
+from alarms.service.clocks import Pause, read_clock
+from alarms.service.escalation import calls, next_moment
+from alarms.service.policy import Promise, matching
+from gateway.errors import RefusedError
+from gateway.model.network import Network
+from gateway.model.ticket import Ticket, TicketClass
+from gateway.ports import Clock
+from gateway.store import promise_rows, ticket_rows
+from gateway.store.promise_rows import CallRow, ChangeRow, ClockRow
+from gateway.store.state import State, Transaction, put_cursor
+
+CURSOR = "service"
+"""name of the cursor that stands on the newest event whose ticket was looked at"""
+AT_ONCE = 200
+"""tickets of one transaction"""
+LATEST_AGREED = timedelta(days=366)
+_NEW = "new"
+_BEGIN = ("raised", "opened", "reported", "released")
+"""steps that are taken when a ticket is raised, unless they are recorded"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDesk:
+    """The clocks of all tickets of a site. Safe for threads: each call is a transaction of its own."""
+
+    state: State
+    promises: Sequence[Promise]
+    calendar: WorkCalendar
+    network: Network
+    clock: Clock
+
+    def sweep(self) -> bool:
+        """Set, read and tell what is due by now; True if there is more to do at once.
+
+        Raises TransientError if the state database is away; then nothing of this call was done.
+        """
+        now = self.clock.now()
+        with self.state.read() as connection:
+            fresh = promise_rows.without_clocks(connection, limit=AT_ONCE)
+            after = self.state.cursor(CURSOR)
+            newest, changed = promise_rows.with_events_after(connection, after, limit=AT_ONCE)
+            ripe = promise_rows.due_tickets(connection, now, limit=AT_ONCE)
+        if not fresh and newest == after and not ripe:
+            return False
+        with self.state.write() as connection:
+            for ticket_no in dict.fromkeys([*fresh, *changed, *ripe]):
+                self._read(connection, ticket_no, now)
+            if newest != after:
+                put_cursor(connection, CURSOR, newest)
+        return AT_ONCE in (len(fresh), len(ripe)) or newest != after
+
+    def anew(self) -> None:
+        """Read all provisional clocks again: a new calendar may be there."""
+        now = self.clock.now()
+        with self.state.write() as connection:
+            for ticket_no in promise_rows.provisional_tickets(connection):
+                self._read(connection, ticket_no, now, why="calendar")
+
+    def pause(self, ticket_no: str, reason: str, actor: str) -> None:
+        """Let a ticket's clocks stand. Raises RefusedError 404, 409 `paused`, or 409 `never_stands`."""
+        now = self.clock.now()
+        with self.state.write() as connection:
+            self._require(connection, ticket_no)
+            if any(pause.until is None for pause in promise_rows.pauses_of(connection, ticket_no)):
+                raise RefusedError(409, "paused", "its clocks stand already")
+            if not any(row.promise["pausable"] for row in promise_rows.clocks_of(connection, ticket_no)):
+                raise RefusedError(409, "never_stands", "none of its clocks may stand")
+            promise_rows.begin_pause(connection, ticket_no, now, reason, actor)
+            self._read(connection, ticket_no, now, actor=actor, why=f"paused: {reason}")
+
+    def resume(self, ticket_no: str, actor: str) -> None:
+        """Let a ticket's clocks go on. Raises RefusedError 404 or 409 `not_paused`."""
+        now = self.clock.now()
+        with self.state.write() as connection:
+            self._require(connection, ticket_no)
+            if not promise_rows.end_pause(connection, ticket_no, now):
+                raise RefusedError(409, "not_paused", "its clocks do not stand")
+            self._read(connection, ticket_no, now, actor=actor, why="goes on")
+
+    def agree(self, ticket_no: str, clock: str, due_at: datetime, reason: str, actor: str) -> None:
+        """Put a date that was agreed with the customer in the place of a limit; the old due time stays on record.
+
+        Raises RefusedError 404, 409 `no_agreement` for an emergency, or 422 `due_time`.
+        """
+        now = self.clock.now()
+        if not now < due_at <= now + LATEST_AGREED:
+            raise RefusedError(422, "due_time", "the agreed time must lie ahead, within a year")
+        with self.state.write() as connection:
+            ticket = self._require(connection, ticket_no)
+            if ticket.ticket_class is TicketClass.EMERGENCY:
+                raise RefusedError(409, "no_agreement", "the clocks of an emergency cannot be agreed")
+            row = next((one for one in promise_rows.clocks_of(connection, ticket_no) if one.clock == clock), None)
+            if row is None:
+                raise RefusedError(404, "unknown_clock", f"{ticket_no} has no clock {clock}")
+            promise_rows.put_clock(connection, replace(row, agreed_at=due_at))
+            self._read(connection, ticket_no, now, actor=actor, why=f"agreed: {reason}")
+
+    def _require(self, connection: Transaction, ticket_no: str) -> Ticket:
+        ticket = ticket_rows.find_ticket(connection, ticket_no)
+        if ticket is None:
+            raise RefusedError(404, "unknown_ticket", f"there is no ticket {ticket_no}")
+        return ticket
+
+    def _read(
+        self, connection: Transaction, ticket_no: str, now: datetime, *, actor: str = "gasgate", why: str = ""
+    ) -> None:
+        ticket = ticket_rows.find_ticket(connection, ticket_no)
+        if ticket is None:
+            return
+        rows = promise_rows.clocks_of(connection, ticket_no) or self._set(ticket)
+        promise_rows.mark_clocked(connection, ticket_no)
+        steps = _steps(connection, ticket, now)
+        pauses = [Pause(one.since, one.until) for one in promise_rows.pauses_of(connection, ticket_no)]
+        ended = ticket.state in ticket_rows.ENDED
+        for row in rows:
+            promise = Promise.model_validate(row.promise)
+            state = read_clock(promise, steps, now, self.calendar, ended=ended, pauses=pauses, agreed=row.agreed_at)
+            for call in calls(promise, state, now):
+                told = CallRow(
+                    ticket_no, row.clock, call.rung, call.repetition, call.tell, call.at, now, breach=call.breach
+                )
+                promise_rows.tell(connection, told)
+            changed = replace(
+                row,
+                standing=state.standing.value,
+                started_at=state.started_at,
+                due_at=state.due_at,
+                stopped_at=state.stopped_at,
+                provisional=state.provisional,
+                next_at=next_moment(promise, state, now),
+            )
+            if row.due_at is not None and row.due_at != changed.due_at:
+                moved = ChangeRow(row.clock, now, actor, why or "steps", row.due_at, changed.due_at)
+                promise_rows.add_change(connection, ticket_no, moved)
+            if changed != row or row.standing == _NEW:
+                promise_rows.put_clock(connection, changed)
+        self._show(connection, ticket)
+
+    def _set(self, ticket: Ticket) -> list[ClockRow]:
+        """Return the clocks of a new ticket, not read yet."""
+        station = self.network.stations.get(ticket.asset)
+        rows = matching(
+            self.promises,
+            ticket_class=ticket.ticket_class,
+            ticket_type=ticket.type,
+            place="remote" if station is not None and station.remote else "city",
+            day=self.calendar.local(ticket.raised_at).date(),
+        )
+        return [ClockRow(ticket.ticket_no, row.clock, row.model_dump(mode="json"), _NEW) for row in rows]
+
+    def _show(self, connection: Transaction, ticket: Ticket) -> None:
+        """Keep what the ticket itself shows equal to its clocks."""
+        due = {row.clock: row.due_at for row in promise_rows.clocks_of(connection, ticket.ticket_no)}
+        depart_by, arrive_by = due.get("depart"), _earliest(due.get(name) for name in ("arrive", "visit"))
+        if due and (depart_by, arrive_by) != (ticket.depart_by, ticket.arrive_by):
+            promise_rows.set_due(connection, ticket.ticket_no, depart_by, arrive_by)
+
+
+def _steps(connection: Transaction, ticket: Ticket, now: datetime) -> dict[str, list[datetime]]:
+    begun = {step: [ticket.raised_at] for step in _BEGIN}
+    return {**begun, **promise_rows.steps_of(connection, ticket.ticket_no, now)}
+
+
+def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    return min((at for at in moments if at is not None), default=None)
