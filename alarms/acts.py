@@ -15,11 +15,10 @@ from typing import Any, assert_never
 from alarms import route
 from alarms.alarm_events import AlarmEvent, Announce, Chatters, Journal, OpenTicket, TicketNote
 from alarms.machine import step
-from alarms.tickets import commands
+from alarms.tickets.raising import Raising
 from gateway.errors import RefusedError
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.network import Network
-from gateway.model.ticket import Ticket, TicketClass
 from gateway.ports import Clock
 from gateway.store import alarm_rows, ticket_rows, work_rows
 from gateway.store.state import State, Transaction, put_cursor
@@ -203,32 +202,15 @@ class _Work:
         ticket = ticket_rows.ticket_of(self.connection, alarm.alarm_id, alarm.occurrence_no)
         match effect:
             case OpenTicket() if ticket is None:
-                self._open_or_join(alarm, definition)
+                self._raising().open_or_join(alarm, definition)
             case TicketNote() if ticket is not None and ticket.state not in ticket_rows.ENDED:
                 make = route.rtn_body if effect.command == "rtn" else route.update_body
-                self._send(ticket, effect.command, make(ticket, alarm, definition))
+                self._raising().send(ticket, effect.command, make(ticket, alarm, definition))
             case _:
                 return
 
-    def _open_or_join(self, alarm: Alarm, definition: Definition) -> None:
-        policy, network = self.desk.policy, self.desk.network
-        group, scope = route.join_scope(alarm, definition, network)
-        classes = route.classes_at_least(TicketClass(definition.ticket_class))
-        joined = ticket_rows.find_joinable(self.connection, group, scope, classes) if group else None
-        if joined is not None:
-            ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, joined.ticket_no)
-            self._send(joined, "update", route.update_body(joined, alarm, definition))
-            return
-        prefix = route.number_prefix(self.now, policy)
-        number = route.next_number(prefix, ticket_rows.newest_number(self.connection, prefix))
-        ticket = route.new_ticket(alarm, definition, network, policy, number)
-        ticket_rows.insert_ticket(self.connection, ticket)
-        ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, number)
-        self._send(ticket, "open", route.open_body(ticket, alarm, definition, network, policy))
-
-    def _send(self, ticket: Ticket, command: str, body: Mapping[str, Any]) -> None:
-        sink = self.desk.policy.sinks.get(ticket.ticket_class, "")
-        commands.put(self.connection, ticket, command, body, sink=sink, now=self.now, wall_s=self.wall_s)
+    def _raising(self) -> Raising:
+        return Raising(self.connection, self.desk.network, self.desk.policy, self.now, self.wall_s)
 
 
 def _first_answer(answer: alarm_rows.Answer, actor: str, alarm_id: str) -> Alarm:

@@ -7,20 +7,20 @@ SENDING, and the next start makes it UNKNOWN: looked up by key before it is sent
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
-from gateway.errors import ConfigError, GatewayError, TransientError
+from alarms.tickets.commands import message_id
+from alarms.tickets.lanes import LANES, LOOKS_S, Lane
+from alarms.tickets.sending import Collision, Sending, send
+from gateway.errors import ConfigError, TransientError
 from gateway.model.ticket import (
-    Attempt,
+    Cause,
     Confirmed,
     DeliveryState,
-    ExternalTicket,
+    DifferenceKind,
     Misconfigured,
     Outcome,
     Refused,
@@ -28,9 +28,9 @@ from gateway.model.ticket import (
     Unknown,
 )
 from gateway.ports import Clock, TicketSink
-from gateway.store import ticket_rows
+from gateway.store import delivery_rows, ticket_rows
 from gateway.store.change_watch import ChangeWatch
-from gateway.store.state import State
+from gateway.store.state import State, Transaction
 
 LOOK_EVERY_S = 0.05
 REPEATS_EVERY_S = 0.25
@@ -41,27 +41,6 @@ AT_ONCE = 8
 """commands of one lane that may be under way together; never two of one ticket"""
 JITTER = 0.2
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """How a class is delivered; real seconds."""
-
-    gaps_s: tuple[float, ...]
-    """pause after each attempt; the last one repeats if the lane never ends by count"""
-    connect_s: float
-    total_s: float
-    ends_after_s: float | None
-    """None: it never ends"""
-    ends_after_attempts: int | None = None
-
-
-_CALM = Lane((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), 5, 20, None, 10)
-LANES: Mapping[TicketClass, Lane] = {
-    TicketClass.EMERGENCY: Lane((1, 1, 2, 4, 7, 15), 2, 5, None),
-    TicketClass.URGENT: Lane((5, 10, 15, 30, 60, 300), 3, 10, 24 * 3600),
-    **dict.fromkeys((TicketClass.REPAIR, TicketClass.CHECK, TicketClass.SERVICE, TicketClass.PLANNED), _CALM),
-}
 
 
 def sinks_by_class(
@@ -101,9 +80,11 @@ class OutboxWorker:
 
     async def run(self) -> None:
         """Deliver until cancelled. What was being sent when an earlier run ended is looked up first."""
-        released = await asyncio.to_thread(self._release)
+        released, revived = await asyncio.to_thread(self._release)
         if released:
             _log.warning("%d commands were being sent when the last run ended; looking them up", released)
+        if revived:
+            _log.warning("%d commands were given up for wrong credentials or addresses; trying them again", revived)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(), name="outbox watch")
             for name, ticket_class in self._awake:
@@ -174,7 +155,8 @@ class OutboxWorker:
     async def _settle(self, row: ticket_rows.OutboxRow) -> None:
         """Send one leased command and store what came of it."""
         try:
-            outcome = await self._send(row)
+            one = Sending(row.command, row.state, row.attempts, row.cause, row.external_id)
+            outcome = await send(self._sinks[row.sink], one, self._lanes[row.command.ticket_class])
         except Exception:  # noqa: BLE001 - one broken sink must not end the lane
             _log.exception("ticket %s: the sink %s failed", row.command.ticket_no, row.sink)
             outcome = Unknown("the sink failed; see the log")
@@ -187,26 +169,11 @@ class OutboxWorker:
             else:
                 return
 
-    async def _send(self, row: ticket_rows.OutboxRow) -> Outcome:
-        sink, command = self._sinks[row.sink], row.command
-        lane = self._lanes[command.ticket_class]
-        if row.state is DeliveryState.UNKNOWN and command.command == "open" and sink.capabilities.lookup:
-            try:
-                async with asyncio.timeout(lane.total_s):
-                    found = await sink.lookup(command.dedup_key)
-            except (TimeoutError, GatewayError) as error:
-                # Two tickets are better than none when lives are at stake; any other waits for its look-up.
-                if command.ticket_class is not TicketClass.EMERGENCY:
-                    return Unknown(f"look-up failed: {error}"[:200])
-                found = None
-            if found is not None:
-                return _ours(Confirmed(found, duplicate=True), row)
-        outcome = await sink.deliver(command, Attempt(row.attempts + 1, lane.connect_s, lane.total_s))
-        return _ours(outcome, row) if isinstance(outcome, Confirmed) else outcome
-
-    def _release(self) -> int:
+    def _release(self) -> tuple[int, int]:
         with self._state.write() as connection:
-            return ticket_rows.release_leases(connection)
+            released = ticket_rows.release_leases(connection)
+            # a repaired configuration starts this role anew
+            return released, ticket_rows.revive_misconfigured(connection, wall_now_s=self._wall())
 
     def _bring_forward(self) -> None:
         with self._state.write() as connection:
@@ -230,52 +197,78 @@ class OutboxWorker:
         now, tries = self._wall(), row.attempts + 1
         with self._state.write() as connection:
             if isinstance(outcome, Confirmed):
-                ticket_rows.set_confirmed(connection, row.id, attempts=tries, at=self._clock.now(), wall_now_s=now)
-                if row.command.command == "open":
-                    external = outcome.ticket
-                    ticket_rows.set_external(connection, row.command.ticket_no, external.external_id, external.url)
+                self._confirm(connection, row, outcome, now)
                 return
-            state, next_at = self._next(row, outcome, now)
-            error = outcome.reason
-            ticket_rows.set_delivery(connection, row.id, state, attempts=tries, next_at=next_at, error=error)
+            if isinstance(outcome, Collision):
+                self._rekey(connection, row, now)
+                return
+            state, next_at, cause = self._next(row, outcome, now)
+            ticket_rows.set_delivery(
+                connection, row.id, state, attempts=tries, next_at=next_at, error=outcome.reason, cause=cause
+            )
         if state is DeliveryState.DEAD:
             _log.error("ticket %s: %s given up: %s", row.command.ticket_no, row.command.command, outcome.reason)
 
+    def _confirm(
+        self, connection: Transaction, row: ticket_rows.OutboxRow, outcome: Confirmed, wall_now_s: float
+    ) -> None:
+        now, number = self._clock.now(), row.command.ticket_no
+        ticket_rows.set_confirmed(connection, row.id, attempts=row.attempts + 1, at=now, wall_now_s=wall_now_s)
+        if row.command.command == "open":
+            ticket_rows.set_external(connection, number, outcome.ticket.external_id, outcome.ticket.url)
+            settled = (DifferenceKind.MISSING_THERE, DifferenceKind.COLLISION)
+            delivery_rows.settle_differences(connection, number, settled, at=now, outcome="sent again and confirmed")
+
+    def _rekey(self, connection: Transaction, row: ticket_rows.OutboxRow, wall_now_s: float) -> None:
+        """Give a ticket a key of a new epoch: its own stands for something else at the receiver."""
+        command = row.command
+        site, _, rest = command.dedup_key.partition(":")
+        name, _, number = site.rpartition(".")
+        epoch = delivery_rows.raise_epoch(connection, int(number))
+        key = f"{name}.{epoch}:{rest}"
+        ids = [message_id(wall_now_s) for _ in ticket_rows.outbox_of(connection, command.ticket_no)]
+        ticket_rows.rekey(connection, command.ticket_no, key, ids, wall_now_s)
+        delivery_rows.note_difference(
+            connection,
+            DifferenceKind.COLLISION,
+            sink=row.sink,
+            dedup_key=command.dedup_key,
+            ticket_no=command.ticket_no,
+            external_id="",
+            at=self._clock.now(),
+            detail={"new_key": key},
+        )
+        _log.error("ticket %s: its key is in use at %s; sent again as %s", command.ticket_no, row.sink, key)
+
     def _next(
         self, row: ticket_rows.OutboxRow, outcome: Unknown | Refused | Misconfigured, now: float
-    ) -> tuple[DeliveryState, float]:
+    ) -> tuple[DeliveryState, float, Cause | None]:
         lane, tries = self._lanes[row.command.ticket_class], row.attempts + 1
         emergency = row.command.ticket_class is TicketClass.EMERGENCY
+        cause = _cause(outcome, lane, now - row.wall_created_at)
         if isinstance(outcome, Refused) or (isinstance(outcome, Misconfigured) and not emergency):
-            return DeliveryState.DEAD, now
+            return DeliveryState.DEAD, now, cause
         too_old = lane.ends_after_s is not None and now - row.wall_created_at >= lane.ends_after_s
         if too_old or (lane.ends_after_attempts is not None and tries >= lane.ends_after_attempts):
-            return DeliveryState.DEAD, now
-        gap = lane.gaps_s[min(tries, len(lane.gaps_s)) - 1]
-        pause = gap * self._rng.uniform(1.0 - JITTER, 1.0 + JITTER)
+            return DeliveryState.DEAD, now, Cause.TOO_LATE
+        gaps = LOOKS_S if cause is Cause.ACCEPTED and tries <= len(LOOKS_S) else lane.gaps_s
+        pause = gaps[min(tries, len(gaps)) - 1] * self._rng.uniform(1.0 - JITTER, 1.0 + JITTER)
         if isinstance(outcome, Unknown):
             # a receiver may ask for patience, but for no more than the class has: people wait for an emergency
             asked_s = min(outcome.retry_after_s or 0.0, lane.gaps_s[-1])
-            return DeliveryState.UNKNOWN, now + max(pause, asked_s)
-        return DeliveryState.RETRY, now + pause
+            return DeliveryState.UNKNOWN, now + max(pause, asked_s), cause
+        return DeliveryState.RETRY, now + pause, cause
 
 
-def _ours(outcome: Confirmed, row: ticket_rows.OutboxRow) -> Outcome:
-    """Believe a confirmation only if key and moment are ours: a used key must never swallow a new leak."""
-    command, external = row.command, outcome.ticket
-    if external.dedup_key != command.dedup_key:
-        return Unknown("the receiver answered about another key")
-    if command.command == "open" and not _same_moment(external, str(command.body.get("raised_at", ""))):
-        return Refused("key collision: the receiver's ticket of this key was raised at another time")
-    return outcome
-
-
-def _same_moment(external: ExternalTicket, raised_at: str) -> bool:
-    if not external.raised_at:
-        return True
-    if external.raised_at == raised_at:
-        return True
-    with contextlib.suppress(ValueError, TypeError):
-        apart = datetime.fromisoformat(external.raised_at) - datetime.fromisoformat(raised_at)
-        return abs(apart.total_seconds()) < 1.0
-    return False
+def _cause(outcome: Unknown | Refused | Misconfigured, lane: Lane, age_s: float) -> Cause | None:
+    match outcome:
+        case Refused():
+            return Cause.REFUSED
+        case Misconfigured():
+            return Cause.MISCONFIGURED
+        case Unknown(retry_after_s=float(asked)) if lane.fallback_after_s is not None:
+            return Cause.PATIENCE if age_s + asked > lane.fallback_after_s else None
+        case Unknown(accepted=True):
+            return Cause.ACCEPTED
+        case _:
+            return None

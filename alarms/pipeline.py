@@ -29,6 +29,7 @@ from alarms.detectors.silence import SilenceJudge
 from alarms.findings import explained_by_a_meter
 from alarms.machine import step
 from alarms.suppress import wanted_rules
+from alarms.tickets.watch import delivery_alarms
 from alarms.timers import area_edges, interruption_edges, quality_edges, ticket_edges, timer_edges
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, Definition
@@ -45,8 +46,6 @@ COMMIT_EVERY_S = 1.0
 """real seconds after which the cursor is committed although nothing happened"""
 MOST_AT_ONCE = 200
 """events of one transaction, so that a flood leaves other writers their turn; the last one moves the cursor"""
-UNCONFIRMED_AFTER_S = 20.0
-"""real seconds after which an emergency ticket without confirmation raises an alarm"""
 LEAK_SCORE = 0.9
 LEAK_M3H = 5.0
 _log = logging.getLogger(__name__)
@@ -132,12 +131,9 @@ class AlarmPipeline:
         edges += quality_edges(active, self._limits.stale(self._newest_us, 60_000_000))
         with self._desk.state.read() as connection:
             edges += timer_edges(connection, active, self._definitions, now)
-            wall_before_s = self._wall() - UNCONFIRMED_AFTER_S
-            emergency = ticket_rows.list_unconfirmed(connection, [TicketClass.EMERGENCY], wall_before_s=wall_before_s)
-            # all of them: one that is left out would look as if it were well
-            dead = ticket_rows.list_dead(connection, limit=None)
+            undelivered = delivery_alarms(connection, self._wall())
             overdue = ticket_rows.list_overdue(connection, TicketClass.EMERGENCY, now)
-            edges += ticket_edges(overdue, emergency, dead, active, now)
+            edges += ticket_edges(overdue, undelivered, active, now)
         self._commit(edges, active)
 
     def judge_findings(self, findings: Iterable[Finding]) -> None:

@@ -13,6 +13,7 @@ from gateway.model.network import Network, Station, ZoneKind
 from gateway.model.ticket import Ticket, TicketClass, TicketState
 
 _URGENT_ARRIVE = {"overpressure": timedelta(hours=1), "communication": timedelta(hours=4)}
+_OF_AN_AREA = ("SUPPLY_LOSS", "UNDERPRESS_LO", "UNDERPRESS_LOLO")
 _BY_URGENCY = tuple(TicketClass)
 
 
@@ -55,6 +56,18 @@ def join_scope(alarm: Alarm, definition: Definition, network: Network) -> tuple[
             return "home", _node(network, network.zone_of(alarm.asset), ZoneKind.BUILDING) or alarm.asset
         case group:
             return group, alarm.asset
+
+
+def join_places(alarm: Alarm, definition: Definition, network: Network) -> list[tuple[str, str]]:
+    """Return where an alarm may find a ticket to join, as (group, node), the first that has one counts.
+
+    While a whole area has lost its supply, its zones' losses of supply and low pressures belong to that one incident.
+    """
+    group, scope = join_scope(alarm, definition, network)
+    places = [(group, scope)] if group else []
+    if definition.id not in _OF_AN_AREA:
+        return places
+    return [("area", zone) for zone in _climb(network, network.zone_of(alarm.asset))] + places
 
 
 def clocks(
@@ -148,6 +161,11 @@ def rtn_body(ticket: Ticket, alarm: Alarm, definition: Definition) -> dict[str, 
     return {**_head(ticket, "rtn"), "alarm": alarm_body(alarm, definition), "cleared_at": iso(alarm.cleared_at)}
 
 
+def note_body(ticket: Ticket, command: str, text: str, who: str) -> dict[str, Any]:
+    """Return the `data` of a `note` or a `cancel_request`: what a person wants the crew to know."""
+    return {**_head(ticket, command), "text": text, "by": who}
+
+
 def alarm_body(alarm: Alarm, definition: Definition) -> dict[str, Any]:
     """Return what a message says about an alarm."""
     return {
@@ -191,11 +209,18 @@ def _asset(asset: str, network: Network) -> dict[str, Any]:
     return {"id": asset, "name": network.name_of(asset), "kind": "zone", "address": "", "zone": network.zone_of(asset)}
 
 
+def _climb(network: Network, zone_id: str) -> list[str]:
+    """Return a zone and all above it, the lowest first."""
+    found: list[str] = []
+    while zone_id in network.zones and zone_id not in found:
+        found.append(zone_id)
+        zone_id = network.zones[zone_id].parent_id
+    return found
+
+
 def _node(network: Network, zone_id: str, kind: ZoneKind) -> str:
     """Climb to the first zone of a kind; without one the start itself, so that strangers never share a ticket."""
-    at = zone_id
-    while at in network.zones:
-        if network.zones[at].kind is kind:
-            return at
-        at = network.zones[at].parent_id
+    for zone in _climb(network, zone_id):
+        if network.zones[zone].kind is kind:
+            return zone
     return zone_id if kind is not ZoneKind.BUILDING else ""

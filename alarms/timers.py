@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alarms.acts import Edge
@@ -17,6 +17,7 @@ from alarms.alarm_events import (
     TicketDue,
 )
 from alarms.suppress import area_of, below
+from alarms.tickets.watch import ABOUT
 from gateway.model.alarm import Alarm, AlarmState, Definition, Priority
 from gateway.model.interruption import LONGEST, Interruption
 from gateway.model.network import Network
@@ -60,17 +61,13 @@ def quality_edges(active: Mapping[str, Alarm], stale: Mapping[str, bool]) -> lis
 
 
 def ticket_edges(
-    tickets: Sequence[Ticket],
-    unconfirmed: Sequence[str],
-    dead: Sequence[ticket_rows.OutboxRow],
-    active: Mapping[str, Alarm],
-    now: datetime,
+    tickets: Sequence[Ticket], undelivered: Collection[str], active: Mapping[str, Alarm], now: datetime
 ) -> list[Edge]:
-    """Return the alarms about tickets that begin or end: late crews, tickets nobody confirmed or that were given up.
+    """Return the alarms about tickets that begin or end: late crews, and what is wrong with their delivery.
 
-    `tickets` are at least the late ones, `unconfirmed` the numbers of emergencies that nobody confirmed in time.
+    `tickets` are at least the late ones, `undelivered` the alarms of `alarms.tickets.watch` that hold now.
     """
-    holds: dict[str, float | None] = {}
+    holds: dict[str, float | None] = dict.fromkeys(undelivered)
     for ticket in tickets:
         emergency = ticket.ticket_class is TicketClass.EMERGENCY
         left = ticket.departed_at or ticket.arrived_at
@@ -78,12 +75,7 @@ def ticket_edges(
             holds[f"DEPART_OVERDUE@{ticket.ticket_no}"] = _minutes(now - ticket.raised_at)
         if emergency and ticket.arrived_at is None and ticket.arrive_by is not None and ticket.arrive_by <= now:
             holds[f"ARRIVE_OVERDUE@{ticket.ticket_no}"] = _minutes(now - ticket.raised_at)
-    for ticket_no in unconfirmed:
-        holds[f"TICKET_UNCONFIRMED@{ticket_no}"] = None
-    for row in dead:
-        grave = row.command.ticket_class is TicketClass.EMERGENCY and row.command.command == "open"
-        holds[f"{'TICKET_UNCONFIRMED' if grave else 'TICKET_DEAD'}@{row.command.ticket_no}"] = None
-    about = ("DEPART_OVERDUE", "ARRIVE_OVERDUE", "TICKET_UNCONFIRMED", "TICKET_DEAD")
+    about = ("DEPART_OVERDUE", "ARRIVE_OVERDUE", *ABOUT)
     over = {alarm.alarm_id: alarm for alarm in active.values() if alarm.definition in about and alarm.cond}
     begun = [alarm_id for alarm_id in holds if alarm_id not in over]
     edges = [Edge(alarm_id, ConditionRises(now, holds[alarm_id])) for alarm_id in begun]

@@ -51,6 +51,61 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
+class Cause(StrEnum):
+    """Why a command is not confirmed, as far as it decides what is done next."""
+
+    ACCEPTED = "accepted"
+    """the receiver took it and makes the ticket later: look, and send again only after some looks"""
+    REFUSED = "refused"
+    MISCONFIGURED = "misconfigured"
+    PATIENCE = "patience"
+    """the receiver asks for more patience than the class has"""
+    TOO_LATE = "too_late"
+    """its lane's attempts or time were used up"""
+
+
+class DifferenceKind(StrEnum):
+    """How gasgate and a ticketing system may disagree."""
+
+    MISSING_THERE = "missing_there"
+    MISSING_HERE = "missing_here"
+    DOUBLED = "doubled"
+    STATE = "state"
+    FIELD = "field"
+    GAP = "gap"
+    """a step with a version beyond the next one came: those between are asked for"""
+    COLLISION = "collision"
+    """the receiver has our key for something else"""
+
+
+class TicketAct(StrEnum):
+    """What can be done with a ticket beside the alarms' own commands."""
+
+    SPLIT = "split"
+    LINK = "link"
+    NOTE = "note"
+    CANCEL_REQUEST = "cancel_request"
+    HANDLED_BY_PHONE = "handled_by_phone"
+    IMPORTED = "imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One disagreement with a ticketing system; times are UTC."""
+
+    id: int
+    kind: DifferenceKind
+    sink: str
+    dedup_key: str
+    ticket_no: str
+    """empty if the ticket is not ours"""
+    external_id: str
+    detail: Mapping[str, Any]
+    found_at: datetime
+    settled_at: datetime | None
+    outcome: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """One ticket with its clocks; times are UTC, None = has not happened."""

@@ -10,13 +10,15 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, func, not_, or_, select, update
 
 from gateway.model.reading import from_us, to_us
-from gateway.model.ticket import Command, DeliveryState, Ticket, TicketClass, TicketState
+from gateway.model.ticket import Cause, Command, DeliveryState, Ticket, TicketClass, TicketState
 from gateway.store import tables
+from gateway.store.delivery_rows import handled_by_phone
 
 ENDED = (TicketState.COMPLETED, TicketState.CANCELLED, TicketState.CALLED_BACK, TicketState.RECHECKED)
 _BEFORE_LEAVING = (TicketState.OPEN, TicketState.ACCEPTED, TicketState.DISPATCHED)
 WAITING = (DeliveryState.PENDING, DeliveryState.UNKNOWN, DeliveryState.RETRY)
 _UNCONFIRMED = [state.value for state in DeliveryState if state is not DeliveryState.CONFIRMED]
+_ANEW = {"state": DeliveryState.UNKNOWN.value, "attempts": 0, "cause": None}
 _MOMENTS = ("raised_at", "depart_by", "arrive_by", "dispatched_at", "departed_at", "arrived_at", "completed_at")
 _TEXTS = (
     "ticket_no",
@@ -68,6 +70,9 @@ class OutboxRow:
     next_at: float
     wall_confirmed_at: float | None
     last_error: str
+    cause: Cause | None = None
+    external_id: str = ""
+    """how the ticketing system calls the ticket, empty as long as nobody knows"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,13 +313,15 @@ def set_delivery(
     attempts: int,
     next_at: float,
     error: str = "",
+    cause: Cause | None = None,
 ) -> None:
-    """Record where an unconfirmed command stands."""
-    connection.execute(
-        update(tables.outbox)
-        .where(tables.outbox.c.id == row_id)
-        .values(state=state.value, attempts=attempts, next_at=next_at, last_error=error[:500])
-    )
+    """Record where an unconfirmed command stands; a ticket whose `open` was given up takes no more alarms."""
+    values = {"state": state.value, "attempts": attempts, "next_at": next_at, "last_error": error[:500]}
+    column = tables.outbox.c
+    connection.execute(update(tables.outbox).where(column.id == row_id).values(**values, cause=cause))
+    if state is DeliveryState.DEAD:
+        given_up = select(column.ticket_no).where(column.id == row_id, column.command == "open")
+        connection.execute(update(tables.ticket).where(tables.ticket.c.ticket_no.in_(given_up)).values(joinable=False))
 
 
 def lease(connection: Connection, row_id: int) -> bool:
@@ -336,6 +343,7 @@ def set_confirmed(connection: Connection, row_id: int, *, attempts: int, at: dat
             confirmed_at=to_us(at),
             wall_confirmed_at=wall_now_s,
             last_error="",
+            cause=None,
         )
     )
 
@@ -373,27 +381,70 @@ def replay_dead(connection: Connection, row_id: int, *, wall_now_s: float) -> bo
     query = (
         update(tables.outbox)
         .where(tables.outbox.c.id == row_id, tables.outbox.c.state == DeliveryState.DEAD.value)
-        .values(state=DeliveryState.UNKNOWN.value, next_at=wall_now_s, wall_created_at=wall_now_s, attempts=0)
+        .values(**_ANEW, next_at=wall_now_s, wall_created_at=wall_now_s)
     )
     return bool(connection.execute(query).rowcount)
 
 
-def list_unconfirmed(connection: Connection, ticket_class: TicketClass, *, wall_before_s: float) -> list[str]:
-    """Return the tickets of one class whose `open` is older than a real moment and confirmed by no receiver."""
+def revive_misconfigured(connection: Connection, *, wall_now_s: float) -> int:
+    """Let all that was given up because of credentials or addresses be sent again; return how many."""
+    column = tables.outbox.c
+    query = update(tables.outbox).where(column.state == DeliveryState.DEAD.value, column.cause == Cause.MISCONFIGURED)
+    return int(connection.execute(query.values(**_ANEW, next_at=wall_now_s, wall_created_at=wall_now_s)).rowcount)
+
+
+def send_again(connection: Connection, ticket_no: str, *, wall_now_s: float) -> None:
+    """Forget that the ticketing system has a ticket, because it surely has it no more; its `open` goes out again."""
+    column = tables.outbox.c
+    query = update(tables.outbox).where(column.ticket_no == ticket_no, column.command == "open")
+    connection.execute(query.values(**_ANEW, next_at=wall_now_s, wall_created_at=wall_now_s, wall_confirmed_at=None))
+    set_external(connection, ticket_no, "", "")
+
+
+def rekey(
+    connection: Connection, ticket_no: str, dedup_key: str, webhook_ids: Sequence[str], wall_now_s: float
+) -> None:
+    """Give a ticket another key, and its unconfirmed commands other ids: its own were found in use."""
+    connection.execute(update(tables.ticket).where(tables.ticket.c.ticket_no == ticket_no).values(dedup_key=dedup_key))
+    fresh = iter(webhook_ids)
+    for row in outbox_of(connection, ticket_no):
+        if row.state is not DeliveryState.CONFIRMED:
+            body = {**row.command.body, "dedup_key": dedup_key}
+            values = {**_ANEW, "state": DeliveryState.PENDING.value, "body": body, "webhook_id": next(fresh)}
+            query = update(tables.outbox).where(tables.outbox.c.id == row.id)
+            connection.execute(query.values(**values, next_at=wall_now_s))
+
+
+def list_unconfirmed(connection: Connection, classes: Sequence[TicketClass], *, wall_before_s: float) -> list[str]:
+    """Return the tickets of these classes whose `open` is older than a real moment and confirmed by no receiver.
+
+    Those that a person gave to a crew by telephone are left out.
+    """
     column = tables.outbox.c
     query = (
         select(column.ticket_no)
         .join(tables.ticket, tables.ticket.c.ticket_no == column.ticket_no)
-        .where(column.command == "open", column.state.in_(_UNCONFIRMED))
-        .where(column.wall_created_at <= wall_before_s, tables.ticket.c.ticket_class == ticket_class.value)
+        .where(column.command == "open", column.state.in_(_UNCONFIRMED), not_(handled_by_phone(column.ticket_no)))
+        .where(column.wall_created_at <= wall_before_s)
+        .where(tables.ticket.c.ticket_class.in_([one.value for one in classes]))
     )
     return list(connection.execute(query).scalars())
 
 
-def list_dead(connection: Connection, *, limit: int | None = 200) -> list[OutboxRow]:
-    """Return commands that were given up, newest first."""
+def list_dead(connection: Connection, *, limit: int | None = 200, before: int | None = None) -> list[OutboxRow]:
+    """Return commands that were given up, newest first; `before` is a row's id."""
     column = tables.outbox.c
     query = _outbox().where(column.state == DeliveryState.DEAD.value).order_by(column.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(column.id < before)
+    return [_outbox_row(row) for row in connection.execute(query).mappings()]
+
+
+def dead_to_tell(connection: Connection) -> list[OutboxRow]:
+    """Return what was given up of tickets that have not ended and that nobody handled by telephone: all of it."""
+    ticket = tables.ticket.c
+    query = _outbox().where(tables.outbox.c.state == DeliveryState.DEAD.value)
+    query = query.where(ticket.state.not_in([state.value for state in ENDED]), not_(handled_by_phone(ticket.ticket_no)))
     return [_outbox_row(row) for row in connection.execute(query).mappings()]
 
 
@@ -403,7 +454,8 @@ def _with_delivery() -> Any:
 
 
 def _outbox() -> Any:
-    return select(tables.outbox, tables.ticket.c.dedup_key, tables.ticket.c.ticket_class).join(
+    ticket = tables.ticket.c
+    return select(tables.outbox, ticket.dedup_key, ticket.ticket_class, ticket.external_id).join(
         tables.ticket, tables.ticket.c.ticket_no == tables.outbox.c.ticket_no
     )
 
@@ -454,4 +506,6 @@ def _outbox_row(row: RowMapping) -> OutboxRow:
         next_at=row["next_at"],
         wall_confirmed_at=row["wall_confirmed_at"],
         last_error=row["last_error"],
+        cause=None if row["cause"] is None else Cause(row["cause"]),
+        external_id=row["external_id"],
     )

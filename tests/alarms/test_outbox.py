@@ -13,13 +13,14 @@ import pytest
 
 from alarms.acts import AlarmDesk, Edge
 from alarms.alarm_events import ConditionFalls, ConditionRises
-from alarms.outbox import LANES, Lane, OutboxWorker, sinks_by_class
+from alarms.outbox import OutboxWorker, sinks_by_class
+from alarms.tickets.lanes import LANES, Lane
 from alarms.tickets.webhook import WebhookConfig, WebhookSink
 from gateway.errors import ConfigError
-from gateway.model.ticket import Capabilities, DeliveryState, TicketClass
+from gateway.model.ticket import Capabilities, DeliveryState, DifferenceKind, TicketClass
 from gateway.runtime.clock import ManualClock
 from gateway.settings import Secret
-from gateway.store import ticket_rows
+from gateway.store import delivery_rows, ticket_rows
 from tests.alarms.alarm_fixtures import START, make_desk
 from tests.alarms.desk_server import SECRET, DeskServer
 
@@ -209,7 +210,7 @@ def test_an_unconfirmed_emergency_is_told_although_the_clock_was_set_back(tmp_pa
     with desk.state.write() as connection:
         ticket_rows.bring_forward(connection, wall_now_s=6400.0)
         (row,) = ticket_rows.outbox_of(connection, "T-20260115-000001")
-        unconfirmed = ticket_rows.list_unconfirmed(connection, TicketClass.EMERGENCY, wall_before_s=6400.0)
+        unconfirmed = ticket_rows.list_unconfirmed(connection, [TicketClass.EMERGENCY], wall_before_s=6400.0)
     assert (row.next_at, unconfirmed) == (6400.0, [row.command.ticket_no])
 
 
@@ -223,9 +224,15 @@ async def test_a_used_key_never_swallows_a_new_leak(tmp_path: Path, server: Desk
     restored.clock.advance(86400)
     raise_gas(restored, 1)
     async with working(restored, server.url):
-        await until(lambda: states(restored) == [DeliveryState.DEAD])
+        await until(lambda: all_confirmed(restored))
+    raise_gas(restored, 2)
     with restored.state.read() as connection:
-        assert "key collision" in ticket_rows.list_dead(connection)[0].last_error
+        keys = [one.dedup_key for one in ticket_rows.list_open(connection)]
+        (found,) = delivery_rows.list_differences(connection)
+    assert keys == ["hq.2:X-000001:HOME_GAS_SENSOR:1", "hq.2:X-000002:HOME_GAS_SENSOR:1"]
+    assert (found.kind, found.dedup_key) == (DifferenceKind.COLLISION, "hq.1:X-000001:HOME_GAS_SENSOR:1")
+    assert found.settled_at is not None
+    assert server.created == {"hq.1:X-000001:HOME_GAS_SENSOR:1": 1, "hq.2:X-000001:HOME_GAS_SENSOR:1": 1}
 
 
 def test_a_sink_that_cannot_look_up_takes_no_emergency(server: DeskServer) -> None:

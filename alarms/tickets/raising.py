@@ -1,0 +1,81 @@
+"""From a raised occurrence to its ticket: it joins one of the same incident, or opens its own. One transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from alarms import route
+from alarms.tickets import commands
+from gateway.model.alarm import Alarm, Definition
+from gateway.model.network import Network
+from gateway.model.ticket import Ticket, TicketAct, TicketClass
+from gateway.store import delivery_rows, ticket_rows
+from gateway.store.state import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Raising:
+    """What raising a ticket needs beside the alarm: where it is written, and the one moment of it all."""
+
+    connection: Transaction
+    network: Network
+    policy: route.TicketPolicy
+    now: datetime
+    wall_s: float
+    """real seconds since 1970"""
+
+    def open_or_join(self, alarm: Alarm, definition: Definition) -> None:
+        """Let an occurrence that has no ticket join one, or open one."""
+        joined = self._joinable(alarm, definition)
+        if joined is None:
+            self.open(alarm, definition)
+            return
+        ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, joined.ticket_no)
+        self.send(joined, "update", route.update_body(joined, alarm, definition))
+
+    def open(self, alarm: Alarm, definition: Definition) -> Ticket:
+        """Open a ticket of an occurrence's own; an open lower one of the same incident is linked with it."""
+        policy = replace(self.policy, epoch=delivery_rows.epoch(self.connection, self.policy.epoch))
+        prefix = route.number_prefix(self.now, policy)
+        number = route.next_number(prefix, ticket_rows.newest_number(self.connection, prefix))
+        ticket = route.new_ticket(alarm, definition, self.network, policy, number)
+        lower = self._lower(alarm, definition)
+        ticket_rows.insert_ticket(self.connection, ticket)
+        ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, number)
+        body = route.open_body(ticket, alarm, definition, self.network, policy)
+        self.send(ticket, "open", body | {"linked": [one.ticket_no for one in lower]})
+        for one in lower:
+            self.link(one, ticket, "gasgate", "a graver alarm of the same incident")
+        return ticket
+
+    def link(self, one: Ticket, other: Ticket, who: str, reason: str) -> None:
+        """Say on both tickets that they are about the same; both live on."""
+        for here, there in ((one, other), (other, one)):
+            data = {"ticket_no": there.ticket_no, "dedup_key": there.dedup_key}
+            act = delivery_rows.Act(here.ticket_no, TicketAct.LINK, who, reason, data, self.now)
+            delivery_rows.add_act(self.connection, act)
+        text = f"about the same as {other.ticket_no}: {reason}"
+        self.send(one, "note", route.note_body(one, "note", text, who))
+
+    def send(self, ticket: Ticket, command: str, body: Mapping[str, Any]) -> None:
+        """Put a command into the outbox."""
+        sink = self.policy.sinks.get(ticket.ticket_class, "")
+        commands.put(self.connection, ticket, command, body, sink=sink, now=self.now, wall_s=self.wall_s)
+
+    def _joinable(self, alarm: Alarm, definition: Definition) -> Ticket | None:
+        classes = route.classes_at_least(TicketClass(definition.ticket_class))
+        for group, scope in route.join_places(alarm, definition, self.network):
+            found = ticket_rows.find_joinable(self.connection, group, scope, classes)
+            if found is not None:
+                return found
+        return None
+
+    def _lower(self, alarm: Alarm, definition: Definition) -> list[Ticket]:
+        group, scope = route.join_scope(alarm, definition, self.network)
+        at_least = route.classes_at_least(TicketClass(definition.ticket_class))
+        lower = [name for name in TicketClass if name not in at_least]
+        found = ticket_rows.find_joinable(self.connection, group, scope, lower) if group and lower else None
+        return [] if found is None else [found]

@@ -1,0 +1,30 @@
+"""Which alarms about the delivery of tickets hold now, from rows alone: the worker may be dead, this still tells."""
+
+from __future__ import annotations
+
+from alarms.tickets.lanes import LANES
+from gateway.model.ticket import DifferenceKind, TicketClass
+from gateway.store import delivery_rows, ticket_rows
+from gateway.store.state import Transaction
+
+ABOUT = ("TICKET_UNCONFIRMED", "TICKET_DELAYED", "TICKET_DEAD", "TICKET_MISSING", "KEY_COLLISION")
+"""definitions of the alarms that are told of here; each alarm's asset is a ticket's number"""
+
+
+def delivery_alarms(connection: Transaction, wall_now_s: float) -> set[str]:
+    """Return the ids of the alarms that hold. What a person handled by telephone is not told again."""
+    found: set[str] = set()
+    for ticket_class, lane in LANES.items():
+        name = "TICKET_UNCONFIRMED" if ticket_class is TicketClass.EMERGENCY else "TICKET_DELAYED"
+        before = wall_now_s - lane.told_after_s
+        late = ticket_rows.list_unconfirmed(connection, [ticket_class], wall_before_s=before)
+        found.update(f"{name}@{number}" for number in late)
+    # all that was given up: what is left out would look as if it were well
+    for row in ticket_rows.dead_to_tell(connection):
+        grave = row.command.ticket_class is TicketClass.EMERGENCY and row.command.command == "open"
+        found.discard(f"TICKET_DELAYED@{row.command.ticket_no}")
+        found.add(f"{'TICKET_UNCONFIRMED' if grave else 'TICKET_DEAD'}@{row.command.ticket_no}")
+    missing = delivery_rows.tickets_with(connection, DifferenceKind.MISSING_THERE, TicketClass.EMERGENCY)
+    found.update(f"TICKET_MISSING@{number}" for number in missing)
+    collided = delivery_rows.tickets_with(connection, DifferenceKind.COLLISION)
+    return found | {f"KEY_COLLISION@{number}" for number in collided}
