@@ -27,7 +27,7 @@ from gateway.certificates import good_until
 from gateway.config import Config
 from gateway.doubles import doubled, doubled_but_usable
 from gateway.errors import ConfigError
-from gateway.roles.common import site_clock, site_network
+from gateway.roles.common import calendar_of, promises_of, site_clock, site_network
 from gateway.runtime.clock import SystemClock
 from gateway.settings import Secret
 from gateway.snapshot import Snapshot, stamps, take_snapshot
@@ -134,6 +134,10 @@ def _errors(config: Config, network_problems: list[str]) -> Iterator[_Problem]:
         for output in config.output:
             with _collecting(found, (), f"output {output.name}"):
                 OUTPUTS[output.kind](output, registry.names, network)
+    with _collecting(found, ("service", "promises")):
+        promises_of(config)
+    with _collecting(found, ("service", "calendar")):
+        calendar_of(config)
     for sink in config.ticket_sink:
         with _collecting(found, (), f"ticket_sink {sink.name}"):
             TICKET_SINKS[sink.kind](sink, SystemClock())

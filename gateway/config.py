@@ -134,6 +134,15 @@ class AnalyseConfig(Settings):
     """gas days whose readings are audited again at each pass; readings that come later change no interval"""
 
 
+class ServiceConfig(Settings):
+    """What customers are promised."""
+
+    promises: ConfigPath | None = None
+    """TOML file with the clocks of tickets, instead of those that gasgate brings; a copy of them is where to begin"""
+    calendar: ConfigPath | None = None
+    """CSV file (date, working, name) of days that are worked, or not, other than the official list says"""
+
+
 class Config(Settings):
     """One site."""
 
@@ -144,6 +153,7 @@ class Config(Settings):
     keep: KeepConfig = KeepConfig()
     web: WebConfig = WebConfig()
     analyse: AnalyseConfig = AnalyseConfig()
+    service: ServiceConfig = ServiceConfig()
     source: tuple[SourceConfig, ...] = ()
     output: tuple[OutputConfig, ...] = ()
     ticket_sink: tuple[TicketSinkConfig, ...] = ()

@@ -30,7 +30,7 @@ class Snapshot:
     profiles: str
     """digest of the site's own device profiles"""
     network: str
-    """digest of the network folder"""
+    """digest of the network folder, and of the files about service"""
     secrets: str
     """digest of names, sizes and times of the files with secrets; never of what they hold"""
     files: tuple[Path, ...]
@@ -54,6 +54,7 @@ def take_snapshot(path: Path) -> Snapshot:
     config, files = load_files(path)
     profiles = list(dict.fromkeys(Path(name) for name in _profiles(config.source) if name.endswith(".toml")))
     network = [config.network.folder / name for name in NETWORK_FILES]
+    network += [file for file in (config.service.promises, config.service.calendar) if file is not None]
     before = stamps([*profiles, *network])
     return Snapshot(
         path,

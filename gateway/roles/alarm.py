@@ -13,11 +13,21 @@ from alarms.acts import AlarmDesk
 from alarms.definitions import load_definitions
 from alarms.outbox import OutboxWorker
 from alarms.pipeline import AlarmPipeline
+from alarms.service.calendar import WorkCalendar
 from gateway.errors import TransientError
 from gateway.model.finding import FindingStatus
 from gateway.ports import Clock
-from gateway.roles.common import heartbeat, open_state, remote_store, site_clock, site_network, ticket_policy
+from gateway.roles.common import (
+    heartbeat,
+    open_state,
+    remote_store,
+    service_desk,
+    site_clock,
+    site_network,
+    ticket_policy,
+)
 from gateway.roles.revision import Follower
+from gateway.roles.service_clocks import ServiceClocks
 from gateway.snapshot import Snapshot
 from gateway.store import alarm_rows, command_rows, finding_rows, health_rows
 from gateway.store.change_watch import ChangeWatch
@@ -38,6 +48,7 @@ BEHIND = "EVAL_LAG@gasgate"
 DAMAGED = "STORE_FAULT@gasgate"
 REFUSED = "STREAM_FAULT@gasgate"
 WRONG = "SOURCE_FAULT@gasgate"
+NO_LIST = "CALENDAR_HORIZON@gasgate"
 NOT_DONE = "COMMAND_MISMATCH"
 BEHIND_S = 10.0
 """real seconds without having judged everything that is stored, or without an answer from the role keep"""
@@ -57,23 +68,28 @@ async def work(site: Snapshot) -> None:
     desk = AlarmDesk(state, definitions, network, clock, ticket_policy(config, state))
     pipeline = await asyncio.to_thread(AlarmPipeline, desk, network, StateRegistry(state), definitions, clock)
     sinks = {sink.name: TICKET_SINKS[sink.kind](sink, clock) for sink in config.ticket_sink}
-    judge = Judge(pipeline, state, clock, remote_store(config))
+    service = service_desk(config, state, network, clock)
+    judge = Judge(pipeline, state, clock, remote_store(config), calendar=service.calendar)
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(state, "alarm", follower.status(judge.health)), name="heartbeat")
         group.create_task(follower.run(), name="configuration")
         group.create_task(judge.run(), name="judge")
         group.create_task(OutboxWorker(state, sinks, clock).run(), name="outbox")
+        group.create_task(ServiceClocks(service).run(), name="clocks of tickets")
 
 
 class Judge:
     """Feeds the pipeline: readings as they become durable, and time as it passes; one after the other."""
 
-    def __init__(self, pipeline: AlarmPipeline, state: State, clock: Clock, store: RemoteStore) -> None:
+    def __init__(
+        self, pipeline: AlarmPipeline, state: State, clock: Clock, store: RemoteStore, *, calendar: WorkCalendar
+    ) -> None:
         """Remember the parts; nothing is asked yet."""
         self._pipeline = pipeline
         self._state = state
         self._clock = clock
         self._store = store
+        self._calendar = calendar
         self._turn = asyncio.Lock()
         self._problems: dict[str, str] = {}
         self._lost = 0
@@ -159,6 +175,7 @@ class Judge:
         self._pipeline.judge_findings(found)
         self._was_behind = self._is_behind()
         self._pipeline.own(BEHIND, holds=self._was_behind)
+        self._pipeline.own(NO_LIST, holds=self._calendar.ends_soon(self._clock.now()))
         told = health_rows.detail(self._state, "keep")
         for alarm, figure in ((DAMAGED, "damaged_files"), (REFUSED, "faulty_streams"), (WRONG, "faulty_sources")):
             if (count := told.get(figure)) is not None:

@@ -15,6 +15,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
 from alarms.route import TicketPolicy
+from alarms.service.calendar import WorkCalendar, corrected, official
+from alarms.service.desk import ServiceDesk
+from alarms.service.policy import Promise, read_promises, shipped
 from gateway.config import Config
 from gateway.dataset import read_network
 from gateway.errors import ConfigError, GatewayError, TransientError
@@ -150,6 +153,22 @@ def site_clock(config: Config) -> Clock:
 def site_network(config: Config, *, keep: bool = True) -> Network:
     """Read the site's network. Raises ConfigError. With `keep` a large one is kept in a form that roles share."""
     return read_network(config.network.folder, cache=config.data.folder / "meters.columns" if keep else None)
+
+
+def promises_of(config: Config) -> tuple[Promise, ...]:
+    """Return what the site promises. Raises ConfigError if its own file cannot be read."""
+    return shipped() if config.service.promises is None else read_promises(config.service.promises)
+
+
+def calendar_of(config: Config) -> WorkCalendar:
+    """Return the site's working days. Raises ConfigError if its own file cannot be read."""
+    known = official(config.site.timezone)
+    return known if config.service.calendar is None else corrected(known, config.service.calendar)
+
+
+def service_desk(config: Config, state: State, network: Network, clock: Clock) -> ServiceDesk:
+    """Return the site's clocks of tickets. Raises ConfigError as `promises_of` and `calendar_of` do."""
+    return ServiceDesk(state, promises_of(config), calendar_of(config), network, clock)
 
 
 def service_token(config: Config) -> str:

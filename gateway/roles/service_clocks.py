@@ -1,0 +1,56 @@
+"""Runs the clocks of tickets in the alarm role: what is due is read and told within half a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+
+from alarms.service.desk import ServiceDesk
+from gateway.errors import TransientError
+from gateway.store import promise_rows
+from gateway.store.change_watch import ChangeWatch
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.25
+"""real seconds between looks at whether somebody wrote, or something is due"""
+
+
+class ServiceClocks:
+    """Sweeps until cancelled. One process runs one."""
+
+    def __init__(self, desk: ServiceDesk) -> None:
+        """Remember the desk; nothing is read yet."""
+        self._desk = desk
+        self._changes = ChangeWatch(desk.state)
+        self._next: datetime | None = None
+        self._problem = ""
+
+    async def run(self) -> None:
+        """Sweep whenever somebody wrote to the state, or a clock is due."""
+        fresh = True
+        while True:
+            try:
+                if fresh:
+                    await asyncio.to_thread(self._desk.anew)
+                    fresh = False
+                if self._changes.changed() or self._is_due():
+                    self._next = await asyncio.to_thread(self._settle)
+                self._problem = ""
+            except TransientError as error:
+                if str(error) != self._problem:
+                    log.warning("clocks of tickets are held up: %s", error)
+                self._problem = str(error)
+                self._changes.again()
+            await asyncio.sleep(LOOK_S)
+
+    def _is_due(self) -> bool:
+        return self._next is not None and self._next <= self._desk.clock.now()
+
+    def _settle(self) -> datetime | None:
+        """Sweep until nothing is left; return when the next clock is due."""
+        while self._desk.sweep():
+            pass
+        with self._desk.state.read() as connection:
+            return promise_rows.next_moment(connection)
