@@ -8,8 +8,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from alarms.analysis.boundaries import REGISTER_SPAN_H
 from alarms.analysis.city import KELVIN, SiteFigures
-from alarms.passes import REGISTER_SPAN_H, CityData, exchanges_in, register_facts
+from alarms.city_data import CityData, exchanges_in, register_facts
 from gateway.meterdata.align import at_times, between, held
 from gateway.meterdata.case import Case, Corrector
 from gateway.meterdata.clock_offset import Clocks, clock_offsets

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alarms.audit_case import Common, make_case, raw_registers
-from alarms.passes import CityData
+from alarms.city_data import CityData
 from gateway.meterdata.case import Case, Fired
 from gateway.meterdata.estimate import Method
 from gateway.meterdata.intervals import Status

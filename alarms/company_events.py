@@ -7,7 +7,7 @@ from datetime import datetime
 
 from alarms.analysis.city import AccountChange
 from alarms.findings import CauseOf
-from alarms.passes import Exchange
+from alarms.city_data import Exchange
 from gateway.dataset import MeterEvent
 from gateway.model.finding import EndCause, Finding
 from gateway.model.reading import to_us

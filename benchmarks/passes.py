@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import numpy as np
 
 from alarms.analysis.city import SiteFigures
-from alarms.passes import CityData, city_from_batch, daily_pass
+from alarms.city_data import CityData, city_from_batch
+from alarms.passes import daily_pass
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Zone, ZoneKind
 from gateway.model.reading import PointId, ReadingBatch, point_id, to_us

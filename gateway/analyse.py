@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from alarms.analysis.city import CityModel, SiteFigures
+from alarms.city_data import REGISTERS, CityData, heard_rows, make_series
 from alarms.company_events import accounts_of, exchanges_of
 from alarms.findings import update
-from alarms.passes import REGISTERS, CityData, daily_pass, heard_rows, make_series
+from alarms.passes import Passes
 from alarms.work_items import abnormal
 from gateway.dataset import Dataset, read_dataset
 from gateway.model.finding import Finding, FindingStatus, LossRow
@@ -49,14 +50,14 @@ def analyse(folder: Path, out: Path, until: datetime | None = None, report: Repo
 
 def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> tuple[list[Finding], list[LossRow]]:
     """Run every pass up to `end`; return the findings as raised or changed, and the last word on each day's loss."""
-    city = city_of(dataset)
+    passes = Passes(city := city_of(dataset))
     moments = list(_moments(dataset, end))
     told: list[Finding] = []
     known: dict[tuple[str, str, int], Finding] = {}
     seen: dict[tuple[str, str], datetime] = {}
     loss: dict[tuple[str, object], LossRow] = {}
     for done, now in enumerate(moments, start=1):
-        result = daily_pass(city, to_us(now))
+        result = passes.at(to_us(now))
         for row in result.loss:
             if now - dataset.settings.gas_day.ends(row.gas_day) <= REVISE:
                 loss[row.zone, row.gas_day] = row

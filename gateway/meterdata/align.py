@@ -6,11 +6,13 @@ along; where the readings lie too far apart, or the register did what no meter d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.meterdata.series import HOUR_US, Columns, Exchanges, Flags, Ints, Registers, Series
-from gateway.meterdata.steps import Unrolled, unroll
+from gateway.meterdata.series import HOUR_US, Columns, Exchanges, Flags, Floats, Ints, Registers, Series
+from gateway.meterdata.steps import Unrolled, in_grains, unroll
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window
 
@@ -43,45 +45,77 @@ def along(
     burst_h: float = BURST_H,
 ) -> Window:
     """Do what `at_times` does, with registers that are unrolled already; `burst_h` is what `BURST_H` is there."""
-    shape = (len(times), len(assets))
+    column = np.broadcast_to(np.arange(len(assets)), (len(times), len(assets)))
+    cells = on_lines(unrolled, column, times[:, None], registers, span_h=span_h, burst_h=burst_h)
+    unknown = np.zeros(column.shape, dtype=np.bool_)
+    unknown[1:] = (cells.breaks[1:] != cells.breaks[:-1]) & (cells.breaks[:-1] >= 0)
+    value, variance = np.where(unknown, np.nan, cells.value), np.where(unknown, np.nan, cells.variance)
+    return Window(quantity, times, assets, value, variance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Registers at moments, NaN where they are unknown; all arrays have one shape."""
+
+    value: Floats
+    variance: Floats
+    breaks: Ints
+    """number of the break after which the reading before each moment came; -1 where there is no such reading"""
+
+
+def on_lines(
+    unrolled: Unrolled,
+    column: NDArray[np.intp],
+    times: Ints,
+    registers: Registers,
+    *,
+    span_h: float,
+    burst_h: float = BURST_H,
+    bridged: bool = True,
+) -> Cells:
+    """Read registers off the straight lines between readings, `column` and `times` broadcast against each other.
+
+    Unless `bridged`, a register that did not move over more than `span_h` hours is unknown there as any other.
+    """
     if len(unrolled.time) == 0:
-        return Window(quantity, times, assets, np.full(shape, np.nan), np.full(shape, np.nan))
-    left, has_left, has_right = neighbours(unrolled.column, unrolled.time, times, shape[1])
+        nothing = np.full(np.broadcast_shapes(column.shape, times.shape), np.nan)
+        return Cells(nothing, nothing, np.full(nothing.shape, -1, dtype=np.int64))
+    left, has_left, has_right = _around(unrolled.column, unrolled.time, column, times)
     right = np.minimum(left + 1, len(unrolled.time) - 1)
     gap = unrolled.time[right] - unrolled.time[left]
     step = unrolled.value[right] - unrolled.value[left]
-    resolution = registers.resolution_m3[None, :]
-    exact = has_left & (unrolled.time[left] == times[:, None])
-    share = np.where(has_right & (gap > 0), (times[:, None] - unrolled.time[left]) / np.maximum(gap, 1), 0.0)
-    whole = unrolled.breaks[right] == unrolled.breaks[left]
-    near = (gap <= span_h * HOUR_US) | (np.abs(step) <= 0.5 * resolution)
-    good = exact | (has_left & has_right & near & whole)
-    good &= ~_after_break(np.where(has_left, unrolled.breaks[left], -1))
-    value = np.where(good, unrolled.value[left] + np.where(exact, 0.0, share * step), np.nan)
-    bursts = 1.0 + gap / HOUR_US / burst_h
-    spread = np.where(exact, 0.0, step**2 * share * (1.0 - share) / bursts)
-    return Window(quantity, times, assets, value, np.where(good, spread + resolution**2 / 12.0, np.nan))
-
-
-def _after_break(breaks: Ints) -> Flags:
-    after = np.zeros(breaks.shape, dtype=np.bool_)
-    after[1:] = (breaks[1:] != breaks[:-1]) & (breaks[:-1] >= 0)
-    return after
+    resolution = registers.resolution_m3[column]
+    exact = has_left & (unrolled.time[left] == times)
+    share = np.where(has_right & (gap > 0), (times - unrolled.time[left]) / np.maximum(gap, 1), 0.0)
+    near = gap <= span_h * HOUR_US
+    if bridged:
+        near |= np.abs(step) <= 0.5 * resolution
+    good = exact | (has_left & has_right & near & (unrolled.breaks[right] == unrolled.breaks[left]))
+    grown = np.where(exact, 0.0, in_grains(share * step))
+    spread = np.where(exact, 0.0, step**2 * share * (1.0 - share)) / (1.0 + gap / HOUR_US / burst_h)
+    return Cells(
+        np.where(good, unrolled.value[left] + grown, np.nan),
+        np.where(good, spread + resolution**2 / 12.0, np.nan),
+        np.where(has_left, unrolled.breaks[left], -1),
+    )
 
 
 def neighbours(column: Columns, time: Ints, times: Ints, assets: int) -> tuple[NDArray[np.intp], Flags, Flags]:
     """Return for each moment and asset the last row not after it, and whether rows before and after exist."""
-    origin = min(int(time.min()), int(times.min()))
-    width = max(int(time.max()), int(times.max())) - origin + 2
-    if width * max(assets, 1) >= 2**62:
+    return _around(column, time, np.arange(assets)[None, :], times[:, None])
+
+
+def _around(column: Columns, time: Ints, of: NDArray[np.intp], times: Ints) -> tuple[NDArray[np.intp], Flags, Flags]:
+    """Return for moments of assets the last row not after each, and whether rows before and after exist."""
+    origin = min(int(time.min()), int(times.min(initial=2**62)))
+    width = max(int(time.max()), int(times.max(initial=-(2**62)))) - origin + 2
+    if width * (int(of.max(initial=0)) + 1) >= 2**62:
         raise ValueError("the span of time is too long for that many assets")
     keys = column.astype(np.int64) * width + (time - origin)
-    wanted = np.arange(assets, dtype=np.int64)[None, :] * width + (times - origin)[:, None]
-    after = np.searchsorted(keys, wanted, side="right")
+    after = np.searchsorted(keys, of * width + (times - origin), side="right")
     left = np.maximum(after - 1, 0)
-    of_asset = np.arange(assets)[None, :]
-    has_left = (after > 0) & (column[left] == of_asset)
-    has_right = (after < len(column)) & (column[np.minimum(after, len(column) - 1)] == of_asset)
+    has_left = (after > 0) & (column[left] == of)
+    has_right = (after < len(column)) & (column[np.minimum(after, len(column) - 1)] == of)
     return left, has_left, has_right
 
 

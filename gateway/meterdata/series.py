@@ -41,7 +41,7 @@ class Series:
     @staticmethod
     def ordered(assets: Sequence[str], column: Columns, time: Ints, received: Ints, value: Floats) -> Series:
         """Sort the rows and leave none out."""
-        order = np.lexsort((value, received, time, column))
+        order = _order(column, time, received, value)
         return Series(tuple(assets), column[order], time[order], received[order], value[order])
 
     def known(self, until_us: int, since_us: int | None = None) -> Series:
@@ -76,6 +76,25 @@ class Series:
         return Series(self.assets, self.column[rows], self.time[rows], self.received[rows], self.value[rows])
 
 
+def _order(column: Columns, time: Ints, received: Ints, value: Floats) -> NDArray[np.intp]:
+    """Return the order by asset, source time, received time and value; quick where rows come nearly in order."""
+    if len(time) == 0:
+        return np.empty(0, dtype=np.intp)
+    origin = int(time.min())
+    width = int(time.max()) - origin + 1
+    if width * (int(column.max()) + 1) >= 2**62:
+        return np.lexsort((value, received, time, column))
+    key = column.astype(np.int64) * width + (time - origin)
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    twin = np.zeros(len(key), dtype=np.bool_)
+    twin[1:] = key[1:] == key[:-1]
+    twin[:-1] |= twin[1:]
+    rows = order[twin]
+    order[twin] = rows[np.lexsort((value[rows], received[rows], key[twin]))]
+    return order
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Registers:
     """What is known of n registers, besides their readings."""
@@ -86,6 +105,10 @@ class Registers:
     """more than 1.2 times this is not gas; 0 or NaN = unknown"""
     resolution_m3: Floats
     """smallest step that is sent"""
+
+    def of(self, columns: NDArray[np.intp]) -> Registers:
+        """Return what is known of some of them."""
+        return Registers(self.modulus[columns], self.max_flow_m3h[columns], self.resolution_m3[columns])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,5 +128,15 @@ class Exchanges:
 
     def known(self, until_us: int) -> Exchanges:
         """Return those that had happened by a moment."""
-        rows = self.time <= until_us
+        return self.take(self.time <= until_us)
+
+    def take(self, rows: Flags) -> Exchanges:
+        """Return some of them."""
         return Exchanges(self.column[rows], self.time[rows], self.old_m3[rows], self.new_m3[rows])
+
+    def of(self, columns: NDArray[np.intp], since_us: Ints) -> Exchanges:
+        """Return those of some registers, numbered as these, each after its own moment; `columns` increase."""
+        at = np.searchsorted(columns, self.column)
+        mine = np.flatnonzero(at < len(columns))
+        mine = mine[(columns[at[mine]] == self.column[mine]) & (self.time[mine] > since_us[at[mine]])]
+        return Exchanges(at[mine].astype(np.int32), self.time[mine], self.old_m3[mine], self.new_m3[mine])

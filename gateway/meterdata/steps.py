@@ -15,6 +15,12 @@ NEAR_ZERO = 0.01
 """share of the register's range below which a fallen register may have started anew"""
 
 
+GRAINS = 2.0**20
+"""parts of a cubic metre that are told apart"""
+MOST_M3 = 2.0**32
+"""more than any register shows"""
+
+
 class Step(IntEnum):
     """How a register came from one reading to the next."""
 
@@ -78,14 +84,27 @@ def unroll(series: Series, registers: Registers, exchanges: Exchanges) -> Unroll
 
 
 def join(steps: Steps) -> Unrolled:
-    """Add up the steps of each register, beginning with its first known value."""
+    """Add up the steps of each register, beginning with its first known value.
+
+    What the registers' own steps and the growth differ by is added up in whole grains, so that the result of one
+    register depends on no other, and the growth between two rows on no row before them.
+    """
     breaks = np.cumsum(~steps.fine, dtype=np.int64)
     known = np.isfinite(steps.value)
-    column, time, value = steps.column[known], steps.time[known], steps.value[known]
-    total = np.cumsum(steps.growth)[known]
-    starts = np.flatnonzero(first_of(column))
-    base = np.repeat(value[starts] - total[starts], np.diff(np.append(starts, len(column))))
-    return Unrolled(column, time, total + base, breaks[known])
+    column, time, value = steps.column[known], steps.time[known], in_grains(steps.value[known])
+    step = np.diff(value, prepend=value[:1])
+    first = first_of(column)
+    as_read = first | ((steps.kind[known] == Step.PLAIN) & (step >= 0.0))
+    lifted = np.where(as_read, 0.0, in_grains(steps.growth[known]) - step)
+    total = np.cumsum((lifted * GRAINS).astype(np.int64))
+    starts = np.flatnonzero(first)
+    base = np.repeat(total[starts], np.diff(np.append(starts, len(column))))
+    return Unrolled(column, time, value + (total - base) / GRAINS, breaks[known])
+
+
+def in_grains(value: Floats) -> Floats:
+    """Round volumes to a millilitre or so, in whole powers of two, so that their sums and differences are exact."""
+    return np.asarray(np.rint(np.clip(value, -MOST_M3, MOST_M3) * GRAINS) / GRAINS)
 
 
 def classify(series: Series, registers: Registers, exchanges: Exchanges) -> Steps:

@@ -14,8 +14,9 @@ import numpy as np
 
 from alarms import work_items
 from alarms.analysis.city import SiteFigures
+from alarms.city_data import PASS_QUANTITIES, CityData, city_from_batch
 from alarms.company_events import accounts_of, cause_in, exchanges_of
-from alarms.passes import PASS_QUANTITIES, CityData, city_from_batch, daily_pass
+from alarms.passes import daily_pass
 from alarms.reading_audit import Auditor
 from gateway.config import Config
 from gateway.dataset import read_events, read_weather

@@ -10,7 +10,7 @@ import numpy as np
 
 from alarms.analysis.city import CityModel
 from alarms.audit_case import AUDIT_QUANTITIES
-from alarms.passes import PASS_QUANTITIES, Exchange, city_from_batch
+from alarms.city_data import PASS_QUANTITIES, Exchange, city_from_batch
 from alarms.reading_audit import Loaded
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network

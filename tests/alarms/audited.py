@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from alarms.passes import city_from_batch
+from alarms.city_data import city_from_batch
 from alarms.reading_audit import Auditor, Loaded, Summary
 from gateway.model.reading import split_point
 from gateway.store.intervals import IntervalStore

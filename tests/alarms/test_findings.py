@@ -9,7 +9,7 @@ from alarms.analysis.city import AccountChange
 from alarms.company_events import cause_in
 from alarms.detectors.answer import Hit, answer
 from alarms.findings import update
-from alarms.passes import Exchange
+from alarms.city_data import Exchange
 from gateway.model.finding import EndCause, FindingStatus, Verdict
 from gateway.model.reading import to_us
 

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alarms.passes import Exchange, city_from_batch, daily_pass, windows_and_gaps
+from alarms.city_data import Exchange, city_from_batch
+from alarms.passes import daily_pass
+from alarms.windows import KeptWindows
 from gateway.model.finding import LossVerdict
 from gateway.model.quantity import Quantity
 from gateway.model.reading import ReadingBatch
@@ -62,7 +64,7 @@ def test_of_seldom_read_registers_older_readings_are_looked_at():
     city = a_city(days=110)
     data = data_of(city, read_on(city, [5, 25]))
     until = int(city.bounds[-1]) + HOUR
-    _, gaps = windows_and_gaps(data, until, 30)
+    _, gaps = KeptWindows(data, 30).at(until)
     told = gaps[Quantity.REGISTER_MEASURED_M3]
     column = told.assets.index(SELDOM[0])
     assert told.last_us[column] - told.from_us[column] == int(city.bounds[25] - city.bounds[5])

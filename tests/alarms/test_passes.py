@@ -4,7 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alarms.passes import Exchange, city_from_batch, daily_pass
+from alarms.city_data import Exchange, city_from_batch
+from alarms.passes import daily_pass
 from gateway.model.finding import LossVerdict, Verdict
 from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from tests.alarms.small_city import BUSINESS, FIRST, GAS_DAY, a_city

@@ -9,7 +9,8 @@ import pytest
 
 import alarms.detectors
 from alarms.analysis.city import AccountChange
-from alarms.passes import Exchange, city_from_batch, daily_pass
+from alarms.city_data import Exchange, city_from_batch
+from alarms.passes import daily_pass
 from alarms.reading_audit import Auditor
 from gateway.model.network import MeterKind
 from gateway.model.quantity import Quantity

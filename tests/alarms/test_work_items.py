@@ -2,7 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from alarms.passes import city_from_batch, daily_pass
+from alarms.city_data import city_from_batch
+from alarms.passes import daily_pass
 from alarms.work_items import record
 from gateway.model.finding import InspectionResult
 from gateway.model.reading import to_us
