@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from alarms.analysis.city import CityModel, SiteFigures
 from alarms.city_data import REGISTERS, CityData, heard_rows, make_series
-from alarms.company_events import accounts_of, exchanges_of
+from alarms.company_events import accounts_of, cause_in, exchanges_of
 from alarms.findings import update
 from alarms.passes import Passes
 from alarms.work_items import abnormal
+from api.report.case import Case
+from api.report.page import report_html
+from api.text import texts
 from gateway.dataset import Dataset, read_dataset
 from gateway.model.finding import Finding, FindingStatus, LossRow
 from gateway.model.reading import ReadingBatch, to_us
@@ -28,32 +31,67 @@ REVISE = timedelta(days=7)
 Report = Callable[[int, int], None]
 
 
-def analyse(folder: Path, out: Path, until: datetime | None = None, report: Report | None = None) -> dict[str, Any]:
-    """Analyse a dataset up to its end, or `until`; write and return the answer.
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the passes over a dataset said."""
+
+    told: list[Finding]
+    """findings as raised or changed, in the order of the passes"""
+    episodes: list[Finding]
+    """each episode as it stands at the end, with its newest figures and evidence"""
+    loss: list[LossRow]
+    """the last word on each day's loss"""
+
+
+def analyse(
+    folder: Path,
+    out: Path,
+    until: datetime | None = None,
+    report: Report | None = None,
+    page: PageWanted | None = None,
+) -> dict[str, Any]:
+    """Analyse a dataset up to its end, or `until`; write and return the answer, and the page for people if wanted.
 
     `report` is told, pass by pass, how many of how many are done. Raises ConfigError if the dataset cannot be read;
     then nothing is written.
     """
     dataset = read_dataset(folder)
     end = dataset.settings.end if until is None else min(until, dataset.settings.end)
-    findings, loss = replay(dataset, end, report)
+    replayed = replay(dataset, end, report)
     answer = {
         "dataset": dataset.settings.name,
-        "findings": [finding_json(finding) for finding in findings],
-        "loss": [loss_json(row) for row in loss],
+        "findings": [finding_json(finding) for finding in replayed.told],
+        "loss": [loss_json(row) for row in replayed.loss],
     }
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, out)  # noqa: PTH105 - one atomic step
+    _write(out, json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
+    if page is not None:
+        case = Case(dataset.settings, dataset.network, end, replayed.episodes, replayed.loss)
+        _write(page.file, report_html(case, texts(page.language)))
     return answer
 
 
-def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> tuple[list[Finding], list[LossRow]]:
-    """Run every pass up to `end`; return the findings as raised or changed, and the last word on each day's loss."""
+@dataclass(frozen=True, slots=True)
+class PageWanted:
+    """Where to write the page for people, and in which language."""
+
+    file: Path
+    language: str
+
+
+def _write(file: Path, text: str) -> None:
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, file)  # noqa: PTH105 - one atomic step
+
+
+def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> Replayed:
+    """Run every pass up to `end`."""
     passes = Passes(city := city_of(dataset))
     moments = list(_moments(dataset, end))
     told: list[Finding] = []
     known: dict[tuple[str, str, int], Finding] = {}
+    fresh: dict[tuple[str, str, int], Finding] = {}
+    cause_of = cause_in(city.exchanges, city.model.accounts)
     seen: dict[tuple[str, str], datetime] = {}
     loss: dict[tuple[str, object], LossRow] = {}
     for done, now in enumerate(moments, start=1):
@@ -61,14 +99,19 @@ def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> tup
         for row in result.loss:
             if now - dataset.settings.gas_day.ends(row.gas_day) <= REVISE:
                 loss[row.zone, row.gas_day] = row
-        changes = update(list(known.values()), result.detections, now, city.model.zone_for, seen_at=seen)
+        changes = update(
+            list(known.values()), result.detections, now, city.model.zone_for, seen_at=seen, cause_of=cause_of
+        )
         for finding in (*changes.raised, *changes.updated, *changes.ended):
             known[finding.kind, finding.subject, finding.episode_no] = finding
+        for finding in (*changes.raised, *changes.updated, *changes.seen):
+            fresh[finding.kind, finding.subject, finding.episode_no] = finding
         told += [*changes.raised, *(replace(finding, detected_at=now) for finding in changes.updated)]
         seen.update(dict.fromkeys(abnormal(result.detections), now))
         if report is not None:
             report(done, len(moments))
-    return told, sorted(loss.values(), key=lambda row: (row.gas_day, row.zone))
+    episodes = [replace(fresh[key], status=old.status, cause=old.cause) for key, old in known.items()]
+    return Replayed(told, episodes, sorted(loss.values(), key=lambda row: (row.gas_day, row.zone)))
 
 
 def _moments(dataset: Dataset, end: datetime) -> Iterator[datetime]:
@@ -124,6 +167,13 @@ def loss_json(row: LossRow) -> dict[str, Any]:
         "coverage": row.coverage,
         "verdict": row.verdict.value,
         **({"reason": row.reason} if row.reason else {}),
+        **({"steady_sigma": row.steady_sigma} if row.steady_sigma is not None else {}),
+        **(
+            {"between_m3": row.between_m3, "between_sigma_m3": row.between_sigma_m3}
+            if row.between_m3 is not None
+            else {}
+        ),
+        **({"terms": {name: list(pair) for name, pair in row.terms.items()}} if row.terms else {}),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,28 +14,49 @@ from rich.progress import Progress
 from gateway.cli_parts import EXIT_CODES, ConfigFile, err, out
 
 data = typer.Typer()
+_MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z"]
+
+
+class Language(StrEnum):
+    """Languages that pages for people are written in."""
+
+    ZH = "zh"
+    EN = "en"
 
 
 @data.command(epilog=EXIT_CODES)
 def analyse(
     dataset: Annotated[Path, typer.Argument(help="Folder in the exchange format.", show_default=False)],
     out_file: Annotated[Path, typer.Option("--out", help="Where to write the findings.")] = Path("findings.json"),
-    until: Annotated[datetime | None, typer.Option(help="Use only what was received until this UTC moment.")] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Use only what was received until this moment, UTC unless it says otherwise.", formats=_MOMENTS
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write a page for people: one HTML file.", show_default=False)
+    ] = None,
+    language: Annotated[Language, typer.Option("--lang", help="Language of the page.")] = Language.ZH,
 ) -> None:
     """Compute loss rates and findings of a dataset, as the running gateway would have seen them day by day.
 
-    Example: gasgate analyse city/ --out findings.json
+    Example: gasgate analyse city/ --out findings.json --report report.html
     """
+    from gateway.analyse import PageWanted
     from gateway.analyse import analyse as run_analysis
 
+    page = None if report is None else PageWanted(report, language.value)
     moment = until.replace(tzinfo=UTC) if until and until.tzinfo is None else until
     with Progress(console=err, transient=True) as progress:
         task = progress.add_task("gas days", total=None)
         answer = run_analysis(
-            dataset, out_file, moment, lambda done, total: progress.update(task, completed=done, total=total)
+            dataset, out_file, moment, lambda done, total: progress.update(task, completed=done, total=total), page
         )
     found, loss = len(answer["findings"]), len(answer["loss"])
     out.print(f"{found} findings, {loss} loss rows written to {escape(str(out_file))}", soft_wrap=True)
+    if report is not None:
+        out.print(f"page for people written to {escape(str(report))}", soft_wrap=True)
 
 
 @data.command("import", epilog=EXIT_CODES)

@@ -1,12 +1,14 @@
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from gateway.analyse import analyse
+from gateway.analyse import PageWanted, analyse
+from gateway.cli import app
 from gateway.model.reading import from_us
 from tests.alarms.small_city import BUSINESS, FIRST, a_city
 
@@ -88,3 +90,25 @@ def test_a_healthy_city_has_no_findings(tmp_path):
     city = a_city(days=24, seed=9).away("M-1-03", 15).away("M-2-04", 12, 16)
     answer = analyse(write_dataset(tmp_path, city), tmp_path / "findings.json")
     assert answer["findings"] == []
+
+
+def test_the_command_writes_findings_and_a_page_up_to_a_moment(thief, tmp_path):
+    out, page = tmp_path / "findings.json", tmp_path / "report.html"
+    until = "2025-11-23T12:00:00+08:00"
+    words = ["analyse", str(thief), "--out", str(out), "--until", until, "--report", str(page), "--lang", "en"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    answer = json.loads(out.read_text(encoding="utf-8"))
+    assert answer == analyse(thief, tmp_path / "other.json", until=datetime.fromisoformat(until))
+    assert max(row["gas_day"] for row in answer["loss"]) == "2025-11-22"
+    shown = page.read_text(encoding="utf-8")
+    assert "Loss analysis of small" in shown
+    assert BUSINESS in shown
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["findings.json", "other.json", "report.html"]
+
+
+def test_before_the_first_gas_day_is_over_nothing_is_said(thief, tmp_path):
+    page = PageWanted(tmp_path / "report.html", "zh")
+    answer = analyse(thief, tmp_path / "f.json", until=from_us(int(a_city(days=24).bounds[0])), page=page)
+    assert (answer["findings"], answer["loss"]) == ([], [])
+    assert "读数不足一个完整用气日" in page.file.read_text(encoding="utf-8")

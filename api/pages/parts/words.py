@@ -83,6 +83,8 @@ EVENTS = {
 }
 FINDINGS = {
     "leak": mark("Leak"),
+    "inside_leak": mark("Leak inside a home"),
+    "supply_drift": mark("Supply meter drifts"),
     "non_moving": mark("Non-moving meter"),
     "theft": mark("Theft suspicion"),
     "unauthorised": mark("Unauthorised use"),

@@ -1,0 +1,95 @@
+"""Words for what analysis says: terms of a loss, reasons, causes, results of visits, and the facts of evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from api.pages.parts import words
+from api.services.format import significant
+from api.text import Texts, mark
+
+TERMS = {
+    "meter_gain": mark("Gain of meters"),
+    "temperature": mark("Temperature and pressure"),
+    "skew": mark("Reading times"),
+    "unread": mark("Unread meters"),
+    "linepack": mark("Gas in the pipes"),
+    "own_use": mark("Own use"),
+    "rest": mark("Rest: leaks, theft, stopped meters"),
+    "loss": mark("Loss"),
+}
+CAUSES = {
+    "repaired": mark("repaired"),
+    "exchanged": mark("meter exchanged"),
+    "honest": mark("inspected: honest"),
+    "event": mark("explained by an event"),
+    "gone": mark("no longer seen"),
+}
+RESULTS = {
+    "confirmed": mark("found as suspected"),
+    "meter_fault": mark("meter fault"),
+    "honest": mark("honest"),
+    "not_reachable": mark("nobody reached"),
+    "repaired": mark("repaired"),
+}
+REASONS = {
+    "supply meter was not read": mark("supply meter was not read"),
+    "no gas was supplied": mark("no gas was supplied"),
+    "only {n} % of the expected volume was read": mark("only {n} % of the expected volume was read"),
+    "the loss rate is known to {n} points only": mark("the loss rate is known to {n} points only"),
+}
+FACTS = {
+    "shut_since": mark("Account closed since"),
+    "counted_m3": mark("Counted since, m³"),
+    "counted_closed_m3": mark("Counted while closed, m³"),
+    "readings_closed": mark("Readings with a closed valve"),
+    "missing_m3": mark("Missing credit, m³"),
+    "silent_days": mark("Days without a reading"),
+    "chance_of_such_a_gap": mark("Chance of such a gap"),
+    "neighbours_heard": mark("Neighbours heard"),
+    "neighbours_silent_alike": mark("Neighbours silent alike"),
+    "before_m3": mark("Register before, m³"),
+    "after_m3": mark("Register after, m³"),
+}
+_FIGURE = re.compile(r"\d+(?:\.\d+)?|…")
+
+
+def reason(text: str, tr: Texts) -> str:
+    """Return why a day cannot be assessed, in this language; a reason that is not known stays as it is."""
+    figures = _FIGURE.findall(text)
+    known = REASONS.get(_FIGURE.sub("{n}", text))
+    if known is None:
+        return text
+    return tr(known, n=figures[0]) if figures else tr(known)
+
+
+def state(status: str, cause: str, tr: Texts) -> str:
+    """Return the state of a finding, with the cause if it is over."""
+    name = tr(words.STATUSES.get(status, status))
+    return f"{name}: {tr(CAUSES[cause])}" if cause in CAUSES and status == "ended" else name
+
+
+def alternatives(facts: Mapping[str, Any], tr: Texts) -> list[tuple[str, float]]:
+    """Return the explanations that were compared with their share, the likeliest first; empty if none are told."""
+    found = facts.get("alternatives")
+    if not isinstance(found, dict):
+        return []
+    shares = [
+        (tr(words.HYPOTHESES.get(str(key), str(key).replace("_", " "))), float(value))
+        for key, value in found.items()
+        if isinstance(value, int | float) and 0 <= value <= 1
+    ]
+    return sorted(shares, key=lambda pair: -pair[1])
+
+
+def single_facts(facts: Mapping[str, Any], tr: Texts) -> list[tuple[str, str]]:
+    """Return the single facts of evidence that have a name for people."""
+    return [(tr(name), _value(facts[key])) for key, name in FACTS.items() if facts.get(key) is not None]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value}" if isinstance(value, int) or abs(value) < 0.01 else significant(value)
+    return str(value).replace("T", " ")[:40]
