@@ -16,7 +16,20 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.deps import Parts
-from api.routes import alarms, analysis, commands, events, interruptions, meters, probe, reload, session, stream, system
+from api.routes import (
+    alarm_report,
+    alarms,
+    analysis,
+    commands,
+    events,
+    interruptions,
+    meters,
+    probe,
+    reload,
+    session,
+    stream,
+    system,
+)
 from api.services.live import Board
 from api.services.pulse import Pulse
 from gateway import __version__
@@ -56,6 +69,7 @@ def make_rest(parts: Parts) -> FastAPI:
     for router in (
         session.router,
         alarms.router,
+        alarm_report.router,
         interruptions.router,
         analysis.router,
         meters.router,

@@ -88,6 +88,12 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/interruptions/I-000099/closed", Act.INTERRUPTION_RUN, {}),
     ("POST", "/api/v1/interruptions/I-000099/restored", Act.INTERRUPTION_RUN, {}),
     ("POST", "/api/v1/interruptions/I-000099/cancelled", Act.INTERRUPTION_PLAN, {}),
+    ("GET", "/api/v1/alarm-report", Act.READ, None),
+    ("GET", "/api/v1/alarm-report.csv", Act.READ, None),
+    ("GET", "/api/v1/alarm-lists", Act.READ, None),
+    ("GET", "/api/v1/work-items", Act.READ, None),
+    ("GET", "/api/v1/work-items.csv", Act.READ, None),
+    ("POST", "/api/v1/work-items/99/done", Act.WORK_ITEM_DO, {}),
     ("GET", "/api/v1/tickets", Act.READ, None),
     ("GET", "/api/v1/loss", Act.READ, None),
     ("GET", "/api/v1/zones/R-003/loss?last=2026-01-14", Act.READ, None),
@@ -142,7 +148,9 @@ async def test_every_route_wants_a_login_and_is_in_the_table(rest: Api) -> None:
 
 def _shape(path: str) -> str:
     parts = path.partition("?")[0].split("/")
-    return "/".join(part if part.islower() and part.replace("-", "").isalpha() else "{}" for part in parts)
+    return "/".join(
+        part if part.islower() and part.replace("-", "").replace(".csv", "").isalpha() else "{}" for part in parts
+    )
 
 
 async def test_a_form_of_another_site_is_refused(rest: Api) -> None:
