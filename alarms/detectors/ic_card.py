@@ -3,6 +3,7 @@
 Bought less left less register is constant for an honest card, to a pulse. A meter that was exchanged begins anew, a
 register rolls over, and the record of a purchase may follow with the next reading: then the sum falls by what was
 bought and comes back. What does not come back is credit that nobody bought, or a register that does not count it.
+A single register that the meter cannot have shown between its neighbours was misread, and tells nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from alarms.analysis.city import CityModel
 from alarms.detectors.answer import Hit, answer, unknown_unless
 from alarms.detectors.meter_rows import MeterRows, rows_of_windows
-from gateway.meterdata.series import DAY_US, Flags, Floats
+from gateway.meterdata.series import DAY_US, HOUR_US, Flags, Floats
 from gateway.model.finding import Detection
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Need, Window, from_us, to_us
@@ -25,6 +26,8 @@ from gateway.model.reading import Need, Window, from_us, to_us
 NEEDED = (Quantity.REGISTER_MEASURED_M3, Quantity.PURCHASED_M3, Quantity.BALANCE_M3)
 LOOKBACK_D = 64
 POINTS = 60
+MOST_FLOW = 1.5
+"""so many times its largest flow a meter can measure at most"""
 _LUMPS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """sizes of purchases, as shares of one that was seen"""
 
@@ -68,7 +71,7 @@ class CreditDetector:
     def judge(self, rows: MeterRows, now: datetime) -> Detection:
         """Judge every meter that takes a card by its readings."""
         now_us, n = to_us(now), len(rows.assets)
-        mine = rows.take(np.isfinite(rows.purchased_m3) & np.isfinite(rows.balance_m3)).once()
+        mine = _without_misread(rows.take(np.isfinite(rows.purchased_m3) & np.isfinite(rows.balance_m3)).once())
         seen = np.bincount(mine.column, minlength=n) > 0
         hits = []
         if len(mine.time):
@@ -171,6 +174,31 @@ class _Sums:
         # a meter that is seldom read shows no single pulse
         pulse = np.minimum(pulse, np.maximum(rows.resolution_m3, 0.002 * rows.max_flow_m3h))
         return cls(np.where(anew, 0.0, step), use, np.where(anew, 0.0, np.maximum(bought, 0.0)), pulse)
+
+
+def _without_misread(rows: MeterRows) -> MeterRows:
+    """Leave out single registers that cannot stand between their neighbours, while these fit each other."""
+    if len(rows.time) < 2:
+        return rows
+    next_fits = _follows(rows, 1)
+    before, after = np.concatenate([[True], next_fits]), np.concatenate([next_fits, [True]])
+    around = np.concatenate([[False], _follows(rows, 2), [False]]) if len(rows.time) > 2 else np.zeros(2, np.bool_)
+    same_after = np.append(rows.column[1:] == rows.column[:-1], False)
+    # a newest register that rose by more than the meter can measure waits for the next one; a fall may be an exchange
+    rose = np.diff(rows.register_m3, prepend=rows.register_m3[:1]) > 0
+    return rows.take(~(around & ~(before & after) | ~same_after & ~before & rose))
+
+
+def _follows(rows: MeterRows, places: int) -> Flags:
+    """Say of each row but the last whether the register so many rows later can come from it; False for other meters."""
+    column = rows.column[:-places]
+    grown = rows.register_m3[places:] - rows.register_m3[:-places]
+    hours = (rows.time[places:] - rows.time[:-places]) / HOUR_US
+    flow = np.where(rows.max_flow_m3h > 0, rows.max_flow_m3h, np.inf)[column]
+    # a pulse may be lost or counted late, and clocks are set
+    most = MOST_FLOW * flow * (hours + 1.0) + 2.0 * rows.resolution_m3[column]
+    fits = (grown >= -1.0) & (grown <= most)
+    return np.asarray(fits | (rows.column[places:] != column) & (places == 1))
 
 
 def _settled(level: Floats, time: np.ndarray[tuple[int], np.dtype[np.int64]], limit: float, seldom_d: float) -> Flags:

@@ -89,3 +89,14 @@ def test_a_meter_read_with_its_card_alone_is_judged_by_what_nobody_buys():
     assert found(register, late, left, every=10 * DAY) == {}
     fraud[-3:-1] += 7.3
     assert found(register, bought, fraud, every=10 * DAY) == {HOME: 0.98}
+
+
+def test_a_single_register_that_was_misread_is_no_case_and_hides_none():
+    register, bought, left = a_card()
+    for misread in (0.0, 7.0 * 2000.0, -5.0, 1300.0):
+        wrong = register.copy()
+        wrong[100] = misread
+        assert found(wrong, bought, left) == {}
+        assert found(wrong, bought, left, until=START + 100 * HOUR + HOUR // 2) == {}
+        credited = left + 1.0 * (np.arange(HOURS) >= 200)
+        assert found(wrong, bought, credited) == {HOME: 0.98}
