@@ -135,7 +135,7 @@ def open_body(
         "description": ticket.description,
         "joined": [],
         "alarm": alarm_body(alarm, definition),
-        "asset": _asset(alarm.asset, network),
+        "asset": asset_body(alarm.asset, network),
         "guidance": {"cause": definition.cause, "consequence": definition.consequence, "action": definition.action},
         "sla": {
             "policy": f"{ticket.ticket_class.value.lower()}@{policy.epoch}",
@@ -197,7 +197,8 @@ def _description(alarm: Alarm, definition: Definition) -> str:
     return f"{measured}{definition.consequence}. {definition.action}."
 
 
-def _asset(asset: str, network: Network) -> dict[str, Any]:
+def asset_body(asset: str, network: Network) -> dict[str, Any]:
+    """Return what a message says about an asset."""
     station = network.stations.get(asset)
     if station is not None:
         place = {"kind": station.kind, "address": station.address, "x_m": station.x_m, "y_m": station.y_m}

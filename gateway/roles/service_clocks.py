@@ -1,11 +1,13 @@
-"""Runs the clocks of tickets in the alarm role: what is due is read and told within half a second."""
+"""Runs the clocks of tickets in the alarm role, and each evening the draw of call-backs."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import datetime
 
+from alarms.service.call_backs import CallBacks
 from alarms.service.desk import ServiceDesk
 from gateway.errors import TransientError
 from gateway.store import promise_rows
@@ -15,6 +17,8 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.25
 """real seconds between looks at whether somebody wrote, or something is due"""
+DRAW_S = 60.0
+"""real seconds between looks at whether it is evening"""
 
 
 class ServiceClocks:
@@ -24,6 +28,8 @@ class ServiceClocks:
         """Remember the desk; nothing is read yet."""
         self._desk = desk
         self._changes = ChangeWatch(desk.state)
+        self._call_backs = CallBacks(desk.state, desk.network, desk.calendar, desk.clock)
+        self._drawn_at = float("-inf")
         self._next: datetime | None = None
         self._problem = ""
 
@@ -37,6 +43,9 @@ class ServiceClocks:
                     fresh = False
                 if self._changes.changed() or self._is_due():
                     self._next = await asyncio.to_thread(self._settle)
+                if time.monotonic() - self._drawn_at >= DRAW_S:
+                    await asyncio.to_thread(self._call_backs.evening)
+                    self._drawn_at = time.monotonic()
                 self._problem = ""
             except TransientError as error:
                 if str(error) != self._problem:

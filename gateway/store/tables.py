@@ -268,6 +268,20 @@ escalation = Table(
     comment="who was told that a clock runs out; each step once",
 )
 
+call_report = Table(
+    "call_report",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("request_id", String(100), nullable=False, unique=True),
+    Column("ticket_no", String(40), nullable=False, index=True),
+    Column("called_at", BigInteger, nullable=False, index=True),
+    Column("entered_at", BigInteger, nullable=False),
+    Column("taker", String(120), nullable=False),
+    Column("joined", Boolean, nullable=False, comment="the call taker put it to an open ticket"),
+    Column("said", JSON, nullable=False, comment="all that the caller said, as far as it was asked"),
+    comment="what people reported by telephone",
+)
+
 call_back = Table(
     "call_back",
     metadata,

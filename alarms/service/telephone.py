@@ -1,0 +1,207 @@
+"""Telephone reports become tickets: with time, number and place at once, with the rest as it is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from alarms import route
+from alarms.tickets import commands
+from gateway.errors import RefusedError
+from gateway.model.call import CLASSES, LATE, Call
+from gateway.model.network import Network, Station, ZoneKind
+from gateway.model.ticket import Ticket, TicketClass, TicketState
+from gateway.ports import Clock
+from gateway.store import call_rows, delivery_rows, promise_rows, ticket_rows, user_rows
+from gateway.store.call_rows import CallReport
+from gateway.store.state import State, Transaction
+
+NEAR_M = 500.0
+"""within which open tickets and live alarms are shown to the call taker"""
+OLDEST = timedelta(days=7)
+AHEAD = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """Where calls are taken. Safe for threads: each call is one transaction."""
+
+    state: State
+    network: Network
+    policy: route.TicketPolicy
+    clock: Clock
+
+    def take(self, call: Call, taker: str, request_id: str, *, wall_s: float, join: str = "") -> CallReport:
+        """Write a call down and open its ticket, or put it to the open one that the call taker names.
+
+        The same request id again returns the first answer and does nothing. Raises RefusedError 404
+        `unknown_ticket` or `unknown_asset`, 409 `ended` or `request_id_used`, 422 `called_at`.
+        """
+        now = self.clock.now()
+        if not now - OLDEST <= call.called_at <= now + AHEAD:
+            raise RefusedError(422, "called_at", "the call must have been taken within the last 7 days")
+        call = replace(call, called_at=min(call.called_at, now))
+        if call.asset and not self.network.zone_of(call.asset):
+            raise RefusedError(404, "unknown_asset", f"the network has no {call.asset}")
+        with self.state.write() as connection:
+            known = call_rows.find(connection, request_id)
+            if known is not None:
+                if known.taker != taker:
+                    raise RefusedError(409, "request_id_used", "another person had this request id")
+                return known
+            ticket_no = (
+                self._join(connection, join, call, taker, wall_s) if join else self._open(connection, call, wall_s)
+            )
+            report = CallReport(ticket_no, call, now, taker, joined=bool(join))
+            call_rows.add(connection, request_id, report)
+            promise_rows.add_step(
+                connection, ticket_no, "called" if join else "reported", call.called_at, entered_at=now, actor=taker
+            )
+            self._audit(connection, taker, "call.join" if join else "call.take", ticket_no, call)
+        return report
+
+    def complete(self, ticket_no: str, more: Mapping[str, Any], taker: str, *, wall_s: float) -> CallReport:
+        """Add what was asked later; the crew gets it as an `update`. Raises RefusedError 404 `unknown_call`."""
+        with self.state.write() as connection:
+            reports = [one for one in call_rows.of_ticket(connection, ticket_no) if not one.joined]
+            ticket = ticket_rows.find_ticket(connection, ticket_no)
+            if not reports or ticket is None:
+                raise RefusedError(404, "unknown_call", f"no call opened ticket {ticket_no}")
+            call = replace(reports[0].call, **more)
+            if call.asset and not self.network.zone_of(call.asset):
+                raise RefusedError(404, "unknown_asset", f"the network has no {call.asset}")
+            call_rows.set_said(connection, ticket_no, call.details)
+            body = {**route.note_body(ticket, "update", _words(call), taker), "call": call.details}
+            self._send(connection, ticket, "update", body, wall_s)
+            self._audit(connection, taker, "call.complete", ticket_no, call)
+        return replace(reports[0], call=call)
+
+    def _open(self, connection: Transaction, call: Call, wall_s: float) -> str:
+        now = self.clock.now()
+        policy = replace(self.policy, epoch=delivery_rows.epoch(connection, self.policy.epoch))
+        prefix = route.number_prefix(now, policy)
+        number = route.next_number(prefix, ticket_rows.newest_number(connection, prefix))
+        wanted = CLASSES[call.what]
+        asset = call.asset or self.zone_at(call.x_m, call.y_m)
+        station = self.network.stations.get(asset)
+        depart_by, arrive_by = route.clocks(wanted, call.called_at, station, call.what.value, policy)
+        ticket = Ticket(
+            ticket_no=number,
+            dedup_key=f"{policy.site}.{policy.epoch}:CALL:{call.what.upper()}:{number.removeprefix('T-')}",
+            ticket_class=wanted,
+            type=call.what.value,
+            asset=asset,
+            join_group="",
+            scope=asset,
+            state=TicketState.OPEN,
+            raised_at=call.called_at,
+            depart_by=depart_by,
+            arrive_by=arrive_by,
+            title=f"{_TITLES[call.what.value]}: {call.place}",
+            description=_words(call),
+        )
+        ticket_rows.insert_ticket(connection, ticket)
+        self._send(connection, ticket, "open", self._open_body(ticket, call, policy), wall_s)
+        return number
+
+    def _join(self, connection: Transaction, ticket_no: str, call: Call, taker: str, wall_s: float) -> str:
+        ticket = ticket_rows.find_ticket(connection, ticket_no)
+        if ticket is None:
+            raise RefusedError(404, "unknown_ticket", f"there is no ticket {ticket_no}")
+        if ticket.state in ticket_rows.ENDED:
+            raise RefusedError(409, "ended", f"{ticket_no} has ended; open a new ticket")
+        if CLASSES[call.what] is TicketClass.EMERGENCY and ticket.ticket_class is not TicketClass.EMERGENCY:
+            raise RefusedError(409, "lower_class", "an emergency never joins a lower ticket; open a new one")
+        body = {**route.note_body(ticket, "update", _words(call), taker), "call": call.details}
+        self._send(connection, ticket, "update", body, wall_s)
+        return ticket_no
+
+    def _open_body(self, ticket: Ticket, call: Call, policy: route.TicketPolicy) -> dict[str, Any]:
+        place = route.asset_body(ticket.asset, self.network) if ticket.asset else {"id": "", "kind": "place"}
+        if call.x_m is not None and call.y_m is not None:
+            place |= {"x_m": call.x_m, "y_m": call.y_m, "crs": "local"}
+        return {
+            "dedup_key": ticket.dedup_key,
+            "ticket_no": ticket.ticket_no,
+            "command": "open",
+            "class": ticket.ticket_class.value,
+            "type": ticket.type,
+            "priority": 1 if ticket.ticket_class is TicketClass.EMERGENCY else 3,
+            "raised_at": route.iso(ticket.raised_at),
+            "title": ticket.title,
+            "description": ticket.description,
+            "joined": [],
+            "asset": {**place, "address": call.place},
+            "contact": {"name": call.caller, "phone": call.number},
+            "call": call.details,
+            "sla": {
+                "policy": f"{ticket.ticket_class.value.lower()}@{policy.epoch}",
+                "depart_by": route.iso(ticket.depart_by),
+                "arrive_by": route.iso(ticket.arrive_by),
+            },
+        }
+
+    def _send(
+        self, connection: Transaction, ticket: Ticket, command: str, body: Mapping[str, Any], wall_s: float
+    ) -> None:
+        sink = self.policy.sinks.get(ticket.ticket_class, "")
+        commands.put(connection, ticket, command, body, sink=sink, now=self.clock.now(), wall_s=wall_s)
+
+    def _audit(self, connection: Transaction, taker: str, act: str, ticket_no: str, call: Call) -> None:
+        late = self.clock.now() - call.called_at > LATE
+        detail = {"what": call.what.value, "place": call.place, "entered_late": late}
+        user_rows.add_audit(connection, self.clock.now_us(), taker, act, subject=ticket_no, detail=detail)
+
+    def zone_at(self, x_m: float | None, y_m: float | None) -> str:
+        """Return the regulator zone whose regulator stands nearest to a place, empty if that is not known."""
+        if x_m is None or y_m is None:
+            return ""
+        regulators = [one for one in self.network.stations.values() if one.kind == "regulator"]
+        nearest = min(regulators, key=lambda one: math.hypot(one.x_m - x_m, one.y_m - y_m), default=None)
+        return "" if nearest is None else nearest.zone_id
+
+    def is_near(self, asset: str, place: str, x_m: float | None, y_m: float | None) -> bool:
+        """Return whether an asset is at a place: in the same regulator zone or building, or within 500 m."""
+        if place and self._regulator_zone(asset) == self._regulator_zone(place) != "":
+            return True
+        at = self._position(asset)
+        return at is not None and x_m is not None and y_m is not None and math.dist(at, (x_m, y_m)) <= NEAR_M
+
+    def _position(self, asset: str) -> tuple[float, float] | None:
+        found: Station | Any = self.network.stations.get(asset) or self.network.meters.get(asset)
+        return None if found is None or found.x_m is None else (found.x_m, found.y_m)
+
+    def _regulator_zone(self, asset: str) -> str:
+        at = self.network.zone_of(asset)
+        while at in self.network.zones:
+            if self.network.zones[at].kind is ZoneKind.REGULATOR:
+                return at
+            at = self.network.zones[at].parent_id
+        return ""
+
+
+_TITLES = {
+    "smell": "Smell of gas reported",
+    "hiss": "Hissing gas reported",
+    "fire": "Fire reported",
+    "ill": "Ill persons reported",
+    "no_gas": "No gas reported",
+    "meter_problem": "Problem with a meter reported",
+    "other": "Fault reported",
+}
+
+
+def _words(call: Call) -> str:
+    """Return in words what a crew must know of a call."""
+    facts = {
+        "indoors": {True: "indoors", False: "outdoors"}.get(call.indoors) if call.indoors is not None else None,
+        "valve": {True: "valve closed", False: "valve open"}.get(call.valve_closed)
+        if call.valve_closed is not None
+        else None,
+        "ill": "ill persons" if call.ill_persons else None,
+    }
+    said = [f"By telephone at {call.place}", *(text for text in facts.values() if text), call.note]
+    return "; ".join(text for text in said if text) + "."

@@ -1,0 +1,167 @@
+"""Calls become tickets in one transaction with the outbox; call-backs are drawn from what was finished."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from alarms.route import TicketPolicy
+from alarms.service.calendar import official
+from alarms.service.call_backs import QUESTIONS, CallBacks
+from alarms.service.telephone import Telephone
+from gateway.errors import RefusedError
+from gateway.model.call import Call, Said
+from gateway.model.reading import to_us
+from gateway.model.ticket import TicketClass, TicketState
+from gateway.runtime.clock import ManualClock
+from gateway.store import call_back_rows, call_rows, ticket_rows
+from gateway.store.state import State
+from gateway.store.ticket_rows import TicketEvent
+from tests.alarms.alarm_fixtures import small_network
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+CALL = Call(NOW - timedelta(seconds=30), "13800000000", "1 Main Street, flat 3")
+ANSWERS = dict.fromkeys(QUESTIONS, 5)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(to_us(NOW))
+
+
+@pytest.fixture
+def telephone(tmp_path: Path, clock: ManualClock) -> Telephone:
+    return Telephone(
+        State.in_folder(tmp_path), small_network(), TicketPolicy(sinks={TicketClass.EMERGENCY: "desk"}), clock
+    )
+
+
+def test_time_number_and_place_are_enough_for_an_emergency(telephone: Telephone) -> None:
+    report = telephone.take(CALL, "ann", "r1", wall_s=1.0)
+    with telephone.state.read() as connection:
+        ticket = ticket_rows.find_ticket(connection, report.ticket_no)
+        (sent,) = ticket_rows.outbox_of(connection, report.ticket_no)
+    assert ticket is not None
+    assert (ticket.ticket_class, ticket.raised_at) == (TicketClass.EMERGENCY, CALL.called_at)
+    assert ticket.dedup_key == f"hq.1:CALL:SMELL:{report.ticket_no.removeprefix('T-')}"
+    assert ticket.arrive_by == CALL.called_at + timedelta(minutes=30)
+    assert sent.sink == "desk"
+    assert sent.command.body["asset"]["address"] == CALL.place
+    assert sent.command.body["contact"]["phone"] == CALL.number
+
+
+def test_the_same_request_opens_one_ticket(telephone: Telephone) -> None:
+    first = telephone.take(CALL, "ann", "r1", wall_s=1.0)
+    assert telephone.take(CALL, "ann", "r1", wall_s=2.0) == first
+    with telephone.state.read() as connection:
+        assert len(ticket_rows.list_tickets(connection)) == 1
+    with pytest.raises(RefusedError) as refused:
+        telephone.take(CALL, "bob", "r1", wall_s=2.0)
+    assert refused.value.code == "request_id_used"
+
+
+def test_what_is_asked_later_follows_as_an_update(telephone: Telephone) -> None:
+    report = telephone.take(CALL, "ann", "r1", wall_s=1.0)
+    telephone.complete(report.ticket_no, {"indoors": True, "valve_closed": False, "asset": "B-1"}, "ann", wall_s=2.0)
+    with telephone.state.read() as connection:
+        sent = ticket_rows.outbox_of(connection, report.ticket_no)
+        (kept,) = call_rows.of_ticket(connection, report.ticket_no)
+    assert [row.command.command for row in sent] == ["open", "update"]
+    assert "indoors; valve open" in sent[1].command.body["text"]
+    assert (kept.call.indoors, kept.call.asset) == (True, "B-1")
+
+
+def test_a_second_caller_joins_only_what_the_taker_names(telephone: Telephone) -> None:
+    first = telephone.take(CALL, "ann", "r1", wall_s=1.0)
+    again = telephone.take(replace(CALL, number="2"), "ann", "r2", wall_s=2.0, join=first.ticket_no)
+    other = telephone.take(replace(CALL, number="3"), "ann", "r3", wall_s=3.0)
+    assert again.ticket_no == first.ticket_no != other.ticket_no
+    lower = telephone.take(replace(CALL, what=Said.NO_GAS), "ann", "r4", wall_s=4.0)
+    with pytest.raises(RefusedError) as refused:
+        telephone.take(CALL, "ann", "r5", wall_s=5.0, join=lower.ticket_no)
+    assert refused.value.code == "lower_class"
+
+
+def test_a_call_from_paper_keeps_its_time_and_is_marked(telephone: Telephone) -> None:
+    report = telephone.take(replace(CALL, called_at=NOW - timedelta(hours=2)), "ann", "r1", wall_s=1.0)
+    assert report.late
+    with telephone.state.read() as connection:
+        ticket = ticket_rows.find_ticket(connection, report.ticket_no)
+    assert ticket is not None
+    assert ticket.raised_at == NOW - timedelta(hours=2)
+    for called in (NOW + timedelta(hours=1), NOW - timedelta(days=8)):
+        with pytest.raises(RefusedError):
+            telephone.take(replace(CALL, called_at=called), "ann", "r2", wall_s=1.0)
+
+
+def test_a_place_on_the_map_finds_its_zone_and_what_is_near(telephone: Telephone) -> None:
+    report = telephone.take(replace(CALL, x_m=2.1, y_m=2.1), "ann", "r1", wall_s=1.0)
+    with telephone.state.read() as connection:
+        ticket = ticket_rows.find_ticket(connection, report.ticket_no)
+    assert ticket is not None
+    assert ticket.asset == "R-002"
+    assert telephone.is_near("REG-002", "R-002", None, None)
+    assert telephone.is_near("M-000001", "B-2", None, None)
+    assert not telephone.is_near("REG-003", "R-002", None, None)
+    assert telephone.is_near("REG-003", "", 100.0, 100.0)
+    assert not telephone.is_near("REG-003", "", 4000.0, 0.0)
+    with pytest.raises(RefusedError):
+        telephone.take(replace(CALL, asset="nowhere"), "ann", "r9", wall_s=1.0)
+
+
+def finish(telephone: Telephone, count: int, day: int, first: int) -> None:
+    at = NOW + timedelta(days=day)
+    for number in range(first, first + count):
+        report = telephone.take(replace(CALL, called_at=at, what=Said.OTHER), "ann", f"c{number}", wall_s=1.0)
+        event = TicketEvent("desk", f"e{number}", report.ticket_no, "completed", 1, at, at, f"crew {number % 3}", {})
+        with telephone.state.write() as connection:
+            ticket_rows.insert_event(connection, event)
+            ticket = ticket_rows.find_ticket(connection, report.ticket_no)
+            assert ticket is not None
+            ticket_rows.update_ticket(connection, replace(ticket, state=TicketState.COMPLETED, completed_at=at))
+
+
+def test_every_evening_the_share_of_each_level_is_drawn_and_missed_evenings_are_made_up(
+    telephone: Telephone, clock: ManualClock
+) -> None:
+    desk = CallBacks(telephone.state, telephone.network, official(), clock)
+    total = 0
+    for day, count in enumerate((12, 0, 5, 9)):
+        clock.set(NOW + timedelta(days=day))
+        finish(telephone, count, day, total)
+        total += count
+        clock.set(NOW.replace(hour=12, minute=1) + timedelta(days=day))
+        if day != 2:
+            desk.evening()
+            assert desk.evening() == 0
+    with telephone.state.read() as connection:
+        drawn = call_back_rows.listed(connection)
+    sums = {level: sum(one.level == level for one in drawn) for level in ("station", "company", "group")}
+    assert sums == {"station": total, "company": math.ceil(total / 10), "group": math.ceil(total * 0.08)}
+    assert min(one.due_at for one in drawn if one.level == "station") == datetime(2026, 11, 24, 10, tzinfo=UTC)
+
+
+def test_a_customer_is_tried_three_times_at_different_hours(telephone: Telephone, clock: ManualClock) -> None:
+    desk = CallBacks(telephone.state, telephone.network, official(), clock)
+    finish(telephone, 2, 0, 0)
+    clock.set(NOW.replace(hour=12, minute=1))
+    desk.evening()
+    with telephone.state.read() as connection:
+        one, two = (found for found in call_back_rows.listed(connection) if found.level == "station")
+    for hour in range(3):
+        clock.set(NOW.replace(hour=13) + timedelta(hours=2 * hour))
+        closed = desk.tried(one.ticket_no, "station", "ann", reached=False)
+        assert (closed.closed_at is not None) == (hour == 2)
+        if hour < 2:
+            with pytest.raises(RefusedError) as refused:
+                desk.tried(one.ticket_no, "station", "ann", reached=False)
+            assert refused.value.code == "too_soon"
+    with pytest.raises(RefusedError):
+        desk.tried(two.ticket_no, "station", "ann", reached=True, answers={"conduct": 5})
+    assert desk.tried(two.ticket_no, "station", "ann", reached=True, answers=ANSWERS).answers == ANSWERS
+    with pytest.raises(RefusedError):
+        desk.tried(two.ticket_no, "station", "ann", reached=True, answers=ANSWERS)
