@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+
+import numpy as np
 
 from alarms.analysis.loss import loss_rows
 from alarms.analysis.study import study
@@ -12,14 +13,18 @@ from alarms.detectors.accounts import UnauthorisedDetector
 from alarms.detectors.balance import BalanceDetector
 from alarms.detectors.closed_valve import ClosedValveDetector
 from alarms.detectors.ic_card import CreditDetector
+from alarms.detectors.meter_rows import MeterRows
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.theft import TheftDetector
 from alarms.windows import KeptWindows
+from gateway.meterdata.series import DAY_US, Flags
 from gateway.model.finding import Detection, LossRow
-from gateway.model.reading import from_us, to_us
+from gateway.model.reading import from_us
 
 LOOKBACK_DAYS = 60
+CERTAIN_DAYS = 64
+"""so far back the detectors of certain evidence look at readings"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +64,7 @@ class Passes:
             BalanceDetector(city.model, city.config).judge(known),
             NonMovingDetector(city.model, city.config).judge(known),
             TheftDetector(city.model, city.config).judge(known),
-            *certain(city, until_us, self._lookback),
+            *certain(city, until_us),
         )
         return PassResult(until_us, tuple(loss_rows(known.balance, city.config.loss)), detections)
 
@@ -69,13 +74,16 @@ def daily_pass(city: CityData, until_us: int, *, lookback_days: int = LOOKBACK_D
     return Passes(city, lookback_days=lookback_days).at(until_us)
 
 
-def certain(city: CityData, until_us: int, lookback_days: int) -> tuple[Detection, ...]:
+def certain(city: CityData, until_us: int) -> tuple[Detection, ...]:
     """Judge what single readings prove, from rows received by a moment."""
-    now, since = from_us(until_us), from_us(until_us) - timedelta(days=lookback_days + 4)
-    rows = city.rows.known(until_us, to_us(since))
+    now, rows, since_us = from_us(until_us), city.rows, until_us - CERTAIN_DAYS * DAY_US
+
+    def known(meters: Flags) -> MeterRows:
+        return rows.known(until_us, since_us, meters)
+
     return (
-        UnauthorisedDetector(city.model).judge(rows, now),
-        ClosedValveDetector(city.model).judge(rows, now),
-        CreditDetector(city.model).judge(rows, now),
-        SilentDetector(city.model).judge(rows, now),
+        UnauthorisedDetector(city.model).judge(known(rows.accounts.ever_shut), now),
+        ClosedValveDetector(city.model).judge(known(rows.closed), now),
+        CreditDetector(city.model).judge(known(rows.card), now),
+        SilentDetector(city.model).judge(known(np.zeros(len(rows.assets), dtype=np.bool_)), now),
     )

@@ -101,6 +101,7 @@ class CityModel:
     temperature: GasTemperature = GasTemperature()
     accounts: Mapping[str, tuple[AccountChange, ...]] = field(default_factory=dict)
     """what changed after the network was described, by meter, oldest first"""
+    _trees: dict[tuple[str, ...], ZoneTree] = field(default_factory=dict, init=False, repr=False)
 
     def shut_days(self, assets: Sequence[str], bounds: NDArray[np.int64]) -> Flags:
         """Return on which days, from one boundary to the next, an account was closed all the time, (days, assets)."""
@@ -119,8 +120,12 @@ class CityModel:
         return shut
 
     def tree(self, assets: Sequence[str]) -> ZoneTree:
-        """Return the balances over those of the `assets` that are meters."""
-        return build_tree(self.network, assets)
+        """Return the balances over those of the `assets` that are meters; that of the last assets is kept."""
+        key = tuple(assets)
+        if key not in self._trees:
+            self._trees.clear()
+            self._trees[key] = build_tree(self.network, assets)
+        return self._trees[key]
 
     def air_c(self, days: Sequence[date]) -> Floats:
         """Return the air temperature of each gas day, NaN where unknown."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from alarms.analysis.city import SHUT, CityModel
 from alarms.analysis.study import trim
+from gateway.meterdata.arrivals import first_at, in_ranges
 from gateway.meterdata.series import Columns, Flags, Floats, Ints, Series
 from gateway.model.network import MeterRole
 from gateway.model.quantity import Quantity
@@ -109,10 +110,19 @@ class MeterRows:
     max_flow_m3h: Floats
     zone: NDArray[np.int64]
     """number of the zone on which each meter hangs"""
+    closed: Flags
+    """whether the meter's valve was ever reported closed, (n,)"""
+    card: Flags
+    """whether purchases were ever read of the meter, (n,)"""
 
-    def known(self, until_us: int, since_us: int) -> Self:
-        """Return what had arrived by a moment and is not older than another."""
-        part = self.take((self.received <= until_us) & (self.time >= since_us))
+    def known(self, until_us: int, since_us: int, meters: Flags | None = None) -> Self:
+        """Return what had arrived by a moment and is not older than another; rows of some of the meters only."""
+        edges = np.searchsorted(self.column, np.arange(len(self.assets) + 1))
+        low, high = edges[:-1], edges[1:]
+        if meters is not None:
+            low, high = low[meters], high[meters]
+        rows, _ = in_ranges(first_at(self.time, low, high, np.full(len(low), since_us)), high)
+        part = self.take(rows[self.received[rows] <= until_us])
         return replace(part, heard=self.heard.between(since_us, until_us))
 
     def take(self, chosen: Flags | NDArray[np.intp]) -> Self:
@@ -169,6 +179,8 @@ def rows_of(model: CityModel, series: Mapping[Quantity, Series], heard: Mapping[
         np.array([10.0**-meter.decimals for meter in meters]),
         np.array([meter.max_flow_m3h for meter in meters]),
         np.array([zones[meter.zone_id] for meter in meters], dtype=np.int64),
+        _marked(column[besides[0] == 0.0], len(names)),
+        _marked(column[np.isfinite(besides[1])], len(names)),
     )
 
 
@@ -190,6 +202,10 @@ def _placed(part: Series, place: Mapping[str, int]) -> Ints:
     """Return where the asset of each row stands among the customers, -1 for others."""
     where = np.array([place.get(name, -1) for name in part.assets], dtype=np.int64)
     return where[part.column] if len(part.column) else np.empty(0, dtype=np.int64)
+
+
+def _marked(column: Columns, count: int) -> Flags:
+    return np.bincount(column, minlength=count) > 0
 
 
 def _present(column: Ints) -> Ints:

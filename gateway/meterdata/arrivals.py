@@ -12,6 +12,22 @@ ALWAYS_US = -(2**62)
 """before any moment"""
 
 
+def first_at(time: Ints, low: Indices, high: Indices, at_us: Ints) -> Indices:
+    """Return in each range of rows, sorted by time, the first row at or after a moment; the range's end if none is."""
+    while (open_ := low < high).any():
+        middle = (low + high) // 2
+        before = open_ & (time[np.where(open_, middle, 0)] < at_us)
+        low, high = np.where(before, middle + 1, low), np.where(open_ & ~before, middle, high)
+    return low
+
+
+def in_ranges(low: Indices, high: Indices) -> tuple[Indices, Indices]:
+    """Return all rows of ranges of rows, one range after the other, and to which range each belongs."""
+    count = np.maximum(high - low, 0)
+    number = np.repeat(np.arange(len(count)), count)
+    return np.arange(len(number)) + np.repeat(low - (np.cumsum(count) - count), count), number
+
+
 class Arrivals:
     """Rows of one quantity, and in which order they arrived."""
 
@@ -48,18 +64,11 @@ class Arrivals:
 
     def row_at(self, columns: Indices, at_us: Ints) -> Indices:
         """Return the first row of each asset at or after its moment, or one past its last row."""
-        low, high = self.starts[columns], self.starts[columns + 1]
-        while (open_ := low < high).any():
-            middle = (low + high) // 2
-            before = open_ & (self.series.time[np.where(open_, middle, 0)] < at_us)
-            low, high = np.where(before, middle + 1, low), np.where(open_ & ~before, middle, high)
-        return low
+        return first_at(self.series.time, self.starts[columns], self.starts[columns + 1], at_us)
 
     def take(self, columns: Indices, first_row: Indices, until_us: int) -> Series:
         """Return what had arrived by a moment of some assets, each from one of its rows on, numbered as these."""
-        count = np.maximum(self.starts[columns + 1] - first_row, 0)
-        number = np.repeat(np.arange(len(columns)), count)
-        rows = np.arange(len(number)) + np.repeat(first_row - (np.cumsum(count) - count), count)
+        rows, number = in_ranges(first_row, self.starts[columns + 1])
         known = self.series.received[rows] <= until_us
         rows, number = rows[known], number[known]
         series = self.series
