@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alarms.analysis.city import CityModel, SiteFigures
+from alarms.analysis.city import CityModel, SiteFigures, build_tree
 from alarms.city_data import REGISTERS, CityData, heard_rows, make_series
 from alarms.company_events import accounts_of, cause_in, exchanges_of
 from alarms.findings import update
@@ -20,7 +20,7 @@ from api.report.case import Case
 from api.report.page import report_html
 from api.text import texts
 from gateway.dataset import Dataset, read_dataset
-from gateway.model.finding import Finding, FindingStatus, LossRow
+from gateway.model.finding import Finding, FindingStatus, LossRow, LossVerdict
 from gateway.model.reading import ReadingBatch, to_us
 
 SETTLE = timedelta(hours=6)
@@ -93,7 +93,7 @@ def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> Rep
     fresh: dict[tuple[str, str, int], Finding] = {}
     cause_of = cause_in(city.exchanges, city.model.accounts)
     seen: dict[tuple[str, str], datetime] = {}
-    loss: dict[tuple[str, object], LossRow] = {}
+    loss: dict[tuple[str, object], LossRow] = {(row.zone, row.gas_day): row for row in _unread(dataset, moments)}
     for done, now in enumerate(moments, start=1):
         result = passes.at(to_us(now))
         for row in result.loss:
@@ -122,6 +122,27 @@ def _moments(dataset: Dataset, end: datetime) -> Iterator[datetime]:
         if gas_day.ends(day) > dataset.settings.start:
             yield gas_day.ends(day) + SETTLE
         day += timedelta(days=1)
+
+
+def _unread(dataset: Dataset, moments: list[datetime]) -> Iterator[LossRow]:
+    """Yield what is said of a gas day as long as no pass can balance it: that the supply meter was not read."""
+    zones = build_tree(dataset.network, list(dataset.network.meters)).zones
+    for now in moments:
+        day = dataset.settings.gas_day.of(now - SETTLE) - timedelta(days=1)
+        for zone in zones:
+            yield LossRow(
+                zone,
+                day,
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+                0.0,
+                LossVerdict.NOT_ASSESSABLE,
+                "supply meter was not read",
+            )
 
 
 def city_of(dataset: Dataset) -> CityData:
