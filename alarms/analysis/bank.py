@@ -1,26 +1,40 @@
 """A bank of hypotheses for the unexplained loss of one zone, weighed against each other. Pure.
 
-Each hypothesis says since which gas day something is wrong: a leak of constant size; a meter whose customer goes on
-using gas as before while the register counts less (theft) or nothing (a stopped meter, or theft). A hypothesis about
-a meter must explain two things at once: that the register counts less than the customer's own past and its peers
-lead to expect, and that the zone loses just this difference. An absence explains only the first, a leak only the
-second. Weights are likelihood ratios times prior rates, so that they compare across hypotheses and zones.
+Each hypothesis says since which gas day something is wrong: a leak of constant size, which may have ended; a meter
+at rest whose customer goes on using gas; a meter that counts a share of what passes it, or nothing on some days. A
+hypothesis about a meter must explain two things at once: that the register counts less than the customer's own past
+and its peers lead to expect, and that the zone loses just this difference. An absence explains only the first, a leak
+only the second. Weights are likelihood ratios times prior rates, so that they compare across hypotheses and zones.
 
-Sums over the days before and from each possible first day come from cumulative sums, so that the cost is one pass
-over days x meters, whatever the number of first days.
+The zone's word is a generalised least-squares likelihood ratio: with the inverse covariance `W` of the loss when all is
+well, a loss that goes along with `f` times a size about `mu` (variance `s2`) is likelier by
+
+    ((f'Wr + mu/s2)^2 / (f'Wf + 1/s2) - mu^2/s2) / 2 - log(1 + s2 f'Wf) / 2
+
+For `f` that is zero before a first day, both sums for all first days come from cumulative sums, so that the cost is
+that of one product of the days' matrix with days x meters, whatever the number of first days.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import log_ndtr
+
+from alarms.analysis.noise import NoiseConfig, precision
+from alarms.analysis.past import Past, since
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Form = Literal["leak", "rest", "share", "less", "days"]
 
+ENDS_EVERY_D = 5
+"""so finely the ends of leaks that are over are tried"""
+BLOCK_D = 10
+"""so long what is missing may be more or less than usual"""
 NEVER = -1e9
 """log weight of what cannot be"""
 
@@ -29,33 +43,50 @@ NEVER = -1e9
 class BankConfig:
     """Prior rates per day, and how well things are known."""
 
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
     leak_rate: float = 0.5 / 365.0
     """of one zone"""
+    mend_rate: float = 1.0 / 150.0
+    """of a leak that lasts"""
+    leak_before: float = 0.03
+    """chance that a zone leaks since before anything is known"""
+    leak_sizes: tuple[float, ...] = (0.005, 0.02, 0.08)
+    """typical sizes, as shares of the zone's supply, each as likely"""
     stop_rate: float = 0.003 / 365.0
     """of one meter; about one in five hundred is found stopped when homes are visited"""
-    theft_rate: float = 0.0006 / 365.0
-    """of one home"""
-    business_theft_factor: float = 10.0
+    theft_rate: float = 0.001 / 365.0
+    """of one home, slow meters included"""
+    business_theft_factor: float = 5.0
     """a business has more to gain"""
+    since_before: float = 0.001
+    """share of the meters that count too little since before anything is known"""
     less_use_rate: float = 0.004
-    """of a customer honestly beginning to use less, or nothing"""
-    long_absence_d: float = 60.0
-    short_absence_d: float = 7.0
-    long_share: float = 0.15
-    leak_sigma: float = 0.05
-    """of a leak's size, as a share of the zone's supply"""
-    size_sigma: float = 0.2
+    """of a customer honestly beginning to use less"""
+    less_use_d: float = 30.0
+    """how long that usually lasts"""
+    lasting_share: float = 0.1
+    """of such changes last for good"""
+    before_sigma: float = 0.4
+    """of what is missing since before anything is known, as a share of what is counted, about as much as that"""
+    size_sigma: float = 0.25
     """of what is missing, as a share of what the deficit makes it"""
-    least_missing: float = 0.25
+    least_missing: float = 0.2
     """share of the expected use that must be missing, to speak of theft"""
+    least_size: float = 0.4
+    """of what the deficit makes it, that the zone must lose"""
+    least_share: float = 0.1
+    """of what is counted that is missing besides, to speak of theft since before anything is known"""
+    least_plain: float = 3.0
+    """log likelihood ratio of a deficit from which it is weighed against a leak"""
     least_days: int = 10
-    """assessable days before the first day of anything"""
-    baseline_days: int = 28
-    rate_floor: float = 0.001
-    """least day-to-day noise of a loss rate"""
+    """known days before the first day of anything"""
+    temper: float = 0.7
+    """by how much less the zone's word counts than its likelihood ratio, as no covariance is quite right"""
     accept: float = 0.5
     """probability from which a hypothesis is taken for true"""
-    most_cases: int = 6
+    suspect: float = 0.05
+    """probability from which a hypothesis is named"""
+    most_cases: int = 8
     """in one zone at one time"""
 
 
@@ -68,20 +99,27 @@ class ZoneDays:
     supply: Floats
     noise_variance: Floats
     """of the loss, m3 squared, as far as it is known from how it was made, (d,)"""
+    steady: Floats
+    """standard deviation of what is alike every day, (d,)"""
+    warmth: Floats
+    """what metered volume would change by if gas in meters followed the air wholly, (d,)"""
+    past: Past
     use: Floats
     shape: Floats
     """what peers did, relative to their own level, (d, m)"""
     rests: NDArray[np.int64]
     """length of the run of days without use that ends on each day, (d, m)"""
-    absences: Floats
-    """share of the meter's peers whose rest began on each day or next to it, (d, m)"""
+    absent: Floats
+    """log rate at which an honest rest began when each meter's last one did, and lasted until now, (m,)"""
+    usual_less: Floats
+    """share of a meter's class whose use fell as much as its own from each day until now, (d, m)"""
     business: Flags
     """(m,)"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """An accepted hypothesis. `meter` is -1 for a leak."""
+    """A hypothesis that is accepted or at least to be named. `meter` is -1 for a leak."""
 
     meter: int
     first_day: int
@@ -90,13 +128,20 @@ class Case:
     """of the meter, (d,); empty for a leak"""
     missing: Floats
     """what the hypothesis takes from the zone's loss, (d,)"""
-    at_rest: bool
+    form: Form
     leak: float
     """probability of a leak instead"""
     nothing: float
     """probability that nothing is wrong"""
     others: float
     """probability that another meter is the cause"""
+    lasts: bool = True
+    """False for a leak that has ended, or that is as old as the readings: it only explains"""
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the register does not move at all."""
+        return self.form == "rest"
 
     @property
     def size_m3_per_day(self) -> float:
@@ -104,235 +149,322 @@ class Case:
         return float(self.missing[self.first_day :].mean())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Past:
-    """What the days before each possible first day lead to expect; shapes (d, m) unless said."""
-
-    base: Floats
-    slope: Floats
-    variance: Floats
-    zero_share: Floats
-    usable: Flags
-    rate: Floats
-    """the zone's usual loss rate, (d,)"""
-    days: Floats
-    """number of days behind `rate`, (d,)"""
-
-
-def before(values: Floats) -> Floats:
-    """Return sums over all days before each day."""
-    total = np.cumsum(values, axis=0)
-    return np.asarray(np.concatenate([np.zeros_like(total[:1]), total[:-1]]))
-
-
-def since(values: Floats) -> Floats:
-    """Return sums over each day and all later ones."""
-    return np.asarray(np.cumsum(values[::-1], axis=0)[::-1])
-
-
 def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
-    """Return what is wrong in a zone, most telling case first: each explains a part of the loss."""
+    """Return what is wrong in a zone, most telling case first: each explains a part of the loss.
+
+    Behind the accepted ones stand those that are only suspected.
+    """
     good = np.isfinite(zone.loss) & (zone.supply > 0)
     if good.sum() <= config.least_days or not good[-1]:
         return []
-    trial = _Trial(zone, config, good, _day_weight(zone, good, config), _past(zone, good, config), zone.loss)
+    told = precision(
+        zone.loss,
+        zone.supply,
+        known_variance=zone.noise_variance,
+        steady=zone.steady,
+        warmth=zone.warmth,
+        use=np.nan_to_num(zone.use),
+        config=config.noise,
+    )
+    trial = Trial(zone, config, zone.past, good, told, np.where(good, zone.loss, 0.0))
     cases: list[Case] = []
-    while len(cases) < config.most_cases:
-        _, leak = trial.leak()
-        if leak.max() + np.log(config.leak_rate) < -1.0 and not cases:
-            break
-        meters = trial.meters()
-        meters[:, [case.meter for case in cases if case.meter >= 0]] = NEVER
-        case = trial.best(meters)
-        if case is None or (case.meter < 0 and any(other.meter < 0 for other in cases)):
-            break
+    while True:
+        weights = trial.weights([case.meter for case in cases if case.meter >= 0])
+        case = weights.best()
+        if case is None or case.probability < config.accept or len(cases) == config.most_cases:
+            return _one_leak([case for case in cases if case.lasts] + weights.suspects())
         cases.append(case)
         trial = trial.without(case)
-    return cases
 
 
-def _past(zone: ZoneDays, good: Flags, config: BankConfig) -> Past:
-    known = np.isfinite(zone.use)
-    train = known & (zone.rests < 2)
-    use, shape = np.where(train, zone.use, 0.0), np.where(train, zone.shape, 0.0)
-    count, s_w, s_ww = before(train.astype(np.float64)), before(shape), before(shape**2)
-    s_u, s_wu, s_uu = before(use), before(shape * use), before(use**2)
-    # a constant use beside the one that follows the peers is believed only when the past shows it
-    ridge = count + 5.0
-    det = np.maximum(ridge * s_ww - s_w**2, 1e-9)
-    base, slope = (s_u * s_ww - s_w * s_wu) / det, (ridge * s_wu - s_w * s_u) / det
-    error = s_uu - 2.0 * (base * s_u + slope * s_wu) + base**2 * count + 2.0 * base * slope * s_w + slope**2 * s_ww
-    level = s_u / np.maximum(count, 1.0)
-    variance = np.maximum(error, 0.0) / np.maximum(count - 2.0, 1.0) + np.maximum(0.05 * level, 1e-3) ** 2
-    zeros = before((known & (zone.rests == 1)).astype(np.float64))
-    rate, days = _usual_rate(zone, good, config)
-    return Past(base, slope, variance, (zeros + 0.5) / (count + 1.0), count >= config.least_days, rate, days)
-
-
-def _usual_rate(zone: ZoneDays, good: Flags, config: BankConfig) -> tuple[Floats, Floats]:
-    """Return the mean loss rate of the last weeks before each day, and of how many days it is."""
-    rate = np.where(good, zone.loss / np.where(good, zone.supply, 1.0), np.nan)
-    middle = np.nanmedian(rate)
-    spread = 4.0 * max(1.4826 * float(np.nanmedian(np.abs(rate - middle))), config.rate_floor)
-    clipped = np.where(good, np.clip(rate, middle - spread, middle + spread), 0.0)
-    total, count = before(clipped), before(good.astype(np.float64))
-    back = np.maximum(np.arange(len(rate)) - config.baseline_days, 0)
-    days = count - count[back]
-    return (total - total[back]) / np.maximum(days, 1.0), days
-
-
-def _day_weight(zone: ZoneDays, good: Flags, config: BankConfig) -> Floats:
-    """Return one over the variance of each day's loss about the usual rate, 0 on days that cannot be assessed.
-
-    The noise is taken from differences of neighbouring days, which no lasting loss disturbs; what neighbouring days
-    have in common counts as if there were fewer of them.
-    """
-    rate = zone.loss[good] / zone.supply[good]
-    jump = np.diff(rate)
-    noise = max(1.4826 * float(np.median(np.abs(jump))) / np.sqrt(2.0), config.rate_floor) if len(jump) else 1.0
-    memory = _memory(rate[np.abs(rate - np.median(rate)) < 6.0 * noise])
-    variance = (noise * zone.supply) ** 2 * (1.0 + memory) / (1.0 - memory) + np.nan_to_num(zone.noise_variance)
-    return np.where(good, 1.0 / np.where(good, np.maximum(variance, 1e-12), 1.0), 0.0)
-
-
-def _memory(rate: Floats) -> float:
-    """Return the correlation of one day's loss rate with the next, within what is plausible."""
-    if len(rate) < 7:
-        return 0.4
-    centred = rate - np.median(rate)
-    energy = float((centred**2).sum())
-    return float(np.clip((centred[1:] * centred[:-1]).sum() / energy, 0.2, 0.7)) if energy > 0 else 0.2
+def _one_leak(cases: list[Case]) -> list[Case]:
+    """Join the leaks of a zone in the first of them."""
+    leaks = [case for case in cases if case.meter < 0]
+    if len(leaks) < 2:
+        return cases
+    sure = [case for case in leaks if case.probability >= 0.5] or leaks[:1]
+    joined = replace(sure[0], missing=np.sum([case.missing for case in sure], axis=0))
+    return [joined if case is leaks[0] else case for case in cases if case.meter >= 0 or case is leaks[0]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Trial:
+class Sums:
+    """Sums over the days since each first day with a covariance's inverse between them."""
+
+    told: Floats
+    """(d, d)"""
+    loss: Floats
+    """(d,)"""
+
+    def pull(self, f: Floats) -> Floats:
+        """Return f'Wr for `f` from each day on; (d, m) as `f`."""
+        return since(f * (self.told @ self.loss)[:, None])
+
+    def later(self, f: Floats) -> Floats:
+        """Return for each day what all later days of `f` weigh with it, (d, m)."""
+        return np.asarray(np.triu(self.told, 1) @ f)
+
+    def both(self, f: Floats, g: Floats, later_f: Floats, later_g: Floats) -> Floats:
+        """Return f'Wg for both from each day on, (d, m)."""
+        return since(np.diag(self.told)[:, None] * f * g + f * later_g + g * later_f)
+
+
+def ratio(pull: Floats, mass: Floats, mean: Floats | float, sigma: Floats | float) -> Floats:
+    """Return the log likelihood ratio of a loss along a course of some size, to none of it."""
+    inverse = np.asarray(sigma, dtype=np.float64) ** -2
+    along = (pull + mean * inverse) ** 2 / (mass + inverse) - mean**2 * inverse
+    return np.asarray(0.5 * along - 0.5 * np.log1p(mass / inverse))
+
+
+def logsumexp(values: Floats) -> Floats:
+    """Return the log of the sum of exponentials along the first axis."""
+    most = values.max(axis=0)
+    return np.asarray(most + np.log(np.exp(values - most).sum(axis=0)))
+
+
+def size_of(pull: Floats, mass: Floats, mean: Floats | float, sigma: Floats | float) -> Floats:
+    """Return the likeliest size that goes with `ratio`."""
+    inverse = np.asarray(sigma, dtype=np.float64) ** -2
+    return np.asarray((pull + mean * inverse) / (mass + inverse))
+
+
+def positive(pull: Floats, mass: Floats, sigma: Floats | float) -> Floats:
+    """Return `ratio` for a size that is positive and else only known to be about `sigma`."""
+    inverse = np.asarray(sigma, dtype=np.float64) ** -2
+    return np.asarray(np.log(2.0) + ratio(pull, mass, 0.0, sigma) + log_ndtr(pull / np.sqrt(mass + inverse)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
     """One round: which hypothesis explains best what is left of the loss."""
 
     zone: ZoneDays
     config: BankConfig
+    past: Past
     good: Flags
     """days that can be assessed, (d,)"""
-    weight: Floats
-    """one over the variance of each day's loss, (d,)"""
-    past: Past
+    told: Floats
+    """inverse covariance of the loss, (d, d)"""
     loss: Floats
-    """what is left of it, (d,)"""
+    """what is left of it; 0 on days that cannot be assessed, (d,)"""
 
-    @property
-    def possible(self) -> Flags:
-        """First days with enough past and something after it, (d,)."""
-        return np.asarray((self.past.days >= self.config.least_days) & (self.later >= 1))
+    def weights(self, taken: list[int]) -> Weights:
+        """Weigh all hypotheses; meters that are `taken` have none."""
+        leak, size, ends = self._leak()
+        meters, sizes = self._meters()
+        for table in meters.values():
+            table[:, taken] = NEVER
+        return Weights(self, leak, size, ends, meters, sizes)
 
-    @property
-    def later(self) -> Floats:
-        """Number of assessable days since each day, (d,)."""
-        return since(self.good.astype(np.float64))
+    def _leak(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        """Return log weight and size (m3 a day) of a leak from each first to before each of some days, (d, e)."""
+        config, days = self.config, len(self.loss)
+        run = np.append(since(self.told @ self.loss), 0.0)
+        block = np.zeros((days + 1, days + 1))
+        block[:-1, :-1] = since(since(self.told).T)
+        ends = np.append(np.arange(0, days, ENDS_EVERY_D), days)
+        pull = run[:-1, None] - run[None, ends]
+        own = np.diag(block)
+        mass = np.maximum(own[:-1, None] - 2.0 * block[:-1, ends] + own[None, ends], 0.0)
+        sizes = [share * self._mean_supply for share in config.leak_sizes]
+        weight = logsumexp(np.stack([positive(pull, mass, size) for size in sizes])) - np.log(len(sizes))
+        weight = config.temper * weight + np.log(config.leak_rate)
+        weight[:, :-1] += np.log(config.mend_rate * ENDS_EVERY_D)
+        count = np.append(0.0, np.cumsum(self.good))
+        # what a zone lost since before the first day began at an unknown time
+        weight[0] += np.log(config.leak_before / config.leak_rate)
+        early = np.append(False, count[1:-1] < config.least_days)
+        possible = ~early[:, None] & (count[None, ends] > count[:-1, None]) & (pull > 0)
+        return np.where(possible, weight, NEVER), pull / (mass + sizes[-1] ** -2), ends
 
-    @property
-    def shrink(self) -> Floats:
-        """By how much all evidence since a day shrinks, as the usual rate is known from few days only, (d,)."""
-        return np.asarray(self.past.days / np.maximum(self.past.days + self.later, 1.0))
-
-    def lost(self) -> tuple[Floats, Floats]:
-        """Return loss and supply with 0 on days that cannot be assessed, (d,)."""
-        return np.where(self.good, self.loss, 0.0), np.where(self.good, self.zone.supply, 0.0)
-
-    def leak(self) -> tuple[Floats, Floats]:
-        """Return, per first day, the size of a leak in m3 a day and the log likelihood ratio of its being there."""
-        lost, supplied = self.lost()
-        pull = self.shrink * (since(self.weight * lost) - self.past.rate * since(self.weight * supplied))
-        mass = self.shrink * since(self.weight)
-        sigma = self.config.leak_sigma * float(supplied.sum() / self.good.sum())
-        size = pull / (mass + sigma**-2)
-        ratio = 0.5 * pull * size - 0.5 * np.log1p(mass * sigma**2)
-        return size, np.where(self.possible & (pull > 0), ratio, NEVER)
-
-    def meters(self) -> Floats:
-        """Return the log weight of each (first day, meter): its customer uses as before, its register counts less."""
+    def _meters(self) -> tuple[dict[Form, Floats], dict[Form, Floats]]:
+        """Return the log weights of (first day, meter) by form, and the size: the factor of what is missing."""
         zone, past, config = self.zone, self.past, self.config
         seen = self.good[:, None] & np.isfinite(zone.use)
-        use, shape = np.where(seen, zone.use, 0.0), np.where(seen, zone.shape, 0.0)
-        count = since(seen.astype(np.float64))
+        one, use, shape = seen.astype(np.float64), np.where(seen, zone.use, 0.0), np.where(seen, zone.shape, 0.0)
+        sums = Sums(self.told, self.loss)
+        later = {name: sums.later(f) for name, f in (("one", one), ("use", use), ("shape", shape))}
+        count, used = since(one), since(use)
         expected = past.base * count + past.slope * since(shape)
-        missing = expected - since(use)
-        pull, match = self._match(seen, use, shape)
+        missing = expected - used
+        pull_use = sums.pull(use)
+        pull = past.base * sums.pull(one) + past.slope * sums.pull(shape) - pull_use
+        mass_use = sums.both(use, use, later["use"], later["use"])
+        mass = past.base**2 * sums.both(one, one, later["one"], later["one"]) + mass_use
+        mass += past.slope**2 * sums.both(shape, shape, later["shape"], later["shape"])
+        mass += 2.0 * past.base * past.slope * sums.both(one, shape, later["one"], later["shape"])
+        mass -= 2.0 * past.base * sums.both(one, use, later["one"], later["use"])
+        mass -= 2.0 * past.slope * sums.both(shape, use, later["shape"], later["use"])
+        mass = np.maximum(mass, 0.0)
+        trust = self._trust(seen, count)
+        less = config.temper * self._shaken(ratio(trust * pull, trust * mass, 1.0, config.size_sigma), trust)
+        part = np.clip(missing / np.maximum(used, 1e-9), 0.1, 20.0)
+        share = config.temper * ratio(pull_use, mass_use, part, 0.35 * part + 0.05)
         own = np.sign(missing) * missing**2 / (4.0 * np.maximum(count, 1.0) * past.variance) - 0.5 * np.log1p(count)
-        own = np.where(self._at_rest(), -np.log(past.zero_share) * count, own)
-        fault, honest = self._rates(count)
-        possible = self.possible[:, None] & past.usable & (count >= 1) & seen[-1][None, :] & (pull > 0)
-        possible &= missing >= config.least_missing * np.maximum(expected, 1e-9)
-        return np.where(possible, fault + match + own - np.logaddexp(0.0, honest + own), NEVER)
+        theft = np.log(config.theft_rate * np.where(zone.business, config.business_theft_factor, 1.0))
+        lasting = (1.0 - config.lasting_share) * np.exp(-count / config.less_use_d) + config.lasting_share
+        honest = np.log(np.maximum(config.less_use_rate * lasting, zone.usual_less / (count + 3.0)))
+        known = own + theft[None, :] - np.logaddexp(0.0, honest + own)
+        possible = past.usable & (count >= 1) & seen[-1][None, :] & (missing >= config.least_missing * expected)
+        possible &= expected > 0
+        share = np.where(possible & (pull_use > 0), share + known, NEVER)
+        least = np.log(config.since_before) + config.temper * ratio(pull_use[0], mass_use[0], 1.0, config.before_sigma)
+        share[0] = np.where(seen[-1] & (pull_use[0] > 0), least, NEVER)
+        known_part = np.concatenate([np.ones_like(part[:1]), part[1:]])
+        sigma = 0.35 * known_part + 0.05
+        sigma[0] = config.before_sigma
+        whole = size_of(pull, mass, 1.0, config.size_sigma)
+        part = np.maximum(size_of(pull_use, mass_use, known_part, sigma), 0.0)
+        possible &= whole >= config.least_size
+        share[part < config.least_share] = NEVER
+        rests = self._rests(zone.rests[-1], less, possible & (pull > 0), theft)
+        # from then on a register at rest is at rest, which has reasons of its own
+        possible &= np.arange(len(use))[:, None] < np.where(zone.rests[-1] > 0, self._last_moved(), len(use))[None, :]
+        sizes: dict[Form, Floats] = {
+            "rest": whole,
+            "less": whole,
+            "share": part,
+        }
+        weights: dict[Form, Floats] = {
+            "rest": rests,
+            "less": np.where(possible & (pull > 0), less + known, NEVER),
+            "share": np.where(possible | (np.arange(len(use)) == 0)[:, None], share, NEVER),
+        }
+        return weights, sizes
 
-    def _match(self, seen: Flags, use: Floats, shape: Floats) -> tuple[Floats, Floats]:
-        """Return how far the loss goes along with each deficit, and the log likelihood ratio of its being the cause."""
-        past, heavy = self.past, np.where(seen, self.weight[:, None], 0.0)
-        lost, supplied = (column[:, None] for column in self.lost())
-        usual = past.rate[:, None]
+    def _trust(self, seen: Flags, count: Floats) -> Floats:
+        """Return by how much less a day's loss tells where a customer's own ups and downs come on top, (d, m)."""
+        mean = since(np.where(seen, np.diag(self.told)[:, None], 0.0)) / np.maximum(count, 1.0)
+        return np.asarray(1.0 / (1.0 + self.past.variance * mean))
 
-        def along(column: Floats) -> Floats:
-            """Sum weight x column x deficit over the days since each first day."""
-            deficit = past.base * since(heavy * column) + past.slope * since(heavy * column * shape)
-            return np.asarray(deficit - since(heavy * column * use))
+    def _shaken(self, alone: Floats, trust: Floats) -> Floats:
+        """Return the ratio of a deficit, judged against a leak of the same days with the same noise on both.
 
-        shrink, count = self.shrink[:, None], since(seen.astype(np.float64))
-        pull = shrink * (along(lost) - usual * along(supplied))
-        mass = shrink * (past.base * along(np.ones_like(use)) + past.slope * along(shape) - along(use))
-        excess = since(heavy * lost**2) - 2.0 * usual * since(heavy * lost * supplied)
-        excess = shrink * (excess + usual**2 * since(heavy * supplied**2))
-        # a customer's own ups and downs, which peers cannot foretell, come on top of the zone's noise
-        trust = 1.0 / (1.0 + past.variance * since(heavy) / np.maximum(count, 1.0))
-        prior = self.config.size_sigma**-2
-        ratio = 0.5 * ((trust * pull + prior) ** 2 / (trust * mass + prior) - prior) - 0.5 * np.log1p(
-            trust * mass / prior
+        `alone` is the ratio to nothing with the customer's ups and downs as noise; so large a noise would hide what is
+        plain, that the zone loses gas at all, and is laid upon the leak too.
+        """
+        pull, mass = since(self.told @ self.loss)[:, None], since(since(self.told).T).diagonal()[:, None]
+        size = np.maximum(pull / np.maximum(mass, 1e-12), self.config.leak_sizes[0] * self._mean_supply)
+        plain = ratio(pull, mass, 0.0, size) - ratio(trust * pull, trust * mass, 0.0, size)
+        return alone + np.where((alone >= self.config.least_plain) & (pull > 0), plain, 0.0)
+
+    @property
+    def _mean_supply(self) -> float:
+        return float(self.zone.supply[self.good].mean())
+
+    def _last_moved(self) -> NDArray[np.int64]:
+        """Return the last day on which each meter moved, -1 where there is none, (m,)."""
+        moved = np.isfinite(self.zone.use) & (self.zone.rests == 0)
+        return np.asarray(np.where(moved, np.arange(len(moved))[:, None], -1).max(axis=0))
+
+    def _rests(self, length: NDArray[np.int64], less: Floats, possible: Flags, theft: Floats) -> Floats:
+        """Return the log weights of registers at rest, each from the first day of the rest that lasts until now."""
+        days, meters = less.shape
+        after = self._last_moved() + 1
+        column = np.arange(meters)
+        fault = np.logaddexp(theft, np.log(self.config.stop_rate))
+        result = np.full((days, meters), NEVER)
+        for back in (0, 1):  # it may have stopped within the day before
+            first = np.clip(after - back, 0, days - 1)
+            weight = fault + less[first, column] - self.zone.absent
+            result[first, column] = np.where((length > 0) & possible[first, column], weight, NEVER)
+        return result
+
+    def without(self, case: Case) -> Trial:
+        """Return the trial of what a case leaves unexplained, with the case's size left open within its sigma."""
+        missing = np.where(self.good, case.missing, 0.0)
+        days = np.arange(len(missing)) - case.first_day
+        blocks = np.where(
+            (days[:, None] // BLOCK_D) == np.arange(days[-1] // BLOCK_D + 1)[None, :], missing[:, None], 0
         )
-        return pull, ratio + 0.5 * (1.0 - trust) * excess + 0.5 * count * np.log(trust)
+        whole, part = (0.5, 0.15) if case.meter < 0 else (self.config.size_sigma, 0.2)
+        courses = np.concatenate([whole * missing[:, None], part * blocks], axis=1)
+        told = _open(self.told, courses)
+        if case.meter >= 0 and case.form != "share":
+            told = _less_sure(told, missing > 0, self.past.variance[case.first_day, case.meter])
+        return replace(self, told=told, loss=self.loss - missing)
 
-    def _at_rest(self) -> Flags:
-        """Mark the days of each meter's rest that lasts until now, (d, m)."""
-        first = len(self.zone.rests) - self.zone.rests[-1]
-        return np.asarray(np.arange(len(self.loss))[:, None] >= first[None, :])
 
-    def _rates(self, count: Floats) -> tuple[Floats, Floats]:
-        """Return log rates per day of a fault beginning, and of honestly using less, or nothing for so long."""
-        config, at_rest = self.config, self._at_rest()
-        theft = config.theft_rate * np.where(self.zone.business, config.business_theft_factor, 1.0)[None, :]
-        fault = np.log(np.where(at_rest, theft + config.stop_rate, theft))
-        stay = config.long_share * np.exp(-count / config.long_absence_d)
-        stay = stay + (1.0 - config.long_share) * np.exp(-count / config.short_absence_d)
-        away = np.maximum(config.less_use_rate, self.zone.absences) * stay
-        return fault, np.log(np.where(at_rest, away, config.less_use_rate))
+def _open(told: Floats, courses: Floats) -> Floats:
+    """Return the inverse covariance with some courses, (d, k), left open within one times themselves."""
+    along = told @ courses
+    inner = np.eye(courses.shape[1]) + courses.T @ along
+    return np.asarray(told - along @ np.linalg.solve(inner, along.T))
 
-    def without(self, case: Case) -> _Trial:
-        """Return the trial of what a case leaves unexplained, less certain by what the case is uncertain."""
-        if case.meter < 0:
-            return replace(self, loss=self.loss - case.missing)
-        variance = self.past.variance[case.first_day, case.meter]
-        later = np.arange(len(self.loss)) >= case.first_day
-        weight = np.where(later, self.weight / (1.0 + self.weight * variance), self.weight)
-        return replace(self, loss=self.loss - case.missing, weight=weight)
 
-    def best(self, meters: Floats) -> Case | None:
-        """Return the most probable hypothesis if it is probable enough."""
-        size, ratio = self.leak()
-        leak = ratio + np.log(self.config.leak_rate)
-        of_meter = logsumexp(meters, axis=0)
-        of_leak = float(logsumexp(leak))
-        total = float(logsumexp(np.concatenate([of_meter, [of_leak, 0.0]])))
-        chance = np.exp(of_meter - total)
-        p_leak, nothing = float(np.exp(of_leak - total)), float(np.exp(-total))
-        meter = int(np.argmax(chance)) if len(chance) else -1
-        p_meter = float(chance[meter]) if len(chance) else 0.0
-        if max(p_meter, p_leak) < self.config.accept:
+def _less_sure(told: Floats, days: Flags, variance: float) -> Floats:
+    """Return the inverse covariance with some days less sure by a variance each."""
+    factor = np.where(days, 1.0 / np.sqrt(1.0 + variance * np.diag(told)), 1.0)
+    return np.asarray(told * factor[:, None] * factor[None, :])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """Log weights of all hypotheses of one round."""
+
+    trial: Trial
+    leak: Floats
+    """(first day, end)"""
+    size: Floats
+    ends: NDArray[np.int64]
+    """days after the last of a leak, (e,)"""
+    meters: dict[Form, Floats]
+    """form -> (first day, meter)"""
+    sizes: dict[Form, Floats]
+
+    def best(self) -> Case | None:
+        """Return the most probable hypothesis."""
+        chance, p_leak, p_over, nothing = self._chances()
+        most = float(chance.max()) if len(chance) else 0.0
+        if max(most, p_leak, p_over) <= 0.0:
             return None
-        days = np.arange(len(self.loss))
-        if p_leak >= p_meter:
-            first = int(np.argmax(leak))
-            missing = np.where(days >= first, size[first], 0.0)
-            return Case(-1, first, p_leak, np.empty(0), missing, False, p_leak, nothing, float(chance.sum()))
-        first = int(np.argmax(meters[:, meter]))
-        expected = self.past.base[first, meter] + self.past.slope[first, meter] * self.zone.shape[:, meter]
-        use = self.zone.use[:, meter]
-        missing = np.where((days >= first) & np.isfinite(use), expected - np.nan_to_num(use), 0.0)
-        at_rest = bool(self._at_rest()[first, meter])
-        others = float(chance.sum()) - p_meter
-        return Case(meter, first, p_meter, expected, missing, at_rest, p_leak, nothing, others)
+        if max(p_leak, p_over) >= most:
+            return self._leak_case(p_leak, p_over, nothing, float(chance.sum()))
+        return self._meter_case(int(np.argmax(chance)), chance, p_leak, nothing)
+
+    def suspects(self) -> list[Case]:
+        """Return all that is not probable but not improbable either, most probable first."""
+        chance, p_leak, _over, nothing = self._chances()
+        found = [
+            self._meter_case(int(meter), chance, p_leak, nothing)
+            for meter in np.flatnonzero(chance >= self.trial.config.suspect)
+        ]
+        leak = self._leak_case(p_leak, 0.0, nothing, float(chance.sum()))
+        if p_leak >= self.trial.config.suspect and leak.lasts:
+            found.append(leak)
+        return sorted(found, key=lambda case: -case.probability)
+
+    def _chances(self) -> tuple[Floats, float, float, float]:
+        """Return the probabilities of each meter, of a leak, of one that is over, and of nothing."""
+        tables = np.concatenate(list(self.meters.values()))
+        of_meter = logsumexp(tables)
+        of_leak, of_over = float(logsumexp(self.leak[:, -1])), float(logsumexp(self.leak[:, :-1].ravel()))
+        total = float(logsumexp(np.concatenate([of_meter, [of_leak, of_over, 0.0]])))
+        return np.exp(of_meter - total), float(np.exp(of_leak - total)), float(np.exp(of_over - total)), np.exp(-total)
+
+    def _leak_case(self, p_leak: float, p_over: float, nothing: float, others: float) -> Case:
+        days = np.arange(len(self.leak))
+        lasts = p_leak >= p_over
+        at = self.leak[:, -1] if lasts else self.leak[:, :-1].max(axis=1)
+        first = int(np.argmax(at))
+        end = -1 if lasts else int(np.argmax(self.leak[first, :-1]))
+        missing = np.where((days >= first) & (days < self.ends[end]), self.size[first, end], 0.0)
+        p = max(p_leak, p_over)
+        # a loss that is as old as the readings may as well be a gain of the supply meter
+        return Case(-1, first, p, np.empty(0), missing, "leak", p_leak, nothing, others, lasts and first > 0)
+
+    def _meter_case(self, meter: int, chance: Floats, p_leak: float, nothing: float) -> Case:
+        zone, past = self.trial.zone, self.trial.past
+        form = max(self.meters, key=lambda name: float(logsumexp(self.meters[name][:, meter])))
+        first = int(np.argmax(self.meters[form][:, meter]))
+        use, days = zone.use[:, meter], np.arange(len(zone.use))
+        size = float(self.sizes[form][first, meter])
+        later = (days >= first) & np.isfinite(use)
+        if form == "share":
+            missing = np.where(later, size * np.nan_to_num(use), 0.0)
+            expected = np.nan_to_num(use) + missing
+        else:
+            expected = past.base[first, meter] + past.slope[first, meter] * zone.shape[:, meter]
+            missing = np.where(later, size * (expected - np.nan_to_num(use)), 0.0)
+        p = float(chance[meter])
+        return Case(meter, first, p, expected, missing, form, p_leak, nothing, float(chance.sum()) - p)

@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.analysis.bank import BankConfig, Case, ZoneDays, weigh
-from alarms.analysis.city import CityModel
+from alarms.analysis.city import KELVIN, CityModel, uncompensated_of
 from alarms.analysis.expectation import rest_runs
 from alarms.analysis.gaps import Gaps
 from alarms.analysis.loss import Balance, LossConfig, balance
+from alarms.analysis.past import Past, usual_less
+from alarms.analysis.rests import begins, survival
+from gateway.model.network import Meter
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, to_us
 
@@ -89,25 +92,37 @@ def study(
     `gaps`, of the same windows, lets customers be estimated that are read seldom.
     """
     config = config or StudyConfig()
-    result = balance(city, trim(windows, now), config.loss, gaps)
+    return study_of(city, balance(city, trim(windows, now), config.loss, gaps), config)
+
+
+def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
+    """Weigh what explains the loss of each zone of a balance."""
     rests = rest_runs(result.use, result.still_m3)
     assessable = np.isfinite(result.own_loss) & (result.own_supply > 0)
     assessable &= _own_coverage(result) >= config.loss.coverage_limit
     assessable &= result.own_sigma <= config.loss.sigma_limit * np.maximum(np.nan_to_num(result.own_supply), 0.0)
-    classes = [city.network.meters[name].customer_class for name in result.tree.customers]
-    absences = _absences(rests, classes)
+    meters = [city.network.meters[name] for name in result.tree.customers]
+    classes = [meter.customer_class for meter in meters]
+    absent = _absent(rests, np.isfinite(result.use), classes)
     business = np.array([name not in HOMES for name in classes], dtype=np.bool_)
+    warm = _warmth(city, result, meters)
+    past = Past.of(result.use, result.shape, rests, config.bank.least_days)
+    less = usual_less(past, result.use, result.shape, np.where(business, 1, 0))
     cases: list[ZoneCase] = []
     for zone in np.flatnonzero(result.tree.measured):
         members = np.flatnonzero(result.tree.home == zone)
         days = ZoneDays(
+            past=past.of_meters(members),
             loss=np.where(assessable[:, zone], result.own_loss[:, zone], np.nan),
             supply=np.nan_to_num(result.own_supply[:, zone]),
             noise_variance=result.noise_variance[:, zone],
+            steady=np.nan_to_num(result.own_sigma[:, zone]),
+            warmth=warm[:, zone],
             use=result.use[:, members],
             shape=result.shape[:, members],
             rests=rests[:, members],
-            absences=absences[:, members],
+            absent=absent[members],
+            usual_less=less[:, members],
             business=business[members],
         )
         cases += [
@@ -117,6 +132,24 @@ def study(
     return Study(result, rests, assessable, tuple(cases))
 
 
+def _absent(rests: NDArray[np.int64], known: NDArray[np.bool_], classes: Sequence[str]) -> NDArray[np.float64]:
+    """Return the log rate at which honest rests began when each customer's last one did, and last until now, (n,)."""
+    if not len(rests):
+        return np.zeros(rests.shape[1])
+    length = rests[-1]
+    first = np.maximum(len(rests) - np.maximum(length, 1), 0)
+    rate = begins(rests, known, classes)[first, np.arange(rests.shape[1])]
+    return np.asarray(np.log(rate) + np.log(survival(rests, known)[length]))
+
+
+def _warmth(city: CityModel, result: Balance, meters: Sequence[Meter]) -> NDArray[np.float64]:
+    """Return what each zone's own metered volume would change by if gas in meters followed the air, m3 (d, z)."""
+    home = city.temperature.home_c
+    off = np.nan_to_num(city.air_c(result.days), nan=home) - home
+    moving = (result.filled * uncompensated_of(meters)[None, :]) @ result.tree.own_customers.T
+    return np.asarray(moving * off[:, None] / (home + KELVIN))
+
+
 def _own_coverage(result: Balance) -> NDArray[np.float64]:
     """Return the share of the expected volume that readings tell, over each zone's own customers, (d, z)."""
     weight = result.filled
@@ -124,21 +157,6 @@ def _own_coverage(result: Balance) -> NDArray[np.float64]:
     read = (result.known * weight) @ own
     whole = weight @ own
     return np.where(whole > 0, read / np.where(whole > 0, whole, 1.0), 1.0)
-
-
-def _absences(rests: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.float64]:
-    """Return the share of each meter's class whose rest began on a day, or the day before or after, (d, n)."""
-    begins = (rests == 1).astype(np.float64)
-    if len(begins) > 1:
-        begins[0] = 0.0
-    share = np.zeros(rests.shape)
-    names = np.asarray(groups)
-    for group in np.unique(names):
-        members = names == group
-        mean = begins[:, members].mean(axis=1)
-        near = np.maximum(mean, np.maximum(np.append(mean[1:], 0.0), np.append(0.0, mean[:-1])))
-        share[:, members] = near[:, None]
-    return share
 
 
 def plain(values: NDArray[np.float64]) -> list[float | None]:

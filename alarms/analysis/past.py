@@ -1,0 +1,76 @@
+"""What the days before each possible first day lead to expect of each meter, by cumulative sums. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+def before(values: Floats) -> Floats:
+    """Return sums over all days before each day."""
+    total = np.cumsum(values, axis=0)
+    return np.asarray(np.concatenate([np.zeros_like(total[:1]), total[:-1]]))
+
+
+def since(values: Floats) -> Floats:
+    """Return sums over each day and all later ones."""
+    return np.asarray(np.cumsum(values[::-1], axis=0)[::-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """A use that is `base + slope x shape`, as the days before each day tell; shapes (d, m)."""
+
+    base: Floats
+    slope: Floats
+    variance: Floats
+    """of a day's use about it"""
+    usable: Flags
+    """where days enough tell it"""
+
+    @classmethod
+    def of(cls, use: Floats, shape: Floats, rests: NDArray[np.int64], least_days: int) -> Past:
+        """Fit use against what peers did; days of rest after the first tell nothing of the use."""
+        train = np.isfinite(use) & (rests < 2)
+        told, course = np.where(train, use, 0.0), np.where(train, shape, 0.0)
+        count, s_w, s_ww = before(train.astype(np.float64)), before(course), before(course**2)
+        s_u, s_wu, s_uu = before(told), before(course * told), before(told**2)
+        # a constant use beside the one that follows the peers is believed only when the past shows it
+        ridge = count + 5.0
+        det = np.maximum(ridge * s_ww - s_w**2, 1e-9)
+        base, slope = (s_u * s_ww - s_w * s_wu) / det, (ridge * s_wu - s_w * s_u) / det
+        error = s_uu - 2.0 * (base * s_u + slope * s_wu)
+        error = error + base**2 * count + 2.0 * base * slope * s_w + slope**2 * s_ww
+        level = s_u / np.maximum(count, 1.0)
+        variance = np.maximum(error, 0.0) / np.maximum(count - 2.0, 1.0) + np.maximum(0.05 * level, 1e-3) ** 2
+        return cls(base, slope, variance, count >= least_days)
+
+    def of_meters(self, chosen: NDArray[np.int64]) -> Past:
+        """Return the past of some of the meters."""
+        return Past(*(getattr(self, name)[:, chosen] for name in ("base", "slope", "variance", "usable")))
+
+
+def usual_less(past: Past, use: Floats, shape: Floats, groups: NDArray[np.int64]) -> Floats:
+    """Return the share of each meter's group whose use fell as far below what was expected, from each day to the last.
+
+    Shapes (d, m); `groups` numbers the group of each meter. Where a meter's own fall is unknown the share is 1.
+    """
+    seen = np.isfinite(use)
+    expected = past.base * since(seen.astype(np.float64)) + past.slope * since(np.where(seen, shape, 0.0))
+    fall = 1.0 - since(np.where(seen, use, 0.0)) / np.maximum(expected, 1e-9)
+    fall = np.where(past.usable & (expected > 0), fall, -np.inf)
+    result = np.ones(use.shape)
+    for group in np.unique(groups):
+        own = np.flatnonzero(groups == group)
+        values = fall[:, own]
+        order = np.argsort(-values, axis=1, kind="stable")
+        rank = np.empty_like(order)
+        np.put_along_axis(rank, order, np.arange(1, len(own) + 1)[None, :], axis=1)
+        known = np.isfinite(values)
+        result[:, own] = np.where(known, rank / (known.sum(axis=1, keepdims=True) + 1.0), 1.0)
+    return result
