@@ -21,9 +21,10 @@ def put(
     sink: str,
     now: datetime,
     wall_s: float,
+    number: int | None = None,
 ) -> None:
     """Let a ticket's receiver get a command after all those before it; `wall_s` is real seconds since 1970."""
-    number = ticket_rows.next_command_no(connection, ticket.ticket_no)
+    number = number or ticket_rows.next_command_no(connection, ticket.ticket_no)
     made = Command(
         dedup_key=ticket.dedup_key,
         ticket_no=ticket.ticket_no,

@@ -10,9 +10,9 @@ from typing import Any
 
 from alarms.tickets.signature import is_authentic
 from gateway.model.reading import to_us
-from gateway.model.ticket import Ticket, TicketState
+from gateway.model.ticket import DifferenceKind, Ticket, TicketState
 from gateway.ports import Clock
-from gateway.store import ticket_rows, user_rows
+from gateway.store import delivery_rows, ticket_rows, user_rows
 from gateway.store.state import State, Transaction
 from gateway.store.ticket_rows import TicketEvent
 
@@ -65,7 +65,10 @@ def receive(state: State, body: bytes, headers: Mapping[str, str], secrets: Sequ
         if ticket is None:
             _keep_strange(connection, report, now)
             return UNKNOWN_KEY
-        if ticket_rows.insert_event(connection, _event(report, ticket, now)):
+        known = ticket_rows.drop_pulled_step(connection, ticket.ticket_no, report.version, report.state.value)
+        if not known and ticket_rows.insert_event(connection, _event(report, ticket, now)):
+            if report.version > ticket.external_version + 1:
+                _ask_for_gap(connection, ticket, report, now)
             events = ticket_rows.events_of(connection, ticket.ticket_no, limit=10_000)
             ticket_rows.update_ticket(connection, fold(_named(ticket, report), events))
     return STORED
@@ -102,6 +105,20 @@ def _keep_strange(connection: Transaction, report: _Report, now: datetime) -> No
     subject = f"{report.source[:79]}#{report.event_id}"
     user_rows.add_audit_once(
         connection, to_us(now), report.source, "ticket_event.unknown_key", subject=subject, detail=detail
+    )
+
+
+def _ask_for_gap(connection: Transaction, ticket: Ticket, report: _Report, now: datetime) -> None:
+    """Let the ticketing system be asked for the steps between: they are late, or they are lost."""
+    delivery_rows.note_difference(
+        connection,
+        DifferenceKind.GAP,
+        sink="",
+        dedup_key=ticket.dedup_key,
+        ticket_no=ticket.ticket_no,
+        external_id="",
+        at=now,
+        detail={"after": ticket.external_version, "came": report.version},
     )
 
 

@@ -10,13 +10,16 @@ from typing import Any
 
 from alarms import TICKET_SINKS
 from alarms.acts import AlarmDesk
-from alarms.definitions import load_definitions
-from alarms.outbox import OutboxWorker
+from alarms.fallback import FallbackWorker
+from alarms.master import MasterDefinitions
+from alarms.outbox import OutboxWorker, sinks_by_class
 from alarms.pipeline import AlarmPipeline
+from alarms.reconcile import Reconciler
 from alarms.service.calendar import WorkCalendar
 from gateway.errors import TransientError
 from gateway.model.finding import FindingStatus
-from gateway.ports import Clock
+from gateway.model.ticket import TicketClass
+from gateway.ports import Clock, TicketSink
 from gateway.roles.common import (
     heartbeat,
     open_state,
@@ -64,27 +67,48 @@ async def work(site: Snapshot) -> None:
     follower = Follower(state, "alarm", site)
     clock = site_clock(config)
     network = site_network(config)
-    definitions = load_definitions()
+    definitions = await asyncio.to_thread(MasterDefinitions, state, clock.now())
     desk = AlarmDesk(state, definitions, network, clock, ticket_policy(config, state))
     pipeline = await asyncio.to_thread(AlarmPipeline, desk, network, StateRegistry(state), definitions, clock)
-    sinks = {sink.name: TICKET_SINKS[sink.kind](sink, clock) for sink in config.ticket_sink}
+    sinks: dict[str, TicketSink] = {sink.name: TICKET_SINKS[sink.kind](sink, clock) for sink in config.ticket_sink}
+    sinks_by_class(sinks, {sink.name: sink.classes for sink in config.ticket_sink})
+    ways = {one: [sink.name for sink in config.ticket_sink if one in sink.fallback_for] for one in TicketClass}
+    reconciler = Reconciler(desk, sinks)
     service = service_desk(config, state, network, clock)
-    judge = Judge(pipeline, state, clock, remote_store(config), calendar=service.calendar)
+    judge = Judge(pipeline, state, clock, remote_store(config), calendar=service.calendar, definitions=definitions)
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(state, "alarm", follower.status(judge.health)), name="heartbeat")
         group.create_task(follower.run(), name="configuration")
-        group.create_task(judge.run(), name="judge")
+        group.create_task(_judge(reconciler, judge), name="judge")
         group.create_task(OutboxWorker(state, sinks, clock).run(), name="outbox")
+        group.create_task(FallbackWorker(state, sinks, ways).run(), name="fallback")
+        group.create_task(reconciler.run(), name="reconcile")
         group.create_task(ServiceClocks(service).run(), name="clocks of tickets")
+
+
+async def _judge(reconciler: Reconciler, judge: Judge) -> None:
+    """Judge once the tickets that a restored state does not know are there: alarms may join them."""
+    await reconciler.after_restoration()
+    await judge.run()
 
 
 class Judge:
     """Feeds the pipeline: readings as they become durable, and time as it passes; one after the other."""
 
     def __init__(
-        self, pipeline: AlarmPipeline, state: State, clock: Clock, store: RemoteStore, *, calendar: WorkCalendar
+        self,
+        pipeline: AlarmPipeline,
+        state: State,
+        clock: Clock,
+        store: RemoteStore,
+        *,
+        calendar: WorkCalendar,
+        definitions: MasterDefinitions | None = None,
     ) -> None:
-        """Remember the parts; nothing is asked yet."""
+        """Remember the parts; nothing is asked yet. Without `definitions` those of the pipeline never change."""
+        self._definitions = definitions
+        self._revised: set[str] = set()
+        """definitions that changed and that the pipeline has not taken yet"""
         self._pipeline = pipeline
         self._state = state
         self._clock = clock
@@ -102,7 +126,9 @@ class Judge:
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether judging keeps up."""
         problems = sorted(self._problems.values())
-        return not problems, {"seq": self._pipeline.seq, "lost": self._lost, "problems": problems}
+        figures = {"seq": self._pipeline.seq, "lost": self._lost, "problems": problems}
+        running = {} if self._definitions is None else self._definitions.digests()
+        return not problems, {**figures, "definitions": running}
 
     async def run(self) -> None:
         """Judge until cancelled."""
@@ -165,6 +191,7 @@ class Judge:
         return self._is_behind() != self._was_behind
 
     def _judge_findings(self) -> None:
+        self._take_definitions()
         with self._state.read() as connection:
             leaks = finding_rows.list_findings(connection, kind="leak", limit=finding_rows.MAX_ROWS)
             zones = sorted({one.finding.zone for one in leaks if one.finding.status in LIVE})
@@ -181,6 +208,14 @@ class Judge:
             if (count := told.get(figure)) is not None:
                 self._pipeline.own(alarm, holds=count > 0, value=float(count))
         self._judge_commands()
+
+    def _take_definitions(self) -> None:
+        if self._definitions is None:
+            return
+        self._revised |= self._definitions.refresh()
+        if self._revised:
+            self._pipeline.revise(self._revised)
+            self._revised = set()
 
     def _judge_commands(self) -> None:
         with self._state.read() as connection:

@@ -86,9 +86,10 @@ class TimelineEntry:
     detail: str
 
 
-def insert_ticket(connection: Connection, ticket: Ticket) -> None:
-    """Store a new ticket; alarms of the same join group, if it has one, may join it."""
-    connection.execute(tables.ticket.insert(), {**_values(ticket), "joinable": bool(ticket.join_group)})
+def insert_ticket(connection: Connection, ticket: Ticket, *, joinable: bool | None = None) -> None:
+    """Store a new ticket; alarms of the same join group may join it if it has one, unless `joinable` says otherwise."""
+    chosen = bool(ticket.join_group) if joinable is None else joinable
+    connection.execute(tables.ticket.insert(), {**_values(ticket), "joinable": chosen})
 
 
 def update_ticket(connection: Connection, ticket: Ticket) -> None:
@@ -207,6 +208,34 @@ def insert_event(connection: Connection, event: TicketEvent) -> bool:
         )
     )
     return True
+
+
+def drop_pulled_step(connection: Connection, ticket_no: str, version: int, type_name: str) -> bool:
+    """Make room for a step that its source tells itself; True if the step is known from such a source already.
+
+    A step that was pulled may lack its moment and its source, so the one that is told takes its place.
+    """
+    column = tables.ticket_event.c
+    same = and_(column.ticket_no == ticket_no, column.version == version, column.type == type_name)
+    pulled = column.source.startswith("pull:", autoescape=True)
+    connection.execute(tables.ticket_event.delete().where(same, pulled))
+    return connection.execute(select(column.id).where(same)).first() is not None
+
+
+def list_confirmed(
+    connection: Connection, sink: str, classes: Sequence[TicketClass], *, wall_before_s: float
+) -> list[Ticket]:
+    """Return the tickets of a sink that have not ended and that it confirmed before a real moment, oldest first."""
+    opening, column = tables.outbox.c, tables.ticket.c
+    query = (
+        _with_delivery()
+        .where(opening.sink == sink, opening.state == DeliveryState.CONFIRMED.value)
+        .where(opening.wall_confirmed_at <= wall_before_s)
+        .where(column.ticket_class.in_([one.value for one in classes]))
+        .where(column.state.not_in([state.value for state in ENDED]))
+        .order_by(column.raised_at)
+    )
+    return [_ticket(row) for row in connection.execute(query).mappings()]
 
 
 def events_of(connection: Connection, ticket_no: str, *, limit: int = 500) -> list[TicketEvent]:

@@ -30,6 +30,8 @@ class DeskServer:
         self.choose: Callable[[], str] | None = None
         self.tickets: dict[str, dict[str, Any]] = {}
         self.created: Counter[str] = Counter()
+        self.changes: list[str] = []
+        """keys in the order of their last change; a cursor counts them"""
         self.posts: list[tuple[dict[str, str], dict[str, Any]]] = []
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -47,6 +49,7 @@ class DeskServer:
     def start(self) -> None:
         routes = [
             Route("/tickets", self._post, methods=["POST"]),
+            Route("/tickets", self._changed, methods=["GET"]),
             Route("/tickets/by-key/{key:path}", self._by_key),
         ]
         config = uvicorn.Config(
@@ -108,12 +111,33 @@ class DeskServer:
             "dedup_key": key,
             "raised_at": data.get("raised_at", ""),
             "received_at": "2026-01-15T05:00:01Z",
+            "version": 0,
+            "events": [],
+            **{name: data[name] for name in ("ticket_no", "class", "type", "title") if name in data},
         }
+        self.changes.append(key)
         return JSONResponse(self.tickets[key], status_code=201)
 
     async def _by_key(self, request: Request) -> Response:
         found = self.tickets.get(request.path_params["key"])
         return Response(status_code=404) if found is None else JSONResponse(found)
+
+    def move(self, key: str, *states: str, at: str = "2026-01-15T05:01:00Z", told: bool = True) -> None:
+        """Let a crew move a ticket on, without a word to gasgate; `told` keeps the step in the ticket's history."""
+        ticket = self.tickets[key]
+        for state in states:
+            ticket["version"] += 1
+            ticket["state"] = state
+            step = {"id": f"{ticket['external_ticket_id']}-{ticket['version']}", "type": state, "actor": "crew"}
+            if told:
+                ticket["events"].append({**step, "version": ticket["version"], "occurred_at": at})
+        self.changes.append(key)
+
+    async def _changed(self, request: Request) -> Response:
+        known = int(request.query_params.get("changed_since") or 0)
+        page = self.changes[known : known + 50]
+        tickets = [self.tickets[key] for key in dict.fromkeys(page) if key in self.tickets]
+        return JSONResponse({"tickets": tickets, "cursor": str(known + len(page))})
 
 
 async def _broken(first: bytes) -> Any:

@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 from standardwebhooks import Webhook
 
+from alarms.tickets.http import LONGEST_BODY
 from alarms.tickets.signature import is_authentic, signed_headers
-from alarms.tickets.webhook import LONGEST_BODY, WebhookConfig, WebhookSink
+from alarms.tickets.webhook import WebhookConfig, WebhookSink
 from gateway.errors import ConfigError
 from gateway.model.reading import to_us
 from gateway.model.ticket import Command, Confirmed, Refused, TicketClass
