@@ -11,6 +11,12 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
+from alarms.route import TicketPolicy
+from alarms.service.calendar import WorkCalendar, official
+from alarms.service.call_backs import CallBacks
+from alarms.service.desk import ServiceDesk
+from alarms.service.policy import Promise, shipped
+from alarms.service.telephone import Telephone
 from api.auth import SESSION_COOKIE, Authenticator, User
 from api.roles import Act
 from gateway.errors import RefusedError
@@ -79,6 +85,11 @@ class Desk(Protocol):
         """The master alarm database by id."""
         ...
 
+    @property
+    def policy(self) -> TicketPolicy:
+        """What the company fixed about its tickets."""
+        ...
+
     def apply(
         self, alarm_id: str, event: Any, actor: str, request_id: str | None = None, *, version: int | None = None
     ) -> Any:
@@ -109,13 +120,24 @@ class Parts:
     """JSON list that the demo's story writes; shown beside the map"""
     reload: Callable[[str], Awaitable[Mapping[str, Any]]] | None = None
     """takes the configuration files anew in the name of somebody; see `gateway.reloading.Outcome`"""
+    refresh: Callable[[], object] = lambda: None
+    """takes what was approved in the master alarm database since; blocks"""
     simulated: bool = False
     """True shows on every page that the city is not a real one"""
+    promises: Sequence[Promise] = field(default_factory=shipped, repr=False)
+    calendar: WorkCalendar = field(default_factory=official, repr=False)
     auth: Authenticator = field(init=False)
+    service: ServiceDesk = field(init=False)
+    telephone: Telephone = field(init=False)
+    call_backs: CallBacks = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the authenticator."""
-        object.__setattr__(self, "auth", Authenticator(self.state, self.clock))
+        """Make what stands on the other parts."""
+        state, network, clock = self.state, self.network, self.clock
+        object.__setattr__(self, "auth", Authenticator(state, clock))
+        object.__setattr__(self, "service", ServiceDesk(state, self.promises, self.calendar, network, clock))
+        object.__setattr__(self, "telephone", Telephone(state, network, self.desk.policy, clock))
+        object.__setattr__(self, "call_backs", CallBacks(state, network, self.calendar, clock))
 
 
 def parts_of(connection: HTTPConnection) -> Parts:

@@ -29,6 +29,9 @@ class Act(StrEnum):
     INTERRUPTION_PLAN = "interruption.plan"
     INTERRUPTION_RUN = "interruption.run"
     WORK_ITEM_DO = "work_item.do"
+    CALL_TAKE = "call.take"
+    CALL_BACK = "call.back"
+    TICKET_TIMES = "ticket.times"
     FINDING_INSPECT = "finding.inspect"
     COMMAND_CLOSE = "command.close"
     COMMAND_OTHER = "command.other"
@@ -58,6 +61,9 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.INTERRUPTION_PLAN: frozenset({Role.ENGINEER, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.INTERRUPTION_RUN: _DESK,
     Act.WORK_ITEM_DO: frozenset({Role.OPERATOR, Role.ENGINEER, Role.MANAGER, Role.ADMINISTRATOR}),
+    Act.CALL_TAKE: _DESK,
+    Act.CALL_BACK: _DESK,
+    Act.TICKET_TIMES: _SUPERVISORS,
     Act.FINDING_INSPECT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.COMMAND_CLOSE: frozenset({Role.OPERATOR, Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.COMMAND_OTHER: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),

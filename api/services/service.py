@@ -1,0 +1,192 @@
+"""Service to customers: clocks of tickets, telephone reports, call-backs and the monthly brief."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from alarms.service.brief import Brief, CallFact, ClockFact, OnTime, TicketFact, make_brief
+from alarms.service.clocks import Standing
+from alarms.service.quota import published
+from api.auth import User
+from api.deps import Parts
+from api.services.views import load_alarms
+from gateway.errors import RefusedError
+from gateway.model.call import Call
+from gateway.store import brief_rows, call_back_rows, call_rows, promise_rows, ticket_rows
+from gateway.store.call_back_rows import CallBack
+from gateway.store.call_rows import CallReport
+from gateway.store.promise_rows import CallRow, ChangeRow, ClockRow, PauseRow
+
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+MOST_NEAR = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TicketClocks:
+    """The clocks of one ticket with all that moved them."""
+
+    clocks: Sequence[ClockRow]
+    pauses: Sequence[PauseRow]
+    changes: Sequence[ChangeRow]
+    told: Sequence[CallRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What is open where a caller is."""
+
+    tickets: Sequence[tuple[str, str, str]]
+    """number, class and title"""
+    alarms: Sequence[str]
+
+
+def clocks_of(parts: Parts, ticket_no: str) -> TicketClocks:
+    """Return the clocks of a ticket. Raises RefusedError 404."""
+    with parts.state.read() as connection:
+        if ticket_rows.find_ticket(connection, ticket_no) is None:
+            raise RefusedError(404, "unknown_ticket", f"there is no ticket {ticket_no}")
+        return TicketClocks(
+            promise_rows.clocks_of(connection, ticket_no),
+            promise_rows.pauses_of(connection, ticket_no),
+            promise_rows.changes_of(connection, ticket_no),
+            promise_rows.told(connection, ticket_no=ticket_no),
+        )
+
+
+def told(parts: Parts, hours: int, limit: int) -> list[CallRow]:
+    """Return who was told of a clock in the last hours, the newest first."""
+    with parts.state.read() as connection:
+        return promise_rows.told(connection, since=parts.clock.now() - timedelta(hours=hours), limit=limit)
+
+
+def take_call(parts: Parts, user: User, call: Call, request_id: str, join: str) -> CallReport:
+    """Take a telephone report. Raises what `Telephone.take` raises."""
+    return parts.telephone.take(call, user.name, request_id, wall_s=time.time(), join=join)
+
+
+def complete_call(parts: Parts, user: User, ticket_no: str, more: Mapping[str, Any]) -> CallReport:
+    """Add what was asked later. Raises what `Telephone.complete` raises."""
+    return parts.telephone.complete(ticket_no, more, user.name, wall_s=time.time())
+
+
+def calls(parts: Parts, limit: int) -> list[CallReport]:
+    """Return telephone reports, the latest first."""
+    with parts.state.read() as connection:
+        return call_rows.newest(connection, limit=limit)
+
+
+def near(parts: Parts, asset: str, x_m: float | None, y_m: float | None) -> Near:
+    """Return open tickets and live alarms at a place: in its regulator zone, or within 500 m."""
+    place = asset or parts.telephone.zone_at(x_m, y_m)
+    with parts.state.read() as connection:
+        tickets = ticket_rows.list_open(connection)
+    alarms = [view.alarm for view in load_alarms(parts, parts.state)]
+    return Near(
+        [
+            (one.ticket_no, one.ticket_class.value, one.title)
+            for one in tickets
+            if parts.telephone.is_near(one.asset, place, x_m, y_m)
+        ][:MOST_NEAR],
+        [one.alarm_id for one in alarms if parts.telephone.is_near(one.asset, place, x_m, y_m)][:MOST_NEAR],
+    )
+
+
+def call_backs(parts: Parts, *, month: str | None, waiting: bool) -> list[CallBack]:
+    """Return call-backs of a month, or those that wait. Raises RefusedError 422."""
+    if month is not None:
+        _month(month)
+    with parts.state.read() as connection:
+        return call_back_rows.listed(connection, month=month, waiting=waiting)
+
+
+def seeds(parts: Parts) -> list[tuple[str, str, str | None]]:
+    """Return month, published hash, and the seed itself of months that are over."""
+    this = f"{parts.service.calendar.local(parts.clock.now()):%Y-%m}"
+    with parts.state.read() as connection:
+        found = call_back_rows.seeds(connection)
+    return [(month, published(seed), seed if month < this else None) for month, seed in found.items()]
+
+
+def brief(parts: Parts, month: str) -> Brief:
+    """Return the service brief of a local month. Raises RefusedError 422."""
+    first = _month(month)
+    zone = ZoneInfo(parts.service.calendar.timezone)
+    following = (first + timedelta(days=32)).replace(day=1)
+    start, end = (datetime.combine(day, datetime.min.time(), zone).astimezone(UTC) for day in (first, following))
+    with parts.state.read() as connection:
+        tickets = brief_rows.tickets_between(connection, start, end)
+        back = call_back_rows.listed(connection, month=month, limit=None)
+    facts = [
+        TicketFact(
+            ticket_no=one.ticket_no,
+            ticket_class=one.ticket_class,
+            type=one.type,
+            source="alarm" if one.from_alarm else "telephone" if one.by_telephone else "other",
+            district=parts.call_backs.unit_of(one.asset),
+            crew=one.crew,
+            raised_at=one.raised_at,
+            confirmed_at=one.confirmed_at,
+            departed_at=one.departed_at,
+            arrived_at=one.arrived_at,
+            completed_at=one.completed_at,
+            reopened=one.reopened,
+            late_entries=one.late_entries,
+            clocks=tuple(
+                ClockFact(row.clock, row.promise["id"], Standing(row.standing), row.due_at, row.stopped_at)
+                for row in one.clocks
+            ),
+        )
+        for one in tickets
+    ]
+    return make_brief(month, facts, map(_call_fact, back))
+
+
+def brief_csv(found: Brief) -> str:
+    """Return a brief as CSV: one line a figure, then one line a breach."""
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n")
+    write.writerow(["group", "name", "kept", "late", "not_recorded", "open", "share_on_time"])
+    for group, name, figures in _lines(found):
+        share = "" if figures.share is None else f"{figures.share:.4f}"
+        write.writerow([group, name, figures.kept, figures.late, figures.not_recorded, figures.open, share])
+    write.writerow([])
+    write.writerow(["ticket", "class", "type", "clock", "promise", "standing", "district", "crew", "due", "stopped"])
+    for one in found.breaches:
+        moments = ("" if at is None else at.isoformat() for at in (one.due_at, one.stopped_at))
+        facts = (one.ticket_no, one.ticket_class, one.type, one.clock, one.promise_id, one.standing.value)
+        write.writerow([_cell(str(cell)) for cell in (*facts, one.district, one.crew, *moments)])
+    return out.getvalue()
+
+
+def _lines(found: Brief) -> Iterator[tuple[str, str, OnTime]]:
+    yield "all", "", found.on_time
+    yield "emergencies", "", found.emergencies
+    for group, table in (("clock", found.by_clock), ("district", found.by_district), ("crew", found.by_crew)):
+        for name, figures in table.items():
+            yield group, _cell(name), figures
+
+
+def _cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+
+
+def _call_fact(one: CallBack) -> CallFact:
+    reached = one.answers is not None
+    marks = {name: mark for name, mark in (one.answers or {}).items() if type(mark) is int}
+    first = datetime.fromisoformat(one.tries[0]["at"]) if one.tries else None
+    return CallFact(one.level, bool(one.tries), reached, marks, first is not None and first <= one.due_at)
+
+
+def _month(text: str) -> date:
+    if _MONTH.fullmatch(text) is None:
+        raise RefusedError(422, "month", "write a month as 2026-11")
+    return date.fromisoformat(f"{text}-01")
