@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field, ValidationError, ValidationInfo, field_validator
 
-from gateway.csv_table import Table
+from gateway.csv_table import Row, Table
 from gateway.errors import ConfigError
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
@@ -60,6 +60,9 @@ class DatasetSettings(Settings):
         return GasDay(self.timezone, self.gas_day_start)
 
 
+EVENTS = ("exchange", "account_opened", "account_closed")
+
+
 @dataclass(frozen=True, slots=True)
 class MeterEvent:
     """Something the company knows it did to a meter; the registers are None unless written down."""
@@ -67,7 +70,7 @@ class MeterEvent:
     meter_id: str
     at: datetime
     event: str
-    """exchange, account_opened or account_closed"""
+    """one of EVENTS"""
     old_register_m3: float | None = None
     new_register_m3: float | None = None
 
@@ -139,12 +142,19 @@ def read_events(folder: Path, problems: list[str]) -> tuple[MeterEvent, ...]:
         MeterEvent(
             row.text("meter_id"),
             row.moment("time"),
-            row.text("event"),
+            _event(row),
             row.optional("old_register_m3"),
             row.optional("new_register_m3"),
         )
         for row in table.rows(("meter_id", "time", "event"))
     )
+
+
+def _event(row: Row) -> str:
+    name = row.text("event")
+    if name not in EVENTS:
+        row.problem("event", f"{name!r} is unknown; use one of {', '.join(EVENTS)}")
+    return name
 
 
 def read_weather(folder: Path, problems: list[str]) -> dict[date, float]:
