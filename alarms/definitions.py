@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from alarms.machine import LONGEST_SHELVE
 from gateway.errors import ConfigError
@@ -17,8 +18,10 @@ from gateway.model.alarm import Definition, Priority
 from gateway.model.quantity import Quantity
 from gateway.settings import Settings
 
-Text = Annotated[str, Field(min_length=1)]
-Seconds = Annotated[float, Field(ge=0)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 LIMIT_KINDS = ("high_limit", "low_limit", "flag")
 
 
@@ -33,9 +36,9 @@ class DefinitionRow(Settings):
         tuple[Literal["station", "regulator", "meter", "zone", "ticket", "interruption", "system"], ...],
         Field(min_length=1),
     ]
-    limit: float | None = None
-    limit_of_set_pressure: Annotated[float, Field(gt=0)] | None = None
-    limit_of_medium_pressure: Annotated[float, Field(gt=0)] | None = None
+    limit: Finite | None = None
+    limit_of_set_pressure: AboveZero | None = None
+    limit_of_medium_pressure: AboveZero | None = None
     unit: str
     deadband: Seconds = 0.0
     on_delay_s: Seconds = 0.0
@@ -47,7 +50,7 @@ class DefinitionRow(Settings):
     shelvable: bool = False
     max_shelve_s: Seconds = 0.0
     ack_on_rtn: bool = True
-    realarm_after_s: Annotated[float, Field(gt=0)] | None = None
+    realarm_after_s: AboveZero | None = None
     ticket_class: Literal["EMERGENCY", "URGENT", "CHECK", ""] = ""
     ticket_type: str = ""
     ticket_delay_s: Seconds = 0.0
@@ -56,8 +59,8 @@ class DefinitionRow(Settings):
     cause: Text
     consequence: Text
     action: Text
-    time_available_s: Annotated[float, Field(gt=0)]
-    time_needed_s: Annotated[float, Field(gt=0)]
+    time_available_s: AboveZero
+    time_needed_s: AboveZero
     revision: Annotated[int, Field(ge=1)] = 1
     position: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "control_room"
 
@@ -108,6 +111,16 @@ def load_definitions(path: Path | None = None) -> Mapping[str, Definition]:
 
 def parse_definitions(text: str, name: str) -> Mapping[str, Definition]:
     """Return the definitions in a TOML text; `name` is the file's name for messages. Raises ConfigError."""
+    return {key: row.definition() for key, row in parse_rows(text, name).items()}
+
+
+def shipped_rows() -> Mapping[str, DefinitionRow]:
+    """Return the rows that come with gasgate."""
+    return parse_rows(_text(None), "definitions.toml")
+
+
+def parse_rows(text: str, name: str) -> Mapping[str, DefinitionRow]:
+    """Return the rows of a TOML text; `name` is the file's name for messages. Raises ConfigError."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -116,11 +129,11 @@ def parse_definitions(text: str, name: str) -> Mapping[str, Definition]:
     problems = [f"{name}: unknown table {key!r}; only [[alarm]] is known" for key in document]
     if not isinstance(rows, list) or not rows:
         raise ConfigError([*problems, f"{name}: needs at least one [[alarm]] table"])
-    found: dict[str, Definition] = {}
+    found: dict[str, DefinitionRow] = {}
     for number, row in enumerate(rows, start=1):
         label = row.get("id", f"number {number}") if isinstance(row, dict) else f"number {number}"
         try:
-            definition = DefinitionRow.model_validate(row).definition()
+            definition = DefinitionRow.model_validate(row)
         except ValidationError as error:
             problems += [_problem(name, str(label), detail) for detail in error.errors()]
             continue
@@ -130,6 +143,15 @@ def parse_definitions(text: str, name: str) -> Mapping[str, Definition]:
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def rows_as_toml(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as the text of a definitions file; `parse_rows` reads the same back."""
+    tables = []
+    for row in rows:
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in row.items() if value is not None]
+        tables.append("\n".join(["[[alarm]]", *lines]))
+    return "\n\n".join(tables) + "\n"
 
 
 def _text(path: Path | None) -> str:

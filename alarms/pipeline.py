@@ -11,7 +11,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 
 from alarms.active import ActiveAlarms
 from alarms.acts import CURSOR, GATEWAY, AlarmDesk, Edge
-from alarms.alarm_events import AlarmEvent, Chatters, ConditionFalls, ConditionRises, RuleOff, RuleOn, Shelve
+from alarms.alarm_events import (
+    AlarmEvent,
+    Chatters,
+    ConditionFalls,
+    ConditionRises,
+    NewRevision,
+    RuleOff,
+    RuleOn,
+    Shelve,
+)
 from alarms.chatter import SHELVE_WITHIN, SHIFT, Chatter, Measure, shelf_end
 from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
@@ -167,6 +176,20 @@ class AlarmPipeline:
             return
         event = ConditionRises(self._clock.now(), value) if holds else ConditionFalls(value)
         self._commit([Edge(alarm_id, event)], active)
+
+    def revise(self, changed: Collection[str]) -> None:
+        """Go by definitions that were approved meanwhile: facts stay, new limits hold from the next sample.
+
+        Delays that run are kept, except those of `changed`. Raises as `process` does; then call it again.
+        """
+        active = self._active()
+        with self._desk.state.read() as connection:
+            facts = {alarm.alarm_id: alarm for alarm in alarm_rows.load_all(connection)}
+        kept = [timer for timer in self._running() if timer.alarm_id.partition("@")[0] not in changed]
+        self._facts, self._timers = facts, {timer.alarm_id: timer for timer in kept}
+        self._limits = LimitJudge()
+        edges = [Edge(one.alarm_id, NewRevision()) for one in active.values() if one.definition in changed]
+        self._commit(edges, active)
 
     def _judge(self, record: SpoolRecord) -> list[Edge]:
         batch = record.batch

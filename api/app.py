@@ -21,11 +21,13 @@ from api.routes import (
     alarms,
     analysis,
     commands,
+    definitions,
     events,
     interruptions,
     meters,
     probe,
     reload,
+    service,
     session,
     stream,
     system,
@@ -70,6 +72,7 @@ def make_rest(parts: Parts) -> FastAPI:
         session.router,
         alarms.router,
         alarm_report.router,
+        definitions.router,
         interruptions.router,
         analysis.router,
         meters.router,
@@ -78,6 +81,7 @@ def make_rest(parts: Parts) -> FastAPI:
         reload.router,
         stream.router,
         events.router,
+        service.router,
     ):
         app.include_router(router, prefix="/api/v1")
     app.include_router(probe.router)

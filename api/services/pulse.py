@@ -72,6 +72,7 @@ class Pulse:
     async def refresh(self) -> None:
         """Ask the store service once."""
         try:
+            await asyncio.to_thread(self.parts.refresh)
             self.store = await self.parts.store.status()
             self.supply = await self._supply()
         except GatewayError as error:

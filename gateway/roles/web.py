@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from alarms.acts import AlarmDesk
-from alarms.definitions import load_definitions
+from alarms.master import MasterDefinitions
 from api.app import make_app
 from api.deps import Parts
 from gateway.roles.common import (
     be_nice,
+    calendar_of,
     heartbeat,
     open_state,
+    promises_of,
     remote_store,
     site_clock,
     site_network,
@@ -36,19 +38,23 @@ async def work(site: Snapshot) -> None:
     network = site_network(config)
     store = remote_store(config)
     reloader = Reloader(site.path, config.data.folder)
+    definitions = await asyncio.to_thread(MasterDefinitions, state, clock.now())
     parts = Parts(
         site=config.site,
         state=state,
         store=store,
         network=network,
         clock=clock,
-        desk=AlarmDesk(state, load_definitions(), network, clock, ticket_policy(config, state)),
+        desk=AlarmDesk(state, definitions, network, clock, ticket_policy(config, state)),
         intervals=IntervalStore(config.data.folder / "intervals", memory_mib=128),
         audit_days=config.analyse.audit_days,
         ticket_secrets=tuple(secret.read() for sink in config.ticket_sink for secret in sink.secrets),
         note_file=config.web.note_file,
         reload=reloader,
+        refresh=definitions.refresh,
         simulated=config.clock is not None,
+        promises=promises_of(config),
+        calendar=calendar_of(config),
     )
     app = make_app(parts)
     follower = Follower(state, "web", site, before_restart=reloader.idle)

@@ -21,6 +21,7 @@ from argon2 import PasswordHasher
 from alarms.acts import AlarmDesk
 from alarms.alarm_events import Acknowledge, ConditionFalls, ConditionRises, Shelve, TicketDue
 from alarms.definitions import load_definitions
+from alarms.master import MasterDefinitions
 from alarms.route import TicketPolicy
 from alarms.tickets.events import fold
 from api.deps import Parts
@@ -124,7 +125,7 @@ def sample_network(meters_per_zone: int = 100) -> Network:
 def _pipe(line: Sequence[tuple[float, float]], pressure: str) -> dict[str, Any]:
     return {
         "type": "Feature",
-        "properties": {"pressure": pressure},
+        "properties": {"id": f"P-{line[0][0]:.0f}-{line[0][1]:.0f}", "pressure": pressure},
         "geometry": {"type": "LineString", "coordinates": line},
     }
 
@@ -361,8 +362,23 @@ def _loss_row(zone: str, day: date, supply: float | None, rate: float, sigma: fl
         "sigma": sigma if known else None,
         "coverage": 0.99 if known else 0.4,
         "verdict": verdict,
-        "reason": "" if known else "coverage below 80 %",
+        "reason": "" if known else "supply meter was not read",
         "computed_at": to_us(START),
+        "steady_sigma": 0.6 * sigma if known else None,
+        "between_m3": supply * 0.004 if supply and zone == "CITY" else None,
+        "between_sigma_m3": supply * 0.002 if supply and zone == "CITY" else None,
+        "terms": _terms(supply, rate) if supply else None,
+    }
+
+
+def _terms(supply: float, rate: float) -> dict[str, tuple[float, float]]:
+    unread = 0.003 * supply
+    return {
+        "meter_gain": (0.0, 0.003 * supply),
+        "temperature": (0.0, 0.002 * supply),
+        "skew": (0.0, 0.003 * supply),
+        "unread": (unread, 0.5 * unread),
+        "rest": (rate * supply - unread, 0.005 * supply),
     }
 
 
@@ -387,10 +403,21 @@ def _findings(state: State, now: datetime) -> None:
         "deficit_m3": [0.0 if n < 15 else 8.2 for n in range(21)],
         "alternatives": {"non_moving": 0.91, "vacant": 0.09},
     }
+    leak = {
+        "days": days,
+        "zone_loss_m3": [9.0 if n < 19 else 15.4 for n in range(21)],
+        "deficit_m3": [0.0 if n < 19 else 6.0 for n in range(21)],
+        "alternatives": {"leak": 0.41, "nothing": 0.35, "a meter": 0.24},
+        "location": [
+            {"pipe_id": "P-1170-1400", "probability": 0.46},
+            {"pipe_id": "P-1170-1290", "probability": 0.22},
+            {"pipe_id": "P-1500-1180", "probability": 0.09},
+        ],
+    }
     rows = [
         ("theft", "R-003", "M-000241", 0.96, 57.3, theft, 3),
         ("non_moving", "R-001", "M-000017", 0.91, 8.2, still, 6),
-        ("leak", "R-002", None, 0.41, 6.0, {}, 1),
+        ("leak", "R-002", None, 0.41, 6.0, leak, 1),
     ]
     with state.write() as connection:
         for kind, zone, name, score, size, evidence, ago in rows:
@@ -417,7 +444,8 @@ def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
     state = State.in_folder(folder)
     network = sample_network()
     clock = CityClock(to_us(START), int(datetime.now(UTC).timestamp() * 1e6), factor)
-    desk = AlarmDesk(state, load_definitions(), network, clock, POLICY)
+    definitions = MasterDefinitions(state, clock.now())
+    desk = AlarmDesk(state, definitions, network, clock, POLICY)
     fill(state, network, clock.now())
     note = folder / "story.json"
     note.write_text(
@@ -456,6 +484,7 @@ def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
         intervals=IntervalStore(folder / "intervals"),
         ticket_secrets=(SECRET,),
         note_file=note,
+        refresh=definitions.refresh,
         simulated=True,
     )
 

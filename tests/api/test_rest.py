@@ -94,6 +94,18 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("GET", "/api/v1/work-items", Act.READ, None),
     ("GET", "/api/v1/work-items.csv", Act.READ, None),
     ("POST", "/api/v1/work-items/99/done", Act.WORK_ITEM_DO, {}),
+    ("GET", "/api/v1/alarm-definitions", Act.READ, None),
+    ("GET", "/api/v1/alarm-definitions.toml", Act.READ, None),
+    ("GET", "/api/v1/alarm-definitions/GAS_CONC_HI", Act.READ, None),
+    (
+        "POST",
+        "/api/v1/alarm-definitions/UNDERPRESS_LO/propose",
+        Act.DEFINITION_PROPOSE,
+        {"changes": {"unit": 5}, "reason": "why not"},
+    ),
+    ("POST", "/api/v1/alarm-definitions/import", Act.DEFINITION_PROPOSE, {"toml": "x", "reason": "why not"}),
+    ("POST", "/api/v1/definition-proposals/9999/approve", Act.DEFINITION_APPROVE, {}),
+    ("POST", "/api/v1/definition-proposals/9999/refuse", Act.DEFINITION_PROPOSE, {}),
     ("GET", "/api/v1/tickets", Act.READ, None),
     ("GET", "/api/v1/loss", Act.READ, None),
     ("GET", "/api/v1/zones/R-003/loss?last=2026-01-14", Act.READ, None),
@@ -149,7 +161,8 @@ async def test_every_route_wants_a_login_and_is_in_the_table(rest: Api) -> None:
 def _shape(path: str) -> str:
     parts = path.partition("?")[0].split("/")
     return "/".join(
-        part if part.islower() and part.replace("-", "").replace(".csv", "").isalpha() else "{}" for part in parts
+        part if part.islower() and part.replace("-", "").replace(".csv", "").replace(".toml", "").isalpha() else "{}"
+        for part in parts
     )
 
 
