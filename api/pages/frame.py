@@ -131,6 +131,7 @@ def header_html(page: Page, current: str) -> str:
             ("/", tr("Control room")),
             ("/loss", tr("Loss")),
             ("/commands", tr("Commands")),
+            ("/service", tr("Service")),
             ("/system", tr("System")),
         )
     )

@@ -6,13 +6,20 @@ from fastapi import FastAPI
 from nicegui import app as pages_app
 from nicegui import ui
 
-from api.pages import commands, control_room, errors, login, loss, system
+from api.pages import commands, control_room, errors, finding, login, loss, service, system
 
 
 def register(app: FastAPI) -> None:
     """Add the log-in page to the app and all others to the pages' library."""
     app.include_router(login.router)
-    pages = {"/": control_room, "/loss": loss, "/commands": commands, "/system": system}
+    pages = {
+        "/": control_room,
+        "/loss": loss,
+        "/findings/{finding_id}": finding,
+        "/commands": commands,
+        "/service": service,
+        "/system": system,
+    }
     for path, module in pages.items():
         ui.page(path, response_timeout=10.0)(module.build)
     for status in (403, 404):
