@@ -61,6 +61,10 @@ class CityData:
         registers = {quantity: part for quantity, part in self.series.items() if quantity in REGISTERS}
         return rows_of(self.model, self.series, registers if self.heard is None else self.heard)
 
+    def prepare(self) -> None:
+        """Sort what passes need, so that processes that begin here share it."""
+        _ = self.rows, self.arrivals
+
     @cached_property
     def arrivals(self) -> Mapping[Quantity, Arrivals]:
         """Readings of registers and pressures, by arrival as well."""

@@ -22,7 +22,7 @@ from gateway.meterdata.series import DAY_US, Flags
 from gateway.model.finding import Detection, LossRow
 from gateway.model.reading import from_us
 
-LOOKBACK_DAYS = 60
+LOOKBACK_DAYS = 240
 CERTAIN_DAYS = 64
 """so far back the detectors of certain evidence look at readings"""
 
@@ -42,9 +42,9 @@ class Passes:
     Each result depends on nothing but the rows received by its moment, whatever passes went before.
     """
 
-    def __init__(self, city: CityData, *, lookback_days: int = LOOKBACK_DAYS) -> None:
-        """Look at nothing yet."""
-        self._city, self._lookback = city, lookback_days
+    def __init__(self, city: CityData, *, lookback_days: int = LOOKBACK_DAYS, loss_days: int | None = None) -> None:
+        """Look at nothing yet. Only the loss of the last `loss_days` gas days is told; of the lookback if None."""
+        self._city, self._loss_days = city, loss_days or lookback_days
         self._windows = KeptWindows(city, lookback_days)
 
     def at(self, until_us: int) -> PassResult:
@@ -66,7 +66,9 @@ class Passes:
             TheftDetector(city.model, city.config).judge(known),
             *certain(city, until_us),
         )
-        return PassResult(until_us, tuple(loss_rows(known.balance, city.config.loss)), detections)
+        first = min(known.balance.days[-self._loss_days :])
+        loss = tuple(row for row in loss_rows(known.balance, city.config.loss) if row.gas_day >= first)
+        return PassResult(until_us, loss, detections)
 
 
 def daily_pass(city: CityData, until_us: int, *, lookback_days: int = LOOKBACK_DAYS) -> PassResult:

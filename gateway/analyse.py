@@ -14,7 +14,6 @@ from alarms.analysis.city import CityModel, SiteFigures, build_tree
 from alarms.city_data import REGISTERS, CityData, heard_rows, make_series
 from alarms.company_events import accounts_of, cause_in, exchanges_of
 from alarms.findings import update
-from alarms.passes import Passes
 from alarms.work_items import abnormal
 from api.report.case import Case
 from api.report.page import report_html
@@ -22,6 +21,7 @@ from api.text import texts
 from gateway.dataset import Dataset, read_dataset
 from gateway.model.finding import Finding, FindingStatus, LossRow, LossVerdict
 from gateway.model.reading import ReadingBatch, to_us
+from gateway.pass_runs import results
 
 SETTLE = timedelta(hours=6)
 """readings of a gas day are awaited this long before it is judged"""
@@ -49,15 +49,17 @@ def analyse(
     until: datetime | None = None,
     report: Report | None = None,
     page: PageWanted | None = None,
+    *,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Analyse a dataset up to its end, or `until`; write and return the answer, and the page for people if wanted.
 
-    `report` is told, pass by pass, how many of how many are done. Raises ConfigError if the dataset cannot be read;
-    then nothing is written.
+    `report` is told, pass by pass, how many of how many are done; `processes` share the passes. Raises ConfigError if
+    the dataset cannot be read; then nothing is written.
     """
     dataset = read_dataset(folder)
     end = dataset.settings.end if until is None else min(until, dataset.settings.end)
-    replayed = replay(dataset, end, report)
+    replayed = replay(dataset, end, report, processes)
     answer = {
         "dataset": dataset.settings.name,
         "findings": [finding_json(finding) for finding in replayed.told],
@@ -84,9 +86,9 @@ def _write(file: Path, text: str) -> None:
     os.replace(partial, file)  # noqa: PTH105 - one atomic step
 
 
-def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> Replayed:
-    """Run every pass up to `end`."""
-    passes = Passes(city := city_of(dataset))
+def replay(dataset: Dataset, end: datetime, report: Report | None = None, processes: int = 1) -> Replayed:
+    """Run every pass up to `end`, dealt out to processes; the result is the same with any number of them."""
+    city = city_of(dataset)
     moments = list(_moments(dataset, end))
     told: list[Finding] = []
     known: dict[tuple[str, str, int], Finding] = {}
@@ -94,8 +96,8 @@ def replay(dataset: Dataset, end: datetime, report: Report | None = None) -> Rep
     cause_of = cause_in(city.exchanges, city.model.accounts)
     seen: dict[tuple[str, str], datetime] = {}
     loss: dict[tuple[str, object], LossRow] = {(row.zone, row.gas_day): row for row in _unread(dataset, moments)}
-    for done, now in enumerate(moments, start=1):
-        result = passes.at(to_us(now))
+    made = results(city, [to_us(now) for now in moments], processes, loss_days=REVISE.days + 1)
+    for done, (now, result) in enumerate(zip(moments, made, strict=True), start=1):
         for row in result.loss:
             if now - dataset.settings.gas_day.ends(row.gas_day) <= REVISE:
                 loss[row.zone, row.gas_day] = row

@@ -38,6 +38,10 @@ def analyse(
         Path | None, typer.Option(help="Also write a page for people: one HTML file.", show_default=False)
     ] = None,
     language: Annotated[Language, typer.Option("--lang", help="Language of the page.")] = Language.ZH,
+    *,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Processes that share the work, 0 for one a core; the findings are the same.")
+    ] = 0,
 ) -> None:
     """Compute loss rates and findings of a dataset, as the running gateway would have seen them day by day.
 
@@ -45,13 +49,19 @@ def analyse(
     """
     from gateway.analyse import PageWanted
     from gateway.analyse import analyse as run_analysis
+    from gateway.pass_runs import cores
 
     page = None if report is None else PageWanted(report, language.value)
     moment = until.replace(tzinfo=UTC) if until and until.tzinfo is None else until
     with Progress(console=err, transient=True) as progress:
         task = progress.add_task("gas days", total=None)
         answer = run_analysis(
-            dataset, out_file, moment, lambda done, total: progress.update(task, completed=done, total=total), page
+            dataset,
+            out_file,
+            moment,
+            lambda done, total: progress.update(task, completed=done, total=total),
+            page,
+            processes=processes or cores(),
         )
     found, loss = len(answer["findings"]), len(answer["loss"])
     out.print(f"{found} findings, {loss} loss rows written to {escape(str(out_file))}", soft_wrap=True)
