@@ -15,6 +15,8 @@ from gateway.model.reading import from_us
 ZONE_KINDS = frozenset({"leak"})
 SAME_CAUSE = frozenset({"theft", "non_moving", "slow"})
 """kinds that say alike that gas passes and the register does not count it"""
+ALIKE = 0.0005
+"""scores nearer than this to 0 or 1 are alike"""
 CERTAIN = frozenset({"unauthorised", "ic_mismatch", "flow_when_closed", "silent"})
 """kinds that are certain whatever their size, which follows the season: people are told again when the score moves"""
 CauseOf = Callable[[Finding, datetime], EndCause | None]
@@ -26,8 +28,13 @@ class EpisodeConfig:
     """When a finding is new, changed or over."""
 
     score_step: float = 0.15
+    """change of the score of a certain kind after which people are told again"""
+    odds_step: float = 7.0
+    """factor by which the odds of any other kind rise before people are told again; that it fell is not told"""
     size_step: float = 0.5
-    """change of the size, as a share of the size before"""
+    """rise of the size, as a share of the size before"""
+    suspected: float = 0.5
+    """score from which a finding explains others, and its size is worth telling again"""
     same_onset: timedelta = timedelta(days=3)
     """an onset this near to that of a settled finding is the same evidence"""
     stronger: float = 20.0
@@ -36,8 +43,8 @@ class EpisodeConfig:
     """a customer who was found honest is not suspected for the same loss before so long after the visit"""
     repair_shows: timedelta = timedelta(days=7)
     """a loss that is still there so long after a repair was not what was repaired"""
-    remembers: timedelta = timedelta(days=42)
-    """a pass that looks back 60 days cannot say that what began longer ago than this has ended"""
+    remembers: timedelta = timedelta(days=200)
+    """a pass that looks back 240 days cannot say that what began longer ago than this has ended"""
     overrules: float = 0.98
     """probability from which a leak is raised although a meter of the zone is open for the same loss"""
     ends_after: timedelta = timedelta(days=3)
@@ -119,11 +126,15 @@ def _may_end(finding: Finding) -> bool:
 def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: EpisodeConfig) -> bool:
     """Say whether the same cause is open already under another name.
 
-    That is another kind for the same meter, or, for a leak, a meter of the zone that began to count less then.
+    That is another kind for the same meter, unless this one is much more certain, or, for a leak, a meter of the zone
+    that began to count less then.
     """
     if new.kind in SAME_CAUSE:
         others = (newest.get((kind, new.subject)) for kind in SAME_CAUSE - {new.kind})
-        return any(other is not None and other.status is FindingStatus.OPEN for other in others)
+        return any(
+            other is not None and other.status is FindingStatus.OPEN and not _likelier(other, new, config)
+            for other in others
+        )
     return new.kind in ZONE_KINDS and explained_by_a_meter(new, newest.values(), config)
 
 
@@ -177,13 +188,18 @@ def _finding(detection: Detection, row: int, now: datetime, zone_of: Callable[[s
 
 def _changed(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
     """Say whether score or size moved so much that people should be told."""
-    if abs(new.score - old.score) >= config.score_step:
-        return True
     if new.kind in CERTAIN:
+        return abs(new.score - old.score) >= config.score_step
+    if _likelier(old, new, config):
+        return True
+    if new.score < config.suspected or old.estimate_m3_per_day is None or new.estimate_m3_per_day is None:
         return False
-    if old.estimate_m3_per_day is None or new.estimate_m3_per_day is None:
-        return old.estimate_m3_per_day is not new.estimate_m3_per_day
-    return abs(new.estimate_m3_per_day - old.estimate_m3_per_day) >= config.size_step * abs(old.estimate_m3_per_day)
+    return new.estimate_m3_per_day - old.estimate_m3_per_day >= config.size_step * abs(old.estimate_m3_per_day)
+
+
+def _likelier(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
+    """Say whether the odds rose by the step that is worth telling."""
+    return _log_odds(new) - _log_odds(old) >= math.log(config.odds_step)
 
 
 def _settled(newest: Mapping[tuple[str, str], Finding], new: Finding, now: datetime, config: EpisodeConfig) -> bool:
@@ -214,5 +230,5 @@ def _same_evidence(old: Finding, new: Finding, now: datetime, config: EpisodeCon
 
 
 def _log_odds(finding: Finding) -> float:
-    score = min(max(finding.score, 1e-6), 1.0 - 1e-6)
+    score = min(max(finding.score, ALIKE), 1.0 - ALIKE)
     return math.log(score / (1.0 - score))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from alarms.analysis.city import AccountChange
+from alarms.city_data import Exchange
 from alarms.company_events import cause_in
 from alarms.detectors.answer import Hit, answer
 from alarms.findings import update
-from alarms.city_data import Exchange
 from gateway.model.finding import EndCause, FindingStatus, Verdict
 from gateway.model.reading import to_us
 
@@ -44,8 +44,11 @@ def test_a_leak_names_the_zone():
     assert (new.zone, new.meter) == ("R-1", None)
 
 
-@pytest.mark.parametrize(("score", "size", "told"), [(0.76, 40.0, 0), (0.75, 40.0, 1), (0.9, 59.0, 0), (0.9, 60.0, 1)])
-def test_it_is_updated_when_score_or_size_changed_much(score, size, told):
+@pytest.mark.parametrize(
+    ("score", "size", "told"),
+    [(0.98, 40.0, 0), (0.985, 40.0, 1), (0.9, 59.0, 0), (0.9, 60.0, 1), (0.4, 80.0, 0), (0.1, 9.0, 0)],
+)
+def test_it_is_updated_when_odds_or_size_rose_much(score, size, told):
     again = changes([opened()], found(score=score, size=size), now=NOW + timedelta(days=1))
     assert [(f.detected_at, f.episode_no) for f in again.updated] == [(NOW, 1)] * told
 
@@ -71,7 +74,13 @@ def test_unknown_never_ends_a_finding_and_normal_ends_it_after_days():
 
 def test_what_began_before_the_lookback_is_not_ended_by_it():
     calm = found(asset="", verdict=Verdict.NORMAL)
-    assert changes([opened()], calm, now=ONSET + timedelta(days=43)).ended == ()
+    assert changes([opened()], calm, now=ONSET + timedelta(days=201)).ended == ()
+
+
+def test_what_is_much_likelier_is_raised_beside_a_faint_suspicion_of_another_kind():
+    faint = replace(opened(kind="non_moving"), score=0.1)
+    assert [f.kind for f in changes([faint], found(score=0.9)).raised] == ["theft"]
+    assert changes([faint], found(score=0.4)).raised == ()
 
 
 def test_a_meter_is_not_raised_twice_for_one_cause():
