@@ -12,14 +12,14 @@ from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
 
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
-from api.pages.parts import charts, loss_html, words
+from api.pages.parts import finding_html, loss_charts, loss_html
 from api.pages.parts.elements import Html, KeyedList
-from api.roles import Act
-from api.services.findings import FindingView, inspect, list_findings
+from api.services.curves import curves_of
+from api.services.findings import FindingView, list_findings, onset_day
 from api.services.live import Change
-from api.services.loss import LossLine, Period, known_days, loss_tree, loss_trend, span
-from gateway.errors import GatewayError
-from gateway.model.finding import FindingStatus, InspectionResult
+from api.services.loss import LossLine, Period, known_days, loss_months, loss_tree, loss_trend, span
+from api.services.precision import precision
+from gateway.model.finding import FindingStatus
 
 _MOST_SUSPECTS = 300
 ROW_PX = 52
@@ -48,6 +48,9 @@ class LossPage:
         self.day: date | None = None
         self.known: tuple[date, date] | None = None
         self.zone = ""
+        self.course_of = "days"
+        self.only = ""
+        """zone whose suspects are listed; empty: all"""
         self.lines: list[LossLine] = []
         self.folded: set[str] = set()
         self.suspects: dict[int, FindingView] = {}
@@ -75,25 +78,28 @@ class LossPage:
             self.tree.element.on("click", self._pick_zone, js_handler=_PICK)
             self.tree.element.on("keydown", self._pick_zone, js_handler=_KEYS)
         with panel(tr("Loss rate"), "grow-4"):
+            self.course_tools = Html(classes="gg-in-head").on_data("course", self._set_course)
             self.course_title = Html(classes="gg-course-title")
             self.course = ui.echart({}).classes("gg-fill-chart")
 
     def _draw_suspects(self) -> None:
         tr = self.page.tr
         with panel(tr("Suspects"), "gg-suspects", tr("the most certain first")):
+            self.only_tools = Html(classes="gg-in-head").on_data("only", self._show_all)
             self.list = KeyedList(
                 row_height=ROW_PX,
                 label=tr("Suspects"),
                 empty=loss_html.no_suspects(tr),
                 rows=[],
                 on_pick=self._pick,
-                opens=".gg-evidence [data-result]:not(:disabled), .gg-evidence",
+                opens=".gg-evidence [data-open], .gg-evidence",
             )
+            self.record = Html()
         with panel(tr("Evidence"), "grow-4"), ui.element("div").classes("gg-evidence").props("tabindex=-1"):
             self.facts = Html()
             self.chart = ui.echart({}).classes("gg-fill-chart")
-            self.bars = Html()
-            self.verdict = Html(classes="gg-actions").on_data("result", self._inspect)
+            self.bars = Html(classes="gg-roomy")
+            self.way = Html(classes="gg-actions")
 
     async def load(self) -> None:
         """Read days, tree and suspects."""
@@ -137,19 +143,31 @@ class LossPage:
         self.tree.set(loss_html.tree(self.lines, self.page.tr, self.zone, self.folded))
 
     async def _load_course(self, first: date) -> None:
-        page, zone = self.page, self.zone
+        page, zone, tr = self.page, self.zone, self.page.tr
         if self.day is None:
             return
         last = self.known[1] if self.known else self.day
-        days = await asyncio.to_thread(loss_trend, page.parts, zone, last)
-        name = page.parts.network.name_of(zone)
-        self.course_title.set(loss_html.course_title(name, zone, days, page.tr))
-        chosen = [entry.gas_day for entry in days if first.isoformat() <= entry.gas_day <= self.day.isoformat()]
+        if self.course_of == "months":
+            months = await asyncio.to_thread(loss_months, page.parts, zone, last)
+            note, options = loss_html.months_note(months, tr), loss_charts.loss_months(months, page.palette, tr)
+        elif self.course_of == "terms":
+            line = next((line for line in self.lines if line.zone == zone), None)
+            note, terms = loss_html.terms_note(line, tr), line.terms if line else {}
+            options = loss_charts.loss_terms(terms, page.palette, tr)
+        else:
+            days = await asyncio.to_thread(loss_trend, page.parts, zone, last)
+            chosen = [entry.gas_day for entry in days if first.isoformat() <= entry.gas_day <= self.day.isoformat()]
+            note, options = loss_html.days_note(days, tr), loss_charts.loss_course(days, page.palette, tr, chosen)
+        self.course_tools.set(loss_html.course_tools(self.course_of, tr))
+        self.course_title.set(loss_html.course_title(page.parts.network.name_of(zone), zone, note))
         self.course.options.clear()
-        self.course.options.update(charts.loss_course(days, page.palette, page.tr, chosen))
+        self.course.options.update(options)
 
     async def _load_suspects(self) -> None:
-        found = await asyncio.to_thread(list_findings, self.page.parts, list(FindingStatus), _MOST_SUSPECTS)
+        parts = self.page.parts
+        zones = list(parts.network.below(self.only)) if self.only else None
+        statuses = list(FindingStatus)
+        found = await asyncio.to_thread(list_findings, parts, statuses, _MOST_SUSPECTS, zones=zones)
         found.sort(key=lambda view: (view.status != FindingStatus.OPEN, -view.score))
         gone = [str(key) for key in self.suspects if all(view.id != key for view in found)]
         self.suspects = {view.id: view for view in found}
@@ -157,6 +175,8 @@ class LossPage:
         if self.finding not in self.suspects:
             self.finding = found[0].id if found else 0
         self.list.select(str(self.finding))
+        self.only_tools.set(loss_html.suspect_tools(self.only, parts.network.name_of(self.only), self.page.tr))
+        self.record.set(loss_html.record(await asyncio.to_thread(precision, parts), self.page.tr))
         self._show_evidence()
 
     def _show_evidence(self) -> None:
@@ -164,17 +184,29 @@ class LossPage:
         view = self.suspects.get(self.finding)
         options = None
         if view is not None:
-            onset = page.parts.site.gas_day.of(view.onset).isoformat()
-            options = charts.evidence(view.evidence, page.palette, page.tr, onset)
-        self.facts.set(loss_html.facts(view, page.tr, page.timezone) if view else loss_html.no_suspects(page.tr))
-        self.bars.set(loss_html.alternatives(view.evidence, page.tr) if view else "")
-        self.verdict.set(loss_html.results(view, page.tr) if view and page.can(Act.FINDING_INSPECT) else "")
+            drawn = curves_of(view.evidence, onset_day(page.parts, view).isoformat(), page.tr)
+            options = loss_charts.curves(drawn, page.palette, page.tr)
+        self.facts.set(
+            finding_html.facts(view, page.tr, page.timezone, brief=True) if view else loss_html.no_suspects(page.tr)
+        )
+        self.bars.set(finding_html.alternatives(view.evidence, page.tr) if view else "")
+        self.way.set(finding_html.opener(view, page.tr) if view else "")
         self.chart.set_visibility(options is not None)
         if options is not None:
             self.chart.options.clear()
             self.chart.options.update(options)
 
     # What the person does ------------------------------------------------------------------------------------
+
+    async def _set_course(self, course: str) -> None:
+        if course in loss_html.COURSES and self.day is not None:
+            self.course_of = course
+            await self._load_course(span(self.period, self.day)[0])
+
+    async def _show_all(self, which: str) -> None:
+        if which == "all":
+            self.only = ""
+            await self._load_suspects()
 
     async def _set_period(self, period: str) -> None:
         if period in set(Period):
@@ -206,28 +238,17 @@ class LossPage:
             self.folded ^= {zone}
             self._show_tree()
             return
-        self.zone = zone
+        self.zone = self.only = zone
         self._show_tree()
         if self.day is not None:
             await self._load_course(span(self.period, self.day)[0])
+        await self._load_suspects()
 
     def _pick(self, finding: str) -> None:
         if finding.isdigit() and int(finding) in self.suspects:
             self.finding = int(finding)
             self.list.select(finding)
             self._show_evidence()
-
-    async def _inspect(self, result: str) -> None:
-        if result not in set(InspectionResult) or self.finding not in self.suspects:
-            return
-        page = self.page
-        try:
-            await asyncio.to_thread(inspect, page.parts, page.user, self.finding, InspectionResult(result))
-        except GatewayError:
-            ui.notify(page.tr("That did not work. Try again."), type="negative", position="top")
-            return
-        ui.notify(page.tr("Recorded: {result}", result=page.tr(words.STATUSES[result])), position="top")
-        await self._load_suspects()
 
 
 _PICK = (

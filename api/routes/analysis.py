@@ -13,7 +13,7 @@ from api.deps import PartsDep, Reader, Require
 from api.roles import Act
 from api.services import findings as service
 from api.services.city import city_map
-from api.services.loss import Period, known_days, loss_tree, loss_trend, span
+from api.services.loss import Period, known_days, loss_months, loss_tree, loss_trend, span
 from api.services.precision import precision
 from api.services.series import series
 from api.shapes import InspectionBody, finding_json, loss_json, plain
@@ -46,6 +46,17 @@ def zone_loss(
         raise RefusedError(404, "unknown_zone")
     _sane(last)
     return [plain(line) for line in loss_trend(parts, zone, last, days)]
+
+
+@router.get("/zones/{zone}/loss-months")
+def zone_loss_months(
+    zone: str, _user: Reader, parts: PartsDep, last: date, months: Annotated[int, Query(ge=1, le=120)] = 13
+) -> list[dict[str, Any]]:
+    """Return the course of one zone's loss over calendar months."""
+    if zone not in parts.network.zones:
+        raise RefusedError(404, "unknown_zone")
+    _sane(last)
+    return [plain(line) for line in loss_months(parts, zone, last, months)]
 
 
 @router.get("/zones")

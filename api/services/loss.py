@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Any
 
 from api.deps import Parts
-from gateway.model.finding import LossVerdict
+from gateway.model.finding import LossRow, LossVerdict
+from gateway.model.loss_total import LossTotal, month_after, month_of, total
 from gateway.model.network import Network
-from gateway.store import view_rows
+from gateway.store import finding_rows, view_rows
 
 TREND_DAYS = 62
+TREND_MONTHS = 13
 
 
 class Period(StrEnum):
@@ -42,15 +42,33 @@ class LossLine:
     loss_m3: float | None
     loss_rate: float | None
     sigma: float | None
-    """standard uncertainty of the rate, days taken as independent"""
+    """standard uncertainty of the rate; see `gateway.model.loss_total`"""
     coverage: float | None
     verdict: str
-    """of the day; over more days high if any day was high"""
+    """of the sum over the days"""
     reason: str
     days: int
     """gas days of the period that have a figure"""
     days_high: int
     days_asked: int
+    between_m3: float | None
+    """of the loss, between the zone's own supply meter and those right below it; None where there are none below"""
+    between_sigma_m3: float | None
+    terms: Mapping[str, tuple[float, float]]
+    """what the loss is made of: m3 and standard uncertainty, by name; empty where a day does not tell"""
+
+
+@dataclass(frozen=True, slots=True)
+class LossMonth:
+    """One calendar month of one zone's course."""
+
+    month: str
+    days: int
+    loss_rate: float | None
+    sigma: float | None
+    supply_m3: float | None
+    loss_m3: float | None
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,39 +98,63 @@ def span(period: Period, day: date) -> tuple[date, date]:
         case Period.WEEK:
             return day - timedelta(days=6), day
         case Period.MONTH:
-            return day.replace(day=1), day
+            return month_of(day), day
         case Period.CYCLE:
-            return day.replace(month=day.month - (day.month - 1) % 2, day=1), day
+            return month_of(day, 2), day
 
 
 def loss_tree(parts: Parts, first: date, last: date) -> list[LossLine]:
     """Return every zone from the root down, children below their parent, with its balance over the days."""
     with parts.state.read() as connection:
-        rows = view_rows.loss_rows(connection, first.isoformat(), last.isoformat())
-    by_zone: dict[str, list[Any]] = defaultdict(list)
+        rows = finding_rows.list_loss(connection, first, last)
+    by_zone: dict[str, list[LossRow]] = defaultdict(list)
     for row in rows:
-        by_zone[row["zone"]].append(row)
+        by_zone[row.zone].append(row)
     asked = (last - first).days + 1
     network = parts.network
-    return [_line(network, zone, depth, by_zone[zone], asked) for zone, depth in _walk(network)]
+    totals = {zone: total(by_zone.get(zone, ()), asked) for zone in network.zones}
+    return [_line(network, zone, depth, totals) for zone, depth in _walk(network)]
 
 
 def loss_trend(parts: Parts, zone: str, last: date, days: int = TREND_DAYS) -> list[LossDay]:
     """Return the course of one zone over the gas days up to `last`; a day without a row is there, unknown."""
     first = last - timedelta(days=days - 1)
     with parts.state.read() as connection:
-        rows = view_rows.loss_rows(connection, first.isoformat(), last.isoformat(), zone)
-    known = {row["gas_day"]: row for row in rows}
-    wanted = [(first + timedelta(days=n)).isoformat() for n in range(days)]
+        known = {row.gas_day: row for row in finding_rows.list_loss(connection, first, last, zones=[zone])}
+    wanted = [first + timedelta(days=n) for n in range(days)]
     while wanted and wanted[0] not in known:
         wanted.pop(0)
     return [_day(day, known.get(day)) for day in wanted]
 
 
-def _day(day: str, row: Mapping[Any, Any] | None) -> LossDay:
+def loss_months(parts: Parts, zone: str, last: date, months: int = TREND_MONTHS) -> list[LossMonth]:
+    """Return the course of one zone over calendar months up to the one of `last`, from the first that is known on.
+
+    A month that is not over counts the days up to `last`.
+    """
+    firsts = [month_of(last)]
+    while len(firsts) < months:
+        firsts.insert(0, month_of(firsts[0] - timedelta(days=1)))
+    with parts.state.read() as connection:
+        rows = finding_rows.list_loss(connection, firsts[0], last, zones=[zone])
+    if not rows:
+        return []
+    begin = rows[0].gas_day
+    return [_month(first, max(first, begin), last, rows) for first in firsts if month_after(first) > begin]
+
+
+def _month(first: date, begin: date, last: date, rows: Sequence[LossRow]) -> LossMonth:
+    end = min(month_after(first) - timedelta(days=1), last)
+    whole = total([row for row in rows if begin <= row.gas_day <= end], (end - begin).days + 1)
+    return LossMonth(
+        f"{first:%Y-%m}", whole.days, whole.loss_rate, whole.sigma, whole.supply_m3, whole.loss_m3, whole.verdict
+    )
+
+
+def _day(day: date, row: LossRow | None) -> LossDay:
     if row is None:
-        return LossDay(day, None, None, None, None, LossVerdict.NOT_ASSESSABLE)
-    return LossDay(day, row["loss_rate"], row["sigma"], row["supply_m3"], row["loss_m3"], row["verdict"])
+        return LossDay(day.isoformat(), None, None, None, None, LossVerdict.NOT_ASSESSABLE)
+    return LossDay(day.isoformat(), row.loss_rate, row.sigma, row.supply_m3, row.loss_m3, row.verdict)
 
 
 def _walk(network: Network) -> Iterable[tuple[str, int]]:
@@ -126,40 +168,27 @@ def _walk(network: Network) -> Iterable[tuple[str, int]]:
         stack.extend((child, depth + 1) for child in sorted(children[zone_id], reverse=True))
 
 
-def _line(network: Network, zone_id: str, depth: int, rows: Sequence[Any], asked: int) -> LossLine:
-    zone = network.zones[zone_id]
-    known = [row for row in rows if row["loss_m3"] is not None and row["supply_m3"]]
-    supply = sum(row["supply_m3"] for row in known) if known else None
-    loss = sum(row["loss_m3"] for row in known) if known else None
-    metered = [row["metered_m3"] for row in known if row["metered_m3"] is not None]
-    high = sum(row["verdict"] == LossVerdict.HIGH for row in rows)
+def _line(network: Network, zone_id: str, depth: int, totals: Mapping[str, LossTotal]) -> LossLine:
+    zone, whole = network.zones[zone_id], totals[zone_id]
+    levels = any(totals[child].days for child in network.children(zone_id))
     return LossLine(
         zone=zone_id,
         name=zone.name,
         kind=zone.kind,
         depth=depth,
         parent=zone.parent_id,
-        supply_m3=supply,
-        metered_m3=sum(metered) if metered else None,
-        loss_m3=loss,
-        loss_rate=loss / supply if supply and loss is not None else None,
-        sigma=_sigma(known, supply),
-        coverage=sum(row["coverage"] for row in rows) / len(rows) if rows else None,
-        verdict=_verdict(known, high),
-        reason=next((row["reason"] for row in reversed(rows) if row["reason"]), ""),
-        days=len(known),
-        days_high=high,
-        days_asked=asked,
+        supply_m3=whole.supply_m3,
+        metered_m3=whole.metered_m3,
+        loss_m3=whole.loss_m3,
+        loss_rate=whole.loss_rate,
+        sigma=whole.sigma,
+        coverage=whole.coverage,
+        verdict=whole.verdict,
+        reason=whole.reason,
+        days=whole.days,
+        days_high=whole.days_high,
+        days_asked=whole.days_asked,
+        between_m3=whole.between_m3 if levels else None,
+        between_sigma_m3=whole.between_sigma_m3 if levels else None,
+        terms=whole.terms,
     )
-
-
-def _sigma(known: Sequence[Any], supply: float | None) -> float | None:
-    parts = [(row["sigma"] * row["supply_m3"]) ** 2 for row in known if row["sigma"] is not None]
-    return math.sqrt(sum(parts)) / supply if supply and len(parts) == len(known) else None
-
-
-def _verdict(known: Sequence[Any], high: int) -> str:
-    if high:
-        return LossVerdict.HIGH
-    assessed = [row for row in known if row["verdict"] != LossVerdict.NOT_ASSESSABLE]
-    return LossVerdict.NORMAL if assessed else LossVerdict.NOT_ASSESSABLE

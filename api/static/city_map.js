@@ -4,6 +4,7 @@ import { leaflet as L } from "nicegui-leaflet";
 const SHAPE_SIZE = 24;
 const APART = 15;
 const FLAG_ROOM = 72;
+const STREETS = 150;
 const EDGES = { paddingTopLeft: [24, 28], paddingBottomRight: [24, 44], animate: false };
 
 // Where a name may stand beside its site, best first: distance of its left upper corner from the site.
@@ -23,7 +24,7 @@ const around = ({ x, y }, right = 12) => [x - 12, y - 14, x + right, y + 12];
 
 export default {
   template: `<div class="gg-map"><div ref="map" style="width:100%;height:100%"></div></div>`,
-  props: { resourcePath: String, marks: Array, selected: String, zoom: Array },
+  props: { resourcePath: String, marks: Array, selected: String, zoom: Array, pipes: Array, near: Boolean },
   async mounted() {
     await this.$nextTick();
     const link = document.createElement("link");
@@ -86,6 +87,7 @@ export default {
         }).addTo(this.map);
         pipes.eachLayer((layer) => layer.getLatLngs && this.lines.push(layer.getLatLngs().flat(2)));
         bounds.extend(pipes.getBounds());
+        this.light(pipes, colour("--bad"));
       }
       for (const [id, x, y] of this.city.meters) {
         const dot = L.circleMarker([y, x], { radius: 1.5, stroke: false, fillColor: colour("--faint"), fillOpacity: 0.9 });
@@ -94,7 +96,7 @@ export default {
       }
       this.sites = this.city.stations.map((site) => this.site(site));
       for (const { at } of this.sites) bounds.extend(at);
-      this.bounds = bounds.isValid() ? bounds : L.latLngBounds([0, 0], [1000, 1000]);
+      this.bounds = this.around() || (bounds.isValid() ? bounds : L.latLngBounds([0, 0], [1000, 1000]));
       L.control.scale({ imperial: false }).addTo(this.map);
       L.control.zoom({ position: "bottomright", zoomInTitle: this.zoom[0], zoomOutTitle: this.zoom[1] }).addTo(this.map);
       this.overlay = L.layerGroup().addTo(this.map);
@@ -105,6 +107,29 @@ export default {
       this.map.on("dragstart dblclick", chosen);
       this.$refs.map.addEventListener("wheel", chosen, { passive: true });
       this.$refs.map.querySelector(".leaflet-control-zoom").addEventListener("click", chosen);
+    },
+    // Candidate pipes, the likeliest strongest.
+    light(pipes, colour) {
+      const most = Math.max(...(this.pipes || []).map((pipe) => pipe.probability), 1e-6);
+      const share = new Map((this.pipes || []).map((pipe) => [pipe.id, pipe.probability / most]));
+      this.lit = [];
+      pipes.eachLayer((layer) => {
+        const part = share.get(String(layer.feature.properties?.id));
+        if (part === undefined || !layer.setStyle) return;
+        layer.setStyle({ color: colour, weight: 3 + 3 * part, opacity: 0.25 + 0.75 * part });
+        layer.bringToFront();
+        this.lit.push(layer);
+      });
+    },
+    // What `near` shows: lit pipes and marks, with some streets around them.
+    around() {
+      if (!this.near) return null;
+      const bounds = L.latLngBounds([]);
+      for (const layer of this.lit || []) bounds.extend(layer.getBounds());
+      for (const mark of this.shown) bounds.extend([mark.y, mark.x]);
+      if (!bounds.isValid()) return null;
+      const [a, b] = [bounds.getSouthWest(), bounds.getNorthEast()];
+      return L.latLngBounds([a.lat - STREETS, a.lng - STREETS], [b.lat + STREETS, b.lng + STREETS]);
     },
     site({ id, kind, name, x, y }) {
       const size = kind === "station" ? 14 : 11;

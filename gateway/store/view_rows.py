@@ -194,22 +194,6 @@ def finding_row(connection: Connection, finding_id: int) -> RowMapping | None:
     return connection.execute(select(tables.finding).where(tables.finding.c.id == finding_id)).mappings().first()
 
 
-def loss_rows(connection: Connection, first_day: str, last_day: str, zone: str | None = None) -> list[RowMapping]:
-    """Return the newest revision of each zone and gas day between two days (ISO dates, both included), by day."""
-    loss = tables.loss
-    newest = (
-        select(loss.c.zone, loss.c.gas_day, func.max(loss.c.revision).label("revision"))
-        .where(loss.c.gas_day >= first_day, loss.c.gas_day <= last_day)
-        .group_by(loss.c.zone, loss.c.gas_day)
-    )
-    if zone is not None:
-        newest = newest.where(loss.c.zone == zone)
-    last = newest.subquery()
-    same = and_(loss.c.zone == last.c.zone, loss.c.gas_day == last.c.gas_day, loss.c.revision == last.c.revision)
-    query = select(loss).join(last, same).order_by(loss.c.gas_day, loss.c.zone)
-    return list(connection.execute(query).mappings())
-
-
 def loss_days(connection: Connection) -> tuple[str, str] | None:
     """Return the first and the last gas day that has a loss row, None if there is none."""
     row = connection.execute(select(func.min(tables.loss.c.gas_day), func.max(tables.loss.c.gas_day))).one()

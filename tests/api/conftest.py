@@ -9,14 +9,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from api.app import make_rest
 from api.deps import Parts
 from tests.api.sample_state import PASSWORD, sample_parts
-from tests.services import pick_free_port
+from tests.services import chromium_arguments, pick_free_port
+
+SIZES = ((1366, 768), (1920, 1080), (2560, 1440))
 
 
 @pytest.fixture
@@ -84,3 +88,42 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             time.sleep(0.1)
     raise AssertionError("the server did not come up")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=chromium_arguments())
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, served: Served) -> Iterator[Any]:
+    """Give a function that logs a user in and opens a page; a script error on it fails the test."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_as(
+        user: str, path: str = "/", *, language: str = "en", theme: str = "dark", size: tuple[int, int] = SIZES[0]
+    ) -> Page:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        contexts.append(context)
+        for name, value in (("gasgate_language", language), ("gasgate_theme", theme)):
+            context.add_cookies([{"name": name, "value": value, "url": served.url}])
+        answer = context.request.post(f"{served.url}/api/v1/login", data={"name": user, "password": PASSWORD})
+        assert answer.ok
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: errors.append(request.url) if not _own(request.url, served.url) else None)
+        page.goto(served.url + path)
+        return page
+
+    yield open_as
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def _own(address: str, url: str) -> bool:
+    return address.startswith((url, url.replace("http", "ws"), "data:", "blob:"))

@@ -5,67 +5,25 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count, pairwise
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from alarms.acts import AlarmDesk
 from alarms.alarm_events import ConditionRises
 from alarms.definitions import load_definitions
 from gateway.runtime.clock import ManualClock
 from gateway.store.state import State
-from tests.api.conftest import Served
+from tests.api.conftest import SIZES, Served
 from tests.api.sample_devices import JAMMED
 from tests.api.sample_state import PASSWORD, POLICY, START, sample_network
-from tests.services import chromium_arguments
 
 pytestmark = [pytest.mark.browser]
-SIZES = ((1366, 768), (1920, 1080), (2560, 1440))
 _meter = count(1)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=chromium_arguments())
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def visit(browser: Browser, served: Served) -> Iterator[Any]:
-    """Give a function that logs a user in and opens a page; a script error on it fails the test."""
-    contexts = []
-    errors: list[str] = []
-
-    def open_as(
-        user: str, path: str = "/", *, language: str = "en", theme: str = "dark", size: tuple[int, int] = SIZES[0]
-    ) -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
-        for name, value in (("gasgate_language", language), ("gasgate_theme", theme)):
-            context.add_cookies([{"name": name, "value": value, "url": served.url}])
-        answer = context.request.post(f"{served.url}/api/v1/login", data={"name": user, "password": PASSWORD})
-        assert answer.ok
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: errors.append(request.url) if not _own(request.url, served.url) else None)
-        page.goto(served.url + path)
-        return page
-
-    yield open_as
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def _own(address: str, url: str) -> bool:
-    return address.startswith((url, url.replace("http", "ws"), "data:", "blob:"))
 
 
 def raise_alarm(served: Served) -> str:
@@ -230,30 +188,6 @@ def test_shelving_asks_for_a_reason(visit: Any) -> None:
     page.locator(".gg-dialog input").fill("modem exchanged")
     page.locator("[data-minutes='15']").click()
     expect(page.locator(".gg-detail .gg-chip").first).to_have_text("shelved")
-
-
-def test_loss_tree_course_and_evidence(visit: Any) -> None:
-    page = visit("engineer", "/loss")
-    tree = page.locator(".gg-table.tight tbody tr")
-    expect(tree).to_have_count(6)
-    expect(page.locator("tr[data-pick='R-003']")).to_contain_text("high")
-    expect(page.locator("tr[data-pick='D-1'] td").nth(1)).to_have_text("—")
-    page.locator("tr[data-pick='R-001']").click()
-    expect(page.locator(".gg-course-title")).to_contain_text("R-001")
-    page.locator("[data-fold='D-1']").click()
-    expect(tree).to_have_count(4)
-    page.locator("[data-period='week']").click()
-    expect(page.locator("tr[data-pick='R-003']")).to_contain_text("7/7")
-    expect(page.locator(".gg-facts")).to_contain_text("M-000241")
-    expect(page.locator(".gg-alternatives .first")).to_be_visible()
-    page.locator("[data-result='confirmed']").click()
-    expect(page.locator(".gg-row", has_text="M-000241")).to_contain_text("confirmed")
-
-
-def test_a_viewer_sees_evidence_but_no_verdict_buttons(visit: Any) -> None:
-    page = visit("viewer", "/loss", language="zh")
-    expect(page.locator(".gg-row", has_text="M-000017")).to_contain_text("死表")
-    expect(page.locator("[data-result]")).to_have_count(0)
 
 
 def test_the_system_page_names_what_is_down(visit: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from api.report.case import Case
 from api.report.page import report_html
@@ -19,7 +19,6 @@ from api.text import texts
 from gateway.dataset import DatasetSettings
 from gateway.model.finding import EndCause, Finding, FindingStatus, LossRow, LossVerdict
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Zone, ZoneKind
-from tests.services import chromium_arguments
 
 FIRST = date(2026, 1, 20)
 DAYS = [FIRST + timedelta(days=n) for n in range(40)]
@@ -75,17 +74,9 @@ LOSS = [
 CASE = Case(SETTINGS, NETWORK, NOW, [GONE, STOPPED], LOSS)
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Any:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=chromium_arguments())
-        yield started
-        started.close()
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_the_report_opens_from_a_file_and_asks_for_nothing(browser: Any, tmp_path: Path, language: str) -> None:
+def test_the_report_opens_from_a_file_and_asks_for_nothing(browser: Browser, tmp_path: Path, language: str) -> None:
     file = tmp_path / "report.html"
     file.write_text(report_html(CASE, texts(language)), encoding="utf-8")
     page = browser.new_page(viewport={"width": 1366, "height": 768})
@@ -103,7 +94,7 @@ def test_the_report_opens_from_a_file_and_asks_for_nothing(browser: Any, tmp_pat
     expect(page.locator("#f1")).to_be_in_viewport()
     page.emulate_media(media="print")
     for picture in page.locator("svg.chart").all():
-        box = picture.bounding_box()
+        box = picture.bounding_box() or {"width": 0.0}
         texts_out = picture.evaluate(
             "s => [...s.querySelectorAll('text')].filter(t => { const a = t.getBoundingClientRect(),"
             "b = s.getBoundingClientRect(); return a.left < b.left - 1 || a.right > b.right + 1 }).length"

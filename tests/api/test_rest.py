@@ -109,6 +109,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("GET", "/api/v1/tickets", Act.READ, None),
     ("GET", "/api/v1/loss", Act.READ, None),
     ("GET", "/api/v1/zones/R-003/loss?last=2026-01-14", Act.READ, None),
+    ("GET", "/api/v1/zones/R-003/loss-months?last=2026-01-14", Act.READ, None),
     ("GET", "/api/v1/zones", Act.READ, None),
     ("GET", "/api/v1/map", Act.READ, None),
     ("GET", "/api/v1/findings", Act.READ, None),
@@ -311,6 +312,18 @@ async def test_the_loss_tree_says_what_is_unknown(rest: Api) -> None:
     assert whole["loss_rate"] == pytest.approx(whole["loss_m3"] / whole["supply_m3"])
     unknown = next(line for line in gap["zones"] if line["zone"] == "R-002")
     assert (unknown["loss_m3"], unknown["verdict"]) == (None, "not_assessable")
+
+
+async def test_the_loss_tells_levels_terms_and_months(rest: Api) -> None:
+    async with rest.as_user("viewer") as client:
+        zones = {line["zone"]: line for line in (await client.get("/api/v1/loss")).json()["zones"]}
+        months = (await client.get(f"/api/v1/zones/R-003/loss-months?last={LAST_DAY}")).json()
+        assert (await client.get(f"/api/v1/zones/R-009/loss-months?last={LAST_DAY}")).status_code == 404
+    city = zones["CITY"]
+    assert city["between_m3"] == pytest.approx(0.004 * city["supply_m3"])
+    assert zones["R-003"]["between_m3"] is None
+    assert sum(value for value, _ in city["terms"].values()) == pytest.approx(city["loss_m3"])
+    assert [(month["month"], month["days"]) for month in months] == [("2025-11", 15), ("2025-12", 31), ("2026-01", 14)]
 
 
 async def test_an_inspection_is_recorded_by_those_who_may(rest: Api) -> None:

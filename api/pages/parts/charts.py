@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from api.pages.parts.html import ms
-from api.services.loss import LossDay
 from api.services.series import Series
 from api.text import Texts
 
@@ -72,7 +70,8 @@ def zone_label(timezone: str, moment: datetime) -> str:
     return f"UTC{hours:+g}"
 
 
-def _base(palette: Palette, top: int = 24) -> Options:
+def base(palette: Palette, top: int = 24) -> Options:
+    """Return what all charts share."""
     return {
         "animation": False,
         "useUTC": True,
@@ -88,7 +87,8 @@ def _base(palette: Palette, top: int = 24) -> Options:
     }
 
 
-def _value_axis(palette: Palette, name: str, **more: Any) -> Options:
+def value_axis(palette: Palette, name: str, **more: Any) -> Options:
+    """Return an axis of values with its unit."""
     return {
         "type": "value",
         "name": name,
@@ -100,7 +100,8 @@ def _value_axis(palette: Palette, name: str, **more: Any) -> Options:
     }
 
 
-def _axis(palette: Palette, kind: str, **more: Any) -> Options:
+def axis(palette: Palette, kind: str, **more: Any) -> Options:
+    """Return an axis of times or names."""
     return {
         "type": kind,
         "axisLine": {"lineStyle": {"color": palette.line}},
@@ -111,7 +112,8 @@ def _axis(palette: Palette, kind: str, **more: Any) -> Options:
     }
 
 
-def _level(value: float, colour: str, label: str) -> Options:
+def level(value: float, colour: str, label: str) -> Options:
+    """Return the mark of a value."""
     return {
         "yAxis": value,
         "lineStyle": {"color": colour, "type": "dashed", "width": 1},
@@ -119,7 +121,8 @@ def _level(value: float, colour: str, label: str) -> Options:
     }
 
 
-def _moment(at: float | str, colour: str, label: str) -> Options:
+def moment(at: float | str, colour: str, label: str) -> Options:
+    """Return the mark of a time or a day."""
     return {
         "xAxis": at,
         "lineStyle": {"color": colour, "type": "dotted", "width": 1},
@@ -135,19 +138,19 @@ def trend(
     shift = offset_ms(timezone, now)
     marks: list[Options] = []
     if limit is not None:
-        marks.append(_level(limit, palette.bad, f"{tr('limit')} {limit:g}"))
+        marks.append(level(limit, palette.bad, f"{tr('limit')} {limit:g}"))
     if onset is not None:
-        marks.append(_moment(ms(onset) + shift, palette.muted, tr("onset")))
-    axis = _value_axis(palette, series.unit, scale=True)
+        marks.append(moment(ms(onset) + shift, palette.muted, tr("onset")))
+    upright = value_axis(palette, series.unit, scale=True)
     known = [value for value in series.values if value is not None]
     if limit is not None and known:
         lowest = 0.0 if min(known) >= 0 and limit > 5 else limit
-        axis |= {"min": round(min(*known, lowest), 2), "max": round(max(*known, limit) * 1.08, 2)}
+        upright |= {"min": round(min(*known, lowest), 2), "max": round(max(*known, limit) * 1.08, 2)}
     data = [[at + shift, value] for at, value in zip(series.times_ms, series.values, strict=True)]
     return {
-        **_base(palette),
-        "xAxis": _axis(palette, "time", splitNumber=4),
-        "yAxis": axis,
+        **base(palette),
+        "xAxis": axis(palette, "time", splitNumber=4),
+        "yAxis": upright,
         "series": [
             {
                 "type": "line",
@@ -159,140 +162,4 @@ def trend(
                 "markLine": {"symbol": "none", "silent": True, "animation": False, "data": marks},
             }
         ],
-    }
-
-
-def loss_course(days: Sequence[LossDay], palette: Palette, tr: Texts, chosen: Sequence[str]) -> Options:
-    """Return a zone's loss rate by gas day with its band of two sigma; days marked high are filled."""
-
-    def share(value: float | None) -> float | None:
-        return None if value is None else round(value * 100, 3)
-
-    low, width, points = [], [], []
-    for day in days:
-        rate, sigma = share(day.loss_rate), share(day.sigma)
-        bounded = rate is not None and sigma is not None
-        low.append(round(rate - 2 * sigma, 3) if bounded else None)  # type: ignore[operator]
-        width.append(round(4 * sigma, 3) if bounded else None)  # type: ignore[operator]
-        high = day.verdict == "high"
-        points.append(
-            {
-                "value": rate,
-                "symbolSize": 8 if high else 4,
-                "itemStyle": {"color": palette.bad if high else palette.series},
-            }
-        )
-    hidden = {
-        "lineStyle": {"opacity": 0},
-        "symbol": "none",
-        "silent": True,
-        "stack": "band",
-        "tooltip": {"show": False},
-    }
-    area = [{"xAxis": chosen[0]}, {"xAxis": chosen[-1]}] if len(chosen) > 1 else []
-    marks: Options = {}
-    if area:
-        marks = {"markArea": {"silent": True, "itemStyle": {"color": palette.band}, "data": [area]}}
-    elif chosen:
-        marks = {
-            "markLine": {
-                "symbol": "none",
-                "silent": True,
-                "animation": False,
-                "data": [_moment(chosen[0], palette.muted, "")],
-            }
-        }
-    return {
-        **_base(palette),
-        "xAxis": _axis(palette, "category", data=[day.gas_day for day in days], boundaryGap=False),
-        "yAxis": _value_axis(palette, "%"),
-        "series": [
-            {"type": "line", "name": "−2σ", "data": low, "stackStrategy": "all", **hidden},
-            {
-                "type": "line",
-                "name": "±2σ",
-                "data": width,
-                "stackStrategy": "all",
-                "areaStyle": {"color": palette.band},
-                **hidden,
-            },
-            {
-                "type": "line",
-                "name": tr("Loss rate"),
-                "data": points,
-                "connectNulls": False,
-                "lineStyle": {"color": palette.series, "width": 1.5},
-                **marks,
-            },
-        ],
-    }
-
-
-def evidence(facts: Mapping[str, Any], palette: Palette, tr: Texts, onset_day: str) -> Options | None:
-    """Return a meter against its expectation, above the zone's loss against the meter's deficit; None without days."""
-    days = facts.get("days")
-    if not isinstance(days, list) or not days:
-        return None
-    upper = [
-        ("meter_m3", tr("Meter"), palette.series, "solid"),
-        ("expected_m3", tr("Expected"), palette.second, "dashed"),
-    ]
-    lower = [
-        ("zone_loss_m3", tr("Loss of the zone"), palette.series, "solid"),
-        ("deficit_m3", tr("Deficit of the meter"), palette.warn, "dashed"),
-    ]
-    series: list[Options] = []
-    for grid, lines in enumerate((upper, lower)):
-        for key, name, colour, dash in lines:
-            values = facts.get(key)
-            if isinstance(values, list):
-                line = {"color": colour, "width": 1.5, "type": dash}
-                series.append(
-                    {
-                        "type": "line",
-                        "name": name,
-                        "data": values,
-                        "xAxisIndex": grid,
-                        "yAxisIndex": grid,
-                        "showSymbol": False,
-                        "connectNulls": False,
-                        "lineStyle": line,
-                        "itemStyle": {"color": colour},
-                    }
-                )
-    if not series:
-        return None
-    if onset_day in days:
-        series[0]["markLine"] = {
-            "symbol": "none",
-            "silent": True,
-            "animation": False,
-            "data": [_moment(onset_day, palette.bad, tr("onset"))],
-        }
-    base = _base(palette)
-    unit = tr("m³/day")
-    return {
-        **base,
-        "legend": {
-            "top": 0,
-            "left": "center",
-            "itemWidth": 20,
-            "itemHeight": 2,
-            "icon": "rect",
-            "textStyle": {"color": palette.muted, "fontSize": 11},
-        },
-        "grid": [
-            {"left": 48, "right": 20, "top": 44, "bottom": "56%", "outerBoundsMode": "none"},
-            {"left": 48, "right": 20, "top": "60%", "bottom": 24, "outerBoundsMode": "none"},
-        ],
-        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
-        "xAxis": [
-            _axis(palette, "category", data=days, gridIndex=0, boundaryGap=False, axisLabel={"show": False}),
-            _axis(palette, "category", data=days, gridIndex=1, boundaryGap=False),
-        ],
-        "yAxis": [
-            _value_axis(palette, unit, gridIndex=0, splitNumber=3),
-            _value_axis(palette, unit, gridIndex=1, splitNumber=3),
-        ],
-        "series": series,
     }

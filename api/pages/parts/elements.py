@@ -57,15 +57,26 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
 
 
 class CityMap(Element, component=STATIC / "city_map.js", esm={"nicegui-leaflet": str(LEAFLET)}):
-    """The network in local metres; `on_pick` hears the asset of a chosen place, `zoom` names the two buttons."""
+    """The network in local metres; `on_pick` hears the asset of a chosen place, `zoom` names the two buttons.
+
+    `pipes` (id, probability) are lit, the likeliest most; `near` shows their surroundings, or the marks', not all.
+    """
 
     def __init__(
-        self, *, marks: Sequence[dict[str, Any]], on_pick: Callable[[str], Any], zoom: tuple[str, str]
+        self,
+        *,
+        marks: Sequence[dict[str, Any]],
+        on_pick: Callable[[str], Any],
+        zoom: tuple[str, str],
+        pipes: Sequence[dict[str, Any]] = (),
+        near: bool = False,
     ) -> None:
         super().__init__()
         self.add_resource(LEAFLET)
         self._props["marks"] = list(marks)
         self._props["zoom"] = list(zoom)
+        self._props["pipes"] = list(pipes)
+        self._props["near"] = near
         self._props["selected"] = ""
         self.on("pick", lambda event: on_pick(_text(event)))
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.pages.parts import words
-from api.services.format import significant
+from api.services.format import percent, significant
+from api.services.precision import Precision
 from api.text import Texts, mark
 
 TERMS = {
@@ -28,7 +29,7 @@ CAUSES = {
     "gone": mark("no longer seen"),
 }
 RESULTS = {
-    "confirmed": mark("found as suspected"),
+    "confirmed": mark("found"),
     "meter_fault": mark("meter fault"),
     "honest": mark("honest"),
     "not_reachable": mark("nobody reached"),
@@ -53,6 +54,20 @@ FACTS = {
     "before_m3": mark("Register before, m³"),
     "after_m3": mark("Register after, m³"),
 }
+METER_KINDS = {
+    "ic_card": mark("IC-card meter"),
+    "remote": mark("Remotely read meter"),
+    "corrector": mark("Volume corrector"),
+}
+CLASSES = {
+    "residential": mark("Home"),
+    "commercial": mark("Commerce"),
+    "industrial": mark("Industry"),
+    "public": mark("Public building"),
+    "heating": mark("Heating"),
+    "cng": mark("Filling station"),
+}
+ACCOUNTS = {"open": mark("in use"), "closed": mark("closed"), "never_opened": mark("never opened")}
 _FIGURE = re.compile(r"\d+(?:\.\d+)?|…")
 
 
@@ -82,6 +97,22 @@ def alternatives(facts: Mapping[str, Any], tr: Texts) -> list[tuple[str, float]]
         if isinstance(value, int | float) and 0 <= value <= 1
     ]
     return sorted(shares, key=lambda pair: -pair[1])
+
+
+def precision(one: Precision, tr: Texts) -> str:
+    """Return how often suspicions of one kind were right, with the 95 % interval; of few it says so."""
+    name = tr(words.FINDINGS.get(one.kind, one.kind))
+    if one.share is None:
+        return tr("{kind}: {right} of {looked}, too few to tell", kind=name, right=one.right, looked=one.looked)
+    return tr(
+        "{kind}: {right} of {looked}, {share} % ({low}–{high} %)",
+        kind=name,
+        right=one.right,
+        looked=one.looked,
+        share=percent(one.share, 0),
+        low=percent(one.low, 0),
+        high=percent(one.high, 0),
+    )
 
 
 def single_facts(facts: Mapping[str, Any], tr: Texts) -> list[tuple[str, str]]:

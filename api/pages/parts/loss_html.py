@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from html import escape
-from typing import Any
 
-from api.pages.parts import words
+from api.pages.parts import finding_words, words
 from api.pages.parts.html import empty
 from api.services.findings import FindingView
-from api.services.format import UNKNOWN, clock_time, full_time, number, percent, sentence
-from api.services.loss import LossDay, LossLine, Period
+from api.services.format import number, percent
+from api.services.loss import LossDay, LossLine, LossMonth, Period
+from api.services.precision import Precision
 from api.text import Texts, mark
 
 PERIODS = {
@@ -20,6 +20,7 @@ PERIODS = {
     Period.MONTH: mark("Month"),
     Period.CYCLE: mark("Two months"),
 }
+COURSES = {"days": mark("By day"), "months": mark("By month"), "terms": mark("By term")}
 _LEAST_SPAN = 0.04
 
 
@@ -68,6 +69,8 @@ def tree(lines: Sequence[LossLine], tr: Texts, chosen: str, folded: set[str]) ->
         rows.append(
             _line(line, tr, chosen, scale, leaf=line.zone not in parents, folded=line.zone in folded, many=many)
         )
+        if line.between_m3 is not None:
+            rows.append(_between(line, tr, many=many))
     days = f'<th class="num">{escape(tr("Days"))}</th>' if many else ""
     head = (
         f"<tr><th>{escape(tr('Zone'))}</th>"
@@ -95,8 +98,8 @@ def _line(line: LossLine, tr: Texts, chosen: str, scale: float, *, leaf: bool, f
         )
     high = line.verdict == "high"
     verdict = escape(tr(words.VERDICTS.get(line.verdict, line.verdict)))
-    if high:
-        verdict = f'<span class="gg-chip bad">▲ {verdict}{f" · {line.days_high} d" if many else ""}</span>'
+    days_high = f" · ▲ {line.days_high}" if many and line.days_high else ""
+    verdict = f'<span class="gg-chip bad">▲ {verdict}</span>{days_high}' if high else f"{verdict}{days_high}"
     days = f'<td class="num dim">{line.days}/{line.days_asked}</td>' if many else ""
     name = escape(line.name or line.zone)
     zone = "" if line.zone == line.name else f'<span class="gg-dim">{escape(line.zone)}</span> '
@@ -107,6 +110,18 @@ def _line(line: LossLine, tr: Texts, chosen: str, scale: float, *, leaf: bool, f
         f'<td class="num">{number(line.loss_m3, 1)}</td><td class="num">{percent(line.loss_rate)}</td>'
         f'<td>{_bar(line, scale, high=high)}</td><td class="num dim">{percent(line.coverage, 0)}</td>{days}'
         f'<td class="dim" title="{escape(line.reason)}">{verdict}</td></tr>'
+    )
+
+
+def _between(line: LossLine, tr: Texts, *, many: bool) -> str:
+    """Return what is lost between a zone's own supply meter and those right below it."""
+    share = None if line.between_m3 is None or not line.supply_m3 else line.between_m3 / line.supply_m3
+    bounds = None if line.between_sigma_m3 is None else 2 * line.between_sigma_m3
+    return (
+        f'<tr class="gg-between"><td style="padding-left:{36 + 20 * line.depth}px" colspan="3">'
+        f"{escape(tr('of this between here and the supply meters below'))}</td>"
+        f'<td class="num">{number(line.between_m3, 1)}</td><td class="num">{percent(share)}</td>'
+        f'<td colspan="{4 if many else 3}">± {number(bounds, 1)} m³</td></tr>'
     )
 
 
@@ -135,22 +150,69 @@ def _rule() -> str:
     return '<path d="M4 3v14M4 10h112" stroke="var(--line)" fill="none"/>'
 
 
-def course_title(name: str, zone: str, days: Sequence[LossDay], tr: Texts) -> str:
-    """Return whose course it is and its mean."""
+def course_tools(chosen: str, tr: Texts) -> str:
+    """Return the picker of what the chart of a zone shows."""
+    buttons = "".join(
+        f'<button type="button" data-course="{key}" aria-pressed="{str(key == chosen).lower()}">'
+        f"{escape(tr(name))}</button>"
+        for key, name in COURSES.items()
+    )
+    return f'<div class="gg-seg">{buttons}</div>'
+
+
+def course_title(name: str, zone: str, note: str) -> str:
+    """Return whose course it is, and a note."""
+    label = name if name == zone else f"{name} · {zone}"
+    return f'<span>{escape(label)}</span><span class="gg-dim">{escape(note)}</span>'
+
+
+def days_note(days: Sequence[LossDay], tr: Texts) -> str:
+    """Return how many days are known, and their mean."""
     known = [day for day in days if day.loss_m3 is not None and day.supply_m3]
     supply = sum(day.supply_m3 or 0.0 for day in known)
     mean = sum(day.loss_m3 or 0.0 for day in known) / supply if supply else None
-    label = name if name == zone else f"{name} · {zone}"
-    note = tr(
+    return tr(
         "{known} of {asked} gas days · mean {mean} % · band ± 2σ", known=len(known), asked=len(days), mean=percent(mean)
     )
-    return f'<span>{escape(label)}</span><span class="gg-dim">{escape(note)}</span>'
+
+
+def months_note(months: Sequence[LossMonth], tr: Texts) -> str:
+    """Return what the bars of the months show."""
+    high = sum(month.verdict == "high" for month in months)
+    return tr(
+        "{count} months, {high} with a high loss · line ± 2σ · dashed: not assessable", count=len(months), high=high
+    )
+
+
+def terms_note(line: LossLine | None, tr: Texts) -> str:
+    """Return what the bars of the terms show; without terms, that there are none."""
+    if line is None or not line.terms:
+        return tr("The loss of these days was not told apart into terms.")
+    return tr("{loss} m³ lost of {supply} m³ · line ± 2σ", loss=number(line.loss_m3, 1), supply=number(line.supply_m3))
+
+
+def suspect_tools(zone: str, name: str, tr: Texts) -> str:
+    """Return the picker of whose suspects are listed; nothing while no zone was picked."""
+    if not zone:
+        return ""
+    return (
+        f'<div class="gg-seg"><button type="button" data-only="all" aria-pressed="false">{escape(tr("All zones"))}'
+        f'</button><button type="button" data-only="zone" aria-pressed="true">{escape(name or zone)}</button></div>'
+    )
+
+
+def record(found: Sequence[Precision], tr: Texts) -> str:
+    """Return how often each kind was right, as far as people went to look; nothing while nobody did."""
+    lines = [f"<span>{escape(finding_words.precision(one, tr))}</span>" for one in found if one.looked]
+    if not lines:
+        return ""
+    return f'<div class="gg-record"><b>{escape(tr("Right so far"))}</b>{"".join(lines)}</div>'
 
 
 def suspect_row(view: FindingView, rank: int, tr: Texts) -> dict[str, str]:
     """Return the list's row of a suspect."""
     done = view.status != "open"
-    status = f" · {escape(tr(words.STATUSES.get(view.status, view.status)))}" if done else ""
+    status = f" · {escape(finding_words.state(view.status, view.cause, tr))}" if done else ""
     size = number(view.estimate_m3_per_day, 1)
     html = (
         f'<div class="gg-suspect"{" style=opacity:.55" if done else ""}><span class="rank">{rank}</span><div '
@@ -163,57 +225,3 @@ def suspect_row(view: FindingView, rank: int, tr: Texts) -> dict[str, str]:
         f" {view.score * 100:.0f} %</small></div></div>"
     )
     return {"id": str(view.id), "key": f"{rank:06}", "html": html}
-
-
-def facts(view: FindingView, tr: Texts, timezone: str) -> str:
-    """Return what is suspected, of whom, since when and how much."""
-    cells = (
-        (tr(words.FINDINGS.get(view.kind, view.kind)), view.meter or view.zone),
-        (tr("Certainty"), f"{view.score * 100:.0f} %"),
-        (
-            tr("Size"),
-            f"{number(view.estimate_m3_per_day, 1)} {tr('m³/day')}"
-            if view.estimate_m3_per_day is not None
-            else UNKNOWN,
-        ),
-        (tr("Began about"), full_time(view.onset, timezone)[:10]),
-        (tr("Found"), clock_time(view.detected_at, timezone)),
-    )
-    return (
-        '<div class="gg-facts">'
-        f"{''.join(f'<div><small>{escape(name)}</small>{escape(value)}</div>' for name, value in cells)}</div>"
-    )
-
-
-def alternatives(evidence: Mapping[str, Any], tr: Texts) -> str:
-    """Return how likely each explanation is, the likeliest first; nothing if the evidence does not say."""
-    found = evidence.get("alternatives")
-    if not isinstance(found, dict):
-        return ""
-    shares = [
-        (str(key), float(value)) for key, value in found.items() if isinstance(value, int | float) and 0 <= value <= 1
-    ]
-    if not shares:
-        return ""
-    shares.sort(key=lambda pair: -pair[1])
-    rows = "".join(
-        f"<span>{escape(tr(words.HYPOTHESES.get(key, key.replace('_', ' '))))}</span><span "
-        f'class="{"first" if n == 0 else ""}">'
-        f'<i style="width:{share * 100:.1f}%"></i></span><span class="gg-dim" style="text-align:right">'
-        f"{percent(share, 0)} %</span>"
-        for n, (key, share) in enumerate(shares[:5])
-    )
-    return (
-        f'<div class="gg-section" style="margin-bottom:4px">{escape(tr("Explanations compared"))}</div><div '
-        f'class="gg-alternatives">{rows}</div>'
-    )
-
-
-def results(view: FindingView, tr: Texts) -> str:
-    """Return the buttons for what an inspection found."""
-    buttons = "".join(
-        f'<button type="button" class="gg-button" data-result="{status}"{" disabled" if view.status == status else ""}>'
-        f"{escape(sentence(tr(words.STATUSES[status])))}</button>"
-        for status in ("confirmed", "meter_fault", "honest")
-    )
-    return f'<span class="gg-dim" style="align-self:center">{escape(tr("Inspection found"))}</span>{buttons}'

@@ -148,6 +148,8 @@ REFUSALS = {
     "not_latched": mark("There is nothing to reset."),
     "nothing_active": mark("There is nothing to shelve."),
     "already_shelved": mark("It is shelved already."),
+    "already_inspected": mark("Somebody recorded another result meanwhile."),
+    "already_over": mark("The case is over already."),
     "not_shelved": mark("It is not shelved."),
     "not_shelvable": mark("This alarm may not be shelved."),
     "shelve_time": mark("That is longer than this alarm may be shelved."),
