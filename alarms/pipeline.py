@@ -37,7 +37,7 @@ from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
 from alarms.findings import explained_by_a_meter
 from alarms.machine import step
-from alarms.suppress import wanted_rules
+from alarms.suppress import causes_of, wanted_rules
 from alarms.tickets.watch import delivery_alarms
 from alarms.timers import area_edges, interruption_edges, quality_edges, ticket_edges, timer_edges
 from gateway.errors import TransientError
@@ -83,6 +83,8 @@ class AlarmPipeline:
         self._silence = SilenceJudge(network, grave)
         self._seen = ActiveAlarms(_AREAS)
         self._plans: list[Interruption] = []
+        self._causes: frozenset[object] | None = None
+        """what the rules rested on when all alarms were held against them last"""
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
         self._newest_us = 0
@@ -133,7 +135,15 @@ class AlarmPipeline:
             self._chatter_swept = now
         self.calm = not active
         silent = self._silence_edges()
-        areas = area_edges(active, silent, self._definitions, self._network, well_since=self._area_well, now=now)
+        areas = area_edges(
+            active,
+            silent,
+            self._definitions,
+            self._network,
+            suspects=self._silence.suspects(),
+            well_since=self._area_well,
+            now=now,
+        )
         edges = [*areas, *silent]
         edges += [_limit_edge(edge) for edge in self._limits.overdue(self._newest_us)]
         edges += interruption_edges(self._plans, active, now)
@@ -295,9 +305,12 @@ class AlarmPipeline:
             if rose:
                 for measure in self._against_chatter(facts[edge.alarm_id], now):
                     take(measure)
-        for alarm_id in list(facts):
+        causes = causes_of(facts, self._plans, now)
+        touched = list(facts) if causes != self._causes else list(dict.fromkeys(edge.alarm_id for edge in told))
+        for alarm_id in touched:
             for change in self._rule_changes(alarm_id, facts, now):
                 take(change)
+        self._causes = causes  # if what was just done changed them, the next look sees that
         return ready
 
     def _against_chatter(self, alarm: Alarm, now: datetime) -> list[Edge]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -12,6 +13,8 @@ from gateway.model.network import Network
 LEFT_BEHIND = timedelta(minutes=15)
 """a child still silent this long after its area is back gets its own entry"""
 _HIGHER = {"OVERPRESS_HI": ("OVERPRESS_HIHI",), "UNDERPRESS_LO": ("UNDERPRESS_LOLO", "SUPPLY_LOSS")}
+_COVERING = frozenset(name for names in _HIGHER.values() for name in names)
+_AREAS = ("AREA_COMM_LOSS", "AREA_SUPPLY_LOSS")
 
 
 def wanted_rules(
@@ -35,33 +38,64 @@ def wanted_rules(
         wanted.add("planned_interruption")
     if "higher_limit" in definition.rules and _higher_active(definition.id, asset, alarms):
         wanted.add("higher_limit")
-    for rule, area in (("parent_silent", "AREA_COMM_LOSS"), ("area_supply", "AREA_SUPPLY_LOSS")):
+    for rule, area in zip(("parent_silent", "area_supply"), _AREAS, strict=True):
         if rule in definition.rules and _area_active(area, asset, alarms, network, now):
             wanted.add(rule)
     return frozenset(wanted)
 
 
-def area_of(assets: Iterable[str], network: Network, *, least: int, share: float) -> str | None:
-    """Return the lowest zone with at least `least` of these stations, and at least that share of its own.
+def area_of(assets: Iterable[str], network: Network, *, least: int, share: float, many: int) -> str | None:
+    """Return the zone that explains best why these stations fell together, None if there is none.
 
-    None if there is no such zone. A station belongs to its zone and to all zones above it.
+    A zone qualifies with at least `least` of them and that share of its own stations, or with `many` of them: so many
+    are no coincidence. The lowest such zone is taken; it moves up as long as the zone above qualifies and has more of
+    them. A station belongs to its zone and to all zones above it.
     """
     hit: dict[str, int] = {}
-    every: dict[str, int] = {}
     chosen = set(assets)
     if len(chosen) < least:
         return None
-    for station in network.stations.values():
-        for zone in _above(station.zone_id, network):
-            every[zone] = every.get(zone, 0) + 1
-            hit[zone] = hit.get(zone, 0) + (station.station_id in chosen)
-    fitting = [zone for zone, count in hit.items() if count >= least and count >= share * every[zone]]
-    return max(fitting, key=lambda zone: (len(_above(zone, network)), zone), default=None)
+    for asset in chosen:
+        for zone in _above(network.zone_of(asset), network):
+            hit[zone] = hit.get(zone, 0) + 1
+    every = _stations_below(network)
+    fitting = {
+        zone: count
+        for zone, count in hit.items()
+        if count >= many or (count >= least and count >= share * every.get(zone, 0))
+    }
+    found = max(fitting, key=lambda zone: (len(_above(zone, network)), fitting[zone], zone), default=None)
+    while found is not None:
+        parent = network.zones[found].parent_id
+        if fitting.get(parent, 0) <= fitting[found]:
+            break
+        found = parent
+    return found
+
+
+def _stations_below(network: Network) -> dict[str, int]:
+    every: dict[str, int] = {}
+    for zone_id, count in Counter(station.zone_id for station in network.stations.values()).items():
+        for zone in _above(zone_id, network):
+            every[zone] = every.get(zone, 0) + count
+    return every
 
 
 def below(asset: str, zone: str, network: Network) -> bool:
     """Tell whether an asset lies in a zone or in one below it."""
     return zone in _above(network.zone_of(asset), network)
+
+
+def causes_of(alarms: Mapping[str, Alarm], plans: Sequence[Interruption], now: datetime) -> frozenset[object]:
+    """Return everything that rules rest on, so that they need be looked at anew only when it differs."""
+    found: set[object] = {(plan.id, plan.hides_at(now)) for plan in plans}
+    for alarm_id, alarm in alarms.items():
+        if alarm.definition in _AREAS:
+            waits = alarm.cleared_at is not None and now - alarm.cleared_at < LEFT_BEHIND
+            found.add((alarm_id, alarm.cond, waits))
+        elif alarm.definition in _COVERING:
+            found.add((alarm_id, alarm.cond, alarm.hidden))
+    return frozenset(found)
 
 
 def covers(plan: Interruption, asset: str, network: Network) -> bool:

@@ -28,6 +28,8 @@ from gateway.store.state import Transaction
 TOGETHER = timedelta(minutes=5)
 AREA_LEAST = 3
 AREA_SHARE = 0.3
+AREA_MANY = 100
+"""so many stations at once are an area's fault, whatever their share"""
 _CHILD_OF = {"AREA_COMM_LOSS": "STATION_COMM_LOSS", "AREA_SUPPLY_LOSS": "SUPPLY_LOSS"}
 
 
@@ -106,12 +108,14 @@ def area_edges(
     definitions: Mapping[str, Definition],
     network: Network,
     *,
+    suspects: Sequence[str] = (),
     well_since: dict[str, datetime],
     now: datetime,
 ) -> list[Edge]:
     """Return the area alarms that begin or end; `silent` are station events that are about to be committed.
 
-    An area begins with three of its stations, and 30 % of them, within five minutes; it ends when fewer than three
+    `suspects` are stations that fell silent so lately that they are not told yet. An area begins with three of its
+    stations, and 30 % of them, or with a hundred, within five minutes; it ends when fewer than three
     have been abnormal for its off-delay. `well_since` remembers since when, by alarm id, and is changed here.
     """
     edges: list[Edge] = []
@@ -124,6 +128,8 @@ def area_edges(
             for alarm in active.values()
             if alarm.definition == child and alarm.cond and "planned_interruption" not in alarm.sbd
         }
+        if child == "STATION_COMM_LOSS":
+            bad |= {asset: now for asset in suspects if asset not in bad}
         for edge in silent:
             name, _, asset = edge.alarm_id.partition("@")
             if name == child and isinstance(edge.event, ConditionRises):
@@ -144,7 +150,7 @@ def _area_begins(
         for asset, since in bad.items()
         if since is not None and now - since <= TOGETHER and not any(below(asset, zone, network) for zone in covered)
     ]
-    zone = area_of(recent, network, least=AREA_LEAST, share=AREA_SHARE)
+    zone = area_of(recent, network, least=AREA_LEAST, share=AREA_SHARE, many=AREA_MANY)
     return [] if zone is None else [Edge(f"{area}@{zone}", ConditionRises(now, float(len(recent))))]
 
 

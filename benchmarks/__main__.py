@@ -15,6 +15,7 @@ BENCHMARKS = {
     "outage": "InfluxDB is away for a day in short and comes back: memory, how late live readings are, what is missing",
     "stream": "the stream to InfluxDB and VictoriaMetrics against bare posts of the same lines; what it costs acks",
     "modbus": "125-register reads over 100 links against bare pymodbus; one dead unit among 32",
+    "alarms": "the alarm decision on one core in point updates/s; 20,000 devices fall silent within 60 s",
     "alarm_path": "a gas sensor rises: time until Chromium shows the alarm and the ticket desk has the ticket",
     "ingest": "messages of 24 readings over Mosquitto, acknowledged after commit, against a bare acknowledging loop",
     "intervals": "final intervals: a gas day of a city written and looked at again, one meter's year read",

@@ -18,6 +18,12 @@ from gateway.model.reading import PointId, ReadingBatch
 SHORTEST_US = 60_000_000
 UNPROVED_US = 2 * SHORTEST_US
 """without failed polls as proof, silence must last this much longer than twice its limit"""
+HOLD_US = 3_000_000
+"""a single station's silence is told so long after it was noticed"""
+CROWD_HOLD_US = 20_000_000
+"""the same while others fall silent, too: perhaps it is a whole area, which is one alarm"""
+CROWD = 3
+CROWD_WITHIN_US = 60_000_000
 NEVER_HEARD_US = 15 * 60_000_000
 """how long after the start a station that was never heard may stay unproved"""
 
@@ -50,6 +56,7 @@ class SilenceJudge:
         self._failed = np.zeros(count, dtype=np.int64)
         self._well_since = np.full(len(self.stations), -1, dtype=np.int64)
         self.cond = np.zeros(len(self.stations), dtype=np.bool_)
+        self._noticed = np.full(len(self.stations), -1, dtype=np.int64)
         self._started = False
 
     def adopt(self, points: Sequence[int], names: Sequence[PointId]) -> None:
@@ -96,6 +103,10 @@ class SilenceJudge:
         self._period[columns] = np.where(self._heard[columns] & (step > 0), learnt, old)
         self._heard[columns] = True
 
+    def suspects(self) -> list[str]:
+        """Return the stations that are silent and were not told yet; as of the last `edges`."""
+        return [self.stations[n] for n in np.flatnonzero((self._noticed >= 0) & ~self.cond)]
+
     def edges(self, now_us: int, off_delay_us: int) -> list[tuple[str, bool, int]]:
         """Return (station, rises, us UTC of its last good value) for every change up to `now_us`."""
         if not self._started or not len(self.stations):
@@ -108,7 +119,9 @@ class SilenceJudge:
         fresh = self._heard & (age <= limit)
         all_fresh = np.bincount(self._group, weights=~fresh, minlength=len(self.stations)) == 0
         self._well_since = np.where(all_fresh, np.where(self._well_since < 0, now_us, self._well_since), -1)
-        rises = ~self.cond & any_silent
+        self._noticed = np.where(any_silent, np.where(self._noticed < 0, now_us, self._noticed), -1)
+        crowd = np.count_nonzero(any_silent & (now_us - self._noticed <= CROWD_WITHIN_US)) >= CROWD
+        rises = ~self.cond & any_silent & (now_us - self._noticed >= (CROWD_HOLD_US if crowd else HOLD_US))
         falls = self.cond & all_fresh & (now_us - self._well_since >= off_delay_us)
         oldest = np.full(len(self.stations), np.iinfo(np.int64).max)
         np.minimum.at(oldest, self._group, self._seen)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import random
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +15,7 @@ from alarms.alarm_events import (
     Acknowledge,
     AlarmEvent,
     Announce,
+    Chatters,
     ConditionFalls,
     ConditionRises,
     Effect,
@@ -238,6 +241,12 @@ def test_calls_that_may_not_be_are_answered_with_their_code() -> None:
     assert not step(seen, UndoAcknowledge("chief", supervisor=True), LOW, late)[0].acked
 
 
+BY_ITSELF: list[AlarmEvent] = [
+    Realarm(), ShelfOver(), TicketDue(), NewRevision(), QualityBad(), QualityGood(), Chatters()
+]  # fmt: skip
+RULES = ["higher_limit", "area_supply", "parent_silent", "planned_interruption", "made_up"]
+
+
 class Anything(RuleBasedStateMachine):
     """Any events in any order: the facts stay lawful and every occurrence is announced at most once as new."""
 
@@ -246,11 +255,13 @@ class Anything(RuleBasedStateMachine):
         self.definition = DEFINITIONS[name]
         self.alarm = Alarm(name, "REG-001", self.definition.priority)
         self.now = START
+        self.pairs: set[tuple[str, str]] = set()
         self.announced: list[int] = []
         self.tickets: list[int] = []
 
     def send(self, event: AlarmEvent) -> None:
         before = self.alarm
+        self.pairs.add((before.state.value, type(event).__name__))
         try:
             after, effects = step(before, event, self.definition, self.now)
         except RefusedError:
@@ -275,7 +286,7 @@ class Anything(RuleBasedStateMachine):
     def condition(self, rises: bool) -> None:
         self.send(ConditionRises(self.now, 1.0) if rises else ConditionFalls(0.0))
 
-    @rule(event=st.sampled_from([Realarm(), ShelfOver(), TicketDue(), NewRevision(), QualityBad(), QualityGood()]))
+    @rule(event=st.sampled_from(BY_ITSELF))
     def by_itself(self, event: AlarmEvent) -> None:
         self.send(event)
 
@@ -295,7 +306,7 @@ class Anything(RuleBasedStateMachine):
     def shelve(self, minutes: int, one_shot: bool) -> None:
         self.send(Shelve(self.now + timedelta(minutes=minutes), "reason", "li", one_shot=one_shot))
 
-    @rule(name=st.sampled_from(["higher_limit", "area_supply", "parent_silent", "made_up"]), begins=st.booleans())
+    @rule(name=st.sampled_from(RULES), begins=st.booleans())
     def design_rule(self, name: str, begins: bool) -> None:
         self.send(RuleOn(name) if begins else RuleOff(name))
 
@@ -335,3 +346,41 @@ class Anything(RuleBasedStateMachine):
 
 TestAnything = Anything.TestCase
 TestAnything.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+
+
+STEPS = 1_000_000 if os.environ.get("GASGATE_THOROUGH") == "1" else 50_000
+"""a million with GASGATE_THOROUGH=1, which takes some minutes"""
+
+
+def walk(dice: random.Random, steps: int) -> set[tuple[str, str]]:
+    """Send so many random events to one alarm; return the pairs of state and event that came up."""
+    one = Anything()
+    one.begin(name=dice.choice(sorted(DEFINITIONS)))
+    acts = [
+        lambda: one.time_passes(minutes=dice.choice([0.1, 1.0, 9.0, 31.0, 300.0])),
+        lambda: one.condition(rises=dice.random() < 0.5),
+        lambda: one.condition(rises=True),
+        lambda: one.by_itself(event=dice.choice(BY_ITSELF)),
+        lambda: one.answer(older=dice.randrange(2), who=dice.choice("lw"), kind=dice.choice([Acknowledge, Unshelve])),
+        lambda: one.operate(who=dice.choice("lw"), supervisor=dice.random() < 0.5),
+        lambda: one.shelve(minutes=dice.randrange(-1, 300), one_shot=dice.random() < 0.5),
+        lambda: one.design_rule(name=dice.choice(RULES), begins=dice.random() < 0.5),
+        lambda: one.service(out=dice.random() < 0.3, second=dice.choice(["", "li", "wu"])),
+        lambda: one.grow(priority=dice.choice(list(Priority))),
+    ]
+    for _ in range(steps):
+        dice.choice(acts)()
+        one.facts_are_lawful()
+        one.a_visible_emergency_has_its_ticket()
+    return one.pairs
+
+
+def test_every_pair_of_state_and_event_has_one_result_on_long_random_walks() -> None:
+    dice = random.Random(11)
+    pairs: set[tuple[str, str]] = set()
+    for _ in range(STEPS // 200):
+        pairs |= walk(dice, 200)
+    events = {event for _, event in pairs}
+    assert len(events) == 20
+    missing = {(state.value, event) for state in AlarmState for event in events} - pairs
+    assert missing == set()
