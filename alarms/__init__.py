@@ -8,6 +8,7 @@ from alarms.detectors.closed_valve import ClosedValveDetector
 from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
+from alarms.detectors.slow import SlowDetector
 from alarms.detectors.theft import TheftDetector
 from alarms.tickets.command import CommandSink
 from alarms.tickets.roundup import RoundupSink
@@ -20,6 +21,7 @@ DETECTORS = {
     "leak": BalanceDetector,
     "non_moving": NonMovingDetector,
     "theft": TheftDetector,
+    "slow": SlowDetector,
     "unauthorised": UnauthorisedDetector,
     "flow_when_closed": ClosedValveDetector,
     "ic_mismatch": CreditDetector,

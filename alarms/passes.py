@@ -16,6 +16,7 @@ from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.meter_rows import MeterRows
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
+from alarms.detectors.slow import SlowDetector
 from alarms.detectors.theft import TheftDetector
 from alarms.windows import KeptWindows
 from gateway.meterdata.series import DAY_US, Flags
@@ -64,6 +65,7 @@ class Passes:
             BalanceDetector(city.model, city.config).judge(known),
             NonMovingDetector(city.model, city.config).judge(known),
             TheftDetector(city.model, city.config).judge(known),
+            SlowDetector(city.model, city.config).judge(known),
             *certain(city, until_us),
         )
         first = min(known.balance.days[-self._loss_days :])

@@ -55,7 +55,11 @@ class BankConfig:
     stop_rate: float = 0.003 / 365.0
     """of one meter; about one in five hundred is found stopped when homes are visited"""
     theft_rate: float = 0.001 / 365.0
-    """of one home, slow meters included"""
+    """of one home"""
+    slow_rate: float = 0.002 / 365.0
+    """of one meter beginning to count a steady part of what passes it"""
+    most_slip: float = 0.7
+    """share of the use that a slow meter misses at the most; more is theft"""
     business_theft_factor: float = 5.0
     """a business has more to gain"""
     since_before: float = 0.001
@@ -142,6 +146,12 @@ class Case:
     def at_rest(self) -> bool:
         """Whether the register does not move at all."""
         return self.form == "rest"
+
+    @property
+    def missing_share(self) -> float:
+        """What is missing since the first day, as a share of what was expected."""
+        expected = float(self.expected[self.first_day :].sum())
+        return float(self.missing[self.first_day :].sum()) / expected if expected > 0 else 0.0
 
     @property
     def size_m3_per_day(self) -> float:
@@ -301,13 +311,14 @@ class Trial:
         part = np.clip(missing / np.maximum(used, 1e-9), 0.1, 20.0)
         share = config.temper * ratio(pull_use, mass_use, part, 0.35 * part + 0.05)
         own = np.sign(missing) * missing**2 / (4.0 * np.maximum(count, 1.0) * past.variance) - 0.5 * np.log1p(count)
-        theft = np.log(config.theft_rate * np.where(zone.business, config.business_theft_factor, 1.0))
+        theft = config.theft_rate * np.where(zone.business, config.business_theft_factor, 1.0)
+        slow, theft = np.log(theft + config.slow_rate), np.log(theft)
         lasting = (1.0 - config.lasting_share) * np.exp(-count / config.less_use_d) + config.lasting_share
         honest = np.log(np.maximum(config.less_use_rate * lasting, zone.usual_less / (count + 3.0)))
-        known = own + theft[None, :] - np.logaddexp(0.0, honest + own)
+        known = own - np.logaddexp(0.0, honest + own)
         possible = past.usable & (count >= 1) & seen[-1][None, :] & (missing >= config.least_missing * expected)
         possible &= expected > 0
-        share = np.where(possible & (pull_use > 0), share + known, NEVER)
+        share = np.where(possible & (pull_use > 0), share + known + slow[None, :], NEVER)
         least = np.log(config.since_before) + config.temper * ratio(pull_use[0], mass_use[0], 1.0, config.before_sigma)
         share[0] = np.where(seen[-1] & (pull_use[0] > 0), least, NEVER)
         known_part = np.concatenate([np.ones_like(part[:1]), part[1:]])
@@ -327,7 +338,7 @@ class Trial:
         }
         weights: dict[Form, Floats] = {
             "rest": rests,
-            "less": np.where(possible & (pull > 0), less + known, NEVER),
+            "less": np.where(possible & (pull > 0), less + known + theft[None, :], NEVER),
             "share": np.where(possible | (np.arange(len(use)) == 0)[:, None], share, NEVER),
         }
         return weights, sizes

@@ -11,7 +11,7 @@ from alarms.analysis.city import CityModel
 from alarms.analysis.study import Study, StudyConfig, study
 from alarms.detectors.answer import answer, unknown_unless
 from alarms.detectors.balance import NEEDS
-from alarms.detectors.theft import known_meters, meter_hit, theft_share, zone_known
+from alarms.detectors.theft import hits_of, known_meters, zone_known
 from gateway.model.finding import Detection
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Need, Window
@@ -39,9 +39,5 @@ class NonMovingDetector:
         result = known.balance
         moves = (known.rests[-1:] == 0).any(axis=0)
         seen = known_meters(known) & (moves | zone_known(known))
-        hits = [
-            meter_hit(known, found, self.condition, 1.0 - share)
-            for found in known.cases
-            if found.customer >= 0 and (share := theft_share(self.city, known, found, self.config)) < 0.5
-        ]
+        hits = hits_of(self.city, known, self.config, self.condition)
         return answer(self.condition, result.tree.customers, unknown_unless(seen), int(result.bounds[-1]), hits)

@@ -44,31 +44,38 @@ class TheftDetector:
         """Judge from a study that was made already."""
         result = known.balance
         seen = known_meters(known) & zone_known(known)
-        hits = [
-            meter_hit(known, found, self.condition, share)
-            for found in known.cases
-            if found.customer >= 0 and (share := theft_share(self.city, known, found, self.config)) >= 0.5
-        ]
+        hits = hits_of(self.city, known, self.config, self.condition)
         return answer(self.condition, result.tree.customers, unknown_unless(seen), int(result.bounds[-1]), hits)
 
 
-def theft_share(city: CityModel, known: Study, found: ZoneCase, config: StudyConfig) -> float:
-    """Return how much of a case's probability is theft; the rest is a stopped meter."""
-    if not found.case.at_rest:
-        return 1.0
-    name = known.balance.tree.customers[found.customer]
+def causes(city: CityModel, known: Study, found: ZoneCase, config: StudyConfig) -> dict[str, float]:
+    """Return the shares of a case's probability by kind, the likeliest first.
+
+    A register at rest is stopped or bypassed; one that counts a steady part of what it should is slow or tampered
+    with; any other deficit is theft.
+    """
+    name, bank = known.balance.tree.customers[found.customer], config.bank
     home = city.network.meters[name].customer_class in HOMES
-    theft = config.bank.theft_rate * (1.0 if home else config.bank.business_theft_factor)
-    return theft / (theft + config.bank.stop_rate)
+    rates = {"theft": bank.theft_rate * (1.0 if home else bank.business_theft_factor)}
+    if found.case.at_rest:
+        rates["non_moving"] = bank.stop_rate
+    elif found.case.form == "share" and found.case.missing_share <= bank.most_slip:
+        rates["slow"] = bank.slow_rate
+    whole = sum(rates.values())
+    return {kind: rates[kind] / whole for kind in sorted(rates, key=lambda kind: -rates[kind])}
 
 
-def meter_hit(known: Study, found: ZoneCase, condition: str, share: float) -> Hit:
-    """Return what is said of a meter; `share` of its probability is for `condition`."""
+def hits_of(city: CityModel, known: Study, config: StudyConfig, condition: str) -> list[Hit]:
+    """Return what is said of the meters of whose cases a condition is the likeliest cause."""
+    found = [(case, causes(city, known, case, config)) for case in known.cases if case.customer >= 0]
+    return [meter_hit(known, case, shares) for case, shares in found if next(iter(shares)) == condition]
+
+
+def meter_hit(known: Study, found: ZoneCase, shares: dict[str, float]) -> Hit:
+    """Return what is said of a meter; `shares` of its probability belong to kinds of findings."""
     case, result = found.case, known.balance
-    other = "non_moving" if condition == "theft" else "theft"
     chances = {
-        condition: case.probability * share,
-        other: case.probability * (1.0 - share),
+        **{kind: case.probability * share for kind, share in shares.items()},
         "leak": case.leak,
         "another meter": case.others,
         "nothing": case.nothing,
