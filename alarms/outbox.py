@@ -76,6 +76,8 @@ class OutboxWorker:
         self._state, self._sinks, self._clock = state, sinks, clock
         self._lanes, self._wall = lanes, wall
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._outcomes: list[tuple[ticket_rows.OutboxRow, Outcome, asyncio.Future[None]]] = []
+        self._to_store = asyncio.Event()
         self._awake = {(name, one): asyncio.Event() for name in sinks for one in lanes}
 
     async def run(self) -> None:
@@ -87,6 +89,7 @@ class OutboxWorker:
             _log.warning("%d commands were given up for wrong credentials or addresses; trying them again", revived)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(), name="outbox watch")
+            group.create_task(self._keep_outcomes(), name="outbox outcomes")
             for name, ticket_class in self._awake:
                 group.create_task(self._lane(name, ticket_class), name=f"outbox {name} {ticket_class.value}")
 
@@ -160,14 +163,27 @@ class OutboxWorker:
         except Exception:  # noqa: BLE001 - one broken sink must not end the lane
             _log.exception("ticket %s: the sink %s failed", row.command.ticket_no, row.sink)
             outcome = Unknown("the sink failed; see the log")
+        stored = asyncio.get_running_loop().create_future()
+        self._outcomes.append((row, outcome, stored))
+        self._to_store.set()
+        await stored
+
+    async def _keep_outcomes(self) -> None:
+        """Store what came of commands, all of a moment in one transaction: disks are slower than receivers."""
         while True:
-            try:
-                await asyncio.to_thread(self._store, row, outcome)
-            except TransientError as error:
-                _log.warning("ticket %s: outcome not stored yet: %s", row.command.ticket_no, error)
-                await asyncio.sleep(1.0)
-            else:
-                return
+            await self._to_store.wait()
+            self._to_store.clear()
+            batch, self._outcomes = self._outcomes, []
+            while True:
+                try:
+                    await asyncio.to_thread(self._store, [(row, outcome) for row, outcome, _ in batch])
+                    break
+                except TransientError as error:
+                    _log.warning("outcomes of %d commands not stored yet: %s", len(batch), error)
+                    await asyncio.sleep(1.0)
+            for _, _, stored in batch:
+                if not stored.done():
+                    stored.set_result(None)
 
     def _release(self) -> tuple[int, int]:
         with self._state.write() as connection:
@@ -193,19 +209,29 @@ class OutboxWorker:
         with self._state.write() as connection:
             return [row for row in rows[:room] if ticket_rows.lease(connection, row.id)]
 
-    def _store(self, row: ticket_rows.OutboxRow, outcome: Outcome) -> None:
-        now, tries = self._wall(), row.attempts + 1
+    def _store(self, batch: Sequence[tuple[ticket_rows.OutboxRow, Outcome]]) -> None:
+        now = self._wall()
         with self._state.write() as connection:
-            if isinstance(outcome, Confirmed):
-                self._confirm(connection, row, outcome, now)
-                return
-            if isinstance(outcome, Collision):
-                self._rekey(connection, row, now)
-                return
-            state, next_at, cause = self._next(row, outcome, now)
-            ticket_rows.set_delivery(
-                connection, row.id, state, attempts=tries, next_at=next_at, error=outcome.reason, cause=cause
-            )
+            for row, outcome in batch:
+                match outcome:
+                    case Confirmed():
+                        self._confirm(connection, row, outcome, now)
+                    case Collision():
+                        self._rekey(connection, row, now)
+                    case _:
+                        self._postpone(connection, row, outcome, now)
+
+    def _postpone(
+        self,
+        connection: Transaction,
+        row: ticket_rows.OutboxRow,
+        outcome: Unknown | Refused | Misconfigured,
+        wall_now_s: float,
+    ) -> None:
+        state, next_at, cause = self._next(row, outcome, wall_now_s)
+        ticket_rows.set_delivery(
+            connection, row.id, state, attempts=row.attempts + 1, next_at=next_at, error=outcome.reason, cause=cause
+        )
         if state is DeliveryState.DEAD:
             _log.error("ticket %s: %s given up: %s", row.command.ticket_no, row.command.command, outcome.reason)
 

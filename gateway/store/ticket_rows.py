@@ -42,6 +42,53 @@ _TICKET_OF = select(_LINK.ticket_no).where(
 _NEWEST_COMMAND = select(func.max(tables.outbox.c.command_no)).where(tables.outbox.c.ticket_no == bindparam("key"))
 
 
+def _with_delivery() -> Any:
+    opened = and_(tables.outbox.c.ticket_no == tables.ticket.c.ticket_no, tables.outbox.c.command == "open")
+    return select(tables.ticket, tables.outbox.c.state.label("delivery")).outerjoin(tables.outbox, opened)
+
+
+def _outbox() -> Any:
+    ticket = tables.ticket.c
+    return select(tables.outbox, ticket.dedup_key, ticket.ticket_class, ticket.external_id).join(
+        tables.ticket, tables.ticket.c.ticket_no == tables.outbox.c.ticket_no
+    )
+
+
+def _due() -> Any:
+    column, before = tables.outbox.c, tables.outbox.alias("before").c
+    given_up = and_(before.state == DeliveryState.DEAD.value, before.command != "open")
+    unfinished = and_(before.state != DeliveryState.CONFIRMED.value, not_(given_up))
+    blocked = exists().where(before.ticket_no == column.ticket_no, before.command_no < column.command_no, unfinished)
+    waiting = column.state.in_([state.value for state in WAITING])
+    return (
+        _outbox()
+        .where(column.sink == bindparam("sink"), waiting, column.next_at <= bindparam("now"))
+        .where(tables.ticket.c.ticket_class == bindparam("ticket_class"), not_(blocked))
+        .order_by(column.next_at, column.id)
+        .limit(100)
+    )
+
+
+def _joinable() -> Any:
+    column = tables.ticket.c
+    return (
+        _with_delivery()
+        .where(column.join_group == bindparam("group"), column.scope == bindparam("scope"), column.joinable)
+        .where(column.ticket_class.in_(bindparam("classes", expanding=True)))
+        .order_by(column.raised_at)
+        .limit(1)
+    )
+
+
+_DUE, _JOINABLE = _due(), _joinable()
+_BY_NUMBER = _with_delivery().where(tables.ticket.c.ticket_no == bindparam("key"))
+_LEASE = (
+    update(tables.outbox)
+    .where(tables.outbox.c.id == bindparam("key"), tables.outbox.c.state.in_([state.value for state in WAITING]))
+    .values(state=DeliveryState.SENDING.value)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class TicketEvent:
     """What the ticketing system reported, once per (source, event id)."""
@@ -111,21 +158,14 @@ def close_to_joining(connection: Connection, ticket_no: str) -> None:
 
 def find_joinable(connection: Connection, join_group: str, scope: str, classes: Sequence[TicketClass]) -> Ticket | None:
     """Return the oldest joinable ticket of this group and scope in one of these classes."""
-    column = tables.ticket.c
-    query = (
-        _with_delivery()
-        .where(column.join_group == join_group, column.scope == scope, column.joinable)
-        .where(column.ticket_class.in_([wanted.value for wanted in classes]))
-        .order_by(column.raised_at)
-        .limit(1)
-    )
-    row = connection.execute(query).mappings().first()
+    asked = {"group": join_group, "scope": scope, "classes": [wanted.value for wanted in classes]}
+    row = connection.execute(_JOINABLE, asked).mappings().first()
     return None if row is None else _ticket(row)
 
 
 def find_ticket(connection: Connection, ticket_no: str) -> Ticket | None:
     """Return one ticket, None if there is none of this number."""
-    row = connection.execute(_with_delivery().where(tables.ticket.c.ticket_no == ticket_no)).mappings().first()
+    row = connection.execute(_BY_NUMBER, {"key": ticket_no}).mappings().first()
     return None if row is None else _ticket(row)
 
 
@@ -307,18 +347,8 @@ def due_commands(connection: Connection, sink: str, ticket_class: TicketClass, *
 
     A ticket whose `open` was given up sends nothing more: its receiver would not know what the rest is about.
     """
-    column, before = tables.outbox.c, tables.outbox.alias("before").c
-    given_up = and_(before.state == DeliveryState.DEAD.value, before.command != "open")
-    unfinished = and_(before.state != DeliveryState.CONFIRMED.value, not_(given_up))
-    blocked = exists().where(before.ticket_no == column.ticket_no, before.command_no < column.command_no, unfinished)
-    query = (
-        _outbox()
-        .where(column.sink == sink, column.state.in_([state.value for state in WAITING]), column.next_at <= wall_now_s)
-        .where(tables.ticket.c.ticket_class == ticket_class.value, not_(blocked))
-        .order_by(column.next_at, column.id)
-        .limit(100)
-    )
-    return [_outbox_row(row) for row in connection.execute(query).mappings()]
+    asked = {"sink": sink, "ticket_class": ticket_class.value, "now": wall_now_s}
+    return [_outbox_row(row) for row in connection.execute(_DUE, asked).mappings()]
 
 
 def outbox_signs(connection: Connection, sinks: Sequence[str]) -> tuple[int, float | None]:
@@ -355,10 +385,7 @@ def set_delivery(
 
 def lease(connection: Connection, row_id: int) -> bool:
     """Mark a waiting command as being sent; False if another worker has it."""
-    column = tables.outbox.c
-    waiting = [state.value for state in WAITING]
-    query = update(tables.outbox).where(column.id == row_id, column.state.in_(waiting))
-    return bool(connection.execute(query.values(state=DeliveryState.SENDING.value)).rowcount)
+    return bool(connection.execute(_LEASE, {"key": row_id}).rowcount)
 
 
 def set_confirmed(connection: Connection, row_id: int, *, attempts: int, at: datetime, wall_now_s: float) -> None:
@@ -475,18 +502,6 @@ def dead_to_tell(connection: Connection) -> list[OutboxRow]:
     query = _outbox().where(tables.outbox.c.state == DeliveryState.DEAD.value)
     query = query.where(ticket.state.not_in([state.value for state in ENDED]), not_(handled_by_phone(ticket.ticket_no)))
     return [_outbox_row(row) for row in connection.execute(query).mappings()]
-
-
-def _with_delivery() -> Any:
-    opened = and_(tables.outbox.c.ticket_no == tables.ticket.c.ticket_no, tables.outbox.c.command == "open")
-    return select(tables.ticket, tables.outbox.c.state.label("delivery")).outerjoin(tables.outbox, opened)
-
-
-def _outbox() -> Any:
-    ticket = tables.ticket.c
-    return select(tables.outbox, ticket.dedup_key, ticket.ticket_class, ticket.external_id).join(
-        tables.ticket, tables.ticket.c.ticket_no == tables.outbox.c.ticket_no
-    )
 
 
 def _values(ticket: Ticket) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, cast
+from wsgiref.handlers import BaseHandler
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 USER, PASSWORD = "gasgate", "a long random password"
@@ -25,6 +26,7 @@ ADMIN_PASSWORD = "another"
 _START_S = 20.0
 _ROUNDS = "1000"
 CUT = b"cut"
+FAULTY_SHARE = 0.3
 
 
 def make_tracker(home: Path, port: int, *, events_url: str = "", secret: str = "") -> None:
@@ -94,7 +96,7 @@ class RoundupDesk:
             self._process = None
 
     def faults(self, *modes: str) -> None:
-        """Misbehave at random in these ways from now on, half of the time; none = behave well."""
+        """Misbehave at random in these ways from now on; none = behave well."""
         (self.home / "faults").write_text("\n".join(modes))
 
     def behave(self, *modes: str) -> None:
@@ -169,7 +171,7 @@ class _Faulty:
                     return ordered[0]
         with contextlib.suppress(OSError):
             modes = (self._home / "faults").read_text().split()
-            if modes and self._dice.random() < 0.5:
+            if modes and self._dice.random() < FAULTY_SHARE:
                 return self._dice.choice(modes)
         return ""
 
@@ -177,11 +179,11 @@ class _Faulty:
 class _Quiet(ServerHandler):
     """Cuts the connection where it is told to, and says nothing about it."""
 
-    def log_exception(self, exc_info: Any) -> None:
-        pass
+    def handle_error(self) -> None:
+        """The sender went away."""
 
-    def error_output(self, environ: Any, start_response: Any) -> list[bytes]:
-        return []
+    def close(self) -> None:
+        BaseHandler.close(self)
 
     def finish_response(self) -> None:
         if self.result != [CUT]:  # type: ignore[attr-defined]
