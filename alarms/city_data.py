@@ -111,7 +111,7 @@ def make_series(network: Network, quantity: Quantity, assets: Sequence[str], row
     """Return the usable rows of one quantity; `rows.point` holds indices into `assets`.
 
     Of registers, only those of known meters at their own kind of conditions are kept; of no meter, what bears a time
-    from before it was installed.
+    from before it was installed, nor a value that lies far off what it can show.
     """
     keep = usable(rows.quality)
     if len(assets):
@@ -120,7 +120,10 @@ def make_series(network: Network, quantity: Quantity, assets: Sequence[str], row
         meters = [network.meters.get(name) for name in assets]
         fits = np.array([meter is not None and meter.register is quantity for meter in meters], dtype=np.bool_)
         number = np.cumsum(fits) - 1
-        keep &= fits[rows.point] if len(assets) else False
+        # the file may name a digit too few
+        most = np.array([10.0 ** (meter.digits + 1) if meter is not None else 0.0 for meter in meters])
+        if len(assets):
+            keep &= fits[rows.point] & (rows.value > -1.0) & (rows.value < most[rows.point])
         column, names = number[rows.point[keep]], [n for n, fit in zip(assets, fits, strict=True) if fit]
     else:
         column, names = rows.point[keep].astype(np.int64), list(assets)

@@ -75,6 +75,13 @@ def test_two_days_of_rubbish_from_one_meter_blame_nobody_and_leave_other_zones_a
     assert verdicts(answer, "R-1")["normal"] >= 11
 
 
+@pytest.mark.parametrize("value", [-5.0, 1e7, 1e300, np.nan])
+def test_a_register_far_off_what_it_can_show_is_unknown_and_not_still(tmp_path, value):
+    city = a_bad_city()
+    city.readings["register_m3"][city.of(HOME) & city.during(8, 10)] = value
+    assert verdicts(answer_of(city, tmp_path), "R-1")["high"] == 0
+
+
 @pytest.mark.parametrize("jump", [5000.0, -700.0])
 def test_a_register_that_jumps_for_good_is_no_theft(tmp_path, jump):
     city = a_bad_city()
