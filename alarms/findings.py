@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from gateway.model.finding import FOUND, LASTING, Detection, EndCause, Finding, FindingStatus, Verdict
+from gateway.model.finding import FOUND, LASTING, LIKELY, Detection, EndCause, Finding, FindingStatus, Verdict
 from gateway.model.reading import from_us
 
 ZONE_KINDS = frozenset({"leak"})
@@ -33,7 +33,7 @@ class EpisodeConfig:
     """factor by which the odds of any other kind rise before people are told again; that it fell is not told"""
     size_step: float = 0.5
     """rise of the size, as a share of the size before"""
-    suspected: float = 0.5
+    suspected: float = LIKELY
     """score from which a finding explains others, and its size is worth telling again"""
     same_onset: timedelta = timedelta(days=3)
     """an onset this near to that of a settled finding is the same evidence"""

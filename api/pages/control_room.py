@@ -27,7 +27,7 @@ from api.services.live import Change
 from api.services.summary import story, summary
 from api.services.views import AlarmView, TicketView, ticket_order
 from gateway.errors import GatewayError, RefusedError
-from gateway.model.finding import FindingStatus
+from gateway.model.finding import LIKELY, FindingStatus
 
 ROW_PX = 52
 _MOST_FINDINGS = 300
@@ -191,7 +191,9 @@ class ControlRoom:
     async def _load_findings(self) -> None:
         page = self.page
         try:
-            found = await asyncio.to_thread(list_findings, page.parts, [FindingStatus.OPEN], _MOST_FINDINGS)
+            found = await asyncio.to_thread(
+                list_findings, page.parts, [FindingStatus.OPEN], _MOST_FINDINGS, least=LIKELY
+            )
         except GatewayError:
             return
         if not self.client.is_deleted:

@@ -19,7 +19,7 @@ from api.services.findings import FindingView, list_findings, onset_day
 from api.services.live import Change
 from api.services.loss import LossLine, Period, known_days, loss_months, loss_tree, loss_trend, span
 from api.services.precision import precision
-from gateway.model.finding import FindingStatus
+from gateway.model.finding import LIKELY, FindingStatus
 
 _MOST_SUSPECTS = 300
 ROW_PX = 52
@@ -51,6 +51,8 @@ class LossPage:
         self.course_of = "days"
         self.only = ""
         """zone whose suspects are listed; empty: all"""
+        self.least = LIKELY
+        """score from which they are listed"""
         self.lines: list[LossLine] = []
         self.folded: set[str] = set()
         self.suspects: dict[int, FindingView] = {}
@@ -84,8 +86,10 @@ class LossPage:
 
     def _draw_suspects(self) -> None:
         tr = self.page.tr
-        with panel(tr("Suspects"), "gg-suspects", tr("the most certain first")):
-            self.only_tools = Html(classes="gg-in-head").on_data("only", self._show_all)
+        with panel(tr("Suspects"), "gg-suspects"):
+            self.only_tools = (
+                Html(classes="gg-in-head").on_data("only", self._show_all).on_data("weak", self._show_weak)
+            )
             self.list = KeyedList(
                 row_height=ROW_PX,
                 label=tr("Suspects"),
@@ -167,7 +171,7 @@ class LossPage:
         parts = self.page.parts
         zones = list(parts.network.below(self.only)) if self.only else None
         statuses = list(FindingStatus)
-        found = await asyncio.to_thread(list_findings, parts, statuses, _MOST_SUSPECTS, zones=zones)
+        found = await asyncio.to_thread(list_findings, parts, statuses, _MOST_SUSPECTS, zones=zones, least=self.least)
         found.sort(key=lambda view: (view.status != FindingStatus.OPEN, -view.score))
         gone = [str(key) for key in self.suspects if all(view.id != key for view in found)]
         self.suspects = {view.id: view for view in found}
@@ -175,7 +179,9 @@ class LossPage:
         if self.finding not in self.suspects:
             self.finding = found[0].id if found else 0
         self.list.select(str(self.finding))
-        self.only_tools.set(loss_html.suspect_tools(self.only, parts.network.name_of(self.only), self.page.tr))
+        self.only_tools.set(
+            loss_html.suspect_tools(self.only, parts.network.name_of(self.only), self.page.tr, weak=self.least == 0)
+        )
         self.record.set(loss_html.record(await asyncio.to_thread(precision, parts), self.page.tr))
         self._show_evidence()
 
@@ -207,6 +213,10 @@ class LossPage:
         if which == "all":
             self.only = ""
             await self._load_suspects()
+
+    async def _show_weak(self, which: str) -> None:
+        self.least = 0.0 if which == "too" else LIKELY
+        await self._load_suspects()
 
     async def _set_period(self, period: str) -> None:
         if period in set(Period):

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import cached_property
 
 from gateway.dataset import DatasetSettings
-from gateway.model.finding import Finding, FindingStatus, LossRow
+from gateway.model.finding import LIKELY, Finding, FindingStatus, LossRow
 from gateway.model.loss_total import LossTotal, month_after, months, total
 from gateway.model.network import Network
 
@@ -89,6 +89,11 @@ class Case:
         return sorted(
             self.episodes, key=lambda one: (one.status is not FindingStatus.OPEN, -one.score, one.kind, one.subject)
         )
+
+    @cached_property
+    def likely(self) -> list[Finding]:
+        """The episodes of `ranked` that are worth a visit."""
+        return [one for one in self.ranked if one.score >= LIKELY]
 
     def share(self, finding: Finding) -> float | None:
         """Return the size of a finding as a share of what its zone is supplied with now, None where unknown."""

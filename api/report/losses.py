@@ -25,7 +25,7 @@ def summary(case: Case, tr: Texts) -> str:
     """Return the key figures."""
     top = next((zone for zone, depth in case.supplied if depth == 0), "")
     whole = case.whole.get(top)
-    open_now = sum(one.status is FindingStatus.OPEN for one in case.episodes)
+    open_now = sum(one.status is FindingStatus.OPEN for one in case.likely)
     high = sum(case.whole[zone].verdict is LossVerdict.HIGH for zone, _ in case.supplied)
     unknown = sum(row.verdict is LossVerdict.NOT_ASSESSABLE for row in case.loss)
     figures = [
@@ -34,7 +34,7 @@ def summary(case: Case, tr: Texts) -> str:
         if whole
         else None,
         (str(high), tr("of {count} zones with a high loss", count=len(case.supplied))),
-        (str(open_now), tr("findings open, of {count} raised", count=len(case.episodes))),
+        (str(open_now), tr("findings open, of {count} raised", count=len(case.likely))),
         (f"{percent(unknown / len(case.loss), 0)} %" if case.loss else "—", tr("of zone-days not assessable")),
     ]
     boxes = "".join(f"<div><b>{value}</b>{escape(name)}</div>" for value, name in filter(None, figures))

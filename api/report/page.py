@@ -50,7 +50,7 @@ def _scope(case: Case, tr: Texts) -> str:
 
 def _sections(case: Case, tr: Texts) -> list[tuple[str, str, str]]:
     return [
-        (tr("Summary"), suspects.counts(case.episodes, tr), losses.summary(case, tr)),
+        (tr("Summary"), suspects.counts(case.likely, tr), losses.summary(case, tr)),
         (tr("Loss by zone"), tr("means of the gas days that can be assessed"), losses.zones(case, tr)),
         (tr("Loss rate by month"), tr("% ± 2σ"), losses.calendar(case, 1, tr)),
         (tr("Loss rate by two-month cycle"), tr("% ± 2σ; two calendar months, as meters are read by hand"),

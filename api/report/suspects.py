@@ -12,7 +12,7 @@ from api.report.svg import chart, legend
 from api.services.curves import curves_of
 from api.services.format import UNKNOWN, number, percent, significant
 from api.text import Texts
-from gateway.model.finding import Finding
+from gateway.model.finding import LIKELY, Finding
 
 MOST_SHOWN = 40
 """findings whose evidence is drawn; all stand in the table"""
@@ -24,19 +24,25 @@ def table(case: Case, tr: Texts) -> str:
     """Return all findings, the open and certain ones first."""
     if not case.ranked:
         return f"<p>{escape(tr('Nothing is suspected.'))}</p>"
+    weak = sum(one.score < LIKELY for one in case.ranked)
+    note = tr("{count} more are weak suspicions, of less than 50 %; they stand in the JSON answer.", count=weak)
+    return _table(case, tr) + (f'<p class="dim">{escape(note)}</p>' if weak else "")
+
+
+def _table(case: Case, tr: Texts) -> str:
     names = (tr("Finding"), tr("Where"), tr("Zone"), tr("Began about"), tr("Found"))
     figures = ((tr("Size"), tr("m³/day")), (tr("of the zone's supply"), "%"), (tr("Certainty"), "%"))
     head = "<th>#</th>" + "".join(f"<th>{escape(name)}</th>" for name in names)
     head += "".join(f'<th class="num">{escape(name)}<small>{escape(unit)}</small></th>' for name, unit in figures)
-    rows = "".join(_row(case, rank, finding, tr) for rank, finding in enumerate(case.ranked, start=1))
+    rows = "".join(_row(case, rank, finding, tr) for rank, finding in enumerate(case.likely, start=1))
     head += f"<th>{escape(tr('Status'))}</th>"
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def evidence(case: Case, tr: Texts) -> str:
     """Return the evidence of the first findings, with curves side by side."""
-    cards = "".join(_card(case, rank, one, tr) for rank, one in enumerate(case.ranked[:MOST_SHOWN], start=1))
-    rest = len(case.ranked) - MOST_SHOWN
+    cards = "".join(_card(case, rank, one, tr) for rank, one in enumerate(case.likely[:MOST_SHOWN], start=1))
+    rest = len(case.likely) - MOST_SHOWN
     more = tr("The evidence of {count} more stands in the JSON answer.", count=rest)
     return cards + (f'<p class="dim">{escape(more)}</p>' if rest > 0 else "")
 

@@ -79,12 +79,13 @@ def findings(  # noqa: PLR0917 - one parameter of the query each
     kind: FindingKind | None = None,
     zone: Annotated[str | None, Query(max_length=120)] = None,
     subject: Annotated[str | None, Query(max_length=120)] = None,
+    least: Annotated[float, Query(ge=0, le=1)] = 0.0,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> list[dict[str, Any]]:
     """Return suspected cases with their evidence, the most certain first; of a zone with all zones below it."""
     wanted = [entry.value for entry in status] if status else _ALL
     zones = None if zone is None else list(parts.network.below(zone))
-    found = service.list_findings(parts, wanted, limit, zones=zones, kind=kind, subject=subject)
+    found = service.list_findings(parts, wanted, limit, zones=zones, kind=kind, subject=subject, least=least)
     return [finding_json(view) for view in found]
 
 

@@ -66,10 +66,14 @@ def list_findings(
     zones: Sequence[str] | None = None,
     kind: str | None = None,
     subject: str | None = None,
+    least: float = 0.0,
 ) -> list[FindingView]:
-    """Return findings of these statuses, the most certain first; `zones` takes only those of these zones."""
+    """Return findings of these statuses, the most certain first.
+
+    `zones` takes only those of these zones, `least` only those of at least this score.
+    """
     with parts.state.read() as connection:
-        rows = view_rows.finding_rows(connection, statuses, limit, zones=zones, kind=kind, subject=subject)
+        rows = view_rows.finding_rows(connection, statuses, limit, zones=zones, kind=kind, subject=subject, least=least)
         supply = _supply(connection, {row["zone"] for row in rows})
     return [_view(parts, row, supply) for row in rows]
 

@@ -76,6 +76,10 @@ LASTING = FOUND | {FindingStatus.OPEN}
 """of which passes go on saying whether they are still there"""
 
 
+LIKELY = 0.5
+"""score from which a finding is worth a visit; below it is a weak suspicion, kept in case more is seen of it"""
+
+
 class InspectionResult(StrEnum):
     """What people can say after having gone to look."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, desc, func, or_, select
 
 from gateway.model.alarm import Alarm
+from gateway.model.finding import LIKELY
 from gateway.store import alarm_rows, tables
 
 ENDED_TICKET = ("completed", "cancelled", "called_back", "rechecked")
@@ -113,9 +114,10 @@ def ticket_events(connection: Connection, ticket_no: str, limit: int) -> list[Ro
 
 
 def open_findings(connection: Connection) -> dict[str, int]:
-    """Return how many findings of each kind are not closed."""
-    kind = tables.finding.c.kind
-    query = select(kind, func.count()).where(tables.finding.c.status.in_(("open", "confirmed"))).group_by(kind)
+    """Return how many findings of each kind are not closed, without weak suspicions."""
+    finding = tables.finding
+    wanted = finding.c.status.in_(("open", "confirmed")) & (finding.c.score >= LIKELY)
+    query = select(finding.c.kind, func.count()).where(wanted).group_by(finding.c.kind)
     return {name: int(count) for name, count in connection.execute(query)}
 
 
@@ -176,10 +178,13 @@ def finding_rows(
     zones: Sequence[str] | None = None,
     kind: str | None = None,
     subject: str | None = None,
+    least: float = 0.0,
 ) -> list[RowMapping]:
-    """Return findings of these statuses, the most certain first."""
+    """Return findings of these statuses, the most certain first; none with a score below `least`."""
     finding = tables.finding
     query = select(finding).where(finding.c.status.in_(statuses)).order_by(desc(finding.c.score), desc(finding.c.id))
+    if least > 0:
+        query = query.where(finding.c.score >= least)
     if zones is not None:
         query = query.where(finding.c.zone.in_(zones))
     if kind is not None:

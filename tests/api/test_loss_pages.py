@@ -50,6 +50,8 @@ def test_the_tree_shows_levels_periods_months_and_terms(visit: Any) -> None:
 def test_suspects_are_those_of_the_chosen_zone_until_all_are_asked_for(visit: Any) -> None:
     page = visit("viewer", "/loss", language="zh")
     rows = page.locator(".gg-list .gg-row")
+    expect(rows).to_have_count(2)
+    page.locator("[data-weak='too']").click()
     expect(rows).to_have_count(3)
     page.locator("tr[data-pick='R-001']").click()
     expect(rows).to_have_count(1)

@@ -122,7 +122,7 @@ def the_theft_has_its_evidence(page: Page) -> None:
     suspect = row(page, "疑似偷盗气", BUSINESS)
     suspect.click(timeout=STORY_MS)
     expect(page.locator(".gg-facts")).to_contain_text(BUSINESS)
-    expect(page.locator(".gg-alternatives .first")).to_be_visible()
+    expect(page.locator("[data-open]")).to_be_visible()
     canvas = page.locator(".gg-evidence canvas").first
     expect(canvas).to_be_visible()
     page.wait_for_timeout(500)

@@ -191,14 +191,18 @@ def terms_note(line: LossLine | None, tr: Texts) -> str:
     return tr("{loss} m³ lost of {supply} m³ · line ± 2σ", loss=number(line.loss_m3, 1), supply=number(line.supply_m3))
 
 
-def suspect_tools(zone: str, name: str, tr: Texts) -> str:
-    """Return the picker of whose suspects are listed; nothing while no zone was picked."""
-    if not zone:
-        return ""
-    return (
+def suspect_tools(zone: str, name: str, tr: Texts, *, weak: bool) -> str:
+    """Return the pickers of whose suspects are listed, once a zone was picked, and of how weak ones."""
+    where = (
         f'<div class="gg-seg"><button type="button" data-only="all" aria-pressed="false">{escape(tr("All zones"))}'
         f'</button><button type="button" data-only="zone" aria-pressed="true">{escape(name or zone)}</button></div>'
     )
+    choices = (("not", tr("Likely"), not weak), ("too", tr("Weak ones too"), weak))
+    buttons = "".join(
+        f'<button type="button" data-weak="{value}" aria-pressed="{str(chosen).lower()}">{escape(text)}</button>'
+        for value, text, chosen in choices
+    )
+    return f'{where if zone else ""}<div class="gg-seg">{buttons}</div>'
 
 
 def record(found: Sequence[Precision], tr: Texts) -> str:
