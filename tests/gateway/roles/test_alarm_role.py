@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from alarms.pipeline import AlarmPipeline
+from alarms.service.calendar import official
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm
 from gateway.model.command import CommandOffer, CommandState, CommandWish
@@ -63,7 +64,7 @@ class Site:
         self.pipeline = AlarmPipeline(
             self.desk, self.desk.network, self.registry, self.desk.definitions, self.desk.clock
         )
-        self.judge = Judge(self.pipeline, self.state, self.desk.clock, log)  # type: ignore[arg-type]
+        self.judge = Judge(self.pipeline, self.state, self.desk.clock, log, calendar=official())  # type: ignore[arg-type]
 
     def say(self, value: float, seq: int | None = None) -> None:
         number = seq or (self.log.records[-1].seq if self.log.records else self.log.first_seq - 1) + 1

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from alarms.service.calendar import official
 from gateway.config import load
 from gateway.model.quantity import Quantity
 from gateway.model.reading import ReadingBatch, point_id
@@ -112,7 +113,7 @@ class Pipeline:
 async def test_time_is_looked_at_when_it_may_matter(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alarm, "CALM_TICK_S", 60.0)
     pipeline = Pipeline()
-    judge = Judge(cast("Any", pipeline), state, SystemClock(), cast("Any", EmptyStore()))
+    judge = Judge(cast("Any", pipeline), state, SystemClock(), cast("Any", EmptyStore()), calendar=official())
     ticking = asyncio.create_task(judge._every("timers", 0.01, judge._tick, judge._tick_is_due))
     await asyncio.sleep(0.3)
     assert pipeline.ticks == 1
