@@ -66,7 +66,8 @@ def test_a_dataset_is_analysed_as_the_gateway_would_have(thief, tmp_path):
     told: list[tuple[int, int]] = []
     answer = analyse(thief, tmp_path / "findings.json", report=lambda done, of: told.append((done, of)))
     assert json.loads((tmp_path / "findings.json").read_text(encoding="utf-8")) == answer
-    assert told == [(number, 24) for number in range(1, 25)]
+    # 24 gas days, and leaks looked for every six hours
+    assert told == [(number, 97) for number in range(1, 98)]
     first = answer["findings"][0]
     assert (first["kind"], first["zone"], first["meter"]) == ("theft", "R-1", BUSINESS)
     assert first["onset"] == "2025-11-18T22:00:00Z"
@@ -111,4 +112,4 @@ def test_before_the_first_gas_day_is_over_nothing_is_said(thief, tmp_path):
     page = PageWanted(tmp_path / "report.html", "zh")
     answer = analyse(thief, tmp_path / "f.json", until=from_us(int(a_city(days=24).bounds[0])), page=page)
     assert (answer["findings"], answer["loss"]) == ([], [])
-    assert "读数不足一个完整用气日" in page.file.read_text(encoding="utf-8")
+    assert "读数不足一个完整供气日" in page.file.read_text(encoding="utf-8")
