@@ -112,6 +112,7 @@ class LossPage:
             self.day = self.known[1]
         await self._load_tree()
         await self._load_suspects()
+        ui.run_javascript(_TO_CHOSEN)
 
     def changed(self, change: Change) -> None:
         """Read again what analysis or an inspector changed."""
@@ -261,6 +262,7 @@ class LossPage:
             self._show_evidence()
 
 
+_TO_CHOSEN = "document.querySelector('tr[aria-selected=true]')?.scrollIntoView({ block: 'nearest' })"
 _PICK = (
     "(e) => { const f = e.target.closest('[data-fold]'); if (f) return emit('fold', f.dataset.fold);"
     "const r = e.target.closest('[data-pick]'); if (r) emit('zone', r.dataset.pick) }"

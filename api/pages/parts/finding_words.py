@@ -51,6 +51,8 @@ FACTS = {
     "chance_of_such_a_gap": mark("Chance of such a gap"),
     "neighbours_heard": mark("Neighbours heard"),
     "neighbours_silent_alike": mark("Neighbours silent alike"),
+    "size_m3h": mark("Size, m³/h"),
+    "likeliest_meter": mark("Likeliest meter"),
     "before_m3": mark("Register before, m³"),
     "after_m3": mark("Register after, m³"),
 }

@@ -110,6 +110,8 @@ HYPOTHESES = {
     "another meter": mark("Another meter"),
     "a meter": mark("A meter"),
     "nothing": mark("Nothing is wrong"),
+    "a spell": mark("A spell that passes"),
+    "an end": mark("It is over already"),
 }
 STATUSES = {
     "open": mark("open"),
