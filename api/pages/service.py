@@ -63,7 +63,7 @@ class ServicePage:
             with ui.element("main").classes("gg-service"):
                 with ui.element("div").classes("gg-column"):
                     if page.can(Act.CALL_TAKE):
-                        with panel(tr("Take a call"), "", tr("time, number and place send the ticket")):
+                        with panel(tr("Take a call"), "", tr("number and place send the ticket")):
                             self._draw_form()
                     with panel(tr("Clocks that ran out"), "grow-2", tr("who was told in the last 24 hours")):
                         self.told = Html(classes="gg-scroll")
@@ -88,9 +88,9 @@ class ServicePage:
         self._fresh_form()
 
     def _fresh_form(self) -> None:
-        local = self.page.now().astimezone(ZoneInfo(self.page.timezone))
         self.request_id = secrets.token_hex(8)
-        self.form.set(service_html.form(self.page.tr, f"{local:%Y-%m-%dT%H:%M:%S}"))
+        self.form.set("")
+        self.form.set(service_html.form(self.page.tr))
         self.near.set("")
 
     def _draw_answers(self) -> None:
@@ -155,9 +155,9 @@ class ServicePage:
     async def _take(self, join: str) -> None:
         page, tr = self.page, self.page.tr
         try:
-            call = _call(self.said, page.timezone)
+            call = _call(self.said, page.now(), page.timezone)
         except (ValueError, KeyError):
-            ui.notify(tr("Time, number and place are needed."), type="warning")
+            ui.notify(tr("Number and place are needed."), type="warning")
             return
         done = await self._try(lambda: service.take_call(page.parts, page.user, call, self.request_id, join))
         if done is not None:
@@ -216,9 +216,10 @@ def _as_texts(value: object) -> dict[str, str]:
     return {str(key)[:40]: str(text)[:500].strip() for key, text in found.items()} if isinstance(found, dict) else {}
 
 
-def _call(said: Mapping[str, str], timezone: str) -> Call:
+def _call(said: Mapping[str, str], now: datetime, timezone: str) -> Call:
     """Return the call of a form. Raises ValueError or KeyError if what is needed is missing."""
-    taken = datetime.fromisoformat(said["called_at"]).replace(tzinfo=ZoneInfo(timezone))
+    entered = said.get("called_at", "")
+    taken = datetime.fromisoformat(entered).replace(tzinfo=ZoneInfo(timezone)) if entered else now
     if not said["number"] or not said["place"]:
         raise ValueError("number and place are needed")
     return Call(

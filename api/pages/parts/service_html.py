@@ -18,8 +18,8 @@ from gateway.store.promise_rows import CallRow
 _MOST_BREACHES = 200
 
 
-def form(tr: Texts, taken_at: str) -> str:
-    """Return the form of a telephone report; `taken_at` is local time as a browser's field wants it."""
+def form(tr: Texts) -> str:
+    """Return the form of a telephone report."""
     kinds = "".join(f'<option value="{key}">{escape(tr(name))}</option>' for key, name in service_words.SAID.items())
     sure = f'<option value="">{escape(tr("not asked"))}</option>'
     yes_no = f'{sure}<option value="yes">{escape(tr("yes"))}</option><option value="no">{escape(tr("no"))}</option>'
@@ -35,7 +35,7 @@ def form(tr: Texts, taken_at: str) -> str:
 
     return (
         '<form class="gg-call"><fieldset class="first">'
-        + field("called_at", tr("Taken at"), f'type="datetime-local" step="1" required value="{taken_at}"')
+        + field("called_at", tr("Taken at, if not just now"), 'type="datetime-local" step="1"')
         + field("number", tr("Number of the caller"), 'required maxlength="40" autocomplete="off"')
         + field("place", tr("Place"), 'required maxlength="120" autocomplete="off"', "wide")
         + choice("what", tr("What"), kinds)
