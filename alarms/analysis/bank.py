@@ -33,6 +33,8 @@ Form = Literal["leak", "rest", "share", "less", "days"]
 
 ENDS_EVERY_D = 5
 """so finely the ends of leaks that are over are tried"""
+HOPELESS = -9.0
+"""log weight below which a meter is not looked at again once others explain a part of the loss"""
 BLOCK_D = 10
 """so long what is missing may be more or less than usual"""
 NEVER = -1e9
@@ -120,6 +122,12 @@ class ZoneDays:
     business: Flags
     """(m,)"""
 
+    def of_meters(self, chosen: NDArray[np.int64]) -> ZoneDays:
+        """Return the zone with some of its meters only; its loss stays."""
+        columns = {name: getattr(self, name)[:, chosen] for name in ("use", "shape", "rests", "usual_less")}
+        past = self.past.of_meters(chosen)
+        return replace(self, **columns, past=past, absent=self.absent[chosen], business=self.business[chosen])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
@@ -176,15 +184,15 @@ def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
         use=np.nan_to_num(zone.use),
         config=config.noise,
     )
-    trial = Trial(zone, config, zone.past, good, told, np.where(good, zone.loss, 0.0))
+    trial = Trial(zone, config, zone.past, good, told, np.where(good, zone.loss, 0.0), np.arange(zone.use.shape[1]))
     cases: list[Case] = []
     while True:
-        weights = trial.weights([case.meter for case in cases if case.meter >= 0])
+        weights = trial.weights({case.meter for case in cases})
         case = weights.best()
         if case is None or case.probability < config.accept or len(cases) == config.most_cases:
             return _one_leak([case for case in cases if case.lasts] + weights.suspects())
         cases.append(case)
-        trial = trial.without(case)
+        trial = trial.without(case).of_meters(weights.plausible())
 
 
 def _one_leak(cases: list[Case]) -> list[Case]:
@@ -257,13 +265,21 @@ class Trial:
     """inverse covariance of the loss, (d, d)"""
     loss: Floats
     """what is left of it; 0 on days that cannot be assessed, (d,)"""
+    number: NDArray[np.int64]
+    """of each meter in the zone, (m,)"""
 
-    def weights(self, taken: list[int]) -> Weights:
+    def of_meters(self, chosen: NDArray[np.int64]) -> Trial:
+        """Return the trial of some of the meters."""
+        return replace(
+            self, zone=self.zone.of_meters(chosen), past=self.past.of_meters(chosen), number=self.number[chosen]
+        )
+
+    def weights(self, taken: set[int]) -> Weights:
         """Weigh all hypotheses; meters that are `taken` have none."""
         leak, size, ends = self._leak()
         meters, sizes = self._meters()
         for table in meters.values():
-            table[:, taken] = NEVER
+            table[:, np.isin(self.number, list(taken))] = NEVER
         return Weights(self, leak, size, ends, meters, sizes)
 
     def _leak(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
@@ -392,7 +408,8 @@ class Trial:
         courses = np.concatenate([whole * missing[:, None], part * blocks], axis=1)
         told = _open(self.told, courses)
         if case.meter >= 0 and case.form != "share":
-            told = _less_sure(told, missing > 0, self.past.variance[case.first_day, case.meter])
+            at = int(np.flatnonzero(self.number == case.meter)[0])
+            told = _less_sure(told, missing > 0, self.past.variance[case.first_day, at])
         return replace(self, told=told, loss=self.loss - missing)
 
 
@@ -432,6 +449,10 @@ class Weights:
         if max(p_leak, p_over) >= most:
             return self._leak_case(p_leak, p_over, nothing, float(chance.sum()))
         return self._meter_case(int(np.argmax(chance)), chance, p_leak, nothing)
+
+    def plausible(self) -> NDArray[np.int64]:
+        """Return the columns of meters that are worth another look when a part of the loss is explained."""
+        return np.flatnonzero(np.concatenate(list(self.meters.values())).max(axis=0) >= HOPELESS)
 
     def suspects(self) -> list[Case]:
         """Return all that is not probable but not improbable either, most probable first."""
@@ -478,4 +499,5 @@ class Weights:
             expected = past.base[first, meter] + past.slope[first, meter] * zone.shape[:, meter]
             missing = np.where(later, size * (expected - np.nan_to_num(use)), 0.0)
         p = float(chance[meter])
-        return Case(meter, first, p, expected, missing, form, p_leak, nothing, float(chance.sum()) - p)
+        number = int(self.trial.number[meter])
+        return Case(number, first, p, expected, missing, form, p_leak, nothing, float(chance.sum()) - p)

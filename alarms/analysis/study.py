@@ -21,8 +21,8 @@ from gateway.model.network import Meter
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, to_us
 
-EVIDENCE_DAYS = 35
-"""days of curves that a finding carries"""
+EVIDENCE_DAYS, BEFORE_DAYS, MOST_DAYS = 35, 14, 120
+"""days of curves that a finding carries: so many at least, so many before the first day of the case, so many at most"""
 HOMES = ("residential", "")
 
 
@@ -57,7 +57,8 @@ class Study:
     def curves(self, found: ZoneCase) -> dict[str, Any]:
         """Return the evidence of a case, ready for JSON and for a plot: what a person can check."""
         result, case = self.balance, found.case
-        days = slice(max(0, len(result.days) - EVIDENCE_DAYS), None)
+        back = max(EVIDENCE_DAYS, min(len(result.days) - case.first_day + BEFORE_DAYS, MOST_DAYS))
+        days = slice(max(0, len(result.days) - back), None)
         evidence: dict[str, Any] = {
             "days": [day.isoformat() for day in result.days[days]],
             "zone_loss_m3": plain(result.own_loss[days, found.zone]),
