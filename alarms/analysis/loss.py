@@ -13,11 +13,12 @@ from scipy import sparse
 
 from alarms.analysis import linepack
 from alarms.analysis.city import KELVIN, CityModel, ZoneTree, uncompensated_of
+from alarms.analysis.common_mode import Shared, shared
 from alarms.analysis.expectation import shapes
 from alarms.analysis.filling import Course, Filling, course_of, fill
 from alarms.analysis.gaps import Gaps
 from gateway.model.finding import HIGH_RATE, LossRow, LossVerdict
-from gateway.model.network import Meter
+from gateway.model.network import Meter, MeterKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
 
@@ -142,10 +143,16 @@ def balance(
     own_supply = _sum(supplied, tree.own_supply)
     own_gained = _own_part(gained, tree)
     filled = _no_more_than_came(filled, filling.known, own_supply - own_gained, tree, config)
+    aligned = _alignment(spread[:, supplier], tree.own_supply) + gained_variance
+    own_noise = _Errors(city, config, meters, filled, variance, filling.common).noise(tree.own_customers) + aligned
+    blind = filled * (filling.known & _at_own_pressure(meters))
+    weather = _weather(tree, filled, blind, own_supply - own_gained, own_noise)
+    filled = filled + blind * weather.share[:, None]
     errors = _Errors(city, config, meters, filled, variance, filling.common)
     noise = errors.noise(tree.holds) + gained_variance + _alignment(spread[:, supplier], tree.supplied_by)
+    noise += weather.variance[:, None] * (blind @ tree.holds.T) ** 2
     steady = errors.steady(tree.holds) + _gain(config, supplied, tree.supplied_by)
-    own_noise = errors.noise(tree.own_customers) + gained_variance + _alignment(spread[:, supplier], tree.own_supply)
+    own_noise += weather.variance[:, None] * (blind @ tree.own_customers.T) ** 2
     own_steady = errors.steady(tree.own_customers) + _gain(config, supplied, tree.own_supply)
     read = np.isfinite(use).astype(np.float64)
     return Balance(
@@ -258,6 +265,19 @@ def _no_more_than_came(filled: Floats, known: Flags, came: Floats, tree: ZoneTre
     left = np.clip(1.0 - share / np.maximum(unsure, 1e-12), 0.0, 1.0)
     of_meter = np.append(left, 1.0)[tree.home]
     return np.where(known, filled, filled * of_meter[None, :])
+
+
+def _at_own_pressure(meters: Sequence[Meter]) -> Flags:
+    """Return whose registers count at the pressure of the day, which nobody measured, (n,)."""
+    return np.array([meter.kind is not MeterKind.CORRECTOR for meter in meters], dtype=np.bool_)
+
+
+def _weather(tree: ZoneTree, filled: Floats, blind: Floats, came: Floats, noise: Floats) -> Shared:
+    """Return by how much more than it seems passed the meters that do not know their pressure, on each day."""
+    metered, of_blind = filled @ tree.own_customers.T, blind @ tree.own_customers.T
+    fed = tree.measured
+    affected = np.where(metered > 0, of_blind / np.maximum(metered, 1e-12), 0.0)
+    return shared((came - metered)[:, fed], came[:, fed], affected[:, fed], noise[:, fed])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
