@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -78,10 +78,11 @@ class AlarmDesk:
                 answered = alarm_rows.find_answer(connection, request_id)
                 if answered is not None:
                     return _first_answer(answered, actor, alarm_id)
-            work = self._work(connection, actor)
+            work = self._work(connection, actor, alarm_rows.load_many(connection, [alarm_id]))
             try:
                 self._guard(connection, alarm_id, version)
                 after = work.act(alarm_id, event)
+                work.store()
                 body: dict[str, Any] = {"alarm": alarm_rows.facts_of(after), "alarm_id": alarm_id}
                 answer = alarm_rows.Answer(actor, 200, body)
             except RefusedError as error:
@@ -104,8 +105,10 @@ class AlarmDesk:
     ) -> list[Alarm]:
         """Apply events of the plant and move the reader's cursor, all in one transaction; return facts per edge."""
         with self.state.write() as connection:
-            work = self._work(connection, actor)
+            known = alarm_rows.load_many(connection, [edge.alarm_id for edge in edges])
+            work = self._work(connection, actor, known)
             done = [work.act(edge.alarm_id, edge.event) for edge in edges]
+            work.store()
             if timers is not None:
                 alarm_rows.replace_timers(connection, timers)
             if cursor is not None:
@@ -124,8 +127,8 @@ class AlarmDesk:
         with self.state.read() as connection:
             self._guard(connection, alarm_id, None)
 
-    def _work(self, connection: Transaction, actor: str) -> _Work:
-        return _Work(self, connection, actor, self.clock.now(), self._wall())
+    def _work(self, connection: Transaction, actor: str, known: Mapping[str, Alarm]) -> _Work:
+        return _Work(self, connection, actor, self.clock.now(), self._wall(), dict(known), frozenset(known))
 
     def _guard(self, connection: Transaction, alarm_id: str, version: int | None) -> None:
         definition = self.definition_of(alarm_id)
@@ -153,16 +156,23 @@ class _Work:
     actor: str
     now: datetime
     wall_s: float
+    facts: dict[str, Alarm]
+    """of all alarms that this is about, as they stand in this transaction"""
+    stored: frozenset[str]
+    """those that have a row"""
+    changed: set[str] = field(default_factory=set)
+    lines: list[alarm_rows.NewLine] = field(default_factory=list)
 
     def act(self, alarm_id: str, event: AlarmEvent) -> Alarm:
-        """Step one alarm, then store facts, journal and ticket."""
+        """Step one alarm and write its ticket; facts and journal wait for `store`."""
         definition = self.desk.definition_of(alarm_id)
         asset = alarm_id.partition("@")[2]
         fresh = Alarm(definition.id, asset, definition.priority, definition_rev=definition.revision)
-        before = alarm_rows.load(self.connection, alarm_id) or fresh
+        before = self.facts.get(alarm_id, fresh)
         after, effects = step(before, event, definition, self.now)
         if after != before:
-            alarm_rows.save(self.connection, after)
+            self.facts[alarm_id] = after
+            self.changed.add(alarm_id)
         if isinstance(event, Chatters) and event.repair:
             self._order_repair(after)
         for effect in effects:
@@ -172,6 +182,11 @@ class _Work:
             else:
                 self._ticket(effect, after, definition)
         return after
+
+    def store(self) -> None:
+        """Write the facts that changed and the lines of the journal, in their order."""
+        alarm_rows.save_many(self.connection, [self.facts[name] for name in sorted(self.changed)], self.stored)
+        alarm_rows.append_lines(self.connection, self.lines)
 
     def _order_repair(self, alarm: Alarm) -> None:
         """Want a repair: what comes and goes is put right at its sensor or its limit, not at the desk."""
@@ -187,16 +202,8 @@ class _Work:
                 event, reason = ("announced_again" if effect.again else "announced"), ""
             case _:
                 assert_never(effect)
-        alarm_rows.append_journal(
-            self.connection,
-            at=self.now,
-            before=before,
-            after=after,
-            event=event,
-            occurrence_no=effect.occurrence_no,
-            actor=self.actor,
-            reason=reason,
-        )
+        number = effect.occurrence_no
+        self.lines.append(alarm_rows.NewLine(self.now, before, after, event, number, self.actor, reason))
 
     def _ticket(self, effect: OpenTicket | TicketNote, alarm: Alarm, definition: Definition) -> None:
         ticket = ticket_rows.ticket_of(self.connection, alarm.alarm_id, alarm.occurrence_no)

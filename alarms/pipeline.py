@@ -19,31 +19,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.active import ActiveAlarms
-from alarms.acts import CURSOR, GATEWAY, AlarmDesk, Edge
+from alarms.acts import CURSOR, AlarmDesk, Edge
 from alarms.alarm_events import (
-    AlarmEvent,
-    Chatters,
     ConditionFalls,
     ConditionRises,
     NewRevision,
-    RuleOff,
-    RuleOn,
-    Shelve,
 )
-from alarms.chatter import SHELVE_WITHIN, SHIFT, Chatter, Measure, shelf_end
+from alarms.chatter import SHELVE_WITHIN, SHIFT, Chatter
 from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
 from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
 from alarms.findings import explained_by_a_meter
-from alarms.machine import step
-from alarms.suppress import causes_of, wanted_rules
+from alarms.shaping import Shaping
 from alarms.tickets.watch import delivery_alarms
 from alarms.timers import area_edges, interruption_edges, quality_edges, ticket_edges, timer_edges
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.finding import Finding, FindingStatus
-from gateway.model.interruption import Interruption
 from gateway.model.network import Network
 from gateway.model.reading import PointId, from_us, to_us
 from gateway.model.ticket import TicketClass
@@ -55,6 +48,8 @@ COMMIT_EVERY_S = 1.0
 """real seconds after which the cursor is committed although nothing happened"""
 MOST_AT_ONCE = 200
 """events of one transaction, so that a flood leaves other writers their turn; the last one moves the cursor"""
+MOST_IN_A_CALL = 1000
+"""events that one call commits; what is left waits for the next one, behind whatever is worse"""
 LEAK_SCORE = 0.9
 LEAK_M3H = 5.0
 _log = logging.getLogger(__name__)
@@ -82,9 +77,6 @@ class AlarmPipeline:
         grave = frozenset(one.quantity for one in definitions.values() if one.highly_managed and one.quantity)
         self._silence = SilenceJudge(network, grave)
         self._seen = ActiveAlarms(_AREAS)
-        self._plans: list[Interruption] = []
-        self._causes: frozenset[object] | None = None
-        """what the rules rested on when all alarms were held against them last"""
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
         self._newest_us = 0
@@ -94,7 +86,8 @@ class AlarmPipeline:
         with desk.state.read() as connection:
             self._facts = {alarm.alarm_id: alarm for alarm in alarm_rows.load_all(connection)}
             self._timers = {timer.alarm_id: timer for timer in alarm_rows.load_timers(connection)}
-            self._chatter = _chatter_of(connection, clock.now())
+            chatter = _chatter_of(connection, clock.now())
+        self._shaping = Shaping(desk.definition_of, network, chatter)
         self._chatter_swept = clock.now()
         self.seq = desk.state.cursor(CURSOR)
         """seq of the newest record that was taken in; after a start the committed cursor"""
@@ -131,7 +124,7 @@ class AlarmPipeline:
         """Do what only time brings about; `now` is the clock's. Raises TransientError as `process` does."""
         active = self._active()
         if now - self._chatter_swept > SHIFT:
-            self._chatter.forget(now - SHIFT)
+            self._shaping.chatter.forget(now - SHIFT)
             self._chatter_swept = now
         self.calm = not active
         silent = self._silence_edges()
@@ -146,7 +139,7 @@ class AlarmPipeline:
         )
         edges = [*areas, *silent]
         edges += [_limit_edge(edge) for edge in self._limits.overdue(self._newest_us)]
-        edges += interruption_edges(self._plans, active, now)
+        edges += interruption_edges(self._shaping.plans, active, now)
         edges += quality_edges(active, self._limits.stale(self._newest_us, 60_000_000))
         with self._desk.state.read() as connection:
             edges += timer_edges(connection, active, self._definitions, now)
@@ -260,81 +253,36 @@ class AlarmPipeline:
     def _active(self) -> dict[str, Alarm]:
         with self._desk.state.read() as connection:
             found = self._seen.read(connection)
-            self._plans = interruption_rows.hiding(connection, self._clock.now())
+            self._shaping.plans = interruption_rows.hiding(connection, self._clock.now())
         return {alarm_id: alarm for alarm_id, alarm in found.items() if alarm.definition in self._definitions}
 
     def _commit(self, edges: Sequence[Edge], active: dict[str, Alarm] | None = None) -> None:
+        """Commit what waits, worst first, but not more than one call may take: gas must not wait for thousands."""
         self._queue += [edge for edge in edges if edge.alarm_id.partition("@")[0] in self._definitions]
         due = self._wall() - self._committed_wall >= COMMIT_EVERY_S and self.seq != self._committed_seq
-        if self._queue or due or active is not None:
-            ready = self._with_rules(self._active() if active is None else active)
-            if ready or due:
-                self._queue = ready
-                while len(self._queue) > MOST_AT_ONCE:
-                    self._desk.commit(self._queue[:MOST_AT_ONCE])
-                    del self._queue[:MOST_AT_ONCE]
-                self._desk.commit(self._queue, cursor=self.seq, timers=self._running())
-                self._queue = []
+        if not self._queue and not due and active is None:
+            return
+        facts = dict(self._active() if active is None else active)
+        self._queue.sort(key=lambda edge: self._desk.definition_of(edge.alarm_id).priority)
+        count = 0
+        while count < MOST_IN_A_CALL:
+            taken, later = self._queue[:MOST_AT_ONCE], self._queue[MOST_AT_ONCE:]
+            shaped = self._shaping.follow(taken, facts, self._clock.now())
+            later += shaped.looks
+            if later:
+                self._desk.commit(shaped.ready)
+            elif shaped.ready or due:
+                self._desk.commit(shaped.ready, cursor=self.seq, timers=self._running())
                 self._committed_seq, self._committed_wall = self.seq, self._wall()
+            self._shaping.settle(shaped)
+            self._queue = later
+            count += len(taken)
+            if not later:
+                return
 
     def _running(self) -> list[alarm_rows.RunningTimer]:
         running = [alarm_rows.RunningTimer(**asdict(one)) for one in self._limits.running()]
         return [*running, *self._timers.values()]
-
-    def _with_rules(self, active: dict[str, Alarm]) -> list[Edge]:
-        """Return the queue, worst first, with the rules that have to change before and after each event."""
-        now = self._clock.now()
-        facts = dict(active)
-        ready: list[Edge] = []
-
-        def take(edge: Edge) -> None:
-            ready.append(edge)
-            definition = self._desk.definition_of(edge.alarm_id)
-            before = facts.get(edge.alarm_id) or Alarm(
-                definition.id, edge.alarm_id.partition("@")[2], definition.priority
-            )
-            facts[edge.alarm_id], _ = step(before, edge.event, definition, now)
-
-        told = [edge for edge in self._queue if not _follows(edge.event)]
-        for edge in sorted(told, key=lambda edge: self._desk.definition_of(edge.alarm_id).priority):
-            if isinstance(edge.event, ConditionRises):
-                for change in self._rule_changes(edge.alarm_id, facts, now):
-                    take(change)
-            rose = isinstance(edge.event, ConditionRises) and not _cond(facts, edge.alarm_id)
-            take(edge)
-            if rose:
-                for measure in self._against_chatter(facts[edge.alarm_id], now):
-                    take(measure)
-        causes = causes_of(facts, self._plans, now)
-        touched = list(facts) if causes != self._causes else list(dict.fromkeys(edge.alarm_id for edge in told))
-        for alarm_id in touched:
-            for change in self._rule_changes(alarm_id, facts, now):
-                take(change)
-        self._causes = causes  # if what was just done changed them, the next look sees that
-        return ready
-
-    def _against_chatter(self, alarm: Alarm, now: datetime) -> list[Edge]:
-        definition = self._desk.definition_of(alarm.alarm_id)
-        end = shelf_end(alarm, definition, now)
-        match self._chatter.rise(alarm.alarm_id, alarm.source_at or now, shelvable=end is not None):
-            case Measure.SHELVE if end is not None:
-                return [Edge(alarm.alarm_id, Shelve(end, "comes and goes", GATEWAY, auto=True))]
-            case Measure.REPAIR:
-                return [Edge(alarm.alarm_id, Chatters(repair=True))]
-            case Measure.MARK:
-                return [Edge(alarm.alarm_id, Chatters())]
-            case _:
-                return []
-
-    def _rule_changes(self, alarm_id: str, facts: Mapping[str, Alarm], now: datetime) -> list[Edge]:
-        definition = self._desk.definition_of(alarm_id)
-        if not definition.rules:
-            return []
-        known = facts.get(alarm_id)
-        present = frozenset() if known is None else known.sbd
-        wanted = wanted_rules(alarm_id, definition, facts, self._network, now, plans=self._plans)
-        changes = [Edge(alarm_id, RuleOn(rule)) for rule in sorted(wanted - present)]
-        return changes + [Edge(alarm_id, RuleOff(rule)) for rule in sorted(present - wanted)]
 
 
 def _chatter_of(connection: Transaction, now: datetime) -> Chatter:
@@ -351,11 +299,6 @@ def _chatter_of(connection: Transaction, now: datetime) -> Chatter:
 def _risen_at(entry: alarm_rows.JournalEntry) -> datetime:
     source = entry.after["source_at"]
     return entry.at if source is None else from_us(source)
-
-
-def _follows(event: AlarmEvent) -> bool:
-    """Tell whether an event follows from another one; it is found anew with it."""
-    return isinstance(event, Chatters) or (isinstance(event, Shelve) and event.auto)
 
 
 def _limit_edge(edge: LimitEdge) -> Edge:

@@ -20,6 +20,7 @@ from api.services import work
 from api.services.alarm_report import reports
 from api.services.handover import flood_json, handover
 from api.shapes import Body, Text, alarm_json, plain, removal_json
+from gateway.store import alarm_rows
 
 router = APIRouter(tags=["alarms"])
 DAYS = 30
@@ -75,6 +76,14 @@ def lists(_user: Reader, parts: PartsDep) -> dict[str, Any]:
         "chattering": found.chattering,
         "removals": [removal_json(one) for one in found.removals],
     }
+
+
+@router.get("/alarm-journal/check")
+def check(_user: Annotated[User, Depends(Require(Act.AUDIT_READ))], parts: PartsDep) -> dict[str, Any]:
+    """Prove the journal's chain: whether every line is as it was written, and the first that is not."""
+    with parts.state.read() as connection:
+        wrong = alarm_rows.verify_journal(connection)
+        return {"lines": alarm_rows.last_journal_seq(connection), "whole": wrong is None, "first_wrong": wrong}
 
 
 @router.get("/work-items")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, select
+from sqlalchemy import Connection, RowMapping, Text, bindparam, func, select, type_coerce
 
 from gateway.model.alarm import Alarm, AlarmState, OutOfService, Priority, Shelf
 from gateway.model.reading import from_us, to_us
@@ -31,9 +31,11 @@ _PLAIN = (
     "version",
 )
 _PAGE = 10_000
+_AT_ONCE = 500
 
 # Statements of the hot path are built once: SQLAlchemy takes longer to build one than SQLite to run it.
 _LOAD = select(tables.alarm).where(tables.alarm.c.alarm_id == bindparam("key"))
+_LOAD_MANY = select(tables.alarm).where(tables.alarm.c.alarm_id.in_(bindparam("keys", expanding=True)))
 _UPDATE = tables.alarm.update().where(tables.alarm.c.alarm_id == bindparam("key"))
 _INSERT = tables.alarm.insert()
 _NEWEST_HASH = select(tables.journal.c.hash).order_by(tables.journal.c.seq.desc()).limit(1)
@@ -54,6 +56,19 @@ class JournalEntry:
     actor: str
     reason: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewLine:
+    """A line that is to be appended to the journal."""
+
+    at: datetime
+    before: Alarm
+    after: Alarm
+    event: str
+    occurrence_no: int
+    actor: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +139,24 @@ def load_of(connection: Connection, definitions: Sequence[str]) -> list[Alarm]:
     return [alarm_from(row) for row in connection.execute(query).mappings()]
 
 
-def save(connection: Connection, alarm: Alarm) -> None:
-    """Store the facts of one alarm and its derived letter."""
-    values = {**facts_of(alarm), "state": alarm.state.value}
-    if connection.execute(_UPDATE, {**values, "key": alarm.alarm_id}).rowcount == 0:
-        connection.execute(_INSERT, {**values, "alarm_id": alarm.alarm_id})
+def load_many(connection: Connection, alarm_ids: Sequence[str]) -> dict[str, Alarm]:
+    """Return the facts of those alarms that ever rose, by id."""
+    wanted, found = sorted(set(alarm_ids)), {}
+    for first in range(0, len(wanted), _AT_ONCE):
+        for row in connection.execute(_LOAD_MANY, {"keys": wanted[first : first + _AT_ONCE]}).mappings():
+            found[row["alarm_id"]] = alarm_from(row)
+    return found
+
+
+def save_many(connection: Connection, alarms: Sequence[Alarm], stored: Collection[str]) -> None:
+    """Store the facts of alarms, each once; `stored` are the ids of those that have a row."""
+    values = {alarm.alarm_id: {**facts_of(alarm), "state": alarm.state.value} for alarm in alarms}
+    known = [{**one, "key": name} for name, one in values.items() if name in stored]
+    fresh = [{**one, "alarm_id": name} for name, one in values.items() if name not in stored]
+    if known:
+        connection.execute(_UPDATE, known)
+    if fresh:
+        connection.execute(_INSERT, fresh)
 
 
 def list_active(
@@ -162,32 +190,26 @@ def count_unacknowledged(connection: Connection) -> dict[Priority, int]:
     return {priority: counted.get(int(priority), 0) for priority in Priority}
 
 
-def append_journal(
-    connection: Connection,
-    *,
-    at: datetime,
-    before: Alarm,
-    after: Alarm,
-    event: str,
-    occurrence_no: int,
-    actor: str,
-    reason: str = "",
-) -> int:
-    """Append one row, chained to the row before, inside the caller's transaction; return its seq."""
-    values: dict[str, Any] = {
-        "at": to_us(at),
-        "alarm_id": after.alarm_id,
-        "occurrence_no": occurrence_no,
-        "event": event,
-        "before": facts_of(before),
-        "after": facts_of(after),
-        "actor": actor,
-        "reason": reason,
-    }
+def append_lines(connection: Connection, lines: Sequence[NewLine]) -> None:
+    """Append rows in this order, each chained to the one before, inside the caller's transaction."""
+    if not lines:
+        return
     previous = connection.execute(_NEWEST_HASH).scalar() or ""
-    made = connection.execute(_APPEND, {**values, "hash": _chained(values, previous)})
-    assert made.inserted_primary_key is not None
-    return int(made.inserted_primary_key[0])
+    rows: list[dict[str, Any]] = []
+    for line in lines:
+        values: dict[str, Any] = {
+            "at": to_us(line.at),
+            "alarm_id": line.after.alarm_id,
+            "occurrence_no": line.occurrence_no,
+            "event": line.event,
+            "before": facts_of(line.before),
+            "after": facts_of(line.after),
+            "actor": line.actor,
+            "reason": line.reason,
+        }
+        previous = _chained(values, previous)
+        rows.append({**values, "hash": previous})
+    connection.execute(_APPEND, rows)
 
 
 def journal(connection: Connection, alarm_id: str, *, limit: int = 200) -> list[JournalEntry]:
@@ -220,16 +242,26 @@ def last_journal_seq(connection: Connection) -> int:
 
 
 def verify_journal(connection: Connection) -> int | None:
-    """Return the seq of the first row whose hash does not fit, None if the whole chain holds."""
-    previous, seq = "", 0
-    while True:
-        entries = journal_after(connection, seq, limit=_PAGE)
-        for entry in entries:
-            if entry.hash != _chained(_values(entry), previous):
-                return entry.seq
-            previous, seq = entry.hash, entry.seq
-        if len(entries) < _PAGE:
-            return None
+    """Return the seq of the first row that is not as it was written, None if the whole chain holds.
+
+    The facts are compared as text, too: another way to write the same is a change.
+    """
+    column = tables.journal.c
+    texts = [type_coerce(column[name], Text).label(f"{name}_text") for name in ("before", "after")]
+    plain = [column[name] for name in ("seq", "at", "alarm_id", "occurrence_no", "event", "actor", "reason", "hash")]
+    previous = ""
+    rows = connection.execution_options(yield_per=_PAGE).execute(select(*plain, *texts).order_by(column.seq))
+    for row in rows.mappings():
+        try:
+            facts = {name: json.loads(row[f"{name}_text"]) for name in ("before", "after")}
+        except ValueError:
+            return int(row["seq"])
+        values = {name: row[name] for name in ("at", "alarm_id", "occurrence_no", "event", "actor", "reason")}
+        same = all(json.dumps(facts[name]) == row[f"{name}_text"] for name in facts)
+        if not same or row["hash"] != _chained({**values, **facts}, previous):
+            return int(row["seq"])
+        previous = row["hash"]
+    return None
 
 
 def load_timers(connection: Connection) -> list[RunningTimer]:
@@ -263,11 +295,6 @@ def keep_answer(connection: Connection, request_id: str, answer: Answer, at: dat
 
 def _entry(row: RowMapping) -> JournalEntry:
     return JournalEntry(**{**row, "at": from_us(row["at"])})
-
-
-def _values(entry: JournalEntry) -> dict[str, Any]:
-    values = {name: getattr(entry, name) for name in JournalEntry.__slots__ if name not in ("seq", "hash")}
-    return {**values, "at": to_us(entry.at)}
 
 
 def _chained(values: Mapping[str, Any], previous: str) -> str:

@@ -91,6 +91,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("GET", "/api/v1/alarm-report", Act.READ, None),
     ("GET", "/api/v1/alarm-report.csv", Act.READ, None),
     ("GET", "/api/v1/alarm-lists", Act.READ, None),
+    ("GET", "/api/v1/alarm-journal/check", Act.AUDIT_READ, None),
     ("GET", "/api/v1/work-items", Act.READ, None),
     ("GET", "/api/v1/work-items.csv", Act.READ, None),
     ("POST", "/api/v1/work-items/99/done", Act.WORK_ITEM_DO, {}),
