@@ -6,18 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alarms.analysis.hourly import HourlyCity
 from alarms.analysis.loss import loss_rows
 from alarms.analysis.study import study
 from alarms.city_data import CityData
 from alarms.detectors.accounts import UnauthorisedDetector
 from alarms.detectors.balance import BalanceDetector
 from alarms.detectors.closed_valve import ClosedValveDetector
+from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
 from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.meter_rows import MeterRows
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.slow import SlowDetector
 from alarms.detectors.theft import TheftDetector
+from alarms.hourly_data import hourly_city
 from alarms.windows import KeptWindows
 from gateway.meterdata.series import DAY_US, Flags
 from gateway.model.finding import Detection, LossRow
@@ -43,9 +46,19 @@ class Passes:
     Each result depends on nothing but the rows received by its moment, whatever passes went before.
     """
 
-    def __init__(self, city: CityData, *, lookback_days: int = LOOKBACK_DAYS, loss_days: int | None = None) -> None:
-        """Look at nothing yet. Only the loss of the last `loss_days` gas days is told; of the lookback if None."""
-        self._city, self._loss_days = city, loss_days or lookback_days
+    def __init__(
+        self,
+        city: CityData,
+        *,
+        lookback_days: int = LOOKBACK_DAYS,
+        loss_days: int | None = None,
+        hourly: HourlyCity | None = None,
+    ) -> None:
+        """Look at nothing yet. Only the loss of the last `loss_days` gas days is told; of the lookback if None.
+
+        Leaks are looked for by hours as well where `hourly` tells them.
+        """
+        self._city, self._loss_days, self._hourly = city, loss_days or lookback_days, hourly
         self._windows = KeptWindows(city, lookback_days)
 
     def at(self, until_us: int) -> PassResult:
@@ -61,8 +74,9 @@ class Passes:
         known = study(city.model, windows, from_us(until_us), city.config, gaps)
         if not known.balance.days:
             return PassResult(until_us, (), ())
+        leak = BalanceDetector(city.model, city.config).judge(known)
         detections = (
-            BalanceDetector(city.model, city.config).judge(known),
+            leak if self._hourly is None else joined(leak, HourlyBalanceDetector(self._hourly).judge(until_us)),
             NonMovingDetector(city.model, city.config).judge(known),
             TheftDetector(city.model, city.config).judge(known),
             SlowDetector(city.model, city.config).judge(known),
@@ -72,10 +86,17 @@ class Passes:
         loss = tuple(row for row in loss_rows(known.balance, city.config.loss) if row.gas_day >= first)
         return PassResult(until_us, loss, detections)
 
+    def between(self, until_us: int) -> PassResult:
+        """Look for leaks by hours alone, between two daily passes; what is not abnormal is UNKNOWN."""
+        if self._hourly is None:
+            return PassResult(until_us, (), ())
+        return PassResult(until_us, (), (abnormal_only(HourlyBalanceDetector(self._hourly).judge(until_us)),))
+
 
 def daily_pass(city: CityData, until_us: int, *, lookback_days: int = LOOKBACK_DAYS) -> PassResult:
     """Make one pass, as `Passes` does."""
-    return Passes(city, lookback_days=lookback_days).at(until_us)
+    hourly = hourly_city(city, until_us, until_us)
+    return Passes(city, lookback_days=lookback_days, hourly=hourly).at(until_us)
 
 
 def certain(city: CityData, until_us: int) -> tuple[Detection, ...]:

@@ -25,6 +25,8 @@ from gateway.pass_runs import results
 
 SETTLE = timedelta(hours=6)
 """readings of a gas day are awaited this long before it is judged"""
+HOURLY_EVERY = timedelta(hours=6)
+"""so often leaks are looked for by hours"""
 REVISE = timedelta(days=7)
 """readings that arrive this long after a gas day still correct its loss"""
 
@@ -89,14 +91,22 @@ def _write(file: Path, text: str) -> None:
 def replay(dataset: Dataset, end: datetime, report: Report | None = None, processes: int = 1) -> Replayed:
     """Run every pass up to `end`, dealt out to processes; the result is the same with any number of them."""
     city = city_of(dataset)
-    moments = list(_moments(dataset, end))
+    daily = list(_moments(dataset, end))
+    between = list(_between(dataset, end))
+    moments = sorted({*daily, *between})
     told: list[Finding] = []
     known: dict[tuple[str, str, int], Finding] = {}
     fresh: dict[tuple[str, str, int], Finding] = {}
     cause_of = cause_in(city.exchanges, city.model.accounts)
     seen: dict[tuple[str, str], datetime] = {}
-    loss: dict[tuple[str, object], LossRow] = {(row.zone, row.gas_day): row for row in _unread(dataset, moments)}
-    made = results(city, [to_us(now) for now in moments], processes, loss_days=REVISE.days + 1)
+    loss: dict[tuple[str, object], LossRow] = {(row.zone, row.gas_day): row for row in _unread(dataset, daily)}
+    made = results(
+        city,
+        [to_us(now) for now in moments],
+        processes,
+        loss_days=REVISE.days + 1,
+        between_us={to_us(now) for now in between} - {to_us(now) for now in daily},
+    )
     for done, (now, result) in enumerate(zip(moments, made, strict=True), start=1):
         for row in result.loss:
             if now - dataset.settings.gas_day.ends(row.gas_day) <= REVISE:
@@ -124,6 +134,15 @@ def _moments(dataset: Dataset, end: datetime) -> Iterator[datetime]:
         if gas_day.ends(day) > dataset.settings.start:
             yield gas_day.ends(day) + SETTLE
         day += timedelta(days=1)
+
+
+def _between(dataset: Dataset, end: datetime) -> Iterator[datetime]:
+    """Yield the moments at which only leaks are looked for, by hours."""
+    now = dataset.settings.gas_day.begins(dataset.settings.gas_day.of(dataset.settings.start)) + SETTLE
+    while now <= end:
+        if now > dataset.settings.start:
+            yield now
+        now += HOURLY_EVERY
 
 
 def _unread(dataset: Dataset, moments: list[datetime]) -> Iterator[LossRow]:

@@ -1,0 +1,188 @@
+"""Hourly balances of zones as they were known at a moment: what came, what was taken, what is only expected. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from scipy import sparse
+
+from alarms.analysis.city import KELVIN, CityModel, ZoneTree
+from alarms.analysis.hourly_grid import HourGrid
+from alarms.analysis.linepack import PIPE_C
+from gateway.meterdata.series import HOUR_US, Flags, Floats, Ints
+from gateway.model.reading import from_us
+
+WINDOW_H = 28 * 24
+"""hours that a judgement looks back"""
+APART = 0.3
+"""by how much a customer's hour is wrong if only the mean around it is known, as a share"""
+GUESS = 0.6
+"""by how much a customer's day differs from what its peers did then, as a share"""
+LEAST_H = 24
+"""known hours that make a customer's usual use"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HourlyCity:
+    """Grids of a whole history, and how their columns make balances. Made once."""
+
+    city: CityModel
+    tree: ZoneTree
+    customers: HourGrid
+    """columns as `tree.customers`; registers"""
+    supplies: HourGrid
+    """columns as `tree.supplies`; registers"""
+    pressure: HourGrid | None
+    """gauge pressure of stations, kPa"""
+    group: Ints
+    """number of each customer's class, (n,)"""
+    register_variance: Floats
+    """of one reading of all registers of a zone together, from their resolution, base m3 squared, (z,)"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hours:
+    """The last h hours of all zones, z of them, base m3; NaN where unknown."""
+
+    ends_us: Ints
+    """(h,)"""
+    supply: Floats
+    """less what passes on into measured zones below, (h, z)"""
+    loss: Floats
+    """NaN where the supply or too much of the use is unknown, (h, z)"""
+    shared_variance: Floats
+    """of sharing the means of many hours over them, m3 squared, (h, z)"""
+    guess_sigma: Floats
+    """standard deviation of what is guessed of customers of whom nothing is known yet, alike all day, m3, (h, z)"""
+    flow: Floats
+    """gas that came; of zones without own customers what passed through, (h, z)"""
+    share: Floats
+    """of the expected use that readings tell, (h, z)"""
+    use: Floats
+    """of customers, NaN where unknown, the mean of many hours where only that is known, (h, n)"""
+    course: Floats
+    """what each class used, relative to its mean hour, (h, g)"""
+    group: Ints
+    """class of each customer, (n,)"""
+
+
+def hours_at(known: HourlyCity, until_us: int, *, window_h: int = WINDOW_H, least_share: float = 0.35) -> Hours | None:
+    """Return the balances of the last hours as they were known at a moment; None before there are two days."""
+    last = known.customers.hours_until(until_us)
+    first = max(last - window_h, 0)
+    if last - first < 48:
+        return None
+    edges = slice(first, last + 1)
+    ends = known.customers.begin_us + HOUR_US * np.arange(first + 1, last + 1, dtype=np.int64)
+    zone = ZoneInfo(known.city.gas_day.timezone)
+    local = [from_us(int(end) - HOUR_US).astimezone(zone) for end in ends]
+    registers, wide = known.customers.at(until_us, edges)
+    use = _grown(registers) * _factor(known, [moment.date() for moment in local])
+    mean = wide[1:] | wide[:-1]
+    registers, far = known.supplies.at(until_us, edges)
+    supplied = np.where(far[1:] | far[:-1], np.nan, _grown(registers))
+    supply = _sums(supplied, known.tree.own_supply)
+    through = 0.5 * _sums(supplied, abs(known.tree.own_supply))
+    filled, course = _filled(use, mean, known.group)
+    told = np.isfinite(use)
+    own = known.tree.own_customers.T
+    taken = np.where(told & ~mean, filled, 0.0) @ own
+    total = filled @ own
+    share = np.where(total > 0, taken / np.where(total > 0, total, 1.0), 1.0)
+    loss = supply - total - _packed(known, until_us, edges)
+    loss[share < least_share] = np.nan
+    empty = known.tree.own_customers.sum(axis=1) == 0
+    flow = np.where(empty[None, :], through, supply)
+    shared, guessed = (np.where(rows, filled, 0.0) ** 2 @ own for rows in (told & mean, ~told))
+    return Hours(
+        ends, supply, loss, (APART**2) * shared, GUESS * np.sqrt(guessed), flow, share, use, course, known.group
+    )
+
+
+def _grown(registers: Floats) -> Floats:
+    """Return what registers counted from edge to edge, NaN where it is unknown."""
+    step = np.diff(registers, axis=0)
+    step[step < 0] = np.nan
+    return step
+
+
+def _factor(known: HourlyCity, days: Sequence[date]) -> Floats:
+    """Return what makes base m3 of the registers in each hour, (h, n), by the weather up to the day before.
+
+    A day's weather is known when the day has ended.
+    """
+    meters = [known.city.network.meters[name] for name in known.tree.customers]
+    some = sorted(set(days))
+    before = [day - timedelta(days=1) for day in some]
+    span = [before[0] + timedelta(days=n) for n in range((before[-1] - before[0]).days + 1)]
+    factor = known.city.to_base(meters, span)[[(day - before[0]).days for day in before]]
+    row = {day: number for number, day in enumerate(some)}
+    return np.asarray(factor[[row[day] for day in days]])
+
+
+def _filled(use: Floats, mean: Flags, group: Ints) -> tuple[Floats, Floats]:
+    """Return what each customer used in each hour, (h, n), guessed by what its class did then; and that, (h, g).
+
+    Where only the mean of many hours is known that mean is shared over them; where nothing is, its usual use.
+    """
+    told = np.isfinite(use)
+    fine = told & ~mean
+    some = np.where(told, use, 0.0)
+    groups = int(group.max(initial=0)) + 1
+    member = sparse.csr_array((np.ones(len(group)), (np.arange(len(group)), group)), shape=(len(group), groups))
+    count = told.sum(axis=0)
+    read = count >= LEAST_H
+    total, number = (some.sum(axis=0) * read) @ member, (count * read) @ member
+    everyone = total.sum() / max(number.sum(), 1)
+    class_mean = np.where(number > 0, total / np.maximum(number, 1), everyone)
+    level = np.where(read, some.sum(axis=0) / np.maximum(count, 1), class_mean[group])
+    shape = _shape(np.where(fine, use, 0.0), fine * level, member)
+    course = _smooth(shape)
+    by_mean = np.where(told, use, 0.0) * (shape / np.maximum(course, 1e-3))[:, group]
+    return np.where(fine, use, np.where(told, by_mean, level[None, :] * shape[:, group])), shape
+
+
+def _shape(use: Floats, level: Floats, member: sparse.csr_array) -> Floats:
+    """Return what classes used in each hour, relative to their mean hour, (h, g)."""
+    taken, usual = use @ member, level @ member
+    all_usual = usual.sum(axis=1)
+    everyone = np.where(all_usual > 0, taken.sum(axis=1) / np.where(all_usual > 0, all_usual, 1.0), 1.0)
+    return np.where(usual > 0, taken / np.where(usual > 0, usual, 1.0), everyone[:, None])
+
+
+def _smooth(shape: Floats) -> Floats:
+    """Return the mean over the day around each hour."""
+    total = np.concatenate([np.zeros((1, shape.shape[1])), np.cumsum(shape, axis=0)])
+    hour = np.arange(len(shape))
+    begin, end = np.maximum(hour - 12, 0), np.minimum(hour + 12, len(shape))
+    return np.asarray((total[end] - total[begin]) / (end - begin)[:, None])
+
+
+def _packed(known: HourlyCity, until_us: int, edges: slice) -> Floats:
+    """Return what each zone's own pipes gained in each hour, base m3, (h, z); 0 where the pressure is unknown."""
+    tree, network = known.tree, known.city.network
+    total = np.zeros((edges.stop - edges.start - 1, len(tree.zones)))
+    if known.pressure is None:
+        return total
+    pressure, _ = known.pressure.at(until_us, edges)
+    figures = known.city.figures
+    to_base = (figures.base_temperature_c + KELVIN) / (PIPE_C + KELVIN) / figures.base_pressure_kpa
+    place = {zone: number for number, zone in enumerate(tree.zones)}
+    zone_of = np.array([place.get(network.zone_of(name), -1) for name in known.pressure.assets], dtype=np.int64)
+    for zone in np.unique(zone_of[zone_of >= 0]):
+        volume = network.zones[tree.zones[zone]].pipe_volume_m3 or 0.0
+        if volume > 0 and tree.measured[zone]:
+            change = np.diff(pressure[:, zone_of == zone].mean(axis=1))
+            total[:, zone] = np.nan_to_num(change) * volume * to_base
+    return total
+
+
+def _sums(values: Floats, matrix: sparse.csr_array) -> Floats:
+    """Sum the columns that belong to each zone; NaN where one of them is unknown or there is none."""
+    unknown = np.isnan(values).astype(np.float64) @ abs(matrix).T
+    unknown += abs(matrix).sum(axis=1)[None, :] == 0
+    return np.where(unknown > 0, np.nan, np.nan_to_num(values) @ matrix.T)

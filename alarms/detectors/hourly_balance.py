@@ -1,0 +1,117 @@
+"""Leak by hourly balance: since some hour of the last weeks a zone loses gas at all hours alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from alarms.analysis.hourly import HourlyCity, Hours, hours_at
+from alarms.analysis.hourly_bank import HourlyConfig, Odds, judged, weigh_zones
+from alarms.analysis.hourly_blocks import blocks_of
+from alarms.detectors.answer import Hit, answer, unknown_unless
+from gateway.meterdata.series import HOUR_US, Flags
+from gateway.model.finding import Detection, Verdict
+from gateway.model.reading import from_us
+
+SHOWN_H = 14 * 24
+"""hours of curves that a finding carries"""
+NAMES = {
+    "leak": "leak",
+    "meter": "a meter",
+    "drift": "supply_drift",
+    "spell": "a spell",
+    "ended": "an end",
+    "nothing": "nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HourlyBalanceDetector:
+    """Judges zones that have a supply meter, from readings received by a moment."""
+
+    known: HourlyCity
+    config: HourlyConfig = field(default_factory=HourlyConfig)
+    raised_from: float = 0.1
+    """probability"""
+    condition: ClassVar[str] = "leak"
+
+    def judge(self, until_us: int) -> Detection:
+        """Judge the last four weeks; zones of which too little is known by then are UNKNOWN."""
+        tree = self.known.tree
+        rows = np.flatnonzero(tree.measured)
+        names = [tree.zones[row] for row in rows]
+        hours = hours_at(self.known, until_us)
+        if hours is None:
+            return answer(self.condition, names, unknown_unless(np.zeros(len(rows), dtype=np.bool_)), until_us, [])
+        blocks = blocks_of(hours, self.known.register_variance)
+        zones = judged(blocks, tree.measured, self.config)
+        odds = weigh_zones(blocks, zones, tree.home, self.config)
+        hits = [self._hit(hours, zone, one) for zone, one in odds.items() if one.leak >= self.raised_from]
+        seen = np.isin(rows, zones)
+        return answer(self.condition, names, unknown_unless(seen), int(hours.ends_us[-1]), hits)
+
+    def _hit(self, hours: Hours, zone: int, one: Odds) -> Hit:
+        begun_us = int(hours.ends_us[-1]) - round(one.begun_h) * HOUR_US
+        size = 24.0 * one.flow_m3h
+        evidence: dict[str, Any] = {
+            **_curve(hours, zone),
+            "begun": from_us(begun_us).isoformat(),
+            "size_m3h": round(one.flow_m3h, 4),
+            "sigma_m3h": round(one.sigma_m3h, 4),
+            "share_of_flow": round(one.share, 4),
+            "alternatives": {NAMES[name]: round(chance, 4) for name, chance in one.alternatives.items()},
+        }
+        if one.meter >= 0:
+            evidence["likeliest_meter"] = self.known.tree.customers[one.meter]
+        return Hit(self.known.tree.zones[zone], min(one.leak, 0.99), begun_us, size, size, evidence)
+
+
+def _curve(hours: Hours, zone: int) -> dict[str, Sequence[Any]]:
+    """Return the zone's loss in steps of six hours, m3/h, what a person can check."""
+    last = slice(-SHOWN_H - SHOWN_H % 6, None)
+    loss, ends = hours.loss[last, zone], hours.ends_us[last]
+    spare = len(loss) % 6
+    by_step = loss[spare:].reshape(-1, 6)
+    known: Flags = np.asarray(np.isfinite(by_step))
+    mean = np.where(known, by_step, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    some_known: Flags = np.asarray(known.any(axis=1))
+    return {
+        "hours": [from_us(int(end)).isoformat() for end in ends[spare:][5::6]],
+        "zone_loss_m3h": [
+            round(value, 3) if some else None
+            for value, some in zip(mean.tolist(), some_known.tolist(), strict=True)
+        ],
+    }
+
+
+def abnormal_only(found: Detection) -> Detection:
+    """Return a detection in which nothing is NORMAL: it can raise a finding and end none."""
+    verdict = np.where(found.verdict == Verdict.ABNORMAL, found.verdict, int(Verdict.UNKNOWN)).astype(np.int8)
+    return replace(found, verdict=verdict)
+
+
+def joined(daily: Detection, hourly: Detection) -> Detection:
+    """Return one verdict of two detectors of the same kind: the higher score, with its evidence.
+
+    A zone is NORMAL only where the daily balance, which sees slow losses as well, says so.
+    """
+    hits: list[Hit] = []
+    row = {name: at for at, name in enumerate(daily.assets)}
+    verdict = daily.verdict.copy()
+    best: dict[str, tuple[Detection, int]] = {}
+    for detection in (daily, hourly):
+        for at in np.flatnonzero(detection.verdict == Verdict.ABNORMAL).tolist():
+            name = detection.assets[at]
+            if name not in best or detection.score[at] > best[name][0].score[best[name][1]]:
+                best[name] = detection, at
+    assets = [*daily.assets, *(name for name in best if name not in row)]
+    verdict = np.concatenate([verdict, np.full(len(assets) - len(daily.assets), int(Verdict.UNKNOWN), dtype=np.int8)])
+    for name, (detection, at) in best.items():
+        figures = (float(part[at]) for part in (detection.score, detection.value, detection.estimate_m3_per_day))
+        score, value, size = figures
+        hits.append(Hit(name, score, int(detection.onset[at]), value, size, detection.evidence[at]))
+    at_us = int(max(daily.at.max(initial=0), hourly.at.max(initial=0)))
+    return answer(daily.condition, assets, verdict, at_us, hits)

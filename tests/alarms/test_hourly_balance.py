@@ -1,0 +1,156 @@
+from datetime import UTC, date, datetime, time
+
+import numpy as np
+import pytest
+
+from alarms.analysis.city import CityModel, SiteFigures
+from alarms.city_data import CityData
+from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
+from alarms.hourly_data import hourly_city
+from gateway.meterdata.series import HOUR_US, Series
+from gateway.model.finding import Detection, Verdict
+from gateway.model.gasday import GasDay
+from gateway.model.network import Meter, MeterKind, MeterRole, Network, Zone, ZoneKind
+from gateway.model.quantity import Quantity
+from gateway.model.reading import to_us
+
+BEGIN_US = to_us(datetime(2024, 11, 1, tzinfo=UTC))
+HOMES = 12
+DAYS = 30
+ZONES = ("R-1", "R-2", "R-3", "R-4", "R-5", "R-6")
+BY_HOUR = np.array([1, 1, 1, 1, 1, 2, 6, 8, 5, 3, 3, 6, 7, 4, 3, 3, 4, 8, 10, 9, 6, 4, 2, 1]) / 4.0
+INSTALLED = date(2020, 1, 1)
+
+
+def meter(name: str, zone: str, role: MeterRole) -> Meter:
+    supply = role is MeterRole.SUPPLY
+    kind, size = (MeterKind.CORRECTOR, 65.0) if supply else (MeterKind.REMOTE, 6.0)
+    return Meter(name, zone, role, kind, "" if supply else "residential", 8, 3, size, True, INSTALLED, "open")
+
+
+def network() -> Network:
+    zones = {"CITY": Zone("CITY", "", ZoneKind.CITY, "City")}
+    zones |= {name: Zone(name, "CITY", ZoneKind.REGULATOR, name) for name in ZONES}
+    meters = [meter(f"V-{zone}", zone, MeterRole.SUPPLY) for zone in ZONES]
+    meters += [meter(f"M-{zone}-{n:02d}", zone, MeterRole.CUSTOMER) for zone in ZONES for n in range(HOMES)]
+    return Network(zones, {one.meter_id: one for one in meters}, {}, {})
+
+
+def a_city(leak_m3h: float = 0.0, leak_h: int = 0, *, stopped_h: int = -1, unread_h: int = -1) -> CityData:
+    """Six zones of homes read each hour within minutes; in R-1 a leak, a stopped meter, silent ones since some hour."""
+    rng = np.random.default_rng(5)
+    hours = DAYS * 24
+    hour = np.arange(hours)
+    used = 0.25 * BY_HOUR[(hour + 8) % 24][:, None] * rng.gamma(2.0, 0.5, (hours, len(ZONES) * HOMES))
+    loss = 0.003 * rng.normal(size=(hours, len(ZONES)))
+    loss[hour >= leak_h, 0] += leak_m3h
+    supply = used.reshape(hours, len(ZONES), HOMES).sum(axis=2) + loss
+    counted = used.copy()
+    if stopped_h >= 0:
+        counted[hour >= stopped_h, 3] = 0.0
+    made = network()
+    read = np.ones(counted.shape, dtype=np.bool_)
+    if unread_h >= 0:
+        read[hour >= unread_h, :4] = False
+    customers = series([name for name in made.meters if name.startswith("M")], counted, read)
+    supplies = series([name for name in made.meters if name.startswith("V")], supply, np.ones(supply.shape, bool))
+    model = CityModel(made, GasDay("Asia/Shanghai", time(6)), SiteFigures())
+    return CityData(model, {Quantity.REGISTER_MEASURED_M3: customers, Quantity.REGISTER_BASE_M3: supplies})
+
+
+def series(names: list[str], volume: np.ndarray, read: np.ndarray) -> Series:
+    register = np.round(100.0 + np.cumsum(volume, axis=0), 3)
+    row, column = np.nonzero(read)
+    moment = BEGIN_US + (row + 1) * HOUR_US
+    return Series.build(names, column.astype(np.int32), moment, moment + 300_000_000, register[row, column])
+
+
+def judge(city: CityData, hour: float) -> Detection:
+    until = BEGIN_US + int(hour * HOUR_US)
+    known = hourly_city(city, until, until)
+    assert known is not None
+    return HourlyBalanceDetector(known).judge(until)
+
+
+def verdicts(found: Detection) -> dict[str, int]:
+    return dict(zip(found.assets, found.verdict.tolist(), strict=True))
+
+
+def likely(found: Detection) -> list[str]:
+    return [found.assets[at] for at in np.flatnonzero(found.score >= 0.5)]
+
+
+def test_a_sound_city_has_no_leak():
+    for hour in (500.5, 600.5, 719.5):
+        found = judge(a_city(), hour)
+        assert likely(found) == []
+        assert Verdict.UNKNOWN not in found.verdict
+
+
+@pytest.mark.parametrize(("share", "within_h"), [(0.05, 6), (0.02, 24)])
+def test_a_leak_is_found_within_hours(share, within_h):
+    flow = 12 * 0.25 * BY_HOUR.mean()
+    found = judge(a_city(share * flow, 600), 600 + within_h + 0.2)
+    assert likely(found) == ["R-1"]
+    at = found.assets.index("R-1")
+    assert found.estimate_m3_per_day[at] == pytest.approx(24 * share * flow, rel=0.3)
+    assert abs(int(found.onset[at]) - (BEGIN_US + 600 * HOUR_US)) <= 6 * HOUR_US
+
+
+def test_the_finding_can_be_checked_by_a_person():
+    found = judge(a_city(0.3, 600), 660.2)
+    evidence = found.evidence[found.assets.index("R-1")]
+    assert len(evidence["hours"]) == len(evidence["zone_loss_m3h"]) == 56
+    assert np.mean(evidence["zone_loss_m3h"][:40]) == pytest.approx(0.0, abs=0.02)
+    assert evidence["zone_loss_m3h"][-3:] == pytest.approx([0.3] * 3, abs=0.03)
+    assert evidence["size_m3h"] == pytest.approx(0.3, rel=0.1)
+    assert sum(evidence["alternatives"].values()) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_stopped_meter_is_no_leak():
+    found = judge(a_city(stopped_h=600), 680.2)
+    assert found.score[found.assets.index("R-1")] < 0.3
+
+
+def test_meters_that_are_not_heard_make_no_leak():
+    assert likely(judge(a_city(unread_h=640), 690.2)) == []
+
+
+def test_a_zone_whose_supply_is_not_read_is_unknown():
+    city = a_city(0.3, 600)
+    supplies = city.series[Quantity.REGISTER_BASE_M3]
+    cut = supplies.take((supplies.column != 0) | (supplies.time < BEGIN_US + 640 * HOUR_US))
+    dark = CityData(city.model, {**city.series, Quantity.REGISTER_BASE_M3: cut})
+    assert verdicts(judge(dark, 700.2))["R-1"] == Verdict.UNKNOWN
+
+
+def test_later_readings_change_nothing():
+    city = a_city(0.2, 600)
+    until = BEGIN_US + int(640.5 * HOUR_US)
+    known = {quantity: part.known(until) for quantity, part in city.series.items()}
+    early = judge(CityData(city.model, known), 640.5)
+    late = hourly_city(city, until, BEGIN_US + 719 * HOUR_US)
+    assert late is not None
+    whole = HourlyBalanceDetector(late).judge(until)
+    np.testing.assert_array_equal(early.verdict, whole.verdict)
+    np.testing.assert_allclose(early.score, whole.score)
+    np.testing.assert_allclose(early.estimate_m3_per_day, whole.estimate_m3_per_day)
+    assert early.evidence == whole.evidence
+
+
+def test_two_judgements_of_one_zone_make_one():
+    hourly = judge(a_city(0.3, 600), 660.2)
+    daily = judge(a_city(), 660.2)
+    both = joined(daily, hourly)
+    assert likely(both) == ["R-1"]
+    assert both.score.max() == hourly.score.max()
+    assert joined(hourly, daily).score.max() == hourly.score.max()
+    blind = joined(abnormal_only(daily), hourly)
+    assert verdicts(blind)["R-1"] == Verdict.ABNORMAL
+    assert Verdict.NORMAL not in blind.verdict
+
+
+def test_a_city_of_an_hour_is_not_judged():
+    until = BEGIN_US + 90 * 60_000_000
+    assert hourly_city(a_city(), until, until) is None
+    assert hourly_city(CityData(a_city().model, {}), until, until) is None
