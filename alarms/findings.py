@@ -9,12 +9,20 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from gateway.model.finding import FOUND, LASTING, LIKELY, Detection, EndCause, Finding, FindingStatus, Verdict
+from gateway.model.finding import (
+    FOUND,
+    LASTING,
+    LIKELY,
+    SAME_CAUSE,
+    Detection,
+    EndCause,
+    Finding,
+    FindingStatus,
+    Verdict,
+)
 from gateway.model.reading import from_us
 
 ZONE_KINDS = frozenset({"leak"})
-SAME_CAUSE = frozenset({"theft", "non_moving", "slow"})
-"""kinds that say alike that gas passes and the register does not count it"""
 ALIKE = 0.0005
 """scores nearer than this to 0 or 1 are alike"""
 CERTAIN = frozenset({"unauthorised", "ic_mismatch", "flow_when_closed", "silent"})
@@ -82,6 +90,7 @@ def update(
     """
     config, seen = config or EpisodeConfig(), seen_at or {}
     newest = {(f.kind, f.subject): f for f in sorted(known, key=lambda f: f.episode_no)}
+    visited = _visited(known)
     raised: list[Finding] = []
     updated: list[Finding] = []
     ended: list[Finding] = []
@@ -94,7 +103,7 @@ def update(
             if old is not None and old.status is FindingStatus.OPEN:
                 kept = replace(new, detected_at=old.detected_at, episode_no=old.episode_no)
                 (updated if _changed(old, new, config) else again).append(kept)
-            elif not _told(newest, new, config) and not _settled(newest, new, now, config):
+            elif not _told(newest, new, config) and not _settled(visited.get(new.subject, ()), new, now, config):
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
         normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
         for (kind, subject), finding in newest.items():
@@ -202,19 +211,27 @@ def _likelier(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
     return _log_odds(new) - _log_odds(old) >= math.log(config.odds_step)
 
 
-def _settled(newest: Mapping[tuple[str, str], Finding], new: Finding, now: datetime, config: EpisodeConfig) -> bool:
+def _visited(known: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Return by subject the findings of which people said something, of all episodes."""
+    found: dict[str, list[Finding]] = {}
+    for finding in known:
+        if finding.inspected_at is not None or finding.status in FOUND or finding.status is FindingStatus.HONEST:
+            found.setdefault(finding.subject, []).append(finding)
+    return found
+
+
+def _settled(visited: Iterable[Finding], new: Finding, now: datetime, config: EpisodeConfig) -> bool:
     """Say whether people have looked into this very evidence already, under this name or one of the same cause."""
     kinds = SAME_CAUSE if new.kind in SAME_CAUSE else frozenset({new.kind})
-    before = (newest.get((kind, new.subject)) for kind in kinds)
-    return any(old is not None and _same_evidence(old, new, now, config) for old in before)
+    return any(old.kind in kinds and _same_evidence(old, new, now, config) for old in visited)
 
 
 def _same_evidence(old: Finding, new: Finding, now: datetime, config: EpisodeConfig) -> bool:
     """Say whether what people said of an old finding answers a new one.
 
     What began before they looked was there when they looked. It is raised again only after some time, and then: if
-    they found the customer honest, when the odds have grown much since; if they repaired something, when the loss
-    goes on all the same. What they found and did not repair yet is not raised a second time.
+    they found the customer honest, when the odds have grown much since; if they found no leak or repaired something,
+    when the loss goes on all the same. What they found and did not repair yet is not raised a second time.
     """
     repaired = old.status is FindingStatus.ENDED and old.cause == EndCause.REPAIRED and old.inspected_at is not None
     if old.status not in FOUND and old.status is not FindingStatus.HONEST and not repaired:
@@ -226,7 +243,9 @@ def _same_evidence(old: Finding, new: Finding, now: datetime, config: EpisodeCon
     since = timedelta(0) if old.inspected_at is None else now - old.inspected_at
     if repaired:
         return since < config.repair_shows
-    return since < config.looks_again or _log_odds(new) - _log_odds(old) < math.log(config.stronger)
+    if since < config.looks_again:
+        return True
+    return old.kind not in ZONE_KINDS and _log_odds(new) - _log_odds(old) < math.log(config.stronger)
 
 
 def _log_odds(finding: Finding) -> float:

@@ -60,6 +60,10 @@ class FindingKind(StrEnum):
     VISIT = "visit"
 
 
+SAME_CAUSE = frozenset({FindingKind.THEFT, FindingKind.NON_MOVING, FindingKind.SLOW})
+"""kinds that say alike that gas passes and the register does not count it"""
+
+
 class FindingStatus(StrEnum):
     """Life of a finding."""
 
@@ -102,6 +106,8 @@ class EndCause(StrEnum):
     HONEST = "honest"
     EVENT = "event"
     """something that the company did explains it: an account was opened or closed"""
+    OTHER = "other"
+    """people settled the same loss under another name"""
     GONE = "gone"
     """the readings do not show it any more, and nobody said why"""
 

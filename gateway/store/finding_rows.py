@@ -31,8 +31,10 @@ LOSS_FIGURES = (
     "between_m3",
     "between_sigma_m3",
 )
-SAME = 1e-9
-"""figures nearer than this, relatively, are the same: no new revision"""
+SAME_SHARE = 0.05
+"""a loss that moved by less than this share of its uncertainty is the same: no new revision"""
+SAME = 1e-3
+"""other figures nearer than this, relatively, are the same"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,15 @@ def open_findings(connection: Connection) -> list[StoredFinding]:
 
 
 def newest_findings(connection: Connection) -> list[StoredFinding]:
-    """Return the newest episode of each kind and subject, of any status: what the next pass must know."""
+    """Return what the next pass must know.
+
+    That is of each kind and subject the newest episode, of any status, and the newest of which people said something.
+    """
     table = tables.finding
     newest = select(func.max(table.c.id)).group_by(table.c.kind, table.c.subject)
-    rows = connection.execute(select(table).where(table.c.id.in_(newest)).order_by(table.c.id))
+    visited = newest.where(table.c.inspected_at.is_not(None))
+    wanted = table.c.id.in_(newest) | table.c.id.in_(visited)
+    rows = connection.execute(select(table).where(wanted).order_by(table.c.id))
     return [_stored(row) for row in rows]
 
 
@@ -251,12 +258,16 @@ def terms_of(stored: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[fl
 
 
 def _same(old: Row[Any], new: LossRow) -> bool:
-    if old.verdict != new.verdict.value or old.reason != new.reason:
+    """Say whether a day's figures tell the same as before: every pass moves estimates of unread meters a little."""
+    if old.verdict != new.verdict.value or old.reason != new.reason or (old.terms is None) != (not new.terms):
         return False
-    return all(_close(getattr(old, name), getattr(new, name)) for name in LOSS_FIGURES)
+    spread = SAME_SHARE * (new.sigma or 0.0)
+    spread_m3 = spread * (new.supply_m3 or 0.0)
+    bounds = {"loss_rate": spread, "sigma": spread, "steady_sigma": spread, "coverage": 0.0}
+    return all(_close(getattr(old, name), getattr(new, name), bounds.get(name, spread_m3)) for name in LOSS_FIGURES)
 
 
-def _close(old: float | None, new: float | None) -> bool:
+def _close(old: float | None, new: float | None, bound: float) -> bool:
     if old is None or new is None:
         return old is new
-    return math.isclose(old, new, rel_tol=SAME, abs_tol=SAME)
+    return math.isclose(old, new, rel_tol=SAME, abs_tol=max(bound, 1e-9))

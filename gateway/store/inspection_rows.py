@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, select
 
 from gateway.errors import RefusedError
-from gateway.model.finding import EndCause, FindingStatus, InspectionResult
+from gateway.model.finding import SAME_CAUSE, EndCause, Finding, FindingStatus, InspectionResult
 from gateway.store import tables
 from gateway.store.finding_rows import StoredFinding, get_finding
 
@@ -21,6 +21,8 @@ STATUS_AFTER = {
 CAUSE_AFTER = {InspectionResult.HONEST: EndCause.HONEST, InspectionResult.REPAIRED: EndCause.REPAIRED}
 SAID = (FindingStatus.CONFIRMED, FindingStatus.METER_FAULT, FindingStatus.HONEST)
 """statuses that people gave"""
+SETTLING = frozenset({FindingStatus.CONFIRMED, FindingStatus.METER_FAULT, FindingStatus.HONEST})
+"""statuses that answer every suspicion of the same loss"""
 MAY_BE_REPAIRED = (FindingStatus.OPEN, FindingStatus.CONFIRMED, FindingStatus.METER_FAULT)
 
 
@@ -76,6 +78,8 @@ def record_inspection(connection: Connection, visit: Inspection) -> StoredFindin
             note=visit.note,
         )
     )
+    if after in SETTLING:
+        _settle_others(connection, before.finding, visit, after)
     detail = {
         "before": status.value,
         "after": (after or status).value,
@@ -91,6 +95,26 @@ def record_inspection(connection: Connection, visit: Inspection) -> StoredFindin
         )
     )
     return get_finding(connection, visit.finding_id)
+
+
+def _settle_others(connection: Connection, said: Finding, visit: Inspection, after: FindingStatus) -> None:
+    """Settle what else is open on the same meter for the same loss: the visit answers it, whatever its name."""
+    if said.meter is None or said.kind not in SAME_CAUSE:
+        return
+    honest = after is FindingStatus.HONEST
+    changed = {
+        "status": FindingStatus.HONEST if honest else FindingStatus.ENDED,
+        "cause": EndCause.HONEST if honest else EndCause.OTHER,
+        "updated_at": visit.at_us,
+        "inspected_at": visit.at_us,
+    }
+    table = tables.finding
+    match = (
+        table.c.meter == said.meter,
+        table.c.kind.in_(SAME_CAUSE - {said.kind}),
+        table.c.status == FindingStatus.OPEN,
+    )
+    connection.execute(table.update().where(*match).values(**changed))
 
 
 def inspections_of(connection: Connection, finding_id: int) -> list[Inspection]:

@@ -187,3 +187,18 @@ def test_exchanges_and_accounts_name_the_cause_if_they_came_since_the_onset():
     assert cause_of(opened(), ONSET + timedelta(hours=23)) is None
     assert cause_of(opened(asset="M-2"), NOW) is EndCause.EVENT
     assert cause_of(opened(kind="leak", asset="R-1"), NOW) is None
+
+
+def test_an_older_visit_answers_as_well_as_the_newest_episode():
+    second = replace(opened(onset=VISIT + timedelta(days=1)), episode_no=2, status=FindingStatus.ENDED)
+    later = VISIT + timedelta(days=9)
+    assert changes([visited(), second], found(onset=ONSET), now=later).raised == ()
+    fresh = changes([visited(), second], found(onset=VISIT + timedelta(days=2)), now=later).raised
+    assert [f.episode_no for f in fresh] == [3]
+
+
+@pytest.mark.parametrize(("days", "raised"), [(13, 0), (14, 1)])
+def test_a_leak_that_nobody_found_is_raised_again_if_the_loss_goes_on(days, raised):
+    unfound = visited(kind="leak", asset="R-1")
+    again = changes([unfound], found(kind="leak", asset="R-1"), now=VISIT + timedelta(days=days))
+    assert len(again.raised) == raised

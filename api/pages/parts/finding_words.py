@@ -26,6 +26,7 @@ CAUSES = {
     "exchanged": mark("meter exchanged"),
     "honest": mark("inspected: honest"),
     "event": mark("explained by an event"),
+    "other": mark("settled under another name"),
     "gone": mark("no longer seen"),
 }
 RESULTS = {

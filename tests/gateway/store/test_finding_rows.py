@@ -90,6 +90,23 @@ def test_a_loss_gets_a_new_revision_only_where_it_changed(state):
         assert sorted(revisions) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("changed", "revisions"),
+    [
+        ({"loss_m3": 2.53, "metered_m3": 96.97, "loss_rate": 0.0253}, 0),
+        ({"loss_m3": 2.56, "metered_m3": 96.94, "loss_rate": 0.0256}, 1),
+        ({"sigma": 0.0083}, 0),
+        ({"sigma": 0.009}, 1),
+        ({"coverage": 0.98}, 1),
+        ({"terms": {"rest": (2.5, 0.8)}}, 1),
+    ],
+)
+def test_what_moves_by_a_small_part_of_its_uncertainty_is_no_revision(state, changed, revisions):
+    with state.write() as connection:
+        finding_rows.save_loss(connection, [LOSS], 1)
+        assert finding_rows.save_loss(connection, [replace(LOSS, **changed)], 2) == revisions
+
+
 def test_losses_are_listed_by_day_and_zone(state):
     days = [LOSS.gas_day + timedelta(days=back) for back in range(3)]
     rows = [replace(TOLD_APART, gas_day=day, zone=zone) for day in days for zone in ("R-1", "R-2")]

@@ -92,6 +92,32 @@ def test_a_visit_that_cannot_be_is_refused(state, number, before, result, code):
     assert refused.value.status == code
 
 
+@pytest.mark.parametrize(
+    ("result", "status", "cause"),
+    [
+        (InspectionResult.HONEST, FindingStatus.HONEST, EndCause.HONEST),
+        (InspectionResult.METER_FAULT, FindingStatus.ENDED, EndCause.OTHER),
+        (InspectionResult.NOT_REACHABLE, FindingStatus.OPEN, ""),
+    ],
+)
+def test_a_visit_answers_other_suspicions_of_the_same_loss(state, result, status, cause):
+    others = [replace(THEFT, kind="non_moving"), replace(THEFT, kind="silent"), replace(THEFT, meter="M-2")]
+    with state.write() as connection:
+        finding_rows.apply_changes(connection, NOW_US, raised=others)
+        said(connection, result)
+        stopped, silent, neighbour = (finding_rows.get_finding(connection, number).finding for number in (2, 3, 4))
+    assert (stopped.status, stopped.cause) == (status, cause)
+    assert {silent.status, neighbour.status} == {FindingStatus.OPEN}
+
+
+def test_what_was_said_of_an_older_episode_is_not_forgotten(state):
+    with state.write() as connection:
+        said(connection, InspectionResult.HONEST)
+        finding_rows.apply_changes(connection, NOW_US, raised=[replace(THEFT, episode_no=n) for n in (2, 3)])
+        known = [(row.finding.episode_no, row.finding.status) for row in finding_rows.newest_findings(connection)]
+    assert known == [(1, FindingStatus.HONEST), (3, FindingStatus.OPEN)]
+
+
 def test_columns_that_an_older_version_did_not_have_are_added_on_opening(tmp_path):
     state = State.in_folder(tmp_path)
     with state.write() as connection:
