@@ -31,6 +31,7 @@ from api.routes import (
     session,
     stream,
     system,
+    tickets,
 )
 from api.services.live import Board
 from api.services.pulse import Pulse
@@ -81,6 +82,7 @@ def make_rest(parts: Parts) -> FastAPI:
         reload.router,
         stream.router,
         events.router,
+        tickets.router,
         service.router,
     ):
         app.include_router(router, prefix="/api/v1")

@@ -32,6 +32,8 @@ class Act(StrEnum):
     CALL_TAKE = "call.take"
     CALL_BACK = "call.back"
     TICKET_TIMES = "ticket.times"
+    TICKET_WORK = "ticket.work"
+    TICKET_SUPERVISE = "ticket.supervise"
     FINDING_INSPECT = "finding.inspect"
     COMMAND_CLOSE = "command.close"
     COMMAND_OTHER = "command.other"
@@ -64,6 +66,8 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.CALL_TAKE: _DESK,
     Act.CALL_BACK: _DESK,
     Act.TICKET_TIMES: _SUPERVISORS,
+    Act.TICKET_WORK: _DESK,
+    Act.TICKET_SUPERVISE: _SUPERVISORS,
     Act.FINDING_INSPECT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.COMMAND_CLOSE: frozenset({Role.OPERATOR, Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.COMMAND_OTHER: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),

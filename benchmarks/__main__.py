@@ -29,6 +29,7 @@ BENCHMARKS = {
     "hydraulics": "tables of zones' pipes against direct solutions in random hours; a year of 60 zones",
     "calibration": "simulated homes against measured loads that --loads and --weather name, in the same weather",
     "detection": "the examination: simulated cities are analysed, findings held against what really happened",
+    "tickets": "tickets to a real tracker: faults and kills at random, 100 alarms a second, a dead receiver",
     "store": "loading, a meter's year, and how long the sealing of a day holds up intake",
 }
 
@@ -38,7 +39,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; none lists them")
     parser.add_argument("--quick", action="store_true", help="end within 60 s")
-    parser.add_argument("--meters", type=int, metavar="N", help="registry, city_dataset: so many meters")
+    parser.add_argument(
+        "--meters", type=int, metavar="N", help="registry, city_dataset, tickets: so many"
+    )
     parser.add_argument("--days", type=int, metavar="N", help="city_dataset: so many days")
     parser.add_argument("--rounds", type=int, metavar="N", help="kill: so many times")
     parser.add_argument("--minutes", type=float, metavar="M", help="soak: so long")

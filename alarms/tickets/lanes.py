@@ -20,14 +20,14 @@ class Lane:
     """None: it never ends"""
     ends_after_attempts: int | None = None
     told_after_s: float = 1800.0
-    """age of an unconfirmed ticket at which an alarm tells people"""
+    """age of an unconfirmed ticket at which an alarm tells people; it stands on their page a second or two later"""
     fallback_after_s: float | None = None
     """age of an unconfirmed ticket at which it goes another way, too; None: only when nobody hopes for it any more"""
 
 
 _CALM = Lane((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), 5, 20, None, 10)
 LANES: Mapping[TicketClass, Lane] = {
-    TicketClass.EMERGENCY: Lane((1, 1, 2, 4, 7, 15), 2, 5, None, None, 20, 60),
+    TicketClass.EMERGENCY: Lane((1, 1, 2, 4, 7, 15), 2, 5, None, None, 18, 60),
     TicketClass.URGENT: Lane((5, 10, 15, 30, 60, 300), 3, 10, 24 * 3600, None, 300, 900),
     **dict.fromkeys((TicketClass.REPAIR, TicketClass.CHECK, TicketClass.SERVICE, TicketClass.PLANNED), _CALM),
 }

@@ -221,6 +221,12 @@ def ticket_of(connection: Connection, alarm_id: str, occurrence_no: int) -> Tick
     return None if number is None else find_ticket(connection, str(number))
 
 
+def unlink_alarm(connection: Connection, alarm_id: str, occurrence_no: int) -> None:
+    """Let an occurrence have no ticket, so that it can get another one in the same transaction."""
+    same = and_(_LINK.alarm_id == alarm_id, _LINK.occurrence_no == occurrence_no)
+    connection.execute(tables.ticket_alarm.delete().where(same))
+
+
 def alarms_of(connection: Connection, ticket_no: str) -> list[tuple[str, int]]:
     """Return (alarm id, occurrence) of everything that a ticket answers, the oldest link first."""
     link = tables.ticket_alarm.c
@@ -494,6 +500,12 @@ def list_dead(connection: Connection, *, limit: int | None = 200, before: int | 
     if before is not None:
         query = query.where(column.id < before)
     return [_outbox_row(row) for row in connection.execute(query).mappings()]
+
+
+def count_dead(connection: Connection) -> int:
+    """Return how many commands were given up."""
+    query = select(func.count()).where(tables.outbox.c.state == DeliveryState.DEAD.value)
+    return int(connection.execute(query).scalar() or 0)
 
 
 def dead_to_tell(connection: Connection) -> list[OutboxRow]:

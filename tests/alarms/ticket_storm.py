@@ -43,6 +43,12 @@ def key_of(number: int) -> str:
     return f"hq.1:X-{number:06d}:HOME_GAS_SENSOR:1"
 
 
+def make_sink(url: str) -> RoundupSink:
+    os.environ["GASGATE_STORM_PASSWORD"] = PASSWORD
+    config = RoundupConfig(kind="roundup", name="desk", url=url, password=Secret(env="GASGATE_STORM_PASSWORD"))
+    return RoundupSink(config, ManualClock(0))
+
+
 def unconfirmed(desk: AlarmDesk) -> int:
     with desk.state.read() as connection:
         return len(ticket_rows.list_unconfirmed(connection, tuple(TicketClass), wall_before_s=math.inf))
@@ -96,10 +102,7 @@ async def _raise(desk: AlarmDesk, worker: OutboxWorker, count: int, rate: float)
 
 async def _run(folder: Path, url: str, count: int, rate: float) -> None:
     desk = make_desk(folder)
-    assert isinstance(desk.clock, ManualClock)
-    os.environ["GASGATE_STORM_PASSWORD"] = PASSWORD
-    config = RoundupConfig(kind="roundup", name="desk", url=url, password=Secret(env="GASGATE_STORM_PASSWORD"))
-    sink = RoundupSink(config, desk.clock)
+    sink = make_sink(url)
     worker = OutboxWorker(desk.state, {"desk": sink}, desk.clock, lanes=LANES if rate else QUICK)
     task = asyncio.create_task(worker.run())
     await _raise(desk, worker, count, rate)

@@ -1,0 +1,153 @@
+"""One ticket, what people do with it, what was given up, and where the ticketing system disagrees."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import Field
+
+from api.auth import User
+from api.deps import PartsDep, Reader, Require
+from api.roles import Act
+from api.services import tickets
+from api.shapes import Name, RequestBody, Text, plain
+from gateway.store.ticket_rows import OutboxRow
+
+router = APIRouter(tags=["tickets"])
+Number = Annotated[str, Path(max_length=40)]
+Worker = Annotated[User, Depends(Require(Act.TICKET_WORK))]
+Before = Annotated[int | None, Query(ge=1, le=2**53)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+COLUMNS = ("id", "ticket_no", "class", "command", "sink", "cause", "error", "attempts", "age_s", "webhook_id")
+
+
+class SplitBody(RequestBody):
+    """Which joined occurrence gets a ticket of its own."""
+
+    alarm_id: Annotated[str, Field(min_length=1, max_length=200)]
+    occurrence_no: Annotated[int, Field(ge=0, le=2**53)]
+    reason: Text
+
+
+class LinkBody(RequestBody):
+    """Which other ticket is about the same."""
+
+    ticket_no: Name
+    reason: Text
+
+
+class ReasonBody(RequestBody):
+    """What one wants to say."""
+
+    reason: Text
+
+
+class ReplayBody(RequestBody):
+    """Which given-up commands are sent again."""
+
+    ids: Annotated[tuple[Annotated[int, Field(ge=1, le=2**53)], ...], Field(min_length=1, max_length=500)]
+
+
+@router.get("/tickets/{number}")
+def ticket(number: Number, _user: Reader, parts: PartsDep) -> dict[str, Any]:
+    """Return one ticket with its history, its commands, other ways it went, acts and differences."""
+    return tickets.one(parts, number)
+
+
+@router.post("/tickets/{number}/split")
+def split(number: Number, body: SplitBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
+    """Give an occurrence that joined a ticket one of its own."""
+    return tickets.desk(parts).split(
+        number,
+        body.alarm_id,
+        body.occurrence_no,
+        who=user.name,
+        reason=body.reason,
+        request_id=body.request_id,
+    )
+
+
+@router.post("/tickets/{number}/link")
+def link(number: Number, body: LinkBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
+    """Say that two tickets are about the same."""
+    other = body.ticket_no
+    return tickets.desk(parts).link(number, other, who=user.name, reason=body.reason, request_id=body.request_id)
+
+
+@router.post("/tickets/{number}/note")
+def note(number: Number, body: ReasonBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
+    """Send a note to the crew."""
+    return tickets.desk(parts).note(number, who=user.name, text=body.reason, request_id=body.request_id)
+
+
+@router.post("/tickets/{number}/cancel-request")
+def cancel_request(number: Number, body: ReasonBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
+    """Ask the ticketing system to cancel a ticket; for an EMERGENCY as a supervisor."""
+    supervisor = user.may(Act.TICKET_SUPERVISE)
+    return tickets.desk(parts).ask_to_cancel(
+        number, who=user.name, reason=body.reason, supervisor=supervisor, request_id=body.request_id
+    )
+
+
+@router.post("/tickets/{number}/handled-by-phone")
+def handled_by_phone(number: Number, body: ReasonBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
+    """Note that a crew was sent by telephone."""
+    return tickets.desk(parts).handled_by_phone(number, who=user.name, reason=body.reason, request_id=body.request_id)
+
+
+@router.get("/ticket-dead-letters")
+def dead_letters(_user: Reader, parts: PartsDep, before: Before = None, limit: Limit = 200) -> dict[str, Any]:
+    """Return commands that were given up, newest first, with cause and age; `before` is the last one's id."""
+    count, rows = tickets.dead_letters(parts, before=before, limit=limit)
+    return {"total": count, "dead_letters": [_dead(row, age_s) for row, age_s in rows]}
+
+
+@router.get("/ticket-dead-letters.csv")
+def export(_user: Annotated[User, Depends(Require(Act.DEAD_LETTER_READ))], parts: PartsDep) -> Response:
+    """Return all commands that were given up as a table."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    for row, age_s in tickets.dead_letters(parts, before=None, limit=None)[1]:
+        table.writerow({name: _harmless(value) for name, value in _dead(row, age_s).items()})
+    headers = {"content-disposition": 'attachment; filename="ticket-dead-letters.csv"'}
+    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.post("/ticket-dead-letters/replay")
+def replay(body: ReplayBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
+    """Send commands that were given up again, with the same message ids."""
+    return tickets.desk(parts).send_again(body.ids, who=user.name, request_id=body.request_id)
+
+
+@router.get("/ticket-differences")
+def differences(
+    _user: Reader, parts: PartsDep, limit: Limit = 200, *, open_only: Annotated[bool, Query()] = True
+) -> dict[str, Any]:
+    """Return where gasgate and the ticketing systems disagree, newest first, and how many were ever found."""
+    counts, found = tickets.differences(parts, open_only=open_only, limit=limit)
+    shown = {kind: {"found": every, "open": left} for kind, (every, left) in counts.items()}
+    return {"counts": shown, "differences": [plain(one) for one in found]}
+
+
+def _dead(row: OutboxRow, age_s: float) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "ticket_no": row.command.ticket_no,
+        "class": row.command.ticket_class.value,
+        "command": row.command.command,
+        "sink": row.sink,
+        "cause": None if row.cause is None else row.cause.value,
+        "error": row.last_error,
+        "attempts": row.attempts,
+        "age_s": round(age_s, 1),
+        "webhook_id": row.command.webhook_id,
+    }
+
+
+def _harmless(value: object) -> object:
+    """Keep a spreadsheet from taking a receiver's words for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
