@@ -74,13 +74,13 @@ def terms(case: Case, tr: Texts) -> str:
     if not known:
         return ""
     names = list(dict.fromkeys(name for zone, _ in known for name in case.whole[zone].terms))
-    head = "".join(_th(tr(finding_words.TERMS.get(name, name)), "m³ ± 2σ") for name in (*names, "loss"))
+    head = _th(tr(finding_words.TERMS["whole"]), "m³")
+    head += "".join(_th(tr(finding_words.TERMS.get(name, name)), "m³ ± 2σ") for name in names)
     rows = []
     for zone, depth in known:
         whole = case.whole[zone]
-        pairs = [whole.terms.get(name) for name in names]
-        sigma = (whole.sigma or 0.0) * (whole.supply_m3 or 0.0)
-        cells = "".join(_pair_cell(pair) for pair in (*pairs, (whole.loss_m3 or 0.0, sigma)))
+        cells = f'<td class="num">{number(sum(value for value, _ in whole.terms.values()))}</td>'
+        cells += "".join(_pair_cell(whole.terms.get(name)) for name in names)
         rows.append(f"<tr>{_name_cell(case, zone, depth)}{cells}</tr>")
     return (
         f'<div class="wide"><table><thead><tr>{_th(tr("Zone"))}{head}</tr></thead><tbody>{"".join(rows)}</tbody>'

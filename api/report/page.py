@@ -55,7 +55,7 @@ def _sections(case: Case, tr: Texts) -> list[tuple[str, str, str]]:
         (tr("Loss rate by month"), tr("% ± 2σ"), losses.calendar(case, 1, tr)),
         (tr("Loss rate by two-month cycle"), tr("% ± 2σ; two calendar months, as meters are read by hand"),
          losses.calendar(case, 2, tr)),
-        (tr("What the loss is made of"), tr("signed; a term of zero still adds to the uncertainty"),
+        (tr("What the loss is made of"), tr("how supply exceeds what registers counted, signed; the rest is the loss"),
          losses.terms(case, tr)),
         (tr("Zones with days of high loss"), "", losses.courses(case, tr)),
         (tr("Findings"), tr("a reason to go and look, never an accusation"), suspects.table(case, tr)),

@@ -174,4 +174,4 @@ class LossRow:
     """of `loss_m3`, what is lost between the zone's own supply meter and those of the measured zones right below it"""
     between_sigma_m3: float | None = None
     terms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """what supply less registers is made of: signed m3 and standard uncertainty in m3 of each; see docs/analysis.md"""
+    """of supply less registers, signed m3 and standard uncertainty of each; `rest` is the loss; see docs/analysis.md"""

@@ -69,7 +69,7 @@ def total(rows: Sequence[LossRow], days_asked: int) -> LossTotal:
         reason=reason if len(known) < days_asked else "",
         between_m3=between,
         between_sigma_m3=between_sigma,
-        terms=_terms(known),
+        terms=_terms(known, None if sigma is None else sigma * supply),
     )
 
 
@@ -113,8 +113,8 @@ def _between(known: Sequence[LossRow]) -> tuple[float | None, float | None]:
     return math.fsum(row.between_m3 or 0.0 for row in told), whole
 
 
-def _terms(known: Sequence[LossRow]) -> dict[str, tuple[float, float]]:
-    """Sum terms; a day that does not tell them leaves the span without."""
+def _terms(known: Sequence[LossRow], loss_sigma_m3: float | None) -> dict[str, tuple[float, float]]:
+    """Sum terms; a day that does not tell them leaves the span without. The rest is as uncertain as the loss."""
     if not all(row.terms for row in known):
         return {}
     names = dict.fromkeys(name for row in known for name in row.terms)
@@ -123,6 +123,8 @@ def _terms(known: Sequence[LossRow]) -> dict[str, tuple[float, float]]:
         pairs = [row.terms.get(name, (0.0, 0.0)) for row in known]
         sigmas = [sigma for _, sigma in pairs]
         sigma = math.fsum(sigmas) if name in STEADY_TERMS else math.hypot(*sigmas)
+        if name == "rest" and loss_sigma_m3 is not None:
+            sigma = loss_sigma_m3
         summed[name] = (math.fsum(value for value, _ in pairs), sigma)
     return summed
 

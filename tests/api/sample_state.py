@@ -375,10 +375,10 @@ def _terms(supply: float, rate: float) -> dict[str, tuple[float, float]]:
     unread = 0.003 * supply
     return {
         "meter_gain": (0.0, 0.003 * supply),
-        "temperature": (0.0, 0.002 * supply),
+        "temperature": (0.012 * supply, 0.002 * supply),
         "skew": (0.0, 0.003 * supply),
         "unread": (unread, 0.5 * unread),
-        "rest": (rate * supply - unread, 0.005 * supply),
+        "rest": (rate * supply, 0.005 * supply),
     }
 
 

@@ -44,7 +44,7 @@ def test_the_tree_shows_levels_periods_months_and_terms(visit: Any) -> None:
     page.locator("[data-course='months']").click()
     expect(page.locator(".gg-course-title")).to_contain_text("3 months, 0 with a high loss")
     page.locator("[data-course='terms']").click()
-    expect(page.locator(".gg-course-title")).to_contain_text("m³ lost of")
+    expect(page.locator(".gg-course-title")).to_contain_text("m³ supplied")
 
 
 def test_suspects_are_those_of_the_chosen_zone_until_all_are_asked_for(visit: Any) -> None:

@@ -50,10 +50,19 @@ def test_a_span_of_which_less_than_half_is_known_is_not_assessable(known, verdic
 
 
 def test_terms_and_the_loss_between_levels_are_summed_where_every_day_tells_them():
-    told = replace(ROW, between_m3=1.0, between_sigma_m3=0.5, terms={"rest": (3.0, 0.4), "meter_gain": (0.0, 0.3)})
+    told = replace(
+        ROW,
+        between_m3=1.0,
+        between_sigma_m3=0.5,
+        terms={"rest": (3.0, 0.5), "skew": (1.0, 0.4), "meter_gain": (0.0, 0.3)},
+    )
     summed = total(days(told, told), 2)
     assert (summed.between_m3, summed.between_sigma_m3) == (2.0, 1.0)
-    assert summed.terms == {"rest": (6.0, pytest.approx(0.4 * math.sqrt(2))), "meter_gain": (0.0, 0.6)}
+    assert summed.terms == {
+        "rest": (6.0, pytest.approx(math.hypot(0.6, 0.4, 0.4))),
+        "skew": (2.0, pytest.approx(0.4 * math.sqrt(2))),
+        "meter_gain": (0.0, 0.6),
+    }
     partly = total(days(told, ROW), 2)
     assert (partly.between_m3, partly.terms) == (None, {})
 

@@ -19,7 +19,7 @@ TERMS = {
     "linepack": mark("Gas in the pipes"),
     "own_use": mark("Own use"),
     "rest": mark("Rest: leaks, theft, stopped meters"),
-    "loss": mark("Loss"),
+    "whole": mark("Supply less registers"),
 }
 CAUSES = {
     "repaired": mark("repaired"),

@@ -70,21 +70,22 @@ def loss_months(months: Sequence[LossMonth], palette: Palette, tr: Texts) -> Opt
 
 
 def loss_terms(terms: Mapping[str, tuple[float, float]], palette: Palette, tr: Texts) -> Options:
-    """Return what a loss is made of: a bar for each term, signed, with whiskers of two sigma."""
-    names = [tr(TERMS.get(name, name)) for name in terms]
+    """Return by what supply exceeds registers, and the terms of that: signed bars with whiskers of two sigma."""
+    names = [tr(TERMS.get(name, name)) for name in ("whole", *terms)]
+    values = [sum(value for value, _ in terms.values()), *(value for value, _ in terms.values())]
     bars = [
-        {"value": round(value, 2), "itemStyle": {"color": palette.series, "opacity": 0.75}}
-        for value, _ in terms.values()
+        {"value": round(value, 2), "itemStyle": {"color": palette.series if n else palette.second, "opacity": 0.75}}
+        for n, value in enumerate(values)
     ]
     ends = [
         [place, round(value - 2 * sigma, 2), round(value + 2 * sigma, 2)]
-        for place, (value, sigma) in enumerate(terms.values())
+        for place, (value, sigma) in enumerate(terms.values(), start=1)
     ]
     return {
         **_plain(palette),
         "grid": {"left": 8, "right": RIGHT, "top": 8, "bottom": 24, "containLabel": True},
         "yAxis": axis(palette, "category", data=names, inverse=True),
-        "xAxis": value_axis(palette, "", **_room(ends)),
+        "xAxis": value_axis(palette, "", **_room([*ends, [0, min(values), max(values)]])),
         "series": [
             {"type": "bar", "name": "m³", "data": bars, "barMaxWidth": 18},
             *_whiskers(ends, palette, upright=False),

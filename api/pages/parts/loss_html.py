@@ -188,7 +188,11 @@ def terms_note(line: LossLine | None, tr: Texts) -> str:
     """Return what the bars of the terms show; without terms, that there are none."""
     if line is None or not line.terms:
         return tr("The loss of these days was not told apart into terms.")
-    return tr("{loss} m³ lost of {supply} m³ · line ± 2σ", loss=number(line.loss_m3, 1), supply=number(line.supply_m3))
+    return tr(
+        "{loss} m³ lost of {supply} m³ supplied · line ± 2σ",
+        loss=number(line.loss_m3, 1),
+        supply=number(line.supply_m3),
+    )
 
 
 def suspect_tools(zone: str, name: str, tr: Texts, *, weak: bool) -> str:
