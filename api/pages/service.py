@@ -89,8 +89,7 @@ class ServicePage:
 
     def _fresh_form(self) -> None:
         self.request_id = secrets.token_hex(8)
-        self.form.set("")
-        self.form.set(service_html.form(self.page.tr))
+        self.form.set(service_html.form(self.page.tr, self.request_id))
         self.near.set("")
 
     def _draw_answers(self) -> None:
@@ -161,8 +160,8 @@ class ServicePage:
             return
         done = await self._try(lambda: service.take_call(page.parts, page.user, call, self.request_id, join))
         if done is not None:
-            ui.notify(tr("Ticket {number} is on its way.", number=done.ticket_no), type="positive")
             self._fresh_form()
+            ui.notify(tr("Ticket {number} is on its way.", number=done.ticket_no), type="positive")
             await self.refresh()
 
     async def _ask(self, key: str) -> None:

@@ -18,8 +18,8 @@ from gateway.store.promise_rows import CallRow
 _MOST_BREACHES = 200
 
 
-def form(tr: Texts) -> str:
-    """Return the form of a telephone report."""
+def form(tr: Texts, number: str) -> str:
+    """Return the empty form of a telephone report; another number makes the browser forget what stands in it."""
     kinds = "".join(f'<option value="{key}">{escape(tr(name))}</option>' for key, name in service_words.SAID.items())
     sure = f'<option value="">{escape(tr("not asked"))}</option>'
     yes_no = f'{sure}<option value="yes">{escape(tr("yes"))}</option><option value="no">{escape(tr("no"))}</option>'
@@ -34,7 +34,7 @@ def form(tr: Texts) -> str:
         return f'<label>{escape(label)}<select class="gg-input" name="{name}">{options}</select></label>'
 
     return (
-        '<form class="gg-call"><fieldset class="first">'
+        f'<form class="gg-call" data-number="{escape(number)}"><fieldset class="first">'
         + field("called_at", tr("Taken at, if not just now"), 'type="datetime-local" step="1"')
         + field("number", tr("Number of the caller"), 'required maxlength="40" autocomplete="off"')
         + field("place", tr("Place"), 'required maxlength="120" autocomplete="off"', "wide")
