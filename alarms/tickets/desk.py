@@ -67,8 +67,7 @@ class TicketDesk:
                 raise RefusedError(409, "occurrence_over", "another occurrence of this alarm has begun since")
             ticket_rows.close_to_joining(work.connection, number)
             ticket_rows.unlink_alarm(work.connection, alarm_id, occurrence_no)
-            own = work.open(alarm, definition)
-            ticket_rows.close_to_joining(work.connection, own.ticket_no)
+            own = work.open(alarm, definition, joinable=False)
             data = {"alarm_id": alarm_id, "occurrence_no": occurrence_no, "ticket_no": own.ticket_no}
             _keep(work, number, TicketAct.SPLIT, who, reason, **data)
             text = f"{alarm_id} no. {occurrence_no} has its own ticket {own.ticket_no}: {reason}"

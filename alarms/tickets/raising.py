@@ -36,14 +36,17 @@ class Raising:
         ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, joined.ticket_no)
         self.send(joined, "update", route.update_body(joined, alarm, definition))
 
-    def open(self, alarm: Alarm, definition: Definition) -> Ticket:
-        """Open a ticket of an occurrence's own; an open lower one of the same incident is linked with it."""
+    def open(self, alarm: Alarm, definition: Definition, *, joinable: bool | None = None) -> Ticket:
+        """Open a ticket of an occurrence's own; an open lower one of the same incident is linked with it.
+
+        Others may join it if its definition has a group, unless `joinable` says otherwise.
+        """
         policy = replace(self.policy, epoch=delivery_rows.epoch(self.connection, self.policy.epoch))
         prefix = route.number_prefix(self.now, policy)
         number = route.next_number(prefix, ticket_rows.newest_number(self.connection, prefix))
         ticket = route.new_ticket(alarm, definition, self.network, policy, number)
         lower = self._lower(alarm, definition)
-        ticket_rows.insert_ticket(self.connection, ticket)
+        ticket_rows.insert_ticket(self.connection, ticket, joinable=joinable)
         ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, number)
         body = route.open_body(ticket, alarm, definition, self.network, policy)
         self.send(ticket, "open", body | {"linked": [one.ticket_no for one in lower]})
