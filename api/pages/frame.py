@@ -149,7 +149,7 @@ def header_html(page: Page, current: str) -> str:
         f'<div class="gg-head-right">{simulated}<div class="gg-time"><span data-clock="date"></span><b '
         'data-clock="time"></b>'
         f"<span>{charts.zone_label(page.timezone, page.now())}</span></div>"
-        f'<div class="gg-user"><b>{escape(page.user.name)}</b> {role}</div><div>'
+        f'<div class="gg-user"><b title="{role}">{escape(page.user.name)}</b> <span>{role}</span></div><div>'
         f'<button class="gg-icon" onclick="gasgate.language({escape(json.dumps(other))})" '
         f'data-language="{other}">{LANGUAGES[other]}</button>'
         f'<button class="gg-icon" onclick="gasgate.theme()" aria-label="{escape(tr("Light or dark"))}" '

@@ -209,6 +209,7 @@ def test_no_page_scrolls_and_the_map_is_drawn(visit: Any, language: str, theme: 
             "[document.documentElement.scrollWidth - innerWidth, document.documentElement.scrollHeight - innerHeight]"
         )
         assert page.evaluate(over) == [0, 0], path
+        assert page.locator(".gg-head").evaluate("e => e.scrollWidth <= e.clientWidth"), path
         for box in page.locator(".gg-scroll, .gg-list").all():
             assert box.evaluate("e => e.scrollWidth <= e.clientWidth"), (path, box)
         if path == "/":
