@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alarms.analysis.boundaries import BURST_H, REGISTER_SPAN_H, Boundaries
-from alarms.analysis.gaps import Gaps, gaps_of
+from alarms.analysis.boundaries import Boundaries
+from alarms.analysis.gaps import Gaps
+from alarms.analysis.holes import gaps_of
 from alarms.city_data import REGISTERS, CityData, exchanges_in, register_facts
-from gateway.meterdata.align import along, between
+from gateway.meterdata.align import between
 from gateway.meterdata.arrivals import ALWAYS_US, Indices
-from gateway.meterdata.series import DAY_US, HOUR_US, Exchanges, Registers, Series
-from gateway.meterdata.steps import unroll
+from gateway.meterdata.series import DAY_US, HOUR_US
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
 
 SELDOM_DAYS = 200
 """so far back seldom read registers are looked at: two visits, each two months apart, of which one found nobody"""
-SELDOM = 20
-"""fewer readings than this in the lookback are seldom"""
-LEAD_DAYS = 4
-"""days before the first boundary from which readings may tell it"""
 WELL_READ = 0.8
 """share of the boundaries at which a register is known that can tell how others used gas"""
 MOST_PEERS = 60
@@ -59,7 +55,7 @@ class KeptWindows:
         windows: Windows = {}
         gaps: dict[Quantity, Gaps] = {}
         for quantity, kept in self._kept.items():
-            windows[quantity], gaps[quantity] = kept.at(first, until_us, self._past_begin(first))
+            windows[quantity], gaps[quantity] = kept.at(first, self._past_begin(first))
         pressure = self._city.arrivals.get(Quantity.PRESSURE_GAUGE_KPA)
         if pressure is not None:
             bounds = self._times[first:]
@@ -105,58 +101,34 @@ class _Register:
     """The registers of one quantity."""
 
     def __init__(self, city: CityData, quantity: Quantity) -> None:
-        self._rows, self._quantity = city.arrivals[quantity], quantity
-        assets = self._rows.series.assets
-        self._facts: Registers = register_facts(city.model.network, assets)
-        self._exchanges: Callable[[int], Exchanges] = lambda until_us: exchanges_in(city.exchanges, assets, until_us)
+        rows = city.arrivals[quantity]
+        self._quantity, self._assets = quantity, (assets := rows.series.assets)
         self._classes = [city.model.network.meters[name].customer_class for name in assets]
-        self.boundaries = Boundaries(self._rows, self._facts, self._exchanges)
+        self.boundaries = Boundaries(
+            rows,
+            register_facts(city.model.network, assets),
+            lambda until_us: exchanges_in(city.exchanges, assets, until_us),
+        )
 
-    def at(self, first: int, until_us: int, past_begin: int) -> tuple[Window, Gaps]:
+    def at(self, first: int, past_begin: int) -> tuple[Window, Gaps]:
         """Return the window from boundary `first` on, and the gaps in it."""
-        kept, assets = self.boundaries, self._rows.series.assets
-        times, variance = kept.times[first:], kept.variance[first:].copy()
-        value = _joined(kept.step[first:], variance)
-        holed = np.flatnonzero(np.isnan(variance).any(axis=0))
+        kept, assets = self.boundaries, self._assets
+        value, variance = kept.value[first:], kept.variance[first:]
         past = None
         if self._quantity is Quantity.REGISTER_MEASURED_M3:
             past = self._past(np.isfinite(variance).mean(axis=0), past_begin, first)
-        series = self._whole(holed, until_us, int(times[0]) - LEAD_DAYS * DAY_US).settled()
-        facts = self._facts.of(holed)
-        unrolled = unroll(series, facts, self._exchanges(until_us).of(holed, np.full(len(holed), ALWAYS_US)))
-        part = along(unrolled, times, facts, series.assets, self._quantity, span_h=REGISTER_SPAN_H, burst_h=BURST_H)
-        value[:, holed], variance[:, holed] = part.value, part.variance
-        return Window(self._quantity, times, assets, value, variance), gaps_of(unrolled, part, past)
-
-    def _whole(self, columns: Indices, until_us: int, since_us: int) -> Series:
-        """Return what had arrived of some registers since a moment, and of seldom read ones what is older as well."""
-        rows = self._rows
-        begin = rows.row_at(columns, np.full(len(columns), since_us))
-        series = rows.take(columns, begin, until_us)
-        seldom = np.bincount(series.column, minlength=len(columns)) < SELDOM
-        if not seldom.any():
-            return series
-        long_ago = np.full(len(columns), until_us - SELDOM_DAYS * DAY_US)
-        older = np.minimum(begin, rows.row_at(columns, long_ago))
-        return rows.take(columns, np.where(seldom, older, begin), until_us)
+        window = Window(self._quantity, kept.times[first:], assets, value.copy(), variance.copy())
+        return window, gaps_of(kept, first, assets, past)
 
     def _past(self, well: NDArray[np.float64], begin: int, first: int) -> Window | None:
         """Return what some well-read customers' registers showed at the boundaries before the window's first."""
         if first - begin < 1:
             return None
-        kept = self.boundaries
-        chosen = _some_of_each(self._classes, well >= WELL_READ)
-        variance = kept.variance[begin : first + 1, chosen]
-        value = _joined(kept.step[begin : first + 1, chosen], variance)
-        assets = tuple(self._rows.series.assets[column] for column in chosen)
-        return Window(self._quantity, kept.times[begin : first + 1], assets, value, variance)
-
-
-def _joined(step: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return registers that begin at zero with the first boundary, NaN where they are unknown."""
-    value = np.cumsum(np.nan_to_num(np.concatenate([np.zeros_like(step[:1]), step[1:]])), axis=0)
-    value[np.isnan(variance)] = np.nan
-    return value
+        kept, chosen = self.boundaries, _some_of_each(self._classes, well >= WELL_READ)
+        rows = slice(begin, first + 1)
+        assets = tuple(self._assets[column] for column in chosen)
+        value, variance = kept.value[rows, chosen], kept.variance[rows, chosen]
+        return Window(self._quantity, kept.times[rows], assets, value, variance)
 
 
 def _some_of_each(classes: Sequence[str], usable: NDArray[np.bool_]) -> Indices:

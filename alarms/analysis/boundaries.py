@@ -2,8 +2,7 @@
 
 What a register is at a boundary depends on a few readings around it. So a new reading changes the boundaries after
 the third reading before it and none before, and bringing these few to the grid anew gives what bringing all readings
-there would. Only what near readings tell is kept; a meter with a boundary that they do not tell is looked at as a
-whole when it is asked for.
+there would.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gateway.meterdata.align import on_lines
+from alarms.analysis.holes import Holes
+from gateway.meterdata.align import Cells, on_lines
 from gateway.meterdata.arrivals import ALWAYS_US, Arrivals, Indices
-from gateway.meterdata.series import Exchanges, Flags, Floats, Ints, Registers
-from gateway.meterdata.steps import unroll
+from gateway.meterdata.series import Columns, Exchanges, Flags, Floats, Ints, Registers
+from gateway.meterdata.steps import Unrolled, unroll
 
 REGISTER_SPAN_H = 72.0
 """registers are joined by straight lines over at most this"""
@@ -31,7 +30,7 @@ _SEAM, _LEAD = 4, 16
 
 
 class Boundaries:
-    """Steps of n registers from boundary to boundary, and the variance of the register at each."""
+    """n registers at b boundaries, as if they never rolled over and never were exchanged."""
 
     def __init__(self, rows: Arrivals, facts: Registers, exchanges: Callable[[int], Exchanges]) -> None:
         """Begin without boundaries; `exchanges` gives those that were known at a moment."""
@@ -40,16 +39,25 @@ class Boundaries:
         count = len(rows.series.assets)
         self.times: Ints = np.empty(0, dtype=np.int64)
         """us UTC, (b,)"""
-        self.step: Floats = np.empty((0, count))
-        """m3 since the boundary before; NaN where one of the two is unknown, (b, n)"""
+        self.value: Floats = np.empty((0, count))
+        """m3; NaN where readings do not tell it, (b, n)"""
         self.variance: Floats = np.empty((0, count))
-        """of the register, m3 squared; NaN where it is unknown, (b, n)"""
+        """m3 squared, (b, n)"""
+        self.broken: Flags = np.empty((0, count), dtype=np.bool_)
+        """whether a register did what no meter does since the boundary before, (b, n)"""
+        self.last_us: Ints = np.full(count, ALWAYS_US)
+        """time of the newest reading, (n,)"""
+        self.last_m3: Floats = np.zeros(count)
+        self.holes = Holes.none()
+        """what lies around the boundaries at which a register is unknown"""
 
     def advance(self, times: Ints, until_us: int) -> None:
         """Take in what arrived by a moment; `times` holds the boundaries so far and those that came to them."""
-        more = np.full((len(times) - len(self.times), self.step.shape[1]), np.nan)
+        shape = len(times) - len(self.times), self.value.shape[1]
         self.times = times
-        self.step, self.variance = np.concatenate([self.step, more]), np.concatenate([self.variance, more])
+        self.value = np.concatenate([self.value, np.full(shape, np.nan)])
+        self.variance = np.concatenate([self.variance, np.full(shape, np.nan)])
+        self.broken = np.concatenate([self.broken, np.zeros(shape, dtype=np.bool_)])
         columns, first_us = self._touched(until_us)
         if len(columns):
             again = columns[self._revise(columns, first_us, until_us)]
@@ -64,7 +72,7 @@ class Boundaries:
         new = known.time > self._done_us
         if not new.any():
             return columns, first_us
-        oldest = np.full(self.step.shape[1], 2**62, dtype=np.int64)
+        oldest = np.full(self.value.shape[1], 2**62, dtype=np.int64)
         oldest[columns] = first_us
         np.minimum.at(oldest, known.column[new], known.time[new] - 1)
         some = np.diff(self._rows.starts) > 0
@@ -76,41 +84,65 @@ class Boundaries:
         rows = self._rows
         stays, first_row = self._stays(columns, first_us)
         series = rows.take(columns, first_row, until_us).settled()
-        again = self._too_few(columns, stays, first_us, first_row=first_row, column=series.column, time=series.time)
-        keep = ~again[series.column]
-        series = series.take(keep)
+        whole = first_row == rows.starts[columns]
+        again = self._too_few(stays, first_us, whole, column=series.column, time=series.time)
         begins = _first_us(series.column, series.time, len(columns))
-        begins[first_row == rows.starts[columns]] = ALWAYS_US
-        exchanges = self._exchanges(until_us).of(columns, begins)
-        facts = self._facts.of(columns)
-        done = np.flatnonzero(~again)
-        begin = np.maximum(stays[done], 0)
-        count = len(self.times) - begin
-        column = np.repeat(done, count)
-        row = np.arange(len(column)) + np.repeat(begin - (np.cumsum(count) - count), count)
+        begins[whole] = ALWAYS_US
+        unrolled = unroll(series, self._facts.of(columns), self._exchanges(until_us).of(columns, begins))
+        count = len(self.times) - np.maximum(stays, 0)
+        column = np.repeat(np.arange(len(columns)), count)
+        row = np.arange(len(column)) + np.repeat(np.maximum(stays, 0) - (np.cumsum(count) - count), count)
         cells = on_lines(
-            unroll(series, facts, exchanges),
-            column,
-            self.times[row],
-            facts,
-            span_h=REGISTER_SPAN_H,
-            burst_h=BURST_H,
-            bridged=False,
+            unrolled, column, self.times[row], self._facts.of(columns), span_h=REGISTER_SPAN_H, burst_h=BURST_H
         )
+        first = np.cumsum(count) - count
+        lift = np.where(stays < 0, 0.0, self.value[np.maximum(stays, 0), columns] - cells.value[first])
+        again |= np.isnan(lift)
+        self._write(cells, unrolled, columns=columns, stays=stays, lift=lift, done=~again, row=row, column=column)
+        return again
+
+    def _write(
+        self,
+        cells: Cells,
+        unrolled: Unrolled,
+        *,
+        columns: Indices,
+        stays: Ints,
+        lift: Floats,
+        done: Flags,
+        row: Ints,
+        column: Indices,
+    ) -> None:
+        """Keep the cells of the registers that are `done`, all but those of the boundary that stays."""
         follows = np.zeros(len(column), dtype=np.bool_)
         follows[1:] = column[1:] == column[:-1]
         broken = np.zeros(len(column), dtype=np.bool_)
         broken[1:] = follows[1:] & (cells.breaks[1:] != cells.breaks[:-1]) & (cells.breaks[:-1] >= 0)
-        # a boundary that stays unknown, since it is the first one after a break, begins no step
-        broken |= ~follows & (stays[column] >= 0) & np.isnan(self.variance[row, columns[column]])
-        value = np.where(broken, np.nan, cells.value)
-        step = np.full(len(value), np.nan)
-        step[1:] = np.where(follows[1:], np.diff(value), np.nan)
-        written = follows | (np.repeat(stays[done], count) < 0)
-        at = row[written], columns[column[written]]
-        self.step[at] = step[written]
-        self.variance[at] = np.where(broken, np.nan, cells.variance)[written]
-        return again
+        mine = np.flatnonzero(done[column] & (follows | (stays[column] < 0)))
+        at, lifted = (row[mine], columns[column[mine]]), lift[column[mine]]
+        # no difference of two neighbouring boundaries spans a break
+        self.value[at] = np.where(broken[mine], np.nan, cells.value[mine] + lifted)
+        self.variance[at] = np.where(broken[mine], np.nan, cells.variance[mine])
+        self.broken[at] = broken[mine]
+        stay = np.full(self.value.shape[1], len(self.times), dtype=np.int64)
+        stay[columns[done]] = stays[done]
+        hole = mine[np.isnan(self.value[at]) & cells.joined[mine]]
+        left, more = cells.left[hole], lift[column[hole]]
+        self.holes = self.holes.up_to(stay).joined(
+            Holes(
+                row[hole],
+                columns[column[hole]],
+                unrolled.time[left],
+                unrolled.value[left] + more,
+                unrolled.time[left + 1],
+                unrolled.value[left + 1] + more,
+            )
+        )
+        last = np.searchsorted(unrolled.column, np.arange(len(columns)), side="right") - 1
+        some = done & (last >= 0)
+        some[some] = unrolled.column[last[some]] == np.flatnonzero(some)
+        self.last_us[columns[some]] = unrolled.time[last[some]]
+        self.last_m3[columns[some]] = unrolled.value[last[some]] + lift[some]
 
     def _stays(self, columns: Indices, first_us: Ints) -> tuple[Ints, Indices]:
         """Return each register's last boundary that no new reading changes, -1 for none, and where to begin."""
@@ -121,26 +153,16 @@ class Boundaries:
         begin = rows.row_at(columns, self.times[np.maximum(stays, 0)]) - _LEAD
         return stays, np.where(stays >= 0, np.maximum(begin, starts), starts)
 
-    def _too_few(
-        self,
-        columns: Indices,
-        stays: Ints,
-        first_us: Ints,
-        *,
-        first_row: Indices,
-        column: NDArray[np.int32],
-        time: Ints,
-    ) -> Flags:
+    def _too_few(self, stays: Ints, first_us: Ints, whole: Flags, *, column: Columns, time: Ints) -> Flags:
         """Mark the registers of which too few readings had arrived to tell that the boundary stays."""
         edge = self.times[np.maximum(stays, 0)]
-        before = np.bincount(column[time < edge[column]], minlength=len(columns))
+        before = np.bincount(column[time < edge[column]], minlength=len(stays))
         inside = (time >= edge[column]) & (time < first_us[column])
-        between = np.bincount(column[inside], minlength=len(columns))
-        whole = first_row == self._rows.starts[columns]
+        between = np.bincount(column[inside], minlength=len(stays))
         return np.asarray((stays >= 0) & ((between < SETTLED) | ((before < AROUND) & ~whole)))
 
 
-def _first_us(column: NDArray[np.int32], time: Ints, count: int) -> Ints:
+def _first_us(column: Columns, time: Ints, count: int) -> Ints:
     """Return the first time of each column of sorted rows; far in the past where it has none."""
     first = np.full(count, ALWAYS_US, dtype=np.int64)
     at = np.searchsorted(column, np.arange(count))

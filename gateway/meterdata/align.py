@@ -61,6 +61,10 @@ class Cells:
     variance: Floats
     breaks: Ints
     """number of the break after which the reading before each moment came; -1 where there is no such reading"""
+    left: NDArray[np.intp]
+    """row of the last reading not after the moment; right behind it stands the next one"""
+    joined: Flags
+    """whether there is a reading before and one after, with no break between them"""
 
 
 def on_lines(
@@ -71,15 +75,12 @@ def on_lines(
     *,
     span_h: float,
     burst_h: float = BURST_H,
-    bridged: bool = True,
 ) -> Cells:
-    """Read registers off the straight lines between readings, `column` and `times` broadcast against each other.
-
-    Unless `bridged`, a register that did not move over more than `span_h` hours is unknown there as any other.
-    """
+    """Read registers off the straight lines between readings, `column` and `times` broadcast against each other."""
     if len(unrolled.time) == 0:
         nothing = np.full(np.broadcast_shapes(column.shape, times.shape), np.nan)
-        return Cells(nothing, nothing, np.full(nothing.shape, -1, dtype=np.int64))
+        none = np.full(nothing.shape, -1, dtype=np.int64)
+        return Cells(nothing, nothing, none, none, none >= 0)
     left, has_left, has_right = _around(unrolled.column, unrolled.time, column, times)
     right = np.minimum(left + 1, len(unrolled.time) - 1)
     gap = unrolled.time[right] - unrolled.time[left]
@@ -87,16 +88,17 @@ def on_lines(
     resolution = registers.resolution_m3[column]
     exact = has_left & (unrolled.time[left] == times)
     share = np.where(has_right & (gap > 0), (times - unrolled.time[left]) / np.maximum(gap, 1), 0.0)
-    near = gap <= span_h * HOUR_US
-    if bridged:
-        near |= np.abs(step) <= 0.5 * resolution
-    good = exact | (has_left & has_right & near & (unrolled.breaks[right] == unrolled.breaks[left]))
+    near = (gap <= span_h * HOUR_US) | (np.abs(step) <= 0.5 * resolution)
+    joined = has_left & has_right & (unrolled.breaks[right] == unrolled.breaks[left])
+    good = exact | (joined & near)
     grown = np.where(exact, 0.0, in_grains(share * step))
     spread = np.where(exact, 0.0, step**2 * share * (1.0 - share)) / (1.0 + gap / HOUR_US / burst_h)
     return Cells(
         np.where(good, unrolled.value[left] + grown, np.nan),
         np.where(good, spread + resolution**2 / 12.0, np.nan),
         np.where(has_left, unrolled.breaks[left], -1),
+        left,
+        joined,
     )
 
 
