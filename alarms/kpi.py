@@ -25,6 +25,8 @@ BUSY = 10
 FLEETING_US = 10_000_000
 STALE_US = 24 * HOUR_US
 TOP = 10
+ENOUGH = 100
+"""announcements below which their shares say nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +214,14 @@ class Target:
     value: float
     target: float
     most: float | None
+    few: bool = False
+    """there were too few announcements to judge a share of them"""
 
     @property
     def verdict(self) -> str:
-        """`good`, `fair` between target and limit, `bad`."""
+        """`good`, `fair` between target and limit, `bad`, `few` if there is too little to judge."""
+        if self.few:
+            return "few"
         if self.value <= self.target:
             return "good"
         return "fair" if self.most is not None and self.value <= self.most else "bad"
@@ -225,6 +231,7 @@ def targets(found: Report) -> list[Target]:
     """Hold a report against the usual figures of EEMUA 191 and ISA-18.2."""
     worst_day = max((day.stale for day in found.days), default=0)
     shares = [count / found.announced if found.announced else 0.0 for count in found.by_priority]
+    few = found.announced < ENOUGH
     return [
         Target("announced per 10 minutes", found.per_bucket, 1.0, 2.0),
         Target("announced per hour", found.per_hour, 6.0, 12.0),
@@ -232,10 +239,10 @@ def targets(found: Report) -> list[Target]:
         Target("share of 10-minute spans with more than 10", found.busy_share, 0.01, None),
         Target("share of time in flood", found.flood_share, 0.01, None),
         Target("most in 10 minutes", float(found.most_in_bucket), 10.0, None),
-        Target("share of the 10 most frequent", found.frequent_share, 0.01, 0.05),
-        Target("share of priority 1", shares[0], 0.01, None),
-        Target("share of priority 2", shares[1], 0.05, None),
-        Target("share of priority 3", shares[2], 0.15, None),
+        Target("share of the 10 most frequent", found.frequent_share, 0.01, 0.05, few=few),
+        Target("share of priority 1", shares[0], 0.01, None, few=few),
+        Target("share of priority 2", shares[1], 0.05, None, few=few),
+        Target("share of priority 3", shares[2], 0.15, None, few=few),
         Target("chattering alarms", float(found.chattering), 0.0, None),
         Target("fleeting occurrences", float(found.fleeting), 0.0, None),
         Target("stale alarms on the worst day", float(worst_day), 4.0, None),

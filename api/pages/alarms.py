@@ -73,12 +73,12 @@ class AlarmsPage:
                     note = tr("what is hidden, old, or comes and goes")
                     with panel(tr("Hand-over"), "grow-3", note), ui.element("div").classes("gg-scroll"):
                         self.removals = Html().on_data("decide", self._decide)
-                        self.lists = Html()
+                        self.lists = Html(classes="gg-padded")
                 with ui.element("div").classes("gg-column"):
                     with panel(tr("Definitions"), "", tr("what changes is approved by a second person")):
                         self.master = Html(classes="gg-call-box").on_data("decide", self._decide)
                     with panel(tr("Report"), "grow-4", tr("30 days, against ISA-18.2 and EEMUA 191")):
-                        self.report = Html(classes="gg-scroll")
+                        self.report = Html(classes="gg-scroll gg-padded")
 
     async def refresh(self) -> None:
         """Read everything again and show what differs."""

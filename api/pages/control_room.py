@@ -31,7 +31,7 @@ from gateway.model.finding import LIKELY, FindingStatus
 
 ROW_PX = 52
 _MOST_FINDINGS = 300
-_KEYS = {"a": "acknowledge", "s": "shelve", "u": "unshelve", "r": "reset"}
+_KEYS = {"a": "acknowledge", "s": "shelve", "u": "unshelve", "r": "reset", "m": "silence", "b": "undo"}
 
 
 async def build(request: Request) -> RedirectResponse | None:
@@ -71,7 +71,7 @@ class ControlRoom:
                             row_height=ROW_PX,
                             label=tr("Alarms"),
                             empty=html.empty(tr("No alarm. All is well.")),
-                            rows=[self._row(view) for view in page.board.sorted_alarms()],
+                            rows=[self._row(view) for view in page.board.sorted_alarms() if view.listed],
                             on_pick=self.choose,
                             everywhere=True,
                         )
@@ -129,7 +129,8 @@ class ControlRoom:
     def changed(self, change: Change) -> None:
         """Bring one change to this browser: only rows that differ."""
         with self.client:
-            self.alarms.apply([self._row(view) for view in change.alarms], change.gone)
+            covered = [view.id for view in change.alarms if not view.listed]
+            self.alarms.apply([self._row(view) for view in change.alarms if view.listed], [*change.gone, *covered])
             self.tickets.apply([self._ticket_row(view) for view in change.tickets], change.tickets_gone)
             self.strip.set(self._strip())
             if change.alarms or change.gone or change.tickets or change.tickets_gone:
@@ -297,6 +298,8 @@ class ControlRoom:
             "acknowledge": lambda: acts.acknowledge(parts, user, alarm.alarm_id, alarm.occurrence_no, uuid4().hex),
             "unshelve": lambda: acts.unshelve(parts, user, alarm.alarm_id, alarm.occurrence_no, uuid4().hex),
             "reset": lambda: acts.reset(parts, user, alarm.alarm_id, uuid4().hex),
+            "undo": lambda: acts.undo(parts, user, alarm.alarm_id, uuid4().hex),
+            "silence": lambda: acts.silence(parts, user, alarm.alarm_id, uuid4().hex),
         }
         if act == "shelve":
             self.shelf.show(detail.view)

@@ -129,6 +129,7 @@ def header_html(page: Page, current: str) -> str:
         f'<a href="{path}"{" aria-current=page" if path == current else ""}>{escape(name)}</a>'
         for path, name in (
             ("/", tr("Control room")),
+            ("/alarms", tr("Alarms")),
             ("/loss", tr("Loss")),
             ("/commands", tr("Commands")),
             ("/service", tr("Service")),

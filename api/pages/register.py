@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from nicegui import app as pages_app
 from nicegui import ui
 
-from api.pages import commands, control_room, errors, finding, login, loss, service, system
+from api.pages import alarms, commands, control_room, errors, finding, login, loss, service, system
 
 
 def register(app: FastAPI) -> None:
@@ -16,6 +16,7 @@ def register(app: FastAPI) -> None:
         "/": control_room,
         "/loss": loss,
         "/findings/{finding_id}": finding,
+        "/alarms": alarms,
         "/commands": commands,
         "/service": service,
         "/system": system,

@@ -84,6 +84,11 @@ class AlarmView:
         return self.letter in {"B", "D", "L1"}
 
     @property
+    def listed(self) -> bool:
+        """True if it stands on the operator's list: what a design rule covers is told by what covers it."""
+        return self.letter != "F"
+
+    @property
     def order(self) -> tuple[int, int, float]:
         """Sort key: visible before hidden, then priority, newest first."""
         raised = self.alarm.raised_at or self.alarm.condition_at

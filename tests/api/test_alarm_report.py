@@ -27,6 +27,7 @@ async def test_the_report_counts_what_was_announced(rest: Api) -> None:
         assert found["raised_to_acknowledged"]["median"] == 120.0
         assert found["hidden_hours"]["shelved"] > 0.8
         assert {one["name"]: one["verdict"] for one in found["targets"]}["announced per day"] == "good"
+        assert {one["name"]: one["verdict"] for one in found["targets"]}["share of priority 1"] == "few"
         rows = list(csv.DictReader(io.StringIO((await client.get("/api/v1/alarm-report.csv")).text)))
         assert sum(int(row["announced"]) for row in rows) == 6
         assert {int(row["buckets"]) for row in rows[:-1]} == {144}

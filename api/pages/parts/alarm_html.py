@@ -220,14 +220,20 @@ def _report(title: str, found: Report, tr: Texts) -> str:
 
 def _measure(one: Target, tr: Texts) -> str:
     share = one.name.startswith("share")
-    shown = [f"{100 * value:.1f} %" if share else significant(value) for value in (one.value, one.target)]
-    most = UNKNOWN if one.most is None else f"{100 * one.most:.1f} %" if share else significant(one.most)
-    kind = {"good": "", "fair": "warn", "bad": "bad"}[one.verdict]
+    shown = [_figure(value, share=share) for value in (one.value, one.target)]
+    most = UNKNOWN if one.most is None else _figure(one.most, share=share)
+    kind = {"fair": "warn", "bad": "bad"}.get(one.verdict, "")
     value = f'<span class="gg-chip {kind}">{shown[0]}</span>' if kind else shown[0]
     return (
         f'<tr><td>{escape(tr(MEASURES.get(one.name, one.name)))}</td><td class="num">{value}</td>'
         f'<td class="num">{shown[1]}</td><td class="num">{most}</td></tr>'
     )
+
+
+def _figure(value: float, *, share: bool) -> str:
+    if share:
+        return f"{100 * value:.1f} %"
+    return f"{value:.0f}" if value.is_integer() else significant(value)
 
 
 def refusal(code: str, tr: Texts) -> str:

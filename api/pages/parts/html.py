@@ -242,6 +242,10 @@ def actions(offered: Offer, tr: Texts) -> str:
     buttons = []
     if offered.acknowledge:
         buttons.append(_button("acknowledge", tr("Acknowledge"), "A", primary=True))
+    if offered.silence:
+        buttons.append(_button("silence", tr("Mute for 2 min"), "M"))
+    if offered.undo:
+        buttons.append(_button("undo", tr("Take back"), "B"))
     if offered.shelve:
         buttons.append(_button("shelve", tr("Shelve…"), "S"))
     if offered.unshelve:
