@@ -72,10 +72,14 @@ class BankConfig:
     """how long that usually lasts"""
     lasting_share: float = 0.1
     """of such changes last for good"""
+    before_days: int = 30
+    """days that tell of what is missing since before anything is known"""
     before_sigma: float = 0.4
     """of what is missing since before anything is known, as a share of what is counted, about as much as that"""
     size_sigma: float = 0.25
     """of what is missing, as a share of what the deficit makes it"""
+    beyond_sigma: float = 0.4
+    """of what is expected only because peers use more than ever before since the meter is known, as a share of it"""
     least_missing: float = 0.2
     """share of the expected use that must be missing, to speak of theft"""
     least_size: float = 0.4
@@ -313,6 +317,9 @@ class Trial:
         count, used = since(one), since(use)
         expected = past.base * count + past.slope * since(shape)
         missing = expected - used
+        # what only peers' course leads to expect beyond what was seen: homes differ in how they heat
+        beyond = config.beyond_sigma * np.abs(past.slope * (since(shape) - count * past.course))
+        sigma_less = np.hypot(config.size_sigma, beyond / np.maximum(expected, 1e-9))
         pull_use = sums.pull(use)
         pull = past.base * sums.pull(one) + past.slope * sums.pull(shape) - pull_use
         mass_use = sums.both(use, use, later["use"], later["use"])
@@ -323,10 +330,11 @@ class Trial:
         mass -= 2.0 * past.slope * sums.both(shape, use, later["shape"], later["use"])
         mass = np.maximum(mass, 0.0)
         trust = self._trust(seen, count)
-        less = config.temper * self._shaken(ratio(trust * pull, trust * mass, 1.0, config.size_sigma), trust)
+        less = config.temper * self._shaken(ratio(trust * pull, trust * mass, 1.0, sigma_less), trust)
         part = np.clip(missing / np.maximum(used, 1e-9), 0.1, 20.0)
         share = config.temper * ratio(pull_use, mass_use, part, 0.35 * part + 0.05)
-        own = np.sign(missing) * missing**2 / (4.0 * np.maximum(count, 1.0) * past.variance) - 0.5 * np.log1p(count)
+        spread = 4.0 * np.maximum(count, 1.0) * past.variance + 2.0 * beyond**2
+        own = np.sign(missing) * missing**2 / spread - 0.5 * np.log1p(count)
         theft = config.theft_rate * np.where(zone.business, config.business_theft_factor, 1.0)
         slow, theft = np.log(theft + config.slow_rate), np.log(theft)
         lasting = (1.0 - config.lasting_share) * np.exp(-count / config.less_use_d) + config.lasting_share
@@ -336,11 +344,12 @@ class Trial:
         possible &= expected > 0
         share = np.where(possible & (pull_use > 0), share + known + slow[None, :], NEVER)
         least = np.log(config.since_before) + config.temper * ratio(pull_use[0], mass_use[0], 1.0, config.before_sigma)
-        share[0] = np.where(seen[-1] & (pull_use[0] > 0), least, NEVER)
+        told = seen[-1] & (count[0] >= config.before_days)
+        share[0] = np.where(told & (pull_use[0] > 0), least, NEVER)
         known_part = np.concatenate([np.ones_like(part[:1]), part[1:]])
         sigma = 0.35 * known_part + 0.05
         sigma[0] = config.before_sigma
-        whole = size_of(pull, mass, 1.0, config.size_sigma)
+        whole = size_of(pull, mass, 1.0, sigma_less)
         part = np.maximum(size_of(pull_use, mass_use, known_part, sigma), 0.0)
         possible &= whole >= config.least_size
         share[part < config.least_share] = NEVER

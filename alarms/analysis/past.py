@@ -30,6 +30,8 @@ class Past:
     slope: Floats
     variance: Floats
     """of a day's use about it"""
+    course: Floats
+    """mean of what peers did on the days behind it"""
     usable: Flags
     """where days enough tell it"""
 
@@ -48,11 +50,11 @@ class Past:
         error = error + base**2 * count + 2.0 * base * slope * s_w + slope**2 * s_ww
         level = s_u / np.maximum(count, 1.0)
         variance = np.maximum(error, 0.0) / np.maximum(count - 2.0, 1.0) + np.maximum(0.05 * level, 1e-3) ** 2
-        return cls(base, slope, variance, count >= least_days)
+        return cls(base, slope, variance, s_w / np.maximum(count, 1.0), count >= least_days)
 
     def of_meters(self, chosen: NDArray[np.int64]) -> Past:
         """Return the past of some of the meters."""
-        return Past(*(getattr(self, name)[:, chosen] for name in ("base", "slope", "variance", "usable")))
+        return Past(*(getattr(self, name)[:, chosen] for name in ("base", "slope", "variance", "course", "usable")))
 
 
 def usual_less(past: Past, use: Floats, shape: Floats, groups: NDArray[np.int64]) -> Floats:
