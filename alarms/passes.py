@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alarms.analysis.hourly import HourlyCity
-from alarms.analysis.loss import loss_rows
+from alarms.analysis.loss_rows import loss_rows
 from alarms.analysis.study import study
 from alarms.city_data import CityData
 from alarms.detectors.accounts import UnauthorisedDetector
@@ -82,8 +82,7 @@ class Passes:
             SlowDetector(city.model, city.config).judge(known),
             *certain(city, until_us),
         )
-        first = min(known.balance.days[-self._loss_days :])
-        loss = tuple(row for row in loss_rows(known.balance, city.config.loss) if row.gas_day >= first)
+        loss = tuple(loss_rows(known.balance, city.config.loss, self._loss_days))
         return PassResult(until_us, loss, detections)
 
     def between(self, until_us: int) -> PassResult:

@@ -142,6 +142,11 @@ class CityModel:
         factor = np.where(uncompensated[None, :], pressure * (base_k / gas_k)[:, None], pressure)
         return np.where(corrector[None, :], 1.0, factor)
 
+    def at_base_temperature(self, meters: Sequence[Meter]) -> Floats:
+        """Return the factor from register to base m3 for gas at base temperature and the usual pressure, (meters,)."""
+        pressure = self.figures.customer_pressure_kpa / self.figures.base_pressure_kpa
+        return np.array([1.0 if meter.kind is MeterKind.CORRECTOR else pressure for meter in meters], dtype=np.float64)
+
     def zone_for(self, meter_id: str) -> str:
         """Return the lowest zone with a supply meter that holds a meter; its own zone if there is none."""
         own = at = self.network.zone_of(meter_id)

@@ -62,6 +62,8 @@ class Filling:
     """of what differs from customer to customer; of measured use as it was given"""
     known: Flags
     """True where readings tell the volume, of the day or of the gap around it"""
+    measured: Flags
+    """True where the day itself was read"""
     common: Floats
     """standard deviation that all unread customers of a group share, as a share of `use`"""
 
@@ -184,7 +186,7 @@ def fill(
         spread = np.where(shared, apart**2 * (np.nan_to_num(step) ** 2 + (0.1 * small) ** 2), spread)
         shared |= known
     few = apart / np.sqrt(np.maximum(course.peers, 1.0))[course.group]
-    return Filling(filled, spread, shared, np.where(known, 0.0, few))
+    return Filling(filled, spread, shared, known, np.where(known, 0.0, few))
 
 
 def _own_level(use: Floats, daily: Floats) -> Floats:

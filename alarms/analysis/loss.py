@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from alarms.analysis import linepack
-from alarms.analysis.city import KELVIN, CityModel, ZoneTree, uncompensated_of
+from alarms.analysis.city import CityModel, ZoneTree
 from alarms.analysis.common_mode import Shared, shared
 from alarms.analysis.expectation import shapes
 from alarms.analysis.filling import Course, Filling, course_of, fill
 from alarms.analysis.gaps import Gaps
-from gateway.model.finding import HIGH_RATE, LossRow, LossVerdict
+from alarms.analysis.loss_config import LossConfig
+from alarms.analysis.loss_errors import Errors, TermVariances
 from gateway.model.network import Meter, MeterKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
@@ -27,27 +28,6 @@ Flags = NDArray[np.bool_]
 
 MOST_LARGER = 20.0
 """so many times as much as the mean of its class a customer is taken to use because of its larger meter"""
-
-
-@dataclass(frozen=True, slots=True)
-class LossConfig:
-    """What may be said of a loss, and how good meters are. Shares, unless the name says otherwise."""
-
-    coverage_limit: float = 0.5
-    """of the expected volume that must be known from readings; below it a day is not assessable"""
-    sigma_limit: float = 0.05
-    """standard uncertainty of the loss rate beyond which a day is not assessable"""
-    high_rate: float = HIGH_RATE
-    meter_gain_sigma: float = 0.012
-    supply_gain_sigma: float = 0.003
-    unread_sigma: float = 1.0
-    """of the volume assumed for a meter of which nothing is known but its class"""
-    expected_sigma: float = 0.5
-    """of what all unread customers of a zone are expected to use together"""
-    meters_sigma: float = 0.012
-    """of a zone's supply, by which read meters may seem to use more than came"""
-    least_loss: float = 0.005
-    """of a zone's supply that is lost at the least, where nothing is known"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,10 +61,12 @@ class Balance:
     """as `supply`, less what passes on into measured zones below, (d, z)"""
     own_loss: Floats
     """loss of what belongs to no measured zone below, (d, z)"""
-    noise_variance: Floats
-    """of the loss, what differs from day to day, (d, z)"""
-    steady_variance: Floats
-    """of the loss, what is alike every day: meter gain, gas temperature, (d, z)"""
+    counted: Floats
+    """what registers that were read counted, at the usual pressure and the base temperature, (d, z)"""
+    unread: Floats
+    """of `metered`, what is expected of customers that were not read, (d, z)"""
+    terms: TermVariances
+    """of the loss, by cause, (d, z)"""
     coverage: Floats
     """share of customers that were read, (d, z)"""
     volume_coverage: Floats
@@ -96,6 +78,16 @@ class Balance:
     def loss(self) -> Floats:
         """Supply that no customer's meter registered and that is not in the pipes, (d, z)."""
         return self.supply - self.metered - self.gained
+
+    @property
+    def noise_variance(self) -> Floats:
+        """Variance of the loss that differs from day to day, (d, z)."""
+        return self.terms.noise
+
+    @property
+    def steady_variance(self) -> Floats:
+        """Variance of the loss that is alike every day: meter gain, gas temperature, (d, z)."""
+        return self.terms.steady
 
     @property
     def sigma(self) -> Floats:
@@ -143,18 +135,19 @@ def balance(
     own_supply = _sum(supplied, tree.own_supply)
     own_gained = _own_part(gained, tree)
     filled = _no_more_than_came(filled, filling.known, own_supply - own_gained, tree, config)
-    aligned = _alignment(spread[:, supplier], tree.own_supply) + gained_variance
-    own_noise = _Errors(city, config, meters, filled, variance, filling.common).noise(tree.own_customers) + aligned
+    own_skew = _alignment(spread[:, supplier], tree.own_supply)
     blind = filled * (filling.known & _at_own_pressure(meters))
-    weather = _weather(tree, filled, blind, own_supply - own_gained, own_noise)
+    seen = Errors(city, config, meters, filled, variance, filling)
+    own = tree.own_customers
+    noise = seen.skew(own) + seen.unread(own) + own_skew + gained_variance
+    weather = _weather(tree, filled, blind, own_supply - own_gained, noise)
     filled = filled + blind * weather.share[:, None]
-    errors = _Errors(city, config, meters, filled, variance, filling.common)
-    noise = errors.noise(tree.holds) + gained_variance + _alignment(spread[:, supplier], tree.supplied_by)
-    noise += weather.variance[:, None] * (blind @ tree.holds.T) ** 2
-    steady = errors.steady(tree.holds) + _gain(config, supplied, tree.supplied_by)
-    own_noise += weather.variance[:, None] * (blind @ tree.own_customers.T) ** 2
-    own_steady = errors.steady(tree.own_customers) + _gain(config, supplied, tree.own_supply)
-    read = np.isfinite(use).astype(np.float64)
+    errors = Errors(city, config, meters, filled, variance, filling, blind, weather.variance)
+    own_variance = errors.terms(own, own_skew, gained_variance, _gain(config, supplied, tree.own_supply))
+    skew = _alignment(spread[:, supplier], tree.supplied_by)
+    terms = errors.terms(tree.holds, skew, gained_variance, _gain(config, supplied, tree.supplied_by))
+    read = np.isfinite(use)
+    counted = np.where(read, step[:, customer] * city.at_base_temperature(meters), 0.0)
     return Balance(
         tree=tree,
         days=days,
@@ -170,11 +163,12 @@ def balance(
         gained=gained,
         own_supply=own_supply,
         own_loss=own_supply - filled @ tree.own_customers.T - own_gained,
-        noise_variance=noise,
-        steady_variance=steady,
-        coverage=_share(read @ tree.holds.T, np.ones_like(read) @ tree.holds.T),
+        counted=counted @ tree.holds.T,
+        unread=np.where(read, 0.0, filled) @ tree.holds.T,
+        terms=terms,
+        coverage=_share(read.astype(np.float64) @ tree.holds.T, np.ones(read.shape) @ tree.holds.T),
         volume_coverage=_share((filling.known * filled) @ tree.holds.T, filled @ tree.holds.T),
-        own_sigma=np.sqrt(own_noise + own_steady),
+        own_sigma=np.sqrt(own_variance.noise + own_variance.steady),
     )
 
 
@@ -280,30 +274,6 @@ def _weather(tree: ZoneTree, filled: Floats, blind: Floats, came: Floats, noise:
     return shared((came - metered)[:, fed], came[:, fed], affected[:, fed], noise[:, fed])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Errors:
-    """Variances of what customers were counted with, for any grouping of them."""
-
-    city: CityModel
-    config: LossConfig
-    meters: Sequence[Meter]
-    filled: Floats
-    variance: Floats
-    common: Floats
-
-    def noise(self, members: sparse.csr_array) -> Floats:
-        """Return what differs from day to day, (d, z)."""
-        return np.asarray(self.variance @ members.T + ((self.common * self.filled) @ members.T) ** 2)
-
-    def steady(self, members: sparse.csr_array) -> Floats:
-        """Return what is alike every day, (d, z): each meter's gain, and the gas temperature that all share."""
-        temperature = self.city.temperature
-        gas_sigma = temperature.sigma_k / (temperature.home_c + KELVIN)
-        coherent = self.filled * uncompensated_of(self.meters)[None, :]
-        gains = (self.config.meter_gain_sigma * self.filled) ** 2 @ members.T
-        return np.asarray(gains + (gas_sigma * (coherent @ members.T)) ** 2)
-
-
 def _gain(config: LossConfig, supplied: Floats, matrix: sparse.csr_array) -> Floats:
     return np.asarray(_sum((config.supply_gain_sigma * supplied) ** 2, abs(matrix)))
 
@@ -339,53 +309,3 @@ def _own_part(gained: Floats, tree: ZoneTree) -> Floats:
         top = [other for other in inside if not any(other in tree.pipes[up] and up != other for up in inside)]
         own[:, row[zone]] -= gained[:, [row[other] for other in top]].sum(axis=1)
     return own
-
-
-def loss_rows(result: Balance, config: LossConfig | None = None) -> list[LossRow]:
-    """Return the loss of each zone and gas day, with what may be said of it."""
-    config = config or LossConfig()
-    loss, sigma = result.loss, result.sigma
-    return [
-        _row(result, config, day, zone, loss=float(loss[day, zone]), sigma=float(sigma[day, zone]))
-        for day in range(len(result.days))
-        for zone in range(len(result.tree.zones))
-    ]
-
-
-def _row(result: Balance, config: LossConfig, day: int, zone: int, *, loss: float, sigma: float) -> LossRow:
-    supply = float(result.supply[day, zone])
-    coverage = float(result.coverage[day, zone])
-    balanced = supply > 0
-    rate = loss / supply if balanced else 0.0
-    share = sigma / supply if balanced else 0.0
-    reason = _reason(supply, float(result.volume_coverage[day, zone]), share, config)
-    verdict = LossVerdict.NORMAL
-    if reason:
-        verdict = LossVerdict.NOT_ASSESSABLE
-    elif rate > max(config.high_rate, 2.0 * share):
-        verdict = LossVerdict.HIGH
-    return LossRow(
-        zone=result.tree.zones[zone],
-        gas_day=result.days[day],
-        supply_m3=supply if np.isfinite(supply) else None,
-        metered_m3=float(result.metered[day, zone]),
-        linepack_m3=float(result.gained[day, zone]),
-        loss_m3=loss if balanced and not reason else None,
-        loss_rate=rate if balanced and not reason else None,
-        sigma=share if balanced and not reason else None,
-        coverage=coverage,
-        verdict=verdict,
-        reason=reason,
-    )
-
-
-def _reason(supply: float, volume_coverage: float, sigma: float, config: LossConfig) -> str:
-    if not np.isfinite(supply):
-        return "supply meter was not read"
-    if supply <= 0:
-        return "no gas was supplied"
-    if volume_coverage < config.coverage_limit:
-        return f"only {100 * volume_coverage:.0f} % of the expected volume was read"
-    if sigma > config.sigma_limit:
-        return f"the loss rate is known to {100 * sigma:.1f} points only"
-    return ""

@@ -14,7 +14,8 @@ from alarms.analysis.bank import BankConfig, Case, ZoneDays, weigh
 from alarms.analysis.city import KELVIN, CityModel, uncompensated_of
 from alarms.analysis.expectation import rest_runs
 from alarms.analysis.gaps import Gaps
-from alarms.analysis.loss import Balance, LossConfig, balance
+from alarms.analysis.loss import Balance, balance
+from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
 from gateway.model.network import Meter

