@@ -15,9 +15,9 @@ NEAR_ZERO = 0.01
 """share of the register's range below which a fallen register may have started anew"""
 
 
-GRAINS = 2.0**20
+GRAINS = 2.0**18
 """parts of a cubic metre that are told apart"""
-MOST_M3 = 2.0**32
+MOST_M3 = 2.0**31
 """more than any register shows"""
 
 
@@ -103,7 +103,7 @@ def join(steps: Steps) -> Unrolled:
 
 
 def in_grains(value: Floats) -> Floats:
-    """Round volumes to a millilitre or so, in whole powers of two, so that their sums and differences are exact."""
+    """Round volumes to some millilitres, in whole powers of two, so that their sums and differences are exact."""
     return np.asarray(np.rint(np.clip(value, -MOST_M3, MOST_M3) * GRAINS) / GRAINS)
 
 
