@@ -15,6 +15,7 @@ from alarms.detectors.balance import BalanceDetector
 from alarms.detectors.closed_valve import ClosedValveDetector
 from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
 from alarms.detectors.ic_card import CreditDetector
+from alarms.detectors.location import Locator
 from alarms.detectors.meter_rows import MeterRows
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
@@ -60,6 +61,7 @@ class Passes:
         """
         self._city, self._loss_days, self._hourly = city, loss_days or lookback_days, hourly
         self._windows = KeptWindows(city, lookback_days)
+        self._locator = Locator(city.model.network, hourly)
 
     def at(self, until_us: int) -> PassResult:
         """Judge the gas days that have ended by a moment, not before the last one, from rows received by then.
@@ -75,8 +77,10 @@ class Passes:
         if not known.balance.days:
             return PassResult(until_us, (), ())
         leak = BalanceDetector(city.model, city.config).judge(known)
+        if self._hourly is not None:
+            leak = joined(leak, HourlyBalanceDetector(self._hourly).judge(until_us))
         detections = (
-            leak if self._hourly is None else joined(leak, HourlyBalanceDetector(self._hourly).judge(until_us)),
+            self._locator.located(leak, until_us),
             NonMovingDetector(city.model, city.config).judge(known),
             TheftDetector(city.model, city.config).judge(known),
             SlowDetector(city.model, city.config).judge(known),
@@ -89,7 +93,8 @@ class Passes:
         """Look for leaks by hours alone, between two daily passes; what is not abnormal is UNKNOWN."""
         if self._hourly is None:
             return PassResult(until_us, (), ())
-        return PassResult(until_us, (), (abnormal_only(HourlyBalanceDetector(self._hourly).judge(until_us)),))
+        found = abnormal_only(HourlyBalanceDetector(self._hourly).judge(until_us))
+        return PassResult(until_us, (), (self._locator.located(found, until_us),))
 
 
 def daily_pass(city: CityData, until_us: int, *, lookback_days: int = LOOKBACK_DAYS) -> PassResult:
