@@ -20,6 +20,8 @@ from gateway.model.network import Network
 from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, Reason, split_point
 
+MOST_VACUUM_KPA, MOST_KPA = 105.0, 20_000.0
+"""no gas network has less or more gauge pressure"""
 _EPOCH = date(1970, 1, 1)
 REGISTERS = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
 PASS_QUANTITIES = (
@@ -126,6 +128,8 @@ def make_series(network: Network, quantity: Quantity, assets: Sequence[str], row
             keep &= fits[rows.point] & (rows.value > -1.0) & (rows.value < most[rows.point])
         column, names = number[rows.point[keep]], [n for n, fit in zip(assets, fits, strict=True) if fit]
     else:
+        if quantity is Quantity.PRESSURE_GAUGE_KPA:
+            keep &= (rows.value > -MOST_VACUUM_KPA) & (rows.value < MOST_KPA)
         column, names = rows.point[keep].astype(np.int64), list(assets)
     kept = rows.take(keep)
     return Series.build(names, column.astype(np.int32), kept.source_time, kept.received_time, kept.value)

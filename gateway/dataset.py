@@ -112,10 +112,7 @@ def read_dataset(folder: Path) -> Dataset:
     weather = read_weather(folder, problems)
     if problems:
         raise ConfigError(problems)
-    try:
-        columns = (*_meter_columns(folder / "readings.parquet", network), *_point_columns(folder, network))
-    except duckdb.Error as error:
-        raise ConfigError([f"{folder}: {str(error).splitlines()[0]}; write the parquet files again"]) from error
+    columns = (*_meter_columns(folder / "readings.parquet", network), *_point_columns(folder, network))
     return Dataset(settings, network, columns, events, weather)
 
 
@@ -180,8 +177,7 @@ def _meter_columns(path: Path, network: Network) -> Iterator[Columns]:
     """Yield the registers, then what else the meters sent; rows of unknown meters are left out."""
     if not path.exists():
         raise ConfigError([f"{path}: cannot read: no such file; put the file there"])
-    select = ", ".join(f"{name}::DOUBLE AS {name}" for name in READING_COLUMNS)
-    assets, table = _fetch(path, "meter_id", f"register_m3::DOUBLE AS register_m3, {select}", list(network.meters))
+    assets, table = _fetch(path, "meter_id", ("register_m3", *READING_COLUMNS), list(network.meters))
     base = np.array([network.meters[name].register is Quantity.REGISTER_BASE_M3 for name in assets], dtype=np.bool_)
     is_base = base[table["asset"]]
     yield _part(Quantity.REGISTER_MEASURED_M3, assets, table, "register_m3", ~is_base)
@@ -195,7 +191,7 @@ def _point_columns(folder: Path, network: Network) -> Iterator[Columns]:
     if not path.exists():
         return
     names = {written: point for point in network.points.values() for written in (point.asset, point.point_id)}
-    written, table = _fetch(path, "point_id", "value::DOUBLE AS value, quality::DOUBLE AS quality", list(names))
+    written, table = _fetch(path, "point_id", ("value", "quality"), list(names))
     quantities = [names[name].quantity for name in written]
     assets = tuple(names[name].asset for name in written)
     for quantity in dict.fromkeys(quantities):
@@ -203,21 +199,37 @@ def _point_columns(folder: Path, network: Network) -> Iterator[Columns]:
         yield _part(quantity, assets, table, "value", of_quantity[table["asset"]])
 
 
-def _fetch(path: Path, key: str, select: str, known: list[str]) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
+def _fetch(
+    path: Path, key: str, columns: tuple[str, ...], known: list[str]
+) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
     """Return the assets that occur and the columns of a parquet file, `asset` being an index into them."""
-    with duckdb.connect() as connection:
-        connection.execute("SET threads = 2; SET TimeZone = 'UTC'")
-        connection.execute("CREATE TABLE known AS SELECT unnest(?::VARCHAR[]) AS name", [known])
-        connection.execute("CREATE VIEW source AS SELECT * FROM read_parquet($path)".replace("$path", _quoted(path)))
-        found = connection.execute(
-            f"SELECT DISTINCT name FROM known JOIN source ON name = {key} ORDER BY name",  # noqa: S608 - own names
-        ).fetchall()
-        assets = tuple(row[0] for row in found)
-        connection.execute("CREATE TABLE asset AS SELECT unnest(?::VARCHAR[]) AS name", [list(assets)])
-        table = connection.execute(
-            f"SELECT asset.rowid::INTEGER AS asset, epoch_us(time) AS time, epoch_us(received) AS received, {select} "  # noqa: S608
-            f"FROM source JOIN asset ON asset.name = source.{key} WHERE time IS NOT NULL AND received IS NOT NULL",
-        ).fetchnumpy()
+    try:
+        with duckdb.connect() as connection:
+            connection.execute("SET threads = 2; SET TimeZone = 'UTC'")
+            connection.execute(f"CREATE VIEW source AS SELECT * FROM read_parquet({_quoted(path)})")  # noqa: S608 - quoted
+            held = {row[0] for row in connection.execute("DESCRIBE source").fetchall()}
+            missing = [name for name in (key, "time", "received", *columns) if name not in held]
+            if missing:
+                raise ConfigError([f"{path}: column {', '.join(missing)} is missing; write the file again with it"])
+            return _fetched(connection, key, columns, known)
+    except duckdb.Error as error:
+        raise ConfigError([f"{path}: {str(error).splitlines()[0]}; write the file again"]) from error
+
+
+def _fetched(
+    connection: duckdb.DuckDBPyConnection, key: str, columns: tuple[str, ...], known: list[str]
+) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
+    connection.execute("CREATE TABLE known AS SELECT unnest(?::VARCHAR[]) AS name", [known])
+    found = connection.execute(
+        f"SELECT DISTINCT name FROM known JOIN source ON name = {key} ORDER BY name",  # noqa: S608 - own names
+    ).fetchall()
+    assets = tuple(row[0] for row in found)
+    connection.execute("CREATE TABLE asset AS SELECT unnest(?::VARCHAR[]) AS name", [list(assets)])
+    select = ", ".join(f"{name}::DOUBLE AS {name}" for name in columns)
+    table = connection.execute(
+        f"SELECT asset.rowid::INTEGER AS asset, epoch_us(time) AS time, epoch_us(received) AS received, {select} "  # noqa: S608
+        f"FROM source JOIN asset ON asset.name = source.{key} WHERE time IS NOT NULL AND received IS NOT NULL",
+    ).fetchnumpy()
     return assets, {name: _plain(column) for name, column in table.items()}
 
 

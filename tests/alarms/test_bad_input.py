@@ -10,8 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alarms.city_data import make_series
 from gateway.errors import ConfigError
+from gateway.model.quantity import Quantity
+from gateway.model.reading import ReadingBatch
 from tests.alarms.bad_city import a_bad_city, answer_of, meter_row
+from tests.alarms.small_city import a_network
 
 YEAR_US = 365 * 86_400_000_000
 HOME = "M-1-3"
@@ -80,6 +84,14 @@ def test_a_register_far_off_what_it_can_show_is_unknown_and_not_still(tmp_path, 
     city = a_bad_city()
     city.readings["register_m3"][city.of(HOME) & city.during(8, 10)] = value
     assert verdicts(answer_of(city, tmp_path), "R-1")["high"] == 0
+
+
+def test_pressures_that_no_network_has_are_left_out():
+    values = [200.0, 1e300, -1e300, np.nan, np.inf, -500.0, 2.4, 50_000.0]
+    times = np.arange(len(values)) * 1_800_000_000
+    rows = ReadingBatch.build(np.zeros(len(values), dtype=np.uint32), times, times, np.array(values))
+    kept = make_series(a_network(), Quantity.PRESSURE_GAUGE_KPA, ["P-1"], rows)
+    assert kept.value.tolist() == [200.0, 2.4]
 
 
 @pytest.mark.parametrize("jump", [5000.0, -700.0])

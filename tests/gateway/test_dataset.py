@@ -234,7 +234,7 @@ def test_a_dataset_that_does_not_fit_is_refused(folder, name, old, new, problem)
 
 def test_missing_or_broken_readings_are_refused(folder):
     (folder / "readings.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(ConfigError, match="write the parquet files again"):
+    with pytest.raises(ConfigError, match=r"readings.parquet: .*; write the file again"):
         read_dataset(folder)
     (folder / "readings.parquet").unlink()
     with pytest.raises(ConfigError, match="no such file"):
@@ -242,3 +242,13 @@ def test_missing_or_broken_readings_are_refused(folder):
     (folder / "dataset.toml").unlink()
     with pytest.raises(ConfigError, match="is this the folder of a dataset"):
         read_dataset(folder)
+
+
+def test_a_column_that_is_missing_is_named(folder):
+    path = folder / "readings.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE t AS SELECT * EXCLUDE (received, valve) FROM '{path}'")
+        connection.execute(f"COPY t TO '{path}' (FORMAT parquet)")
+    with pytest.raises(ConfigError) as error:
+        read_dataset(folder)
+    assert str(error.value) == f"{path}: column received, valve is missing; write the file again with it"
