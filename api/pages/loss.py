@@ -17,7 +17,7 @@ from api.pages.parts.elements import Html, KeyedList
 from api.services.curves import curves_of
 from api.services.findings import FindingView, list_findings, onset_day
 from api.services.live import Change
-from api.services.loss import LossLine, Period, known_days, loss_months, loss_tree, loss_trend, span
+from api.services.loss import LossLine, Period, known_days, loss_months, loss_tree, loss_trend, span, zone_total
 from api.services.precision import precision
 from gateway.model.finding import LIKELY, FindingStatus
 
@@ -156,9 +156,8 @@ class LossPage:
             months = await asyncio.to_thread(loss_months, page.parts, zone, last)
             note, options = loss_html.months_note(months, tr), loss_charts.loss_months(months, page.palette, tr)
         elif self.course_of == "terms":
-            line = next((line for line in self.lines if line.zone == zone), None)
-            note, terms = loss_html.terms_note(line, tr), line.terms if line else {}
-            options = loss_charts.loss_terms(terms, page.palette, tr)
+            whole = await asyncio.to_thread(zone_total, page.parts, zone, first, self.day)
+            note, options = loss_html.terms_note(whole, tr), loss_charts.loss_terms(whole.terms, page.palette, tr)
         else:
             days = await asyncio.to_thread(loss_trend, page.parts, zone, last)
             chosen = [entry.gas_day for entry in days if first.isoformat() <= entry.gas_day <= self.day.isoformat()]

@@ -13,7 +13,7 @@ from api.deps import PartsDep, Reader, Require
 from api.roles import Act
 from api.services import findings as service
 from api.services.city import city_map
-from api.services.loss import Period, known_days, loss_months, loss_tree, loss_trend, span
+from api.services.loss import Period, known_days, loss_months, loss_tree, loss_trend, span, zone_total
 from api.services.precision import precision
 from api.services.series import series
 from api.shapes import InspectionBody, finding_json, loss_json, plain
@@ -46,6 +46,19 @@ def zone_loss(
         raise RefusedError(404, "unknown_zone")
     _sane(last)
     return [plain(line) for line in loss_trend(parts, zone, last, days)]
+
+
+@router.get("/zones/{zone}/loss-terms")
+def zone_loss_terms(
+    zone: str, _user: Reader, parts: PartsDep, day: date, period: Period = Period.DAY
+) -> dict[str, Any]:
+    """Return by which terms supply exceeds registers in one zone, over the period that a gas day lies in."""
+    if zone not in parts.network.zones:
+        raise RefusedError(404, "unknown_zone")
+    _sane(day)
+    first, last = span(period, day)
+    whole = zone_total(parts, zone, first, last)
+    return {"first": plain(first), "last": plain(last), **plain(whole)}
 
 
 @router.get("/zones/{zone}/loss-months")

@@ -54,8 +54,6 @@ class LossLine:
     between_m3: float | None
     """of the loss, between the zone's own supply meter and those right below it; None where there are none below"""
     between_sigma_m3: float | None
-    terms: Mapping[str, tuple[float, float]]
-    """what the loss is made of: m3 and standard uncertainty, by name; empty where a day does not tell"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +112,13 @@ def loss_tree(parts: Parts, first: date, last: date) -> list[LossLine]:
     network = parts.network
     totals = {zone: total(by_zone.get(zone, ()), asked) for zone in network.zones}
     return [_line(network, zone, depth, totals) for zone, depth in _walk(network)]
+
+
+def zone_total(parts: Parts, zone: str, first: date, last: date) -> LossTotal:
+    """Return the balance of one zone over the days, with its terms."""
+    with parts.state.read() as connection:
+        rows = finding_rows.list_loss(connection, first, last, zones=[zone], terms=True)
+    return total(rows, (last - first).days + 1)
 
 
 def loss_trend(parts: Parts, zone: str, last: date, days: int = TREND_DAYS) -> list[LossDay]:
@@ -190,5 +195,4 @@ def _line(network: Network, zone_id: str, depth: int, totals: Mapping[str, LossT
         days_asked=whole.days_asked,
         between_m3=whole.between_m3 if levels else None,
         between_sigma_m3=whole.between_sigma_m3 if levels else None,
-        terms=whole.terms,
     )

@@ -166,10 +166,15 @@ def save_loss(connection: Connection, rows: Iterable[LossRow], now_us: int) -> i
     return len(fresh)
 
 
-def list_loss(connection: Connection, first: date, last: date, *, zones: Sequence[str] | None = None) -> list[LossRow]:
-    """Return the newest revision of each zone and gas day from `first` to `last`, sorted by day and zone."""
-    rows = _newest(connection, first.isoformat(), last.isoformat(), zones)
-    return [_loss_row(row) for row in rows]
+def list_loss(
+    connection: Connection, first: date, last: date, *, zones: Sequence[str] | None = None, terms: bool = False
+) -> list[LossRow]:
+    """Return the newest revision of each zone and gas day from `first` to `last`, sorted by day and zone.
+
+    Terms are read only where they are asked for: of a large city they take most of the time.
+    """
+    rows = _newest(connection, first.isoformat(), last.isoformat(), zones, terms=terms)
+    return [_loss_row(row, terms_of(row.terms) if terms else {}) for row in rows]
 
 
 def last_loss_day(connection: Connection) -> date | None:
@@ -178,7 +183,10 @@ def last_loss_day(connection: Connection) -> date | None:
     return date.fromisoformat(day) if day else None
 
 
-def _newest(connection: Connection, first: str, last: str, zones: Sequence[str] | None = None) -> list[Row[Any]]:
+def _newest(
+    connection: Connection, first: str, last: str, zones: Sequence[str] | None = None, *, terms: bool = False
+) -> list[Row[Any]]:
+    """Return the newest revisions, with their terms or only with whether there are any (`told`)."""
     table = tables.loss
     newest = (
         select(table.c.zone, table.c.gas_day, func.max(table.c.revision).label("revision"))
@@ -188,7 +196,8 @@ def _newest(connection: Connection, first: str, last: str, zones: Sequence[str] 
     if zones is not None:
         newest = newest.where(table.c.zone.in_(zones))
     best = newest.subquery()
-    query = select(table).join(
+    columns = [column for column in table.c if terms or column is not table.c.terms]
+    query = select(*columns, table.c.terms.is_not(None).label("told")).join(
         best,
         (table.c.zone == best.c.zone) & (table.c.gas_day == best.c.gas_day) & (table.c.revision == best.c.revision),
     )
@@ -245,11 +254,24 @@ def _loss_columns(row: LossRow) -> dict[str, Any]:
     return {**asdict(row), **changed}
 
 
-def _loss_row(row: Row[Any]) -> LossRow:
-    figures: Mapping[str, Any] = {name: getattr(row, name) for name in LOSS_FIGURES}
-    day = date.fromisoformat(row.gas_day)
-    terms = terms_of(row.terms)
-    return LossRow(row.zone, day, verdict=LossVerdict(row.verdict), reason=row.reason, terms=terms, **figures)
+def _loss_row(row: Row[Any], terms: Mapping[str, tuple[float, float]]) -> LossRow:
+    return LossRow(
+        zone=row.zone,
+        gas_day=date.fromisoformat(row.gas_day),
+        supply_m3=row.supply_m3,
+        metered_m3=row.metered_m3,
+        linepack_m3=row.linepack_m3,
+        loss_m3=row.loss_m3,
+        loss_rate=row.loss_rate,
+        sigma=row.sigma,
+        coverage=row.coverage,
+        verdict=LossVerdict(row.verdict),
+        reason=row.reason,
+        steady_sigma=row.steady_sigma,
+        between_m3=row.between_m3,
+        between_sigma_m3=row.between_sigma_m3,
+        terms=terms,
+    )
 
 
 def terms_of(stored: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[float, float]]:
@@ -259,7 +281,7 @@ def terms_of(stored: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[fl
 
 def _same(old: Row[Any], new: LossRow) -> bool:
     """Say whether a day's figures tell the same as before: every pass moves estimates of unread meters a little."""
-    if old.verdict != new.verdict.value or old.reason != new.reason or (old.terms is None) != (not new.terms):
+    if old.verdict != new.verdict.value or old.reason != new.reason or bool(old.told) != bool(new.terms):
         return False
     spread = SAME_SHARE * (new.sigma or 0.0)
     spread_m3 = spread * (new.supply_m3 or 0.0)

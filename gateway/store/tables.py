@@ -412,7 +412,7 @@ loss = Table(
     "loss",
     metadata,
     Column("zone", String(120), primary_key=True),
-    Column("gas_day", String(10), primary_key=True),
+    Column("gas_day", String(10), primary_key=True, index=True),
     Column("revision", Integer, primary_key=True),
     Column("supply_m3", Float),
     Column("metered_m3", Float),
@@ -427,7 +427,7 @@ loss = Table(
     Column("steady_sigma", Float),
     Column("between_m3", Float),
     Column("between_sigma_m3", Float),
-    Column("terms", JSON),
+    Column("terms", JSON(none_as_null=True)),
 )
 
 user = Table(

@@ -126,6 +126,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("GET", "/api/v1/loss", Act.READ, None),
     ("GET", "/api/v1/zones/R-003/loss?last=2026-01-14", Act.READ, None),
     ("GET", "/api/v1/zones/R-003/loss-months?last=2026-01-14", Act.READ, None),
+    ("GET", "/api/v1/zones/R-003/loss-terms?day=2026-01-14", Act.READ, None),
     ("GET", "/api/v1/zones", Act.READ, None),
     ("GET", "/api/v1/map", Act.READ, None),
     ("GET", "/api/v1/findings", Act.READ, None),
@@ -334,11 +335,14 @@ async def test_the_loss_tells_levels_terms_and_months(rest: Api) -> None:
     async with rest.as_user("viewer") as client:
         zones = {line["zone"]: line for line in (await client.get("/api/v1/loss")).json()["zones"]}
         months = (await client.get(f"/api/v1/zones/R-003/loss-months?last={LAST_DAY}")).json()
+        week = (await client.get(f"/api/v1/zones/CITY/loss-terms?day={LAST_DAY}&period=week")).json()
+        assert (await client.get(f"/api/v1/zones/R-009/loss-terms?day={LAST_DAY}")).status_code == 404
         assert (await client.get(f"/api/v1/zones/R-009/loss-months?last={LAST_DAY}")).status_code == 404
     city = zones["CITY"]
     assert city["between_m3"] == pytest.approx(0.004 * city["supply_m3"])
     assert zones["R-003"]["between_m3"] is None
-    assert city["terms"]["rest"][0] == pytest.approx(city["loss_m3"])
+    assert week["terms"]["rest"][0] == pytest.approx(week["loss_m3"])
+    assert week["days"] == 7
     assert [(month["month"], month["days"]) for month in months] == [("2025-11", 15), ("2025-12", 31), ("2026-01", 14)]
 
 

@@ -13,6 +13,7 @@ from api.services.format import number, percent
 from api.services.loss import LossDay, LossLine, LossMonth, Period
 from api.services.precision import Precision
 from api.text import Texts, mark
+from gateway.model.loss_total import LossTotal
 
 PERIODS = {
     Period.DAY: mark("Gas day"),
@@ -184,9 +185,9 @@ def months_note(months: Sequence[LossMonth], tr: Texts) -> str:
     )
 
 
-def terms_note(line: LossLine | None, tr: Texts) -> str:
+def terms_note(line: LossTotal, tr: Texts) -> str:
     """Return what the bars of the terms show; without terms, that there are none."""
-    if line is None or not line.terms:
+    if not line.terms:
         return tr("The loss of these days was not told apart into terms.")
     return tr(
         "{loss} m³ lost of {supply} m³ supplied · line ± 2σ",

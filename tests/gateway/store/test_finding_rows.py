@@ -115,5 +115,6 @@ def test_losses_are_listed_by_day_and_zone(state):
         assert finding_rows.save_loss(connection, [], 1) == 0
         finding_rows.save_loss(connection, rows, 1)
         assert finding_rows.last_loss_day(connection) == days[-1]
-        assert finding_rows.list_loss(connection, days[0], days[-1]) == rows
-        assert finding_rows.list_loss(connection, days[1], days[1], zones=["R-2"]) == [rows[3]]
+        assert finding_rows.list_loss(connection, days[0], days[-1], terms=True) == rows
+        bare = replace(rows[3], terms={})
+        assert finding_rows.list_loss(connection, days[1], days[1], zones=["R-2"]) == [bare]
