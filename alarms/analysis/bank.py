@@ -222,9 +222,9 @@ class Sums:
         """Return f'Wr for `f` from each day on; (d, m) as `f`."""
         return since(f * (self.told @ self.loss)[:, None])
 
-    def later(self, f: Floats) -> Floats:
-        """Return for each day what all later days of `f` weigh with it, (d, m)."""
-        return np.asarray(np.triu(self.told, 1) @ f)
+    def later(self, *courses: Floats) -> list[Floats]:
+        """Return for each day what all later days of each course weigh with it, (d, m) each."""
+        return np.split(np.triu(self.told, 1) @ np.concatenate(courses, axis=1), len(courses), axis=1)
 
     def both(self, f: Floats, g: Floats, later_f: Floats, later_g: Floats) -> Floats:
         """Return f'Wg for both from each day on, (d, m)."""
@@ -313,7 +313,7 @@ class Trial:
         seen = self.good[:, None] & np.isfinite(zone.use)
         one, use, shape = seen.astype(np.float64), np.where(seen, zone.use, 0.0), np.where(seen, zone.shape, 0.0)
         sums = Sums(self.told, self.loss)
-        later = {name: sums.later(f) for name, f in (("one", one), ("use", use), ("shape", shape))}
+        later = dict(zip(("one", "use", "shape"), sums.later(one, use, shape), strict=True))
         count, used = since(one), since(use)
         expected = past.base * count + past.slope * since(shape)
         missing = expected - used

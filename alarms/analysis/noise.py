@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -132,8 +133,17 @@ def precision(
     covariance = whole[:, None] * kernel * whole[None, :] + scale[:, None] * slow * scale[None, :]
     covariance += warm[:, None] * warm[None, :] + counted @ counted.T
     covariance[np.diag_indices(len(day))] += white + 1e-9
-    result[np.ix_(good, good)] = np.linalg.inv(covariance)
+    result[np.ix_(good, good)] = _inverse(covariance)
     return result
+
+
+def _inverse(covariance: Floats) -> Floats:
+    """Invert a symmetric positive definite matrix; a third of the work that a general one takes."""
+    factor, wrong = lapack.dpotrf(covariance, lower=1)
+    lower, failed = lapack.dpotri(factor, lower=1) if wrong == 0 else (factor, wrong)
+    if failed:
+        return np.asarray(np.linalg.pinv(covariance, hermitian=True), dtype=np.float64)
+    return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
 
 
 def _worse(variance: Floats) -> Floats:

@@ -106,6 +106,9 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     meters = [city.network.meters[name] for name in result.tree.customers]
     classes = [meter.customer_class for meter in meters]
     absent = _absent(rests, np.isfinite(result.use), classes)
+    shut = city.shut_days(result.tree.customers, result.bounds)
+    # who gave up the home, as the company knows, does not use gas there
+    absent[(shut & (rests[-1:] > np.arange(len(rests))[::-1, None])).any(axis=0)] = 0.0
     business = np.array([name not in HOMES for name in classes], dtype=np.bool_)
     warm = _warmth(city, result, meters)
     past = Past.of(result.use, result.shape, rests, config.bank.least_days)
