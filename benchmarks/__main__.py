@@ -21,6 +21,7 @@ BENCHMARKS = {
     "intervals": "final intervals: a gas day of a city written and looked at again, one meter's year read",
     "registry": "a network of 2.35 million meters: start, memory, and processor time while nothing comes",
     "commands": "commands on a link of 32 units with a dead one: how long they wait; a gateway killed amid a command",
+    "clocks": "50,000 open tickets: how late a warning or breach is told, with a kill in between",
     "check": "`gasgate check` of ten thousand devices: time, and every finding with its place",
     "city_dataset": "writing the dataset of a large city: rows/s, memory, and the hours for 2.35 million meters",
     "reload": "a thousand reloads of the role keep: memory, time, and the connections that must stay",
@@ -40,7 +41,7 @@ def main() -> int:
     parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; none lists them")
     parser.add_argument("--quick", action="store_true", help="end within 60 s")
     parser.add_argument(
-        "--meters", type=int, metavar="N", help="registry, city_dataset, tickets: so many"
+        "--meters", type=int, metavar="N", help="registry, city_dataset, tickets, clocks: so many"
     )
     parser.add_argument("--days", type=int, metavar="N", help="city_dataset: so many days")
     parser.add_argument("--rounds", type=int, metavar="N", help="kill: so many times")

@@ -6,12 +6,14 @@ told twice.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from alarms.service.calendar import WorkCalendar
-from alarms.service.clocks import Pause, read_clock
+from alarms.service.clocks import ClockState, Pause, read_clock
 from alarms.service.escalation import calls, next_moment
 from alarms.service.policy import Promise, matching
 from gateway.errors import RefusedError
@@ -120,34 +122,32 @@ class ServiceDesk:
         ticket = ticket_rows.find_ticket(connection, ticket_no)
         if ticket is None:
             return
-        rows = promise_rows.clocks_of(connection, ticket_no) or self._set(ticket)
-        promise_rows.mark_clocked(connection, ticket_no)
+        rows = promise_rows.clocks_of(connection, ticket_no)
+        fresh = [] if rows else self._set(ticket)
         steps = _steps(connection, ticket, now)
-        pauses = [Pause(one.since, one.until) for one in promise_rows.pauses_of(connection, ticket_no)]
+        pauses = [] if fresh else [Pause(one.since, one.until) for one in promise_rows.pauses_of(connection, ticket_no)]
         ended = ticket.state in ticket_rows.ENDED
-        for row in rows:
-            promise = Promise.model_validate(row.promise)
+        told: list[CallRow] = []
+        after: list[ClockRow] = []
+        for row in rows or fresh:
+            promise = _promise(json.dumps(row.promise))
             state = read_clock(promise, steps, now, self.calendar, ended=ended, pauses=pauses, agreed=row.agreed_at)
-            for call in calls(promise, state, now):
-                told = CallRow(
-                    ticket_no, row.clock, call.rung, call.repetition, call.tell, call.at, now, breach=call.breach
-                )
-                promise_rows.tell(connection, told)
-            changed = replace(
-                row,
-                standing=state.standing.value,
-                started_at=state.started_at,
-                due_at=state.due_at,
-                stopped_at=state.stopped_at,
-                provisional=state.provisional,
-                next_at=next_moment(promise, state, now),
-            )
+            told += [
+                CallRow(ticket_no, row.clock, call.rung, call.repetition, call.tell, call.at, now, breach=call.breach)
+                for call in calls(promise, state, now)
+            ]
+            after.append(_as_row(row, state, next_moment(promise, state, now)))
+        for row, changed in zip(rows, after, strict=False):
             if row.due_at is not None and row.due_at != changed.due_at:
                 moved = ChangeRow(row.clock, now, actor, why or "steps", row.due_at, changed.due_at)
                 promise_rows.add_change(connection, ticket_no, moved)
-            if changed != row or row.standing == _NEW:
+            if changed != row:
                 promise_rows.put_clock(connection, changed)
-        self._show(connection, ticket)
+        if not rows:
+            promise_rows.add_clocks(connection, after)
+            promise_rows.mark_clocked(connection, ticket_no)
+        promise_rows.tell(connection, told)
+        _show(connection, ticket, after)
 
     def _set(self, ticket: Ticket) -> list[ClockRow]:
         """Return the clocks of a new ticket, not read yet."""
@@ -161,12 +161,30 @@ class ServiceDesk:
         )
         return [ClockRow(ticket.ticket_no, row.clock, row.model_dump(mode="json"), _NEW) for row in rows]
 
-    def _show(self, connection: Transaction, ticket: Ticket) -> None:
-        """Keep what the ticket itself shows equal to its clocks."""
-        due = {row.clock: row.due_at for row in promise_rows.clocks_of(connection, ticket.ticket_no)}
-        depart_by, arrive_by = due.get("depart"), _earliest(due.get(name) for name in ("arrive", "visit"))
-        if due and (depart_by, arrive_by) != (ticket.depart_by, ticket.arrive_by):
-            promise_rows.set_due(connection, ticket.ticket_no, depart_by, arrive_by)
+
+def _as_row(row: ClockRow, state: ClockState, next_at: datetime | None) -> ClockRow:
+    return replace(
+        row,
+        standing=state.standing.value,
+        started_at=state.started_at,
+        due_at=state.due_at,
+        stopped_at=state.stopped_at,
+        provisional=state.provisional,
+        next_at=next_at,
+    )
+
+
+def _show(connection: Transaction, ticket: Ticket, rows: Sequence[ClockRow]) -> None:
+    """Keep what the ticket itself shows equal to its clocks."""
+    due = {row.clock: row.due_at for row in rows}
+    depart_by, arrive_by = due.get("depart"), _earliest(due.get(name) for name in ("arrive", "visit"))
+    if due and (depart_by, arrive_by) != (ticket.depart_by, ticket.arrive_by):
+        promise_rows.set_due(connection, ticket.ticket_no, depart_by, arrive_by)
+
+
+@lru_cache(maxsize=1000)
+def _promise(text: str) -> Promise:
+    return Promise.model_validate_json(text)
 
 
 def _steps(connection: Transaction, ticket: Ticket, now: datetime) -> dict[str, list[datetime]]:

@@ -88,13 +88,17 @@ def set_due(connection: Connection, ticket_no: str, depart_by: datetime | None, 
     connection.execute(update(tables.ticket).where(tables.ticket.c.ticket_no == ticket_no).values(**values))
 
 
+def add_clocks(connection: Connection, rows: Sequence[ClockRow]) -> None:
+    """Store the clocks of a new ticket."""
+    if rows:
+        keys = [{"ticket_no": row.ticket_no, "clock": row.clock} for row in rows]
+        connection.execute(_clock.insert(), [key | _values(row) for key, row in zip(keys, rows, strict=True)])
+
+
 def put_clock(connection: Connection, row: ClockRow) -> None:
-    """Store a clock, new or computed again."""
-    values: dict[str, Any] = {name: _us(getattr(row, name)) for name in _MOMENTS}
-    values |= {"promise": dict(row.promise), "standing": row.standing, "provisional": row.provisional}
+    """Store a clock that was computed again."""
     key = and_(_clock.c.ticket_no == row.ticket_no, _clock.c.clock == row.clock)
-    if not connection.execute(update(_clock).where(key).values(**values)).rowcount:
-        connection.execute(_clock.insert().values(ticket_no=row.ticket_no, clock=row.clock, **values))
+    connection.execute(update(_clock).where(key).values(**_values(row)))
 
 
 def clocks_of(connection: Connection, ticket_no: str) -> list[ClockRow]:
@@ -211,19 +215,20 @@ def changes_of(connection: Connection, ticket_no: str) -> list[ChangeRow]:
     ]
 
 
-def tell(connection: Connection, call: CallRow) -> bool:
-    """Record that somebody is told; False if this step was told before."""
-    key = and_(
-        _told.c.ticket_no == call.ticket_no,
-        _told.c.clock == call.clock,
-        _told.c.rung == call.rung,
-        _told.c.repetition == call.repetition,
-    )
-    if connection.execute(select(_told.c.rung).where(key)).first() is not None:
-        return False
-    values = {name: getattr(call, name) for name in CallRow.__slots__}
-    connection.execute(_told.insert().values(**values | {"due_at": to_us(call.due_at), "told_at": to_us(call.told_at)}))
-    return True
+def tell(connection: Connection, calls: Sequence[CallRow]) -> None:
+    """Record that people are told of one ticket; a step that was told before stays as it was."""
+    if not calls:
+        return
+    known = select(_told.c.clock, _told.c.rung, _told.c.repetition).where(_told.c.ticket_no == calls[0].ticket_no)
+    before = {tuple(row) for row in connection.execute(known)}
+    values = [
+        {name: getattr(call, name) for name in CallRow.__slots__}
+        | {"due_at": to_us(call.due_at), "told_at": to_us(call.told_at)}
+        for call in calls
+        if (call.clock, call.rung, call.repetition) not in before
+    ]
+    if values:
+        connection.execute(_told.insert(), values)
 
 
 def told(
@@ -263,6 +268,11 @@ def open_with(connection: Connection, standings: Sequence[str], *, limit: int = 
         .limit(limit)
     )
     return [_clock_row(row) for row in connection.execute(query).mappings()]
+
+
+def _values(row: ClockRow) -> dict[str, Any]:
+    values: dict[str, Any] = {name: _us(getattr(row, name)) for name in _MOMENTS}
+    return values | {"promise": dict(row.promise), "standing": row.standing, "provisional": row.provisional}
 
 
 def _clock_row(row: RowMapping) -> ClockRow:
