@@ -24,6 +24,7 @@ from api.services.city import place_of
 from api.services.detail import AlarmDetail, Latest, alarm_detail, latest, limit_of, trend
 from api.services.findings import list_findings
 from api.services.live import Change
+from api.services.shown import ShownRow, shown_rows
 from api.services.summary import story, summary
 from api.services.views import AlarmView, TicketView, ticket_order
 from gateway.errors import GatewayError, RefusedError
@@ -57,6 +58,8 @@ class ControlRoom:
         self.detail: AlarmDetail | None = None
         self.live: Latest | None = None
         self._chart_of = ""
+        self._shown: dict[str, tuple[ShownRow, dict[str, str]]] = {}
+        self._flooded = False
 
     def draw(self) -> None:
         """Lay the page out and fill it."""
@@ -71,7 +74,7 @@ class ControlRoom:
                             row_height=ROW_PX,
                             label=tr("Alarms"),
                             empty=html.empty(tr("No alarm. All is well.")),
-                            rows=[self._row(view) for view in page.board.sorted_alarms() if view.listed],
+                            rows=list(self._rows().values()),
                             on_pick=self.choose,
                             everywhere=True,
                         )
@@ -94,7 +97,7 @@ class ControlRoom:
                     self._draw_story()
         self.shelf = ShelfDialog(tr, self._shelve)
         ui.keyboard(on_key=self._key, ignore=["input", "select", "textarea"], repeating=False)
-        ui.timer(1.0, lambda: self.strip.set(self._strip()))
+        ui.timer(1.0, self._every_second)
         ui.timer(3.0, self._refresh_trend)
         first = next(iter(page.board.sorted_alarms()), None)
         if first is not None:
@@ -129,8 +132,8 @@ class ControlRoom:
     def changed(self, change: Change) -> None:
         """Bring one change to this browser: only rows that differ."""
         with self.client:
-            covered = [view.id for view in change.alarms if not view.listed]
-            self.alarms.apply([self._row(view) for view in change.alarms if view.listed], [*change.gone, *covered])
+            if change.alarms or change.gone:
+                self._show_alarms()
             self.tickets.apply([self._ticket_row(view) for view in change.tickets], change.tickets_gone)
             self.strip.set(self._strip())
             if change.alarms or change.gone or change.tickets or change.tickets_gone:
@@ -151,11 +154,35 @@ class ControlRoom:
             or any(ticket.ticket_no in tickets or mine in ticket.alarms for ticket in change.tickets)
         )
 
+    def _every_second(self) -> None:
+        self.strip.set(self._strip())
+        flooded = self.page.board.flood is not None
+        if flooded != self._flooded:
+            self._flooded = flooded
+            self._show_alarms()
+
     def _strip(self) -> str:
         return html.strip(summary(self.page.board, self.page.pulse), self.page.tr)
 
-    def _row(self, view: AlarmView) -> dict[str, str]:
-        return html.alarm_row(view, self.page.tr, self.page.timezone, self.page.now())
+    def _rows(self) -> dict[str, dict[str, str]]:
+        """Return the rows of the list by id; those that are as they were are not drawn anew."""
+        board = self.page.board
+        rows: dict[str, tuple[ShownRow, dict[str, str]]] = {}
+        for shown in shown_rows(board.sorted_alarms(), flood=board.flood is not None):
+            before = self._shown.get(shown.view.id)
+            known = before is not None and before[0] == shown
+            rows[shown.view.id] = before if before is not None and known else (shown, self._row(shown))
+        self._shown = rows
+        return {key: row for key, (_, row) in rows.items()}
+
+    def _show_alarms(self) -> None:
+        before = {key: row for key, (_, row) in self._shown.items()}
+        rows = self._rows()
+        changed = [row for key, row in rows.items() if before.get(key) is not row]
+        self.alarms.apply(changed, [key for key in before if key not in rows])
+
+    def _row(self, shown: ShownRow) -> dict[str, str]:
+        return html.alarm_row(shown.view, self.page.tr, self.page.timezone, self.page.now(), shown.count)
 
     def _ticket_row(self, view: TicketView) -> dict[str, str]:
         return html.ticket_row(view, self.page.tr, ticket_order(view))

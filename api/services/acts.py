@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ from alarms.machine import LONGEST_SHELVE
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
+from api.services.shown import BELOW
 from api.services.views import AlarmView, load_alarms
 from gateway.errors import RefusedError
 from gateway.model.alarm import Priority
@@ -59,9 +61,27 @@ def offer(view: AlarmView, user: User) -> Offer:
 def acknowledge(
     parts: Parts, user: User, alarm_id: str, occurrence_no: int, request_id: str, *, version: int | None = None
 ) -> AlarmView:
-    """Say that a person has seen an occurrence. Raises RefusedError."""
+    """Say that a person has seen an occurrence, and with it the lower limit that its row tells of.
+
+    Raises RefusedError.
+    """
     event = alarm_events.Acknowledge(occurrence_no, user.name)
-    return _apply(parts, user, alarm_id, event, request_id, version=version)
+    view = _apply(parts, user, alarm_id, event, request_id, version=version)
+    below = _folded(parts, view)
+    if below is not None:
+        seen = alarm_events.Acknowledge(below.alarm.occurrence_no, user.name)
+        with contextlib.suppress(RefusedError):
+            _apply(parts, user, below.id, seen, f"{request_id[:90]}:below")
+    return view
+
+
+def _folded(parts: Parts, view: AlarmView) -> AlarmView | None:
+    """Return the alarm that has no row of its own because this one tells of it, if it waits for a person."""
+    lower = BELOW.get(view.alarm.definition)
+    if lower is None or not view.alarm.cond:
+        return None
+    found = load_alarms(parts, parts.state, [f"{lower}@{view.alarm.asset}"])
+    return found[0] if found and found[0].unacknowledged else None
 
 
 def undo(parts: Parts, user: User, alarm_id: str, request_id: str, *, version: int | None = None) -> AlarmView:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from alarms.flood import Flood, FloodWatch
 from api.deps import Parts
 from api.services.views import AlarmView, TicketView, load_alarms, load_tickets
 from gateway.errors import GatewayError
-from gateway.store import view_rows
+from gateway.store import report_rows, view_rows
 from gateway.store.change_watch import ChangeWatch
+from gateway.store.state import Transaction
 
 POLL_S = 0.2
 FULL_EVERY_S = 10.0
@@ -20,6 +22,7 @@ FULL_EVERY_S = 10.0
 MOST_TICKETS = 500
 SHOW_ENDED = timedelta(hours=4)
 _CHANGED_AT_ONCE = 5000
+FLOOD_LOOK_BACK_US = 86_400_000_000
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Board:
     _listeners: dict[int, Callable[[Change], None]] = field(default_factory=dict)
     _next_listener: int = 0
     _marks: view_rows.Marks | None = None
+    _flood: FloodWatch = field(default_factory=FloodWatch)
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call `listener` in the event loop with each change; returns what ends that."""
@@ -107,6 +111,7 @@ class Board:
         with parts.state.read() as connection:
             marks = view_rows.marks(connection)
             before = self._marks
+            self._watch_flood(connection, 0 if before is None else before.journal)
             touched = None
             if before is not None and not full:
                 touched = view_rows.alarms_touched(connection, before.journal, _CHANGED_AT_ONCE)
@@ -124,6 +129,17 @@ class Board:
             tickets_gone=tuple(key for key in self.tickets if key not in tickets),
             findings=before is not None and marks.finding != before.finding,
         )
+
+    def _watch_flood(self, connection: Transaction, after_seq: int) -> None:
+        """Follow the announcements; at the beginning those of a day."""
+        since = self.parts.clock.now_us() - FLOOD_LOOK_BACK_US
+        for at in report_rows.announced_after(connection, after_seq, since):
+            self._flood.announce(at)
+
+    @property
+    def flood(self) -> Flood | None:
+        """The flood of announcements that goes on now, None if there is none."""
+        return self._flood.look(self.parts.clock.now_us())
 
     def _tickets(self) -> dict[str, TicketView]:
         after = self.parts.clock.now_us() - int(SHOW_ENDED.total_seconds() * 1e6)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from alarms.flood import Flood
 from api.services.live import Board
 from api.services.pulse import Pulse, Supply, links
 from api.text import LANGUAGES
@@ -31,6 +32,8 @@ class Summary:
     supply: Supply
     links_down: int | None
     links: int
+    flood: Flood | None = None
+    """the flood of announcements that goes on"""
 
 
 def summary(board: Board, pulse: Pulse) -> Summary:
@@ -55,6 +58,7 @@ def summary(board: Board, pulse: Pulse) -> Summary:
         supply=pulse.supply,
         links_down=None if pulse.store is None else sum(link.up is False for link in known_links),
         links=len(known_links),
+        flood=board.flood,
     )
 
 

@@ -61,3 +61,11 @@ def counts_since(
     if alarm_ids is not None:
         query = query.where(column.alarm_id.in_(alarm_ids))
     return {name: int(count) for name, count in connection.execute(query.group_by(column.alarm_id))}
+
+
+def announced_after(connection: Connection, seq: int, moment: int) -> list[int]:
+    """Return when something was announced behind a line of the journal, not before a moment, us UTC, oldest first."""
+    column = tables.journal.c
+    wanted = column.event.in_(("announced", "announced_again"))
+    query = select(column.at).where(column.seq > seq, column.at >= moment, wanted).order_by(column.seq)
+    return list(connection.execute(query).scalars())

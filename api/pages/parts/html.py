@@ -74,15 +74,15 @@ def place(view: AlarmView) -> str:
     return " · ".join(names)
 
 
-def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime) -> dict[str, str]:
-    """Return the list's row of an alarm."""
+def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime, count: int = 1) -> dict[str, str]:
+    """Return the list's row of an alarm, which may stand for several in a flood."""
     alarm = view.alarm
     raised = alarm.raised_at or alarm.condition_at
     classes = "gg-alarm" + (" covered" if alarm.hidden else "") + ("" if view.unacknowledged else " seen")
     state = words.state(view.letter, tr)
     html = (
         f'<div class="{classes}">{priority_mark(alarm)}<div style="min-width:0"><div class="what">'
-        f"{escape(tr(view.definition.title))}</div>"
+        f"{escape(tr(view.definition.title))}{f' ×{count}' if count > 1 else ''}</div>"
         f'<div class="where">{escape(place(view))}</div></div>'
         f'<div class="when"><b>{clock_time(raised, timezone, now)}</b>{escape(state)}</div></div>'
     )
@@ -143,12 +143,11 @@ def strip(figures: Summary, tr: Texts) -> str:
         "</span>"
         for level, count in figures.unacknowledged.items()
     )
-    cells = [
-        (
-            f'<div class="gg-figure"><small>{escape(tr("Unacknowledged by priority"))}</small><div class="gg-counts">'
-            f"{counts}</div></div>"
-        )
-    ]
+    label = escape(tr("Unacknowledged by priority"))
+    if figures.flood is not None:
+        text = escape(tr("flood: {count} announced", count=figures.flood.announced))
+        label = f'{label} <span class="gg-chip warn">{text}</span>'
+    cells = [f'<div class="gg-figure"><small>{label}</small><div class="gg-counts">{counts}</div></div>']
     note = escape(tr("{count} not confirmed", count=figures.undelivered)) if figures.undelivered else ""
     cells.append(
         _figure(
