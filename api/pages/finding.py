@@ -109,7 +109,7 @@ class FindingPage:
         with panel(page.tr("Place"), "grow-4"):
             city = CityMap(marks=marks, on_pick=lambda _asset: None, zoom=zoom, pipes=candidates, near=True)
             city.classes("gg-case-map")
-            Html(finding_html.pipe_list(candidates, page.tr))
+            Html(finding_html.pipe_list(candidates, str(view.evidence.get("located_by", "")), page.tr))
             if view.meter is not None:
                 Html(finding_html.meter_facts(network.meters.get(view.meter), page.tr), classes="gg-meter-facts")
 
@@ -131,7 +131,7 @@ class FindingPage:
         self.form.set(finding_html.form(view, tr) if page.can(Act.FINDING_INSPECT) else "")
         self.record.set(finding_html.record(record, view.kind, tr))
         self.others.set(finding_html.others(near[:_MOST_OTHERS], tr))
-        drawn = curves_of(view.evidence, service.onset_day(parts, view).isoformat(), tr)
+        drawn = curves_of(view.evidence, service.onset_day(parts, view).isoformat(), tr, page.timezone)
         options = loss_charts.curves(drawn, page.palette, tr)
         self.chart.set_visibility(options is not None)
         if options is not None:

@@ -190,7 +190,7 @@ class LossPage:
         view = self.suspects.get(self.finding)
         options = None
         if view is not None:
-            drawn = curves_of(view.evidence, onset_day(page.parts, view).isoformat(), page.tr)
+            drawn = curves_of(view.evidence, onset_day(page.parts, view).isoformat(), page.tr, page.timezone)
             options = loss_charts.curves(drawn, page.palette, page.tr)
         self.facts.set(
             finding_html.facts(view, page.tr, page.timezone, brief=True) if view else loss_html.no_suspects(page.tr)

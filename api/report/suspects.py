@@ -77,17 +77,17 @@ def _card(case: Case, rank: int, finding: Finding, tr: Texts) -> str:
     cells = "".join(f"<div><small>{escape(label)}</small>{escape(value)}</div>" for label, value in facts)
     return (
         f'<section class="finding" id="f{rank}"><h3>{rank}. {escape(name)} · {escape(finding.subject)}</h3>'
-        f'<div class="facts">{cells}</div>{_curves(finding.evidence, _day(case, finding), tr)}'
+        f'<div class="facts">{cells}</div>{_curves(case, finding, tr)}'
         f"{_odds(finding.evidence, tr)}{_pipes(finding.evidence, tr)}{_figures(finding.evidence, tr)}</section>"
     )
 
 
-def _curves(facts: Mapping[str, Any], onset: str, tr: Texts) -> str:
+def _curves(case: Case, finding: Finding, tr: Texts) -> str:
     """Return the curves of the evidence side by side."""
     drawn = ""
-    for curve in curves_of(facts, onset, tr):
+    for curve in curves_of(finding.evidence, _day(case, finding), tr, case.settings.timezone):
         picture = chart(
-            [name[:10] for name in curve.at], curve.lines, unit=curve.unit, label=curve.lines[0].name,
+            curve.at, curve.lines, unit=curve.unit, label=curve.lines[0].name,
             mark=curve.mark, mark_name=tr("onset"),
         )  # fmt: skip
         drawn += f"<div>{legend(curve.lines)}{picture}</div>"

@@ -127,7 +127,7 @@ def _days(days: Sequence[str], scale: _Scale) -> str:
     for place in places:
         side = "start" if place == 0 else "end" if place == len(days) - 1 else "middle"
         x = scale.x(place)
-        parts.append(f'<text x="{x}" y="{HEIGHT - 5}" text-anchor="{side}">{escape(days[place])}</text>')
+        parts.append(f'<text x="{x}" y="{HEIGHT - 5}" text-anchor="{side}">{escape(days[place][:10])}</text>')
     return "".join(parts)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from api.text import Texts, mark
 
@@ -42,8 +44,11 @@ class Curve:
     mark: str
 
 
-def curves_of(facts: Mapping[str, Any], onset_day: str, tr: Texts) -> list[Curve]:
-    """Return what can be drawn of a finding's evidence; what is no curve of full length is left out."""
+def curves_of(facts: Mapping[str, Any], onset_day: str, tr: Texts, timezone: str) -> list[Curve]:
+    """Return what can be drawn of a finding's evidence; what is no curve of full length is left out.
+
+    Moments are shown in the site's time zone.
+    """
     drawn: list[Curve] = []
     for axis, unit, wanted in CURVES:
         at = facts.get(axis)
@@ -55,14 +60,23 @@ def curves_of(facts: Mapping[str, Any], onset_day: str, tr: Texts) -> list[Curve
             if isinstance(values := facts.get(key), list) and len(values) == len(at)
         ]
         if lines:
-            places = [str(one) for one in at]
-            drawn.append(Curve(places, lines, tr(unit), _mark(places, facts, axis, onset_day)))
+            places = [str(one) if axis == "days" else _local(str(one), timezone) for one in at]
+            begun = onset_day if axis == "days" else _local(str(facts.get("begun", "")), timezone)
+            drawn.append(Curve(places, lines, tr(unit), _mark(places, begun)))
     return drawn
 
 
-def _mark(places: Sequence[str], facts: Mapping[str, Any], axis: str, onset_day: str) -> str:
-    """Return where on an axis the onset stands, empty where it does not."""
-    if axis == "days":
-        return onset_day if onset_day in places else ""
-    first = str(facts.get("first_hour", onset_day))
-    return next((place for place in places if place >= first), "") if first >= places[0] else ""
+def _mark(places: Sequence[str], begun: str) -> str:
+    """Return the first place of an axis that is not before the onset, empty where the onset lies outside."""
+    if not begun or begun < places[0]:
+        return ""
+    return next((place for place in places if place >= begun), "")
+
+
+def _local(moment: str, timezone: str) -> str:
+    """Return a moment in ISO 8601 as local date and time, to the minute; what is none stays as it is."""
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return f"{at.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M}" if at.tzinfo is not None else moment

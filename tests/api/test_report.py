@@ -135,13 +135,16 @@ def test_a_gap_stays_a_gap_in_lines_and_band() -> None:
 
 def test_curves_of_other_lengths_or_kinds_are_left_out() -> None:
     tr = texts("en")
-    assert [len(curve.lines) for curve in curves_of(CURVES, DAYS[-3].isoformat(), tr)] == [2, 2]
-    assert curves_of({**CURVES, "meter_m3": [1.0]}, "", tr)[0].lines[0].name == "Expected"
-    assert curves_of({"days": [], "meter_m3": []}, "", tr) == []
-    hourly = {
-        "hours": ["2026-01-01T00:00Z", "2026-01-01T01:00Z"],
-        "zone_loss_m3h": [0.1, 5.0],
-        "first_hour": "2026-01-01T01",
-    }
-    (curve,) = curves_of(hourly, "2026-01-01", tr)
-    assert (curve.unit, curve.mark) == ("m³/h", "2026-01-01T01:00Z")
+
+    def drawn(facts: dict[str, Any], onset: str = "") -> Any:
+        return curves_of(facts, onset, tr, "Asia/Shanghai")
+
+    assert [len(curve.lines) for curve in drawn(CURVES)] == [2, 2]
+    assert drawn(CURVES, DAYS[-3].isoformat())[0].mark == DAYS[-3].isoformat()
+    assert drawn(CURVES, DAYS[0].isoformat())[0].mark == ""
+    assert drawn({**CURVES, "meter_m3": [1.0]})[0].lines[0].name == "Expected"
+    assert drawn({"days": [], "meter_m3": []}) == []
+    hours = ["2026-01-01T00:00:00+00:00", "2026-01-01T06:00:00+00:00", "nonsense"]
+    (curve,) = drawn({"hours": hours, "zone_loss_m3h": [0.1, 5.0, 5.1], "begun": "2026-01-01T03:00:00+00:00"})
+    assert curve.at == ["2026-01-01 08:00", "2026-01-01 14:00", "nonsense"]
+    assert (curve.unit, curve.mark) == ("m³/h", "2026-01-01 14:00")

@@ -114,12 +114,14 @@ def pipes(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     return sorted(known, key=lambda one: -float(one["probability"]))
 
 
-def pipe_list(candidates: Sequence[Mapping[str, Any]], tr: Texts) -> str:
-    """Return the likeliest pipes by name."""
+def pipe_list(candidates: Sequence[Mapping[str, Any]], located_by: str, tr: Texts) -> str:
+    """Return the likeliest pipes by name, and what they were told by."""
     if not candidates:
         return ""
     shown = " · ".join(f"{escape(one['id'])} {percent(one['probability'], 0)} %" for one in candidates[:MOST_PIPES])
-    return f'<div class="gg-pipes"><small class="gg-dim">{escape(tr("Likely pipes"))}</small> {shown}</div>'
+    by = tr(finding_words.LOCATED_BY.get(located_by, located_by))
+    note = f'<br><small class="gg-dim">{escape(by)}</small>' if by else ""
+    return f'<div class="gg-pipes"><small class="gg-dim">{escape(tr("Likely pipes"))}</small> {shown}{note}</div>'
 
 
 def form(view: FindingView, tr: Texts) -> str:

@@ -58,6 +58,10 @@ FACTS = {
     "before_m3": mark("Register before, m³"),
     "after_m3": mark("Register after, m³"),
 }
+LOCATED_BY = {
+    "pressure": mark("Ranked by what pressures in the zone tell."),
+    "length": mark("Ranked by length only: no pressure in the zone tells more."),
+}
 METER_KINDS = {
     "ic_card": mark("IC-card meter"),
     "remote": mark("Remotely read meter"),
