@@ -16,6 +16,7 @@ from alarms.service.calendar import WorkCalendar, official
 from alarms.service.call_backs import CallBacks
 from alarms.service.desk import ServiceDesk
 from alarms.service.policy import Promise, shipped
+from alarms.service.release import Checks
 from alarms.service.telephone import Telephone
 from api.auth import SESSION_COOKIE, Authenticator, User
 from api.roles import Act
@@ -130,6 +131,7 @@ class Parts:
     service: ServiceDesk = field(init=False)
     telephone: Telephone = field(init=False)
     call_backs: CallBacks = field(init=False)
+    checks: Checks = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what stands on the other parts."""
@@ -138,6 +140,7 @@ class Parts:
         object.__setattr__(self, "service", ServiceDesk(state, self.promises, self.calendar, network, clock))
         object.__setattr__(self, "telephone", Telephone(state, network, self.desk.policy, clock))
         object.__setattr__(self, "call_backs", CallBacks(state, network, self.calendar, clock))
+        object.__setattr__(self, "checks", Checks(state, network, self.desk.policy, self.calendar, clock))
 
 
 def parts_of(connection: HTTPConnection) -> Parts:

@@ -35,6 +35,7 @@ class Act(StrEnum):
     TICKET_WORK = "ticket.work"
     TICKET_SUPERVISE = "ticket.supervise"
     FINDING_INSPECT = "finding.inspect"
+    FINDING_RELEASE = "finding.release"
     COMMAND_CLOSE = "command.close"
     COMMAND_OTHER = "command.other"
     COMMAND_APPROVE = "command.approve"
@@ -68,6 +69,7 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.TICKET_TIMES: _SUPERVISORS,
     Act.TICKET_WORK: _DESK,
     Act.TICKET_SUPERVISE: _SUPERVISORS,
+    Act.FINDING_RELEASE: frozenset({Role.ENGINEER, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.FINDING_INSPECT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.COMMAND_CLOSE: frozenset({Role.OPERATOR, Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.COMMAND_OTHER: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),

@@ -141,6 +141,8 @@ class ServiceConfig(Settings):
     """TOML file with the clocks of tickets, instead of those that gasgate brings; a copy of them is where to begin"""
     calendar: ConfigPath | None = None
     """CSV file (date, working, name) of days that are worked, or not, other than the official list says"""
+    checks_a_day: Annotated[int, Field(ge=0, le=1000)] = 0
+    """findings that become CHECK tickets by themselves, a district and working day; 0 = a person releases each"""
 
 
 class Config(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -128,6 +129,17 @@ def agree(ticket_no: TicketNo, body: AgreeBody, user: Supervisor, parts: PartsDe
     """Put a date that was agreed with the customer in the place of a limit; the old one stays on record."""
     parts.service.agree(ticket_no, body.clock, body.due_at, body.reason, user.name)
     return {"clocks": [clock_json(row) for row in service.clocks_of(parts, ticket_no).clocks]}
+
+
+@router.post("/findings/{finding_id}/release", status_code=201)
+def release(
+    finding_id: Annotated[int, Path(ge=1, le=2**53)],
+    user: Annotated[User, Depends(Require(Act.FINDING_RELEASE))],
+    parts: PartsDep,
+) -> dict[str, Any]:
+    """Send somebody to look: the finding becomes a ticket, or joins the open one of its meter."""
+    done = parts.checks.release(finding_id, user.name, wall_s=time.time())
+    return {"ticket_no": done.ticket_no, "joined": bool(done.joined)}
 
 
 @router.get("/service/told")

@@ -16,6 +16,7 @@ from alarms.outbox import OutboxWorker, sinks_by_class
 from alarms.pipeline import AlarmPipeline
 from alarms.reconcile import Reconciler
 from alarms.service.calendar import WorkCalendar
+from alarms.service.release import Checks
 from gateway.errors import TransientError
 from gateway.model.finding import FindingStatus
 from gateway.model.ticket import TicketClass
@@ -75,6 +76,7 @@ async def work(site: Snapshot) -> None:
     ways = {one: [sink.name for sink in config.ticket_sink if one in sink.fallback_for] for one in TicketClass}
     reconciler = Reconciler(desk, sinks)
     service = service_desk(config, state, network, clock)
+    checks = Checks(state, network, desk.policy, service.calendar, clock, config.service.checks_a_day)
     judge = Judge(pipeline, state, clock, remote_store(config), calendar=service.calendar, definitions=definitions)
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(state, "alarm", follower.status(judge.health)), name="heartbeat")
@@ -83,7 +85,7 @@ async def work(site: Snapshot) -> None:
         group.create_task(OutboxWorker(state, sinks, clock).run(), name="outbox")
         group.create_task(FallbackWorker(state, sinks, ways).run(), name="fallback")
         group.create_task(reconciler.run(), name="reconcile")
-        group.create_task(ServiceClocks(service).run(), name="clocks of tickets")
+        group.create_task(ServiceClocks(service, checks).run(), name="clocks of tickets")
 
 
 async def _judge(reconciler: Reconciler, judge: Judge) -> None:

@@ -1,4 +1,4 @@
-"""Runs the clocks of tickets in the alarm role, and each evening the draw of call-backs."""
+"""Runs the clocks of tickets in the alarm role, each evening the draw of call-backs, each morning that of checks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import logging
 import time
 from datetime import datetime
+from functools import partial
 
 from alarms.service.call_backs import CallBacks
 from alarms.service.desk import ServiceDesk
+from alarms.service.release import Checks
 from gateway.errors import TransientError
 from gateway.store import promise_rows
 from gateway.store.change_watch import ChangeWatch
@@ -18,15 +20,16 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.25
 """real seconds between looks at whether somebody wrote, or something is due"""
 DRAW_S = 60.0
-"""real seconds between looks at whether it is evening"""
+"""real seconds between looks at whether it is evening, or morning"""
 
 
 class ServiceClocks:
     """Sweeps until cancelled. One process runs one."""
 
-    def __init__(self, desk: ServiceDesk) -> None:
-        """Remember the desk; nothing is read yet."""
+    def __init__(self, desk: ServiceDesk, checks: Checks | None = None) -> None:
+        """Remember the desks; nothing is read yet. Without `checks` no finding becomes a ticket by itself."""
         self._desk = desk
+        self._checks = checks
         self._changes = ChangeWatch(desk.state)
         self._call_backs = CallBacks(desk.state, desk.network, desk.calendar, desk.clock)
         self._drawn_at = float("-inf")
@@ -45,6 +48,8 @@ class ServiceClocks:
                     self._next = await asyncio.to_thread(self._settle)
                 if time.monotonic() - self._drawn_at >= DRAW_S:
                     await asyncio.to_thread(self._call_backs.evening)
+                    if self._checks is not None:
+                        await asyncio.to_thread(partial(self._checks.morning, wall_s=time.time()))
                     self._drawn_at = time.monotonic()
                 self._problem = ""
             except TransientError as error:

@@ -97,7 +97,8 @@ def _confirmed(connection: Connection, numbers: Select[tuple[str]]) -> dict[str,
 
 def _sources(connection: Connection, numbers: Select[tuple[str]]) -> tuple[set[str], set[str]]:
     link, call = tables.ticket_alarm.c, tables.call_report.c
-    alarms = connection.execute(select(link.ticket_no).where(link.ticket_no.in_(numbers))).scalars()
+    own = ~link.alarm_id.startswith("FINDING_", autoescape=True)
+    alarms = connection.execute(select(link.ticket_no).where(link.ticket_no.in_(numbers), own)).scalars()
     calls = connection.execute(select(call.ticket_no).where(call.ticket_no.in_(numbers), ~call.joined)).scalars()
     return set(alarms), set(calls)
 

@@ -1,0 +1,187 @@
+"""Findings become CHECK tickets: so many a district and working day, the most certain first, or when a person says so.
+
+The ticket says "inspect", never who did what; its clocks start at the release. One meter has at most one open CHECK
+ticket, which a further finding joins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+from typing import Any
+
+from alarms import route
+from alarms.service.calendar import WorkCalendar
+from alarms.tickets import commands
+from gateway.errors import RefusedError
+from gateway.model.finding import LIKELY, Finding, FindingKind, FindingStatus
+from gateway.model.network import Network, ZoneKind
+from gateway.model.ticket import Ticket, TicketClass, TicketState
+from gateway.ports import Clock
+from gateway.store import delivery_rows, finding_rows, promise_rows, ticket_rows, user_rows
+from gateway.store.state import State, Transaction, put_cursor
+
+CURSOR = "checks"
+"""name of the cursor that stands on the last day (since 1970) whose checks were released"""
+MORNING = time(8, 0)
+"""local time of the release on working days"""
+URGENT = frozenset({FindingKind.LEAK, FindingKind.INSIDE_LEAK, FindingKind.FLOW_WHEN_CLOSED})
+"""kinds whose ticket is URGENT; a grave leak has an alarm and an EMERGENCY ticket of its own"""
+TWO_PERSONS = frozenset({FindingKind.THEFT, FindingKind.UNAUTHORISED})
+"""kinds that are looked into by two people on site"""
+_EPOCH = date(1970, 1, 1)
+_MOST = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Where findings are released as tickets. Safe for threads: each call is one transaction."""
+
+    state: State
+    network: Network
+    policy: route.TicketPolicy
+    calendar: WorkCalendar
+    clock: Clock
+    a_day: int = 0
+    """CHECK tickets a district and working day; 0 = none without a person"""
+
+    def morning(self, *, wall_s: float) -> int:
+        """Release what a working day's crews can do, once its morning has come; return how many tickets went out."""
+        now = self.clock.now()
+        local = self.calendar.local(now)
+        today = (local.date() - _EPOCH).days
+        due = self.a_day and local.time() >= MORNING and self.calendar.works(local.date())
+        if not due or self.state.cursor(CURSOR) >= today:
+            return 0
+        count: Counter[str] = Counter()
+        with self.state.write() as connection:
+            found = finding_rows.list_findings(connection, status=FindingStatus.OPEN, limit=_MOST)
+            for stored in found:
+                finding = stored.finding
+                district = self._district(finding)
+                if finding.score < LIKELY or finding.kind in URGENT or count[district] >= self.a_day:
+                    continue
+                if self._ticket_of(connection, finding) is None:
+                    count[district] += self._release(connection, finding, "gasgate", now, wall_s).joined == ""
+            put_cursor(connection, CURSOR, today)
+        return count.total()
+
+    def release(self, finding_id: int, who: str, *, wall_s: float) -> Released:
+        """Release one finding. Raises RefusedError 404, 409 `not_open` or `released`."""
+        now = self.clock.now()
+        with self.state.write() as connection:
+            finding = finding_rows.get_finding(connection, finding_id).finding
+            if finding.status is not FindingStatus.OPEN:
+                raise RefusedError(409, "not_open", "this finding is settled")
+            known = self._ticket_of(connection, finding)
+            if known is not None:
+                raise RefusedError(409, "released", f"ticket {known} looks into it already")
+            done = self._release(connection, finding, who, now, wall_s)
+            user_rows.add_audit(
+                connection,
+                self.clock.now_us(),
+                who,
+                "finding.release",
+                subject=str(finding_id),
+                detail={"ticket": done.ticket_no},
+            )
+        return done
+
+    def _release(self, connection: Transaction, finding: Finding, who: str, now: datetime, wall_s: float) -> Released:
+        urgent = finding.kind in URGENT
+        wanted = TicketClass.URGENT if urgent else TicketClass.CHECK
+        group = "" if urgent else "meter"
+        joined = ticket_rows.find_joinable(connection, group, finding.subject, [wanted]) if group else None
+        if joined is not None:
+            text = f"also suspected there: {finding.kind}"
+            body = {**route.note_body(joined, "update", text, who), "finding": _facts(finding)}
+            self._send(connection, joined, "update", body, wall_s)
+            ticket_rows.link_alarm(connection, _link(finding), finding.episode_no, joined.ticket_no)
+            return Released(joined.ticket_no, joined.ticket_no)
+        ticket = self._ticket(connection, finding, wanted, group, now)
+        ticket_rows.insert_ticket(connection, ticket)
+        ticket_rows.link_alarm(connection, _link(finding), finding.episode_no, ticket.ticket_no)
+        promise_rows.add_step(connection, ticket.ticket_no, "released", now, entered_at=now, actor=who)
+        self._send(connection, ticket, "open", self._open_body(ticket, finding), wall_s)
+        return Released(ticket.ticket_no)
+
+    def _ticket(
+        self, connection: Transaction, finding: Finding, wanted: TicketClass, group: str, now: datetime
+    ) -> Ticket:
+        policy = replace(self.policy, epoch=delivery_rows.epoch(connection, self.policy.epoch))
+        prefix = route.number_prefix(now, policy)
+        place = self.network.name_of(finding.subject)
+        return Ticket(
+            ticket_no=route.next_number(prefix, ticket_rows.newest_number(connection, prefix)),
+            dedup_key=f"{policy.site}.{policy.epoch}:{finding.subject}:{finding.kind.upper()}:{finding.episode_no}",
+            ticket_class=wanted,
+            type="leak_survey" if finding.kind == FindingKind.LEAK else finding.kind,
+            asset=finding.subject,
+            join_group=group,
+            scope=finding.subject,
+            state=TicketState.OPEN,
+            raised_at=now,
+            depart_by=None,
+            arrive_by=None,
+            title=f"Inspect: {place}",
+            description=f"Readings suggest {finding.kind.replace('_', ' ')}. Look and report what is there.",
+        )
+
+    def _open_body(self, ticket: Ticket, finding: Finding) -> dict[str, Any]:
+        return {
+            "dedup_key": ticket.dedup_key,
+            "ticket_no": ticket.ticket_no,
+            "command": "open",
+            "class": ticket.ticket_class.value,
+            "type": ticket.type,
+            "priority": 3 if ticket.ticket_class is TicketClass.URGENT else 4,
+            "raised_at": route.iso(ticket.raised_at),
+            "title": ticket.title,
+            "description": ticket.description,
+            "joined": [],
+            "asset": route.asset_body(ticket.asset, self.network),
+            "finding": _facts(finding),
+        }
+
+    def _send(self, connection: Transaction, ticket: Ticket, command: str, body: dict[str, Any], wall_s: float) -> None:
+        sink = self.policy.sinks.get(ticket.ticket_class, "")
+        commands.put(connection, ticket, command, body, sink=sink, now=self.clock.now(), wall_s=wall_s)
+
+    def _ticket_of(self, connection: Transaction, finding: Finding) -> str | None:
+        ticket = ticket_rows.ticket_of(connection, _link(finding), finding.episode_no)
+        return None if ticket is None else ticket.ticket_no
+
+    def _district(self, finding: Finding) -> str:
+        at = finding.zone
+        while at in self.network.zones:
+            if self.network.zones[at].kind is ZoneKind.DISTRICT:
+                return at
+            at = self.network.zones[at].parent_id
+        return finding.zone
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The ticket that looks into a finding; `joined` names it if it was open before."""
+
+    ticket_no: str
+    joined: str = ""
+
+
+def _link(finding: Finding) -> str:
+    """Return how a finding stands among what a ticket answers, beside alarms."""
+    return f"FINDING_{finding.kind.upper()}@{finding.subject}"
+
+
+def _facts(finding: Finding) -> dict[str, Any]:
+    """Return what a crew needs of a finding; the curves stay with gasgate."""
+    return {
+        "kind": finding.kind,
+        "episode_no": finding.episode_no,
+        "probability": finding.score,
+        "onset": route.iso(finding.onset),
+        "estimate_m3_per_day": finding.estimate_m3_per_day,
+        "alternatives": finding.evidence.get("alternatives", {}),
+        "two_persons": finding.kind in TWO_PERSONS,
+    }
