@@ -15,6 +15,7 @@ from alarms.detectors.balance import BalanceDetector
 from alarms.detectors.closed_valve import ClosedValveDetector
 from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
 from alarms.detectors.ic_card import CreditDetector
+from alarms.detectors.inside_leak import InsideLeakDetector
 from alarms.detectors.location import Locator
 from alarms.detectors.meter_rows import MeterRows
 from alarms.detectors.non_moving import NonMovingDetector
@@ -85,6 +86,7 @@ class Passes:
             TheftDetector(city.model, city.config).judge(known),
             SlowDetector(city.model, city.config).judge(known),
             *certain(city, until_us),
+            *([] if self._hourly is None else [InsideLeakDetector(self._hourly).judge(until_us)]),
         )
         loss = tuple(loss_rows(known.balance, city.config.loss, self._loss_days))
         return PassResult(until_us, loss, detections)

@@ -19,12 +19,14 @@ from api.report.case import Case
 from api.report.page import report_html
 from api.text import texts
 from gateway.dataset import Dataset, read_dataset
-from gateway.model.finding import Finding, FindingStatus, LossRow, LossVerdict
+from gateway.model.finding import Finding, FindingKind, FindingStatus, LossRow, LossVerdict
 from gateway.model.reading import ReadingBatch, to_us
 from gateway.pass_runs import results
 
 SETTLE = timedelta(hours=6)
 """readings of a gas day are awaited this long before it is judged"""
+NOT_ANSWERED = frozenset({FindingKind.INSIDE_LEAK})
+"""kinds that the exchange format has no word for: they stand in the page for people only"""
 HOURLY_EVERY = timedelta(hours=6)
 """so often leaks are looked for by hours"""
 REVISE = timedelta(days=7)
@@ -64,7 +66,7 @@ def analyse(
     replayed = replay(dataset, end, report, processes)
     answer = {
         "dataset": dataset.settings.name,
-        "findings": [finding_json(finding) for finding in replayed.told],
+        "findings": [finding_json(finding) for finding in replayed.told if finding.kind not in NOT_ANSWERED],
         "loss": [loss_json(row) for row in replayed.loss],
     }
     _write(out, json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
