@@ -1,4 +1,4 @@
-"""`gasgate probe`: one real read of one device, source or output, and how it is shown to a person."""
+"""`gasgate probe`: one real read of one device, source, output or ticket sink, and how it is shown to a person."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from alarms import TICKET_SINKS
 from collectors.cjt188_config import Cjt188Config
 from collectors.modbus_config import ModbusConfig
 from collectors.mqtt_config import MqttConfig
@@ -27,7 +28,7 @@ PAYLOAD_SHOWN = 400
 
 @dataclass(frozen=True, slots=True)
 class OutputProbe:
-    """What an output answered to one test line."""
+    """What an output answered to one test line, or a ticketing system to a look-up of nothing."""
 
     name: str
     answer: str
@@ -37,7 +38,7 @@ Probed = ModbusProbe | MeterProbe | MqttProbe | OutputProbe
 
 
 async def probe_any(config: Config, name: str, seconds: float) -> Probed:
-    """Read the device with this asset or `source/link/unit`, listen to this MQTT source, or try this output, once.
+    """Read the device with this asset or `source/link/unit`, listen to this source, or try this output or sink, once.
 
     Raises ConfigError if there is nothing of that name, GatewayError if it does not answer at all.
     """
@@ -59,6 +60,13 @@ async def probe_any(config: Config, name: str, seconds: float) -> Probed:
                 return OutputProbe(name, await writer.probe())
             finally:
                 await writer.close()
+    for receiver in config.ticket_sink:
+        if receiver.name == name:
+            sink = TICKET_SINKS[receiver.kind](receiver, site_clock(config))
+            try:
+                return OutputProbe(name, await sink.probe())
+            finally:
+                await sink.close()
     raise ConfigError([f"nothing is called {name}; there are: {', '.join(_names(config))}"])
 
 
@@ -97,7 +105,8 @@ def _names(config: Config) -> list[str]:
     units = [names[1] if len(names) == 2 else names[0] for *_, names in _units(config)]
     units += [names[1] for *_, names in _meters(config)]
     sources = [source.name for source in config.source if isinstance(source, MqttConfig)]
-    return [*units, *sources, *(output.name for output in config.output)]
+    receivers = (*config.output, *config.ticket_sink)
+    return [*units, *sources, *(receiver.name for receiver in receivers)]
 
 
 def went_well(probed: Probed) -> bool:

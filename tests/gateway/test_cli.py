@@ -22,13 +22,14 @@ import typer
 
 from gateway import __version__, app, cli
 from gateway.config import load
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, TransientError
 from gateway.probing import probe_any, went_well
 from gateway.runtime.supervisor import Supervisor
 from gateway.snapshot import take_snapshot
 from gateway.store import user_rows
 from gateway.store.state import State
 from simulators.__main__ import app as simulators
+from tests.alarms.desk_server import SECRET, DeskServer
 from tests.collectors.devices import running
 from tests.end_to_end.small_site import SmallSite
 
@@ -212,12 +213,25 @@ async def test_a_probe_of_a_device_that_does_not_answer_is_1(site: SmallSite) ->
         assert not went_well(await probe_any(load(site.config), "REG-001", 1))
 
 
+async def test_a_probe_of_a_ticketing_system_makes_nothing(site: SmallSite) -> None:
+    site.write_config()
+    (site.folder / "desk.secret").write_text(SECRET)
+    with pytest.raises(TransientError):
+        await probe_any(load(site.config), "desk", 1)
+    desk = DeskServer(site.desk_port)
+    desk.start()
+    probed = await probe_any(load(site.config), "desk", 1)
+    desk.stop()
+    assert went_well(probed)
+    assert desk.posts == []
+
+
 def test_a_probe_of_a_broker_that_is_away_is_1(call: Callable[..., tuple[int, str, str]], site: SmallSite) -> None:
     code, out, err = call("probe", site.config, "meters")
     assert (code, out) == (1, "")
     assert err.startswith(f"error mqtt://127.0.0.1:{site.broker_port}: Could not connect")
     code, _, err = call("probe", site.config, "nobody")
-    assert (code, err) == (2, "error nothing is called nobody; there are: meters\n")
+    assert (code, err) == (2, "error nothing is called nobody; there are: meters, desk\n")
 
 
 def test_a_reload_without_a_gateway_is_1_and_makes_nothing(
