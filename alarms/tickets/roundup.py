@@ -17,7 +17,7 @@ import httpx
 from pydantic import Field
 
 from alarms.tickets.http import LONGEST_BODY, LONGEST_PAGE, HttpUrl, as_object, bounded, retry_after, text_of, whole
-from gateway.errors import PermanentError, TransientError
+from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.ticket import (
     Attempt,
     Capabilities,
@@ -76,12 +76,13 @@ class RoundupSink:
         self.name = config.name
         self.classes = config.classes
         self._config, self._clock = config, clock
+        self._password = config.password.read()
         url = httpx.URL(config.url)
         port = "" if url.port is None else f":{url.port}"
         self._client = httpx.AsyncClient(
             follow_redirects=False,
             trust_env=False,
-            auth=(config.user, config.password.read()),
+            auth=(config.user, self._password),
             headers={
                 "accept": "application/json",
                 # without these three the tracker takes a request for one that another site's page sent
@@ -97,7 +98,23 @@ class RoundupSink:
         return Capabilities(create_once=True, lookup=True, push=True, pull=True, update=True)
 
     async def deliver(self, command: Command, attempt: Attempt) -> Outcome:
-        """Create the ticket, or a message on it, within the attempt's real seconds."""
+        """Create the ticket, or a message on it, within the attempt's real seconds; once more with a new password."""
+        outcome = await self._send(command, attempt)
+        if isinstance(outcome, Misconfigured) and await asyncio.to_thread(self._read_anew):
+            outcome = await self._send(command, attempt)
+        return outcome
+
+    def _read_anew(self) -> bool:
+        """Read the password again; True if it is another one now."""
+        try:
+            fresh = self._config.password.read()
+        except ConfigError:
+            return False
+        known, self._password = self._password, fresh
+        self._client.auth = httpx.BasicAuth(self._config.user, fresh)
+        return known != fresh
+
+    async def _send(self, command: Command, attempt: Attempt) -> Outcome:
         name = "ticket" if command.command == "open" else "ticketmessage"
         item = _ticket_item(command) if command.command == "open" else _message_item(command)
         try:

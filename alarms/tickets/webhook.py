@@ -28,7 +28,7 @@ from alarms.tickets.http import (
     whole,
 )
 from alarms.tickets.signature import signed_headers
-from gateway.errors import PermanentError, TransientError
+from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.ticket import (
     Attempt,
     Capabilities,
@@ -91,7 +91,23 @@ class WebhookSink:
         return Capabilities(create_once=True, lookup=True, push=True, pull=self._config.pull, update=True)
 
     async def deliver(self, command: Command, attempt: Attempt) -> Outcome:
-        """Send one command once, within the attempt's real seconds."""
+        """Send one command once, within the attempt's real seconds; once more if a secret was changed meanwhile."""
+        outcome = await self._send(command, attempt)
+        if isinstance(outcome, Misconfigured) and await asyncio.to_thread(self._read_anew):
+            outcome = await self._send(command, attempt)
+        return outcome
+
+    def _read_anew(self) -> bool:
+        """Read the secrets again; True if they are others now. One that cannot be used leaves the known ones."""
+        try:
+            fresh = [secret.read() for secret in self._config.secrets]
+            signed_headers("", "probe", datetime.now(UTC), fresh)
+        except ConfigError:
+            return False
+        known, self._secrets = self._secrets, fresh
+        return known != fresh
+
+    async def _send(self, command: Command, attempt: Attempt) -> Outcome:
         body = json.dumps(self._envelope(command), separators=(",", ":"), ensure_ascii=False)
         if len(body.encode()) > LONGEST_BODY:
             return Refused(f"the message is longer than {LONGEST_BODY} bytes")

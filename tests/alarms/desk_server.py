@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -74,7 +74,10 @@ class DeskServer:
 
     async def _post(self, request: Request) -> Response:
         body = await request.body()
-        self._webhook.verify(body, dict(request.headers))
+        try:
+            self._webhook.verify(body, dict(request.headers))
+        except WebhookVerificationError:
+            return Response(status_code=401)
         envelope = json.loads(body)
         self.posts.append((dict(request.headers), envelope))
         mode = self.modes.popleft() if self.modes else (self.choose() if self.choose else "")
