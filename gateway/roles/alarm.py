@@ -129,8 +129,8 @@ class Judge:
         """Return whether judging keeps up."""
         problems = sorted(self._problems.values())
         figures = {"seq": self._pipeline.seq, "lost": self._lost, "problems": problems}
-        running = {} if self._definitions is None else self._definitions.digests()
-        return not problems, {**figures, "definitions": running}
+        running = {} if self._definitions is None else {"definitions": self._definitions.digests()}
+        return not problems, {**figures, **running}
 
     async def run(self) -> None:
         """Judge until cancelled."""

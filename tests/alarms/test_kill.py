@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +11,9 @@ from pathlib import Path
 from gateway.store import alarm_rows, ticket_rows
 from gateway.store.state import State
 
+THOROUGH = os.environ.get("GASGATE_THOROUGH") == "1"
+KILLS = 1000 if THOROUGH else 6
+RECORDS = 15_000 if THOROUGH else 300
 _RUN = """
 import os, random, signal, sys, time
 from pathlib import Path
@@ -25,12 +29,12 @@ from gateway.store.registry import StateRegistry
 from gateway.store.state import State
 from tests.alarms.alarm_fixtures import START, make_desk
 
-alone, killed, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+alone, killed, kills, records = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 pipeline_module.COMMIT_EVERY_S = 0.02
 POINTS = [f"{s}/{q}" for s in ("REG-001", "REG-002", "REG-003", "S-01") for q in ("gas_lel_pct", "pressure_gauge_kpa")]
 rng = np.random.default_rng(1)
-GAS = np.where(rng.random((100, 3)) < 0.1, 28.0, 1.0).repeat(3, axis=0)
-PRESSURE = rng.choice([1.0, 1.5, 2.0, 2.0, 2.5, 2.8], size=(60, 3)).repeat(5, axis=0)
+GAS = np.where(rng.random((records // 3, 3)) < 0.1, 28.0, 1.0).repeat(3, axis=0)
+PRESSURE = rng.choice([1.0, 1.5, 2.0, 2.0, 2.5, 2.8], size=(records // 5, 3)).repeat(5, axis=0)
 
 
 def child(folder):
@@ -39,7 +43,7 @@ def child(folder):
     registry = StateRegistry(desk.state)
     index = registry.indices(POINTS)
     pipeline = AlarmPipeline(desk, desk.network, registry, desk.definitions, clock)
-    for seq in range(pipeline.seq + 1, 301):
+    for seq in range(pipeline.seq + 1, records + 1):
         now = to_us(START) + seq * 12_000_000
         clock.set(from_us(now))
         values = [*np.stack([GAS[seq - 1], PRESSURE[seq - 1]], axis=1).ravel(), 0.0, 200.0]
@@ -54,7 +58,7 @@ for _ in range(kills):
     if pid == 0:
         child(killed)
         os._exit(0)
-    time.sleep(dice.uniform(0.1, 0.4))
+    time.sleep(dice.uniform(0.1, 0.4) if kills < 100 else dice.uniform(0.03, 0.15))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 child(killed)
@@ -64,18 +68,18 @@ child(alone)
 
 def test_a_pipeline_killed_again_and_again_does_what_one_left_alone_does(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _RUN, str(tmp_path / "alone"), str(tmp_path / "killed"), "6"],
+        [sys.executable, "-c", _RUN, str(tmp_path / "alone"), str(tmp_path / "killed"), str(KILLS), str(RECORDS)],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=55 + 2 * KILLS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     killed, alone = State.in_folder(tmp_path / "killed"), State.in_folder(tmp_path / "alone")
     with killed.read() as connection, alone.read() as other:
-        entries = alarm_rows.journal_after(connection, 0, limit=20_000)
-        expected = alarm_rows.journal_after(other, 0, limit=20_000)
+        entries = alarm_rows.journal_after(connection, 0, limit=1_000_000)
+        expected = alarm_rows.journal_after(other, 0, limit=1_000_000)
         assert len(expected) > 80
         seen = [(one.alarm_id, one.occurrence_no, one.event, one.at) for one in entries]
         assert seen == [(one.alarm_id, one.occurrence_no, one.event, one.at) for one in expected]
@@ -84,10 +88,10 @@ def test_a_pipeline_killed_again_and_again_does_what_one_left_alone_does(tmp_pat
         assert set(announced.values()) == {1}
         last = {one.alarm_id: one.after for one in entries}
         assert {one.alarm_id: alarm_rows.facts_of(one) for one in alarm_rows.load_all(connection)} == last
-        tickets = ticket_rows.list_tickets(connection, limit=1000)
+        tickets = ticket_rows.list_tickets(connection, limit=100_000)
         assert len(tickets) > 3
         keys = [one.dedup_key for one in tickets]
-        assert keys == [one.dedup_key for one in ticket_rows.list_tickets(other, limit=1000)]
+        assert keys == [one.dedup_key for one in ticket_rows.list_tickets(other, limit=100_000)]
         for one in tickets:
             assert next(row.command.command_no for row in ticket_rows.outbox_of(connection, one.ticket_no)) == 1
     killed.close()
