@@ -33,6 +33,8 @@ Form = Literal["leak", "rest", "share", "less", "days"]
 
 ENDS_EVERY_D = 5
 """so finely the ends of leaks that are over are tried"""
+RAREST = -12.0
+"""log rate of honest rests where they are left out of account"""
 HOPELESS = -9.0
 """log weight below which a meter is not looked at again once others explain a part of the loss"""
 BLOCK_D = 10
@@ -94,6 +96,14 @@ class BankConfig:
     """by how much less the zone's word counts than its likelihood ratio, as no covariance is quite right"""
     accept: float = 0.5
     """probability from which a hypothesis is taken for true"""
+    match: bool = True
+    """False only to show what it is worth: the zone's word about meters is not heard"""
+    vacancy: bool = True
+    """False only to show what it is worth: a rest is taken to have no honest cause but the rarest"""
+    memory: bool = True
+    """False only to show what it is worth: days are taken to be independent of each other"""
+    shares: bool = True
+    """False only to show what it is worth: meters rest or are well, nothing between"""
     suspect: float = 0.05
     """probability from which a hypothesis is named"""
     most_cases: int = 8
@@ -188,6 +198,8 @@ def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
         use=np.nan_to_num(zone.use),
         config=config.noise,
     )
+    if not config.memory:
+        told = np.diag(np.diag(told))
     trial = Trial(zone, config, zone.past, good, told, np.where(good, zone.loss, 0.0), np.arange(zone.use.shape[1]))
     cases: list[Case] = []
     while True:
@@ -330,9 +342,10 @@ class Trial:
         mass -= 2.0 * past.slope * sums.both(shape, use, later["shape"], later["use"])
         mass = np.maximum(mass, 0.0)
         trust = self._trust(seen, count)
-        less = config.temper * self._shaken(ratio(trust * pull, trust * mass, 1.0, sigma_less), trust)
+        word = config.temper if config.match else 0.0
+        less = word * self._shaken(ratio(trust * pull, trust * mass, 1.0, sigma_less), trust)
         part = np.clip(missing / np.maximum(used, 1e-9), 0.1, 20.0)
-        share = config.temper * ratio(pull_use, mass_use, part, 0.35 * part + 0.05)
+        share = word * ratio(pull_use, mass_use, part, 0.35 * part + 0.05)
         spread = 4.0 * np.maximum(count, 1.0) * past.variance + 2.0 * beyond**2
         own = np.sign(missing) * missing**2 / spread - 0.5 * np.log1p(count)
         theft = config.theft_rate * np.where(zone.business, config.business_theft_factor, 1.0)
@@ -343,7 +356,7 @@ class Trial:
         possible = past.usable & (count >= 1) & seen[-1][None, :] & (missing >= config.least_missing * expected)
         possible &= expected > 0
         share = np.where(possible & (pull_use > 0), share + known + slow[None, :], NEVER)
-        least = np.log(config.since_before) + config.temper * ratio(pull_use[0], mass_use[0], 1.0, config.before_sigma)
+        least = np.log(config.since_before) + word * ratio(pull_use[0], mass_use[0], 1.0, config.before_sigma)
         told = seen[-1] & (count[0] >= config.before_days)
         share[0] = np.where(told & (pull_use[0] > 0), least, NEVER)
         known_part = np.concatenate([np.ones_like(part[:1]), part[1:]])
@@ -351,9 +364,9 @@ class Trial:
         sigma[0] = config.before_sigma
         whole = size_of(pull, mass, 1.0, sigma_less)
         part = np.maximum(size_of(pull_use, mass_use, known_part, sigma), 0.0)
-        possible &= whole >= config.least_size
+        fits = (pull > 0) & (whole >= config.least_size) if config.match else np.ones_like(possible)
         share[part < config.least_share] = NEVER
-        rests = self._rests(zone.rests[-1], less, possible & (pull > 0), theft)
+        rests = self._rests(zone.rests[-1], less, possible & fits, theft)
         # from then on a register at rest is at rest, which has reasons of its own
         possible &= np.arange(len(use))[:, None] < np.where(zone.rests[-1] > 0, self._last_moved(), len(use))[None, :]
         sizes: dict[Form, Floats] = {
@@ -363,8 +376,8 @@ class Trial:
         }
         weights: dict[Form, Floats] = {
             "rest": rests,
-            "less": np.where(possible & (pull > 0), less + known + theft[None, :], NEVER),
-            "share": np.where(possible | (np.arange(len(use)) == 0)[:, None], share, NEVER),
+            "less": np.where(possible & fits & config.shares, less + known + theft[None, :], NEVER),
+            "share": np.where((possible | (np.arange(len(use)) == 0)[:, None]) & config.shares, share, NEVER),
         }
         return weights, sizes
 
@@ -402,7 +415,7 @@ class Trial:
         result = np.full((days, meters), NEVER)
         for back in (0, 1):  # it may have stopped within the day before
             first = np.clip(after - back, 0, days - 1)
-            weight = fault + less[first, column] - self.zone.absent
+            weight = fault + less[first, column] - (self.zone.absent if self.config.vacancy else RAREST)
             result[first, column] = np.where((length > 0) & possible[first, column], weight, NEVER)
         return result
 
@@ -413,7 +426,7 @@ class Trial:
         blocks = np.where(
             (days[:, None] // BLOCK_D) == np.arange(days[-1] // BLOCK_D + 1)[None, :], missing[:, None], 0
         )
-        whole, part = (0.5, 0.15) if case.meter < 0 else (self.config.size_sigma, 0.2)
+        whole, part = (0.5, 0.05) if case.meter < 0 else (self.config.size_sigma, 0.2)
         courses = np.concatenate([whole * missing[:, None], part * blocks], axis=1)
         told = _open(self.told, courses)
         if case.meter >= 0 and case.form != "share":

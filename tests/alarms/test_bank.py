@@ -1,0 +1,153 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from alarms.analysis.bank import BankConfig, ratio, weigh
+from tests.alarms.zone_days import a_zone
+
+HOME = 7
+CONFIG = BankConfig()
+
+
+def likely(made, config=CONFIG) -> Any:
+    """Return meter and form of what is probably wrong."""
+    return [(case.meter, case.form) for case in weigh(made.zone(config), config) if case.probability >= 0.5]
+
+
+def test_nothing_is_wrong_in_a_zone_where_nothing_is_lost():
+    assert likely(a_zone()) == []
+
+
+def test_a_leak_is_found_with_its_day_and_size():
+    case = weigh(a_zone().leaking(9.0, 90).zone(), CONFIG)[0]
+    assert (case.meter, case.form) == (-1, "leak")
+    assert abs(case.first_day - 90) <= 1
+    assert case.size_m3_per_day == pytest.approx(9.0, rel=0.15)
+    assert case.probability > 0.95
+
+
+def test_a_large_leak_is_found_on_its_first_day():
+    assert likely(a_zone(days=91).leaking(12.0, 90)) == [(-1, "leak")]
+
+
+def test_a_leak_that_was_mended_is_no_case():
+    assert likely(a_zone().leaking(12.0, 60, 90)) == []
+
+
+def test_a_loss_as_old_as_the_readings_is_no_leak():
+    assert likely(a_zone().leaking(4.0, 0)) == []
+
+
+def test_a_meter_at_rest_whose_customer_goes_on_is_found():
+    made = a_zone().counting(HOME, 0.0, 85)
+    case = weigh(made.zone(), CONFIG)[0]
+    assert (case.meter, case.form) == (HOME, "rest")
+    assert case.at_rest
+    assert abs(case.first_day - 85) <= 1
+    assert case.size_m3_per_day == pytest.approx(made.burnt[85:, HOME].mean(), rel=0.25)
+
+
+def test_who_is_away_is_not_accused_however_long():
+    made = a_zone().away(HOME, 60)
+    assert HOME not in [case.meter for case in weigh(made.zone(), CONFIG)]
+
+
+def test_who_is_away_while_the_zone_leaks_another_amount_is_not_accused():
+    assert likely(a_zone().away(HOME, 90).leaking(15.0, 90)) == [(-1, "leak")]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_a_register_that_counts_a_part_is_found(share):
+    made = a_zone(days=150).counting(HOME, share, 80)
+    assert [meter for meter, _ in likely(made)] == [HOME]
+
+
+def test_a_register_bypassed_on_some_days_is_found():
+    made = a_zone(days=150)
+    for day in np.random.default_rng(3).permutation(np.arange(80, 150))[:40]:
+        made = made.counting(HOME, 0.0, day, day + 1)
+    assert [meter for meter, _ in likely(made)] == [HOME]
+
+
+def test_a_register_that_counted_half_since_before_the_readings_is_named_first():
+    made = a_zone(days=200)
+    large = int(np.argmax(made.burnt.sum(axis=0)))
+    found = weigh(made.counting(large, 0.5).zone(), CONFIG)
+    assert found[0].meter == large
+    assert (found[0].form, found[0].first_day) == ("share", 0)
+
+
+def test_who_honestly_uses_less_is_not_accused():
+    assert likely(a_zone().frugal(HOME, 0.3, 80)) == []
+
+
+def test_two_causes_in_one_zone_are_both_found():
+    made = a_zone(days=150).leaking(14.0, 60).counting(HOME, 0.0, 110)
+    assert sorted(meter for meter, _ in likely(made)) == [-1, HOME]
+
+
+def test_unknown_days_accuse_nobody():
+    made = a_zone().unread(HOME, 80).leaking(6.0, 80)
+    assert HOME not in [case.meter for case in weigh(made.zone(), CONFIG)]
+
+
+def test_a_zone_whose_last_day_cannot_be_assessed_has_no_case():
+    zone = a_zone().leaking(12.0, 60).zone()
+    loss = zone.loss.copy()
+    loss[-1] = np.nan
+    assert weigh(replace(zone, loss=loss), CONFIG) == []
+    assert weigh(replace(zone, loss=np.full_like(loss, np.nan)), CONFIG) == []
+
+
+def test_a_single_bad_day_is_no_leak():
+    made = a_zone()
+    made.noise[100] += 40.0
+    assert likely(made) == []
+
+
+def test_a_case_says_what_it_takes_from_the_loss_and_what_else_it_may_be():
+    case = weigh(a_zone().counting(HOME, 0.0, 85).zone(), CONFIG)[0]
+    assert case.missing[:84].max() == 0.0
+    assert case.probability + case.leak + case.nothing + case.others == pytest.approx(1.0, abs=0.05)
+
+
+def test_without_the_match_of_the_deficit_an_absence_and_a_stop_are_alike():
+    config = replace(CONFIG, match=False)
+    away, stopped = (
+        {case.meter: case.probability for case in weigh(made.zone(config), config)}.get(HOME, 0.0)
+        for made in (a_zone().away(HOME, 60), a_zone().counting(HOME, 0.0, 60))
+    )
+    assert abs(away - stopped) < 0.1
+
+
+def test_the_ratio_is_that_of_two_normal_distributions():
+    rng = np.random.default_rng(0)
+    f, r, variance = rng.normal(size=6), rng.normal(size=6), 0.7**2
+    covariance = np.diag(rng.uniform(0.5, 2.0, 6))
+    told = np.linalg.inv(covariance)
+    with_f = covariance + variance * np.outer(f, f)
+    off = r - 0.4 * f
+    expected = -0.5 * (off @ np.linalg.inv(with_f) @ off + np.linalg.slogdet(with_f)[1])
+    expected += 0.5 * (r @ told @ r + np.linalg.slogdet(covariance)[1])
+    found = ratio(f @ told @ r, f @ told @ f, 0.4, 0.7)
+    assert float(found) == pytest.approx(expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    arrays(np.float64, (30, 4), elements=st.one_of(st.just(np.nan), st.just(0.0), st.floats(0.0, 1e4))),
+    arrays(np.float64, 30, elements=st.one_of(st.just(np.nan), st.floats(-1e4, 1e4))),
+    arrays(np.float64, 30, elements=st.floats(0.0, 1e5)),
+)
+def test_whatever_the_numbers_probabilities_are_such_and_the_unread_are_not_accused(use, loss, supply):
+    made = replace(a_zone(days=30, homes=4), counted=use)
+    zone = replace(made.zone(), loss=loss, supply=supply)
+    for case in weigh(zone, CONFIG):
+        assert 0.0 <= case.probability <= 1.0 + 1e-9
+        assert case.meter < 0 or np.isfinite(use[-1, case.meter])
+        assert np.isfinite(case.missing).all()
