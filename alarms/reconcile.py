@@ -119,19 +119,20 @@ class Reconciler:
         doubtful = [ticket for ticket in mine if ticket.dedup_key not in seen]
         turn = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
-        async def look(ticket: Ticket) -> None:
+        async def look(ticket: Ticket) -> ExternalTicket | None:
             async with turn:
-                found = await sink.lookup(ticket.dedup_key)
-            if found is None:
-                _log.error("ticket %s has vanished from %s; sending it again", ticket.ticket_no, name)
-                await asyncio.to_thread(self._vanished, name, ticket)
-            else:
-                await asyncio.to_thread(self._take, name, [found])
+                return await sink.lookup(ticket.dedup_key)
 
-        results = await asyncio.gather(*(look(ticket) for ticket in doubtful), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        for start in range(0, len(doubtful), BATCH):
+            asked = doubtful[start : start + BATCH]
+            answers = await asyncio.gather(*(look(ticket) for ticket in asked), return_exceptions=True)
+            await asyncio.to_thread(self._take, name, [one for one in answers if isinstance(one, ExternalTicket)])
+            for ticket, answer in zip(asked, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+                if answer is None:
+                    _log.error("ticket %s has vanished from %s; sending it again", ticket.ticket_no, name)
+                    await asyncio.to_thread(self._vanished, name, ticket)
 
     async def _pull(self, name: str, sink: TicketSink, *, full: bool) -> set[str]:
         """Take all that changed over and return the keys that were listed."""

@@ -271,12 +271,16 @@ def drop_pulled_step(connection: Connection, ticket_no: str, version: int, type_
 def list_confirmed(
     connection: Connection, sink: str, classes: Sequence[TicketClass], *, wall_before_s: float
 ) -> list[Ticket]:
-    """Return the tickets of a sink that have not ended and that it confirmed before a real moment, oldest first."""
+    """Return the tickets of a sink that have not ended and that it confirmed before a real moment, oldest first.
+
+    One whose name there is known was confirmed, too, if only by a step that was told of it.
+    """
     opening, column = tables.outbox.c, tables.ticket.c
+    confirmed = and_(opening.state == DeliveryState.CONFIRMED.value, opening.wall_confirmed_at <= wall_before_s)
+    named = and_(column.external_id != "", opening.wall_created_at <= wall_before_s)
     query = (
         _with_delivery()
-        .where(opening.sink == sink, opening.state == DeliveryState.CONFIRMED.value)
-        .where(opening.wall_confirmed_at <= wall_before_s)
+        .where(opening.sink == sink, or_(confirmed, named))
         .where(column.ticket_class.in_([one.value for one in classes]))
         .where(column.state.not_in([state.value for state in ENDED]))
         .order_by(column.raised_at)

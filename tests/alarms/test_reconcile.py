@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,6 +17,7 @@ from gateway.model.ticket import Difference, DifferenceKind, Ticket, TicketState
 from gateway.runtime.clock import ManualClock
 from gateway.settings import Secret
 from gateway.store import delivery_rows, ticket_rows
+from gateway.store.state_copies import copy_state, restore_from
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 from tests.alarms.desk_server import SECRET, DeskServer
 from tests.alarms.test_events import event, post
@@ -222,3 +225,56 @@ async def test_every_planted_difference_is_found_in_one_night(tmp_path: Path, se
     await compare(desk, server.url)
     with desk.state.read() as connection:
         assert delivery_rows.count_differences(connection)["field"] == (10, 0)
+
+
+async def test_everything_is_compared_once_a_night_and_what_changed_in_between(
+    tmp_path: Path, server: DeskServer
+) -> None:
+    desk = make_desk(tmp_path)
+    await deliver(desk, server, 1)
+    moment = datetime(2026, 1, 20, 1, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
+    wall = [moment.timestamp()]
+    sink = pulling(server.url)
+    reconciler = Reconciler(desk, {"desk": sink}, wall=lambda: wall[0])
+    full = []
+    for hours in (0, 1, 1, 22, 1, 1):
+        wall[0] += hours * 3600
+        full.append(reconciler._night_is_due())
+        await reconciler.round(full=full[-1])
+    await sink.close()
+    assert full == [False, True, False, False, True, False]
+
+
+async def test_judging_after_a_restoration_waits_for_the_tickets_that_were_lost(
+    tmp_path: Path, server: DeskServer
+) -> None:
+    lost = make_desk(tmp_path / "lost")
+    lost.commit([Edge("GAS_CONC_HIHI@REG-001", ConditionRises(START, 28.0))])
+    async with working(lost, server.url):
+        await until(lambda: all_confirmed(lost))
+    make_desk(tmp_path / "restored").state.close()
+    copy = copy_state(tmp_path / "restored", keep=2)
+    restore_from(tmp_path / "restored", copy)
+    restored = make_desk(tmp_path / "restored")
+    sink = pulling(server.url)
+    reconciler = Reconciler(restored, {"desk": sink})
+    await reconciler.after_restoration()
+    assert [row.kind for row in found(restored)] == [DifferenceKind.MISSING_HERE]
+    server.tickets.clear()
+    server.changes.clear()
+    await reconciler.after_restoration()
+    await sink.close()
+    assert len(found(restored)) == 1
+
+
+async def test_a_ticketing_system_that_is_away_stops_no_comparison_with_another(
+    tmp_path: Path, server: DeskServer, free_port: Callable[[], int]
+) -> None:
+    desk = make_desk(tmp_path)
+    await deliver(desk, server, 1)
+    server.move(key(0), "accepted")
+    away, there = pulling(f"http://127.0.0.1:{free_port()}/tickets"), pulling(server.url)
+    await Reconciler(desk, {"away": away, "desk": there}).round(full=True)
+    await away.close()
+    await there.close()
+    assert ticket(desk, 0).state is TicketState.ACCEPTED
