@@ -101,7 +101,7 @@ def update(
             new = _finding(detection, int(row), now, zone_of)
             old = newest.get((new.kind, new.subject))
             if old is not None and old.status is FindingStatus.OPEN:
-                kept = replace(new, detected_at=old.detected_at, episode_no=old.episode_no)
+                kept = _kept(old, new)
                 (updated if _changed(old, new, config) else again).append(kept)
             elif not _told(newest, new, config) and not _settled(visited.get(new.subject, ()), new, now, config):
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
@@ -119,6 +119,12 @@ def update(
             ):
                 ended.append(replace(finding, status=FindingStatus.ENDED, cause=done or _cause(finding)))
     return Changes(tuple(raised), tuple(updated), tuple(ended), tuple(again))
+
+
+def _kept(old: Finding, new: Finding) -> Finding:
+    """Return an episode with its newest figures; it cannot have begun after it was found."""
+    onset = new.onset if new.onset <= old.detected_at else min(old.onset, old.detected_at)
+    return replace(new, detected_at=old.detected_at, onset=onset, episode_no=old.episode_no)
 
 
 def _cause(finding: Finding) -> EndCause:

@@ -74,13 +74,14 @@ def terms(case: Case, tr: Texts) -> str:
     if not known:
         return ""
     names = list(dict.fromkeys(name for zone, _ in known for name in case.whole[zone].terms))
-    head = _th(tr(finding_words.TERMS["whole"]), "m³")
-    head += "".join(_th(tr(finding_words.TERMS.get(name, name)), "m³ ± 2σ") for name in names)
+    unit = tr("m³/day")
+    head = _th(tr(finding_words.TERMS["whole"]), unit)
+    head += "".join(_th(tr(finding_words.TERMS.get(name, name)), f"{unit} ± 2σ") for name in names)
     rows = []
     for zone, depth in known:
         whole = case.whole[zone]
-        cells = f'<td class="num">{number(sum(value for value, _ in whole.terms.values()))}</td>'
-        cells += "".join(_pair_cell(whole.terms.get(name)) for name in names)
+        cells = f'<td class="num">{_mean(sum(value for value, _ in whole.terms.values()), whole.days)}</td>'
+        cells += "".join(_pair_cell(whole.terms.get(name), whole.days) for name in names)
         rows.append(f"<tr>{_name_cell(case, zone, depth)}{cells}</tr>")
     return (
         f'<div class="wide"><table><thead><tr>{_th(tr("Zone"))}{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
@@ -185,14 +186,14 @@ def _span_cell(span: LossTotal) -> str:
     return f'<td class="num{style}">{_rate(span)}</td>'
 
 
-def _pair_cell(pair: tuple[float, float] | None) -> str:
+def _pair_cell(pair: tuple[float, float] | None, days: int) -> str:
     if pair is None:
         return '<td class="num none">—</td>'
-    return f'<td class="num">{number(pair[0])} <small>± {number(2 * pair[1])}</small></td>'
+    return f'<td class="num">{_mean(pair[0], days)} <small>± {_mean(2 * pair[1], days)}</small></td>'
 
 
 def _name_cell(case: Case, zone: str, depth: int) -> str:
-    return f'<td style="padding-left:{8 + 18 * depth}px">{escape(_name(case, zone))}</td>'
+    return f'<td class="zone" style="padding-left:{8 + 18 * depth}px">{escape(_name(case, zone))}</td>'
 
 
 def _name(case: Case, zone: str) -> str:

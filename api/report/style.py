@@ -16,7 +16,8 @@ h3{font-size:15px;margin:20px 0 4px}p{margin:4px 0 8px;max-width:80ch}
 table{border-collapse:collapse;width:100%;margin:6px 0 12px;font-size:13px}
 th{text-align:left;font-weight:600;border-bottom:1.5px solid var(--ink);padding:3px 8px;vertical-align:bottom}
 td{border-bottom:1px solid var(--line);padding:3px 8px;vertical-align:top}
-.num{text-align:right;white-space:nowrap}th small{display:block}
+.num{text-align:right;white-space:nowrap}th.num{white-space:normal}th small{display:block;white-space:nowrap}
+td.zone{min-width:150px}
 tr.between td{color:var(--dim);font-style:italic}
 .bad,td.bad{color:var(--bad);font-weight:600}td.bad{background:#fbecec}td.none{color:var(--two)}
 a{color:var(--one);text-decoration:none}a:hover{text-decoration:underline}

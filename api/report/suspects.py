@@ -56,7 +56,7 @@ def _row(case: Case, rank: int, finding: Finding, tr: Texts) -> str:
         f"<td>{link}</td><td>{escape(finding.zone)}</td><td>{_day(case, finding)}</td>"
         f"<td>{_moment(case, finding)}</td>"
         f'<td class="num">{size}</td><td class="num">{share}</td>'
-        f'<td class="num">{percent(finding.score, 0)}</td><td>{escape(state)}</td></tr>'
+        f'<td class="num">{escape(finding_words.certainty(finding.score))}</td><td>{escape(state)}</td></tr>'
     )
 
 
@@ -71,7 +71,7 @@ def _card(case: Case, rank: int, finding: Finding, tr: Texts) -> str:
         (tr("Began about"), _day(case, finding)),
         (tr("Found"), _moment(case, finding)),
         (tr("Size"), size if finding.estimate_m3_per_day is not None else UNKNOWN),
-        (tr("Certainty"), f"{percent(finding.score, 0)} %"),
+        (tr("Certainty"), f"{finding_words.certainty(finding.score)} %"),
         (tr("Status"), finding_words.state(finding.status, finding.cause, tr)),
     )
     cells = "".join(f"<div><small>{escape(label)}</small>{escape(value)}</div>" for label, value in facts)

@@ -202,3 +202,9 @@ def test_a_leak_that_nobody_found_is_raised_again_if_the_loss_goes_on(days, rais
     unfound = visited(kind="leak", asset="R-1")
     again = changes([unfound], found(kind="leak", asset="R-1"), now=VISIT + timedelta(days=days))
     assert len(again.raised) == raised
+
+
+@pytest.mark.parametrize(("days", "onset_after"), [(-10, -10), (3, 3), (5, 0)])
+def test_an_episode_cannot_have_begun_after_it_was_found(days, onset_after):
+    again = changes([opened()], found(onset=ONSET + timedelta(days=days)), now=NOW + timedelta(days=9))
+    assert [f.onset - ONSET for f in again.seen] == [timedelta(days=onset_after)]

@@ -40,3 +40,8 @@ def test_a_faulty_meter_confirms_a_meter_that_was_suspected_of_standing_still() 
     (stopped,) = record_of(visits)
     assert (stopped.right, stopped.honest, stopped.share) == (9, 3, 0.75)
     assert finding_words.precision(stopped, texts("en")) == "Non-moving meter: 9 of 12, 75 % (47–91 %)"
+
+
+@pytest.mark.parametrize(("score", "said"), [(0.5, "50"), (0.989, "99"), (0.99, "> 99"), (1.0, "> 99")])
+def test_nothing_is_called_certain(score: float, said: str) -> None:
+    assert finding_words.certainty(score) == said

@@ -32,7 +32,7 @@ def facts(view: FindingView, tr: Texts, timezone: str, *, brief: bool = False) -
         if view.share is not None:
             size += f" · {percent(view.share, 1)} %"
     what = (tr(words.FINDINGS.get(view.kind, view.kind)), view.meter or view.zone)
-    sure = (tr("Certainty"), f"{view.score * 100:.0f} %")
+    sure = (tr("Certainty"), f"{finding_words.certainty(view.score)} %")
     began = (tr("Began about"), full_time(view.onset, timezone)[:10])
     if brief:
         cells = [what, sure, (tr("Size"), size), began]
@@ -188,7 +188,7 @@ def others(views: Sequence[FindingView], tr: Texts) -> str:
     """Return other cases of the same subject or zone."""
     rows = "".join(
         f'<li><a href="/findings/{view.id}">{escape(tr(words.FINDINGS.get(view.kind, view.kind)))} · '
-        f'{escape(view.meter or view.zone)}</a> <span class="gg-dim">{percent(view.score, 0)} % · '
+        f'{escape(view.meter or view.zone)}</a> <span class="gg-dim">{escape(finding_words.certainty(view.score))} % · '
         f"{escape(finding_words.state(view.status, view.cause, tr))}</span></li>"
         for view in views
     )

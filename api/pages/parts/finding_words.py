@@ -76,6 +76,9 @@ CLASSES = {
     "cng": mark("Filling station"),
 }
 ACCOUNTS = {"open": mark("in use"), "closed": mark("closed"), "never_opened": mark("never opened")}
+MOST_CERTAIN = 0.99
+SMALLEST = 0.0001
+"""chances below this are only said to be smaller"""
 _FIGURE = re.compile(r"\d+(?:\.\d+)?|…")
 
 
@@ -123,12 +126,19 @@ def precision(one: Precision, tr: Texts) -> str:
     )
 
 
+def certainty(score: float) -> str:
+    """Return a score in per cent, never as certain: the explanations that were compared are not all there are."""
+    return "> 99" if score >= MOST_CERTAIN else percent(score, 0)
+
+
 def single_facts(facts: Mapping[str, Any], tr: Texts) -> list[tuple[str, str]]:
     """Return the single facts of evidence that have a name for people."""
     return [(tr(name), _value(facts[key])) for key, name in FACTS.items() if facts.get(key) is not None]
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, float) and 0 < value < SMALLEST:
+        return f"< {SMALLEST}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value}" if isinstance(value, int) or abs(value) < 0.01 else significant(value)
     return str(value).replace("T", " ")[:40]

@@ -231,6 +231,6 @@ def suspect_row(view: FindingView, rank: int, tr: Texts) -> dict[str, str]:
         f'<div class="where">{escape(view.zone_name)} · {escape(view.zone)}{status}</div></div>'
         f'<div class="size">{size} <span class="gg-dim">{escape(tr("m³/day"))}</span><small><span '
         f'class="gg-meter-bar"><i style="width:{view.score * 100:.0f}%"></i></span>'
-        f" {view.score * 100:.0f} %</small></div></div>"
+        f" {escape(finding_words.certainty(view.score))} %</small></div></div>"
     )
     return {"id": str(view.id), "key": f"{rank:06}", "html": html}
