@@ -35,6 +35,8 @@ RATE, FIXED = 0.3, 0.1
 """standard deviations of a zone's own loss rate, and of what of it is the same in m3 every day"""
 FAR = 2.0
 """standard deviations beyond which a day counts less"""
+MOST_FEWER = 20.0
+"""a day with so much less supply than usual counts as one with this"""
 ODD_RATE = 0.5
 """a loss rate beyond which nothing is concluded from a day"""
 TURNS = 3
@@ -58,7 +60,7 @@ def shared(loss: Floats, supply: Floats, affected: Floats, variance: Floats) -> 
     scale = np.where(np.isfinite(loss) & (supply > 0), supply, 1.0)
     rate = np.where(np.isfinite(loss) & (supply > 0), loss / scale, np.nan)
     rate = np.where(np.abs(np.nan_to_num(rate)) < ODD_RATE, rate, np.nan)
-    noise = variance / scale**2 + FLOOR**2
+    noise = np.clip(variance / scale**2, 0.0, 1.0) + FLOOR**2
     share, spread = np.zeros(days), np.full(days, SWING**2)
     for end in range(days, 0, -SPAN_D):
         span = slice(max(end - SPAN_D, 0), end)
@@ -111,4 +113,4 @@ def _own_covariance(steps: Floats, fewer: Floats) -> Floats:
 def _fewer(supply: Floats, known: Flags) -> Floats:
     """Return by how much a loss of so many m3 a day weighs more on days of little supply, (z, d)."""
     usual = np.nanmedian(np.where(known, supply, np.nan), axis=1, keepdims=True)
-    return np.where(known, usual / supply - 1.0, 0.0)
+    return np.where(known, np.clip(usual / supply - 1.0, -1.0, MOST_FEWER), 0.0)

@@ -15,6 +15,8 @@ class LossConfig:
     """of the expected volume that must be known from readings; below it a day is not assessable"""
     sigma_limit: float = 0.05
     """standard uncertainty of the loss rate beyond which a day is not assessable"""
+    day_sigma_limit: float = 0.1
+    """the same of a day's own readings, without what the days around it tell"""
     high_rate: float = HIGH_RATE
     meter_gain_sigma: float = 0.012
     supply_gain_sigma: float = 0.005

@@ -60,7 +60,8 @@ def _told(result: Balance, config: LossConfig) -> _Told:
 def _row(result: Balance, told: _Told, config: LossConfig, day: int, zone: int) -> LossRow:
     supply, loss = float(result.supply[day, zone]), float(told.loss[day, zone])
     share = float(told.sigma[day, zone]) / supply if supply > 0 else 0.0
-    reason = _reason(supply, float(result.volume_coverage[day, zone]), share, config)
+    alone = float(result.sigma[day, zone]) / supply if supply > 0 else 0.0
+    reason = _reason(supply, float(result.volume_coverage[day, zone]), (alone, share), config)
     gained = float(result.gained[day, zone])
     row = LossRow(
         zone=result.tree.zones[zone],
@@ -119,13 +120,15 @@ def _terms(result: Balance, told: _Told, day: int, zone: int) -> dict[str, tuple
     }
 
 
-def _reason(supply: float, volume_coverage: float, sigma: float, config: LossConfig) -> str:
+def _reason(supply: float, volume_coverage: float, sigmas: tuple[float, float], config: LossConfig) -> str:
+    """Say why a day cannot be assessed; `sigmas` are what its own readings leave open, and what the days around do."""
     if not np.isfinite(supply):
         return "supply meter was not read"
     if supply <= 0:
         return "no gas was supplied"
     if volume_coverage < config.coverage_limit:
         return f"only {100 * volume_coverage:.0f} % of the expected volume was read"
-    if sigma > config.sigma_limit:
-        return f"the loss rate is known to {100 * sigma:.1f} points only"
+    for sigma, limit in zip(sigmas, (config.day_sigma_limit, config.sigma_limit), strict=True):
+        if sigma > limit:
+            return f"the loss rate is known to {100 * sigma:.1f} points only"
     return ""
