@@ -54,29 +54,28 @@ class Boundaries:
     def advance(self, times: Ints, until_us: int) -> None:
         """Take in what arrived by a moment; `times` holds the boundaries so far and those that came to them."""
         shape = len(times) - len(self.times), self.value.shape[1]
+        # what a register did since the last boundary is told of the next one, though nothing came since
+        waiting = self.last_us > self.times[-1] if shape[0] and len(self.times) else np.zeros(shape[1], dtype=np.bool_)
         self.times = times
         self.value = np.concatenate([self.value, np.full(shape, np.nan)])
         self.variance = np.concatenate([self.variance, np.full(shape, np.nan)])
         self.broken = np.concatenate([self.broken, np.zeros(shape, dtype=np.bool_)])
-        columns, first_us = self._touched(until_us)
+        columns, first_us = self._touched(until_us, waiting)
         if len(columns):
             again = columns[self._revise(columns, first_us, until_us)]
             if len(again):
                 self._revise(again, np.full(len(again), ALWAYS_US), until_us)
         self._done_us = until_us
 
-    def _touched(self, until_us: int) -> tuple[Indices, Ints]:
-        """Return which registers have something new, a reading or an exchange, and since when."""
+    def _touched(self, until_us: int, waiting: Flags) -> tuple[Indices, Ints]:
+        """Return which registers have something new, a reading or an exchange, or waited for a boundary; since when."""
+        oldest = np.where(waiting, self.last_us, 2**62)
         columns, first_us = self._rows.touched(self._done_us, until_us)
+        oldest[columns] = first_us
         known = self._exchanges(until_us)
         new = known.time > self._done_us
-        if not new.any():
-            return columns, first_us
-        oldest = np.full(self.value.shape[1], 2**62, dtype=np.int64)
-        oldest[columns] = first_us
         np.minimum.at(oldest, known.column[new], known.time[new] - 1)
-        some = np.diff(self._rows.starts) > 0
-        columns = np.flatnonzero((oldest < 2**62) & some)
+        columns = np.flatnonzero((oldest < 2**62) & (np.diff(self._rows.starts) > 0))
         return columns, oldest[columns]
 
     def _revise(self, columns: Indices, first_us: Ints, until_us: int) -> Flags:
@@ -141,6 +140,7 @@ class Boundaries:
         last = np.searchsorted(unrolled.column, np.arange(len(columns)), side="right") - 1
         some = done & (last >= 0)
         some[some] = unrolled.column[last[some]] == np.flatnonzero(some)
+        self.last_us[columns[done]] = ALWAYS_US
         self.last_us[columns[some]] = unrolled.time[last[some]]
         self.last_m3[columns[some]] = unrolled.value[last[some]] + lift[some]
 

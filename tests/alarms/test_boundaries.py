@@ -52,9 +52,10 @@ def spoilt_city(seed) -> Any:
             )
         )
     series = Series.build([f"M-{n}" for n in range(METERS)], *(np.concatenate(p) for p in zip(*parts, strict=True)))
-    column, at, old, new = (np.array(part) for part in zip(*exchanges, strict=True)) if exchanges else ([],) * 4
-    known = Exchanges(np.array(column, np.int32), np.array(at, np.int64), np.array(old, float), np.array(new, float))
-    return series, known
+    column, moments, old, new = zip(*exchanges, strict=True) if exchanges else ((),) * 4
+    kinds = np.int32, np.int64, float, float
+    columns = (np.array(part, kind) for part, kind in zip((column, moments, old, new), kinds, strict=True))
+    return series, Exchanges(*columns)
 
 
 def grid(until) -> Any:
@@ -80,6 +81,7 @@ def test_boundaries_kept_through_any_passes_are_those_made_from_all_readings(see
         np.testing.assert_array_equal(np.diff(kept.value, axis=0), np.diff(whole.value, axis=0))
     once = Boundaries(rows, FACTS, exchanges.known)
     once.advance(grid(until), until)
+    np.testing.assert_array_equal(kept.broken, once.broken)
     one, other = gaps_of(kept, 2, series.assets, None), gaps_of(once, 2, series.assets, None)
     for name in one.__slots__:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
