@@ -97,11 +97,11 @@ class Checks:
             text = f"also suspected there: {finding.kind}"
             body = {**route.note_body(joined, "update", text, who), "finding": _facts(finding)}
             self._send(connection, joined, "update", body, wall_s)
-            ticket_rows.link_alarm(connection, _link(finding), finding.episode_no, joined.ticket_no)
+            ticket_rows.link_alarm(connection, link_of(finding), finding.episode_no, joined.ticket_no)
             return Released(joined.ticket_no, joined.ticket_no)
         ticket = self._ticket(connection, finding, wanted, group, now)
         ticket_rows.insert_ticket(connection, ticket)
-        ticket_rows.link_alarm(connection, _link(finding), finding.episode_no, ticket.ticket_no)
+        ticket_rows.link_alarm(connection, link_of(finding), finding.episode_no, ticket.ticket_no)
         promise_rows.add_step(connection, ticket.ticket_no, "released", now, entered_at=now, actor=who)
         self._send(connection, ticket, "open", self._open_body(ticket, finding), wall_s)
         return Released(ticket.ticket_no)
@@ -149,7 +149,7 @@ class Checks:
         commands.put(connection, ticket, command, body, sink=sink, now=self.clock.now(), wall_s=wall_s)
 
     def _ticket_of(self, connection: Transaction, finding: Finding) -> str | None:
-        ticket = ticket_rows.ticket_of(connection, _link(finding), finding.episode_no)
+        ticket = ticket_rows.ticket_of(connection, link_of(finding), finding.episode_no)
         return None if ticket is None else ticket.ticket_no
 
     def _district(self, finding: Finding) -> str:
@@ -169,7 +169,7 @@ class Released:
     joined: str = ""
 
 
-def _link(finding: Finding) -> str:
+def link_of(finding: Finding) -> str:
     """Return how a finding stands among what a ticket answers, beside alarms."""
     return f"FINDING_{finding.kind.upper()}@{finding.subject}"
 

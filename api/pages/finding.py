@@ -90,6 +90,7 @@ class FindingPage:
             panel(self.page.tr("Inspection"), "grow-4"),
             ui.element("div").classes("gg-scroll gg-inspection"),
         ):
+            self.sending = Html().on_data("send", self._send)
             self.visits = Html()
             self.form = Html()
             self.form.element.on("submit", self._inspect, js_handler=_SUBMIT)
@@ -119,6 +120,7 @@ class FindingPage:
         parts, tr = page.parts, page.tr
         self.view = view = await asyncio.to_thread(service.one_finding, parts, number)
         found = await asyncio.to_thread(service.visits, parts, number)
+        ticket = await asyncio.to_thread(service.ticket_of, parts, number)
         record = await asyncio.to_thread(precision, parts)
         here = await asyncio.to_thread(
             service.list_findings, parts, list(FindingStatus), _MOST_ASKED, zones=[view.zone]
@@ -127,6 +129,7 @@ class FindingPage:
         self.facts.set(finding_html.facts(view, tr, page.timezone))
         self.single.set(finding_html.single_facts(view.evidence, tr))
         self.bars.set(finding_html.alternatives(view.evidence, tr))
+        self.sending.set(finding_html.sending(view, ticket, tr, may=page.can(Act.FINDING_RELEASE)))
         self.visits.set(finding_html.visits(found, tr, page.timezone))
         self.form.set(finding_html.form(view, tr) if page.can(Act.FINDING_INSPECT) else "")
         self.record.set(finding_html.record(record, view.kind, tr))
@@ -147,6 +150,18 @@ class FindingPage:
         if not self.client.is_deleted:
             with self.client:
                 await self.load()
+
+    async def _send(self, _number: str) -> None:
+        """Release the case as a ticket."""
+        page = self.page
+        try:
+            await asyncio.to_thread(service.send, page.parts, page.user, self.view.id)
+        except RefusedError as error:
+            ui.notify(words.refusal(error.code, page.tr), type="warning", position="top")
+        except GatewayError:
+            ui.notify(page.tr("That did not work. Try again."), type="negative", position="top")
+            return
+        await self.load()
 
     async def _inspect(self, event: GenericEventArguments) -> None:
         """Record what the form says; a browser may send anything."""

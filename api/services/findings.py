@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from alarms.service.release import link_of
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
 from gateway.errors import RefusedError
 from gateway.model.finding import InspectionResult
 from gateway.model.reading import from_us
-from gateway.store import finding_rows, inspection_rows, view_rows
+from gateway.model.ticket import Ticket
+from gateway.store import finding_rows, inspection_rows, ticket_rows, view_rows
 from gateway.store.inspection_rows import Inspection
 from gateway.store.state import Transaction
 
@@ -95,6 +98,19 @@ def visits(parts: Parts, finding_id: int) -> list[Visit]:
     return [
         Visit(from_us(one.at_us), one.who, one.result, one.found_kind, one.found_m3_per_day, one.note) for one in found
     ]
+
+
+def send(parts: Parts, user: User, finding_id: int) -> str:
+    """Release a finding as a ticket, so that somebody goes to look; return its number. Raises RefusedError."""
+    parts.auth.permit(user, Act.FINDING_RELEASE)
+    return parts.checks.release(finding_id, user.name, wall_s=time.time()).ticket_no
+
+
+def ticket_of(parts: Parts, finding_id: int) -> Ticket | None:
+    """Return the ticket by which somebody looks into a finding, None if there is none. Raises RefusedError 404."""
+    with parts.state.read() as connection:
+        finding = finding_rows.get_finding(connection, finding_id).finding
+        return ticket_rows.ticket_of(connection, link_of(finding), finding.episode_no)
 
 
 def inspect(

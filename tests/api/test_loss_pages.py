@@ -91,6 +91,16 @@ def test_what_an_inspection_found_is_recorded_and_counts(visit: Any) -> None:
     expect(other.locator(".gg-record")).to_contain_text("1 of 1")
 
 
+def test_somebody_is_sent_to_look_once(visit: Any) -> None:
+    page = visit("engineer", "/findings/2")
+    page.locator("[data-send]").click()
+    expect(page.locator(".gg-sent")).to_contain_text("looks into it: open")
+    expect(page.locator("[data-send]")).to_have_count(0)
+    viewer = visit("viewer", "/findings/3")
+    expect(viewer.locator(".gg-visits, .gg-inspection .gg-dim").first).to_be_visible()
+    expect(viewer.locator("[data-send]")).to_have_count(0)
+
+
 def test_a_case_that_does_not_exist_leads_to_the_loss_page(visit: Any, served: Served) -> None:
     page = visit("viewer", "/findings/99")
     expect(page).to_have_url(f"{served.url}/loss")

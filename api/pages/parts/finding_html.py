@@ -13,6 +13,7 @@ from api.services.precision import Precision
 from api.text import Texts
 from gateway.model.finding import FindingKind, InspectionResult
 from gateway.model.network import Meter
+from gateway.model.ticket import Ticket
 
 MOST_PIPES = 8
 MOST_ALTERNATIVES = 6
@@ -152,6 +153,18 @@ def form(view: FindingView, tr: Texts) -> str:
         f'aria-label="{escape(tr("What was seen"))}">'
         f'<button class="gg-button" type="submit">{escape(tr("Record"))}</button></form>'
     )
+
+
+def sending(view: FindingView, ticket: Ticket | None, tr: Texts, *, may: bool) -> str:
+    """Return the ticket that looks into a case, or the button that makes one for whoever may."""
+    if ticket is not None:
+        state = tr(words.TICKET_STATES.get(ticket.state, ticket.state))
+        text = tr("Ticket {number} looks into it: {state}", number=ticket.ticket_no, state=state)
+        return f'<p class="gg-sent">{escape(text)}</p>'
+    if view.status != "open" or not may:
+        return ""
+    label = escape(tr("Send somebody to look"))
+    return f'<button type="button" class="gg-button" data-send="{view.id}">{label}</button>'
 
 
 def visits(found: Sequence[Visit], tr: Texts, timezone: str) -> str:
