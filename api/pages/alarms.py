@@ -66,7 +66,7 @@ class AlarmsPage:
                 with ui.element("div").classes("gg-column"):
                     if page.can(Act.INTERRUPTION_PLAN):
                         with panel(tr("Plan an interruption")), ui.element("div").classes("gg-call-box"):
-                            self.form = Html(alarm_html.form(tr))
+                            self.form = Html(alarm_html.form(tr, self.request_id))
                             self.form.element.on("submit", self._submitted, js_handler=_SUBMIT)
                     with panel(tr("Planned interruptions"), "grow-2"):
                         self.plans = Html(classes="gg-scroll").on_data("step", self._step)
@@ -116,8 +116,7 @@ class AlarmsPage:
         )
         if await self._try(lambda: interruptions.enter(page.parts, page.user, plan, self.request_id)):
             self.request_id = uuid4().hex
-            self.form.set("")
-            self.form.set(alarm_html.form(page.tr))
+            self.form.set(alarm_html.form(page.tr, self.request_id))
 
     async def _step(self, value: str) -> None:
         step, _, number = value.partition(":")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from html import escape
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
@@ -17,9 +18,10 @@ from nicegui.events import KeyEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import charts, command_html, html, room_html, words
 from api.pages.parts.elements import CityMap, Html, KeyedList
+from api.pages.parts.service_dialog import ServiceDialog
 from api.pages.parts.shelf_dialog import ShelfDialog
 from api.roles import Act
-from api.services import acts
+from api.services import acts, out_of_service
 from api.services.city import place_of
 from api.services.detail import AlarmDetail, Latest, alarm_detail, latest, limit_of, trend
 from api.services.findings import list_findings
@@ -32,7 +34,7 @@ from gateway.model.finding import LIKELY, FindingStatus
 
 ROW_PX = 52
 _MOST_FINDINGS = 300
-_KEYS = {"a": "acknowledge", "s": "shelve", "u": "unshelve", "r": "reset", "m": "silence", "b": "undo"}
+_KEYS = {"a": "acknowledge", "s": "shelve", "u": "unshelve", "r": "reset", "m": "silence", "b": "undo", "o": "service"}
 
 
 async def build(request: Request) -> RedirectResponse | None:
@@ -96,6 +98,7 @@ class ControlRoom:
                         )
                     self._draw_story()
         self.shelf = ShelfDialog(tr, self._shelve)
+        self.service = ServiceDialog(tr, self._service)
         ui.keyboard(on_key=self._key, ignore=["input", "select", "textarea"], repeating=False)
         ui.timer(1.0, self._every_second)
         ui.timer(3.0, self._refresh_trend)
@@ -313,7 +316,7 @@ class ControlRoom:
     async def _key(self, event: KeyEventArguments) -> None:
         act = _KEYS.get(str(event.key).lower())
         modified = event.modifiers.ctrl or event.modifiers.meta or event.modifiers.alt
-        if act and event.action.keydown and not modified and not self.shelf.is_open:
+        if act and event.action.keydown and not modified and not (self.shelf.is_open or self.service.is_open):
             await self._act(act)
 
     async def _act(self, act: str) -> None:
@@ -330,6 +333,8 @@ class ControlRoom:
         }
         if act == "shelve":
             self.shelf.show(detail.view)
+        elif act == "service":
+            self.service.show(detail.view)
         elif act in calls:
             await self._try(calls[act])
 
@@ -340,6 +345,22 @@ class ControlRoom:
         parts, user, alarm_id = self.page.parts, self.page.user, detail.view.id
         until = parts.clock.now() + timedelta(minutes=minutes)
         return await self._try(lambda: acts.shelve(parts, user, alarm_id, until, reason, uuid4().hex))
+
+    async def _service(self, said: Mapping[str, str]) -> bool:
+        """Take the alarm out of service, or return it, as the form says."""
+        detail, parts, user = self.detail, self.page.parts, self.page.user
+        if detail is None:
+            return False
+        alarm_id = detail.view.id
+        if "test" in said:
+            test = said["test"][:500]
+            return await self._try(lambda: out_of_service.bring_back(parts, user, alarm_id, test, uuid4().hex))
+        try:
+            until = datetime.fromisoformat(said.get("until", "")).replace(tzinfo=ZoneInfo(self.page.timezone))
+        except ValueError:
+            return False
+        wish = out_of_service.Wish(said.get("work_order", "")[:120], said.get("interim", "")[:500], until)
+        return await self._try(lambda: out_of_service.remove(parts, user, alarm_id, wish, uuid4().hex))
 
     async def _try(self, call: Callable[[], Any]) -> bool:
         """Run an act in a thread; say plainly why if it was refused."""

@@ -38,6 +38,8 @@ class Offer:
     reset: bool
     undo: bool = False
     silence: bool = False
+    service: bool = False
+    """out of service, or back"""
 
 
 def offer(view: AlarmView, user: User) -> Offer:
@@ -55,6 +57,7 @@ def offer(view: AlarmView, user: User) -> Offer:
         and view.letter in {"B", "L1"}
         and alarm.priority <= LOWEST_WITH_HORN
         and alarm.silenced_until is None,
+        service=desk(Act.ALARM_SUPERVISE),
     )
 
 

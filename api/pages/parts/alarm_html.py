@@ -44,14 +44,14 @@ POSITIONS = {"control_room": mark("Control room")}
 _MOST = 60
 
 
-def form(tr: Texts) -> str:
-    """Return the form of a planned interruption."""
+def form(tr: Texts, key: str) -> str:
+    """Return the form of a planned interruption; another `key` empties it."""
 
     def field(name: str, label: str, attributes: str, wide: str = "") -> str:
         return f'<label class="{wide}">{escape(label)}<input class="gg-input" name="{name}" {attributes}></label>'
 
     return (
-        '<form class="gg-call"><fieldset class="first">'
+        f'<form class="gg-call" data-key="{key}"><fieldset class="first">'
         + field("zones", tr("Zones, with all below them"), 'maxlength="2000" autocomplete="off"')
         + field("assets", tr("Stations, regulators or meters besides"), 'maxlength="2000" autocomplete="off"')
         + field("start", tr("Supply stops"), 'type="datetime-local" required')

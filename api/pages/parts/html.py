@@ -251,6 +251,8 @@ def actions(offered: Offer, tr: Texts) -> str:
         buttons.append(_button("unshelve", tr("Take off the shelf"), "U"))
     if offered.reset:
         buttons.append(_button("reset", tr("Reset"), "R"))
+    if offered.service:
+        buttons.append(_button("service", tr("Service…"), "O"))
     return "".join(buttons)
 
 
