@@ -13,16 +13,14 @@ from alarms.city_data import CityData
 from alarms.detectors.accounts import UnauthorisedDetector
 from alarms.detectors.balance import BalanceDetector
 from alarms.detectors.closed_valve import ClosedValveDetector
-from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
 from alarms.detectors.ic_card import CreditDetector
-from alarms.detectors.inside_leak import InsideLeakDetector
-from alarms.detectors.location import Locator
 from alarms.detectors.meter_rows import MeterRows
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.slow import SlowDetector
 from alarms.detectors.theft import TheftDetector
 from alarms.hourly_data import hourly_city
+from alarms.hourly_passes import HourlyPasses
 from alarms.windows import KeptWindows
 from gateway.meterdata.series import DAY_US, Flags
 from gateway.model.finding import Detection, LossRow
@@ -60,9 +58,9 @@ class Passes:
 
         Leaks are looked for by hours as well where `hourly` tells them.
         """
-        self._city, self._loss_days, self._hourly = city, loss_days or lookback_days, hourly
+        self._city, self._loss_days = city, loss_days or lookback_days
         self._windows = KeptWindows(city, lookback_days)
-        self._locator = Locator(city.model.network, hourly)
+        self._hourly = HourlyPasses(city, hourly)
 
     def at(self, until_us: int) -> PassResult:
         """Judge the gas days that have ended by a moment, not before the last one, from rows received by then.
@@ -78,25 +76,19 @@ class Passes:
         if not known.balance.days:
             return PassResult(until_us, (), ())
         leak = BalanceDetector(city.model, city.config).judge(known)
-        if self._hourly is not None:
-            leak = joined(leak, HourlyBalanceDetector(self._hourly).judge(until_us))
         detections = (
-            self._locator.located(leak, until_us),
+            *self._hourly.with_day(leak, until_us),
             NonMovingDetector(city.model, city.config).judge(known),
             TheftDetector(city.model, city.config).judge(known),
             SlowDetector(city.model, city.config).judge(known),
             *certain(city, until_us),
-            *([] if self._hourly is None else [InsideLeakDetector(self._hourly).judge(until_us)]),
         )
         loss = tuple(loss_rows(known.balance, city.config.loss, self._loss_days))
         return PassResult(until_us, loss, detections)
 
     def between(self, until_us: int) -> PassResult:
         """Look for leaks by hours alone, between two daily passes; what is not abnormal is UNKNOWN."""
-        if self._hourly is None:
-            return PassResult(until_us, (), ())
-        found = abnormal_only(HourlyBalanceDetector(self._hourly).judge(until_us))
-        return PassResult(until_us, (), (self._locator.located(found, until_us),))
+        return PassResult(until_us, (), self._hourly.alone(until_us))
 
 
 def daily_pass(city: CityData, until_us: int, *, lookback_days: int = LOOKBACK_DAYS) -> PassResult:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from alarms.analysis.city import KELVIN, CityModel, ZoneTree
@@ -22,6 +23,10 @@ APART = 0.3
 """by how much a customer's hour is wrong if only the mean around it is known, as a share"""
 GUESS = 0.6
 """by how much a customer's day differs from what its peers did then, as a share"""
+LEAST_SHARE = 0.35
+"""of a zone's use in an hour that readings must tell"""
+CHUNK_H, SETTLED_H = 120, 120
+"""hours that are kept together, and how long after them what is known of them hardly changes any more"""
 LEAST_H = 24
 """known hours that make a customer's usual use"""
 
@@ -45,13 +50,11 @@ class HourlyCity:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hours:
-    """The last h hours of all zones, z of them, base m3; NaN where unknown."""
+class Part:
+    """Some hours of all zones as they were known at one moment, base m3; h hours, z zones, n customers."""
 
-    ends_us: Ints
-    """(h,)"""
     supply: Floats
-    """less what passes on into measured zones below, (h, z)"""
+    """less what passes on into measured zones below; NaN where unknown, (h, z)"""
     loss: Floats
     """NaN where the supply or too much of the use is unknown, (h, z)"""
     shared_variance: Floats
@@ -62,26 +65,85 @@ class Hours:
     """gas that came; of zones without own customers what passed through, (h, z)"""
     share: Floats
     """of the expected use that readings tell, (h, z)"""
-    use: Floats
+    use: NDArray[np.float32]
     """of customers, NaN where unknown, the mean of many hours where only that is known, (h, n)"""
     course: Floats
     """what each class used, relative to its mean hour, (h, g)"""
+
+    def since(self, hour: int) -> Part:
+        """Return the hours from one of them on."""
+        return Part(
+            self.supply[hour:], self.loss[hour:], self.shared_variance[hour:], self.guess_sigma[hour:],
+            self.flow[hour:], self.share[hour:], self.use[hour:], self.course[hour:],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hours:
+    """The last h hours of all zones, z of them."""
+
+    ends_us: Ints
+    """(h,)"""
+    parts: tuple[Part, ...]
+    """oldest first"""
     group: Ints
     """class of each customer, (n,)"""
 
+    def zones(self, name: str) -> Floats:
+        """Return a figure of all zones and hours by the name of its field in `Part`, (h, z)."""
+        return np.concatenate([getattr(part, name) for part in self.parts])
 
-def hours_at(known: HourlyCity, until_us: int, *, window_h: int = WINDOW_H, least_share: float = 0.35) -> Hours | None:
-    """Return the balances of the last hours as they were known at a moment; None before there are two days."""
-    last = known.customers.hours_until(until_us)
-    first = max(last - window_h, 0)
-    if last - first < 48:
-        return None
-    edges = slice(first, last + 1)
-    ends = known.customers.begin_us + HOUR_US * np.arange(first + 1, last + 1, dtype=np.int64)
+    def customers(self, columns: Ints) -> tuple[Floats, Floats]:
+        """Return what customers used, NaN where unknown, and what their class did then, (h, m)."""
+        use = np.concatenate([part.use[:, columns] for part in self.parts]).astype(np.float64)
+        return use, np.concatenate([part.course[:, self.group[columns]] for part in self.parts])
+
+
+class HourlyHistory:
+    """Tells the last weeks' hours as they were known at any moment.
+
+    What was known of some days `SETTLED_H` after their end is kept and serves all later moments; readings that come
+    still later change nothing here.
+    """
+
+    def __init__(self, known: HourlyCity) -> None:
+        """Look at nothing yet."""
+        self._known = known
+        self._kept: dict[int, Part] = {}
+
+    def at(self, until_us: int) -> Hours | None:
+        """Return the balances of the last hours as they were known at a moment; None before there are two days."""
+        known = self._known
+        last = known.customers.hours_until(until_us)
+        first = max(last - WINDOW_H, 0)
+        if last - first < 48:
+            return None
+        settled = max((last - SETTLED_H) // CHUNK_H, 0)
+        oldest = first // CHUNK_H
+        parts = [self._settled(number) for number in range(oldest, settled)]
+        parts.append(_part(known, until_us, slice(max(settled, oldest) * CHUNK_H, last)))
+        parts[0] = parts[0].since(first - oldest * CHUNK_H)
+        for number in [number for number in self._kept if number < oldest]:
+            del self._kept[number]
+        ends = known.customers.begin_us + HOUR_US * np.arange(first + 1, last + 1, dtype=np.int64)
+        return Hours(ends, tuple(parts), known.group)
+
+    def _settled(self, number: int) -> Part:
+        if number not in self._kept:
+            rows = slice(number * CHUNK_H, (number + 1) * CHUNK_H)
+            moment = self._known.customers.begin_us + (rows.stop + SETTLED_H) * HOUR_US
+            self._kept[number] = _part(self._known, moment, rows)
+        return self._kept[number]
+
+
+def _part(known: HourlyCity, until_us: int, rows: slice) -> Part:
+    """Return the balances of some hours as they were known at a moment."""
+    edges = slice(rows.start, rows.stop + 1)
     zone = ZoneInfo(known.city.gas_day.timezone)
-    local = [from_us(int(end) - HOUR_US).astimezone(zone) for end in ends]
+    begins = known.customers.begin_us + HOUR_US * np.arange(rows.start, rows.stop, dtype=np.int64)
+    days = [from_us(int(begin)).astimezone(zone).date() for begin in begins]
     registers, wide = known.customers.at(until_us, edges)
-    use = _grown(registers) * _factor(known, [moment.date() for moment in local])
+    use = _grown(registers) * _factor(known, days)
     mean = wide[1:] | wide[:-1]
     registers, far = known.supplies.at(until_us, edges)
     supplied = np.where(far[1:] | far[:-1], np.nan, _grown(registers))
@@ -94,13 +156,12 @@ def hours_at(known: HourlyCity, until_us: int, *, window_h: int = WINDOW_H, leas
     total = filled @ own
     share = np.where(total > 0, taken / np.where(total > 0, total, 1.0), 1.0)
     loss = supply - total - _packed(known, until_us, edges)
-    loss[share < least_share] = np.nan
+    loss[share < LEAST_SHARE] = np.nan
     empty = known.tree.own_customers.sum(axis=1) == 0
     flow = np.where(empty[None, :], through, supply)
-    shared, guessed = (np.where(rows, filled, 0.0) ** 2 @ own for rows in (told & mean, ~told))
-    return Hours(
-        ends, supply, loss, (APART**2) * shared, GUESS * np.sqrt(guessed), flow, share, use, course, known.group
-    )
+    shared, guessed = (np.where(cells, filled, 0.0) ** 2 @ own for cells in (told & mean, ~told))
+    few, guess = (APART**2) * shared, GUESS * np.sqrt(guessed)
+    return Part(supply, loss, few, guess, flow, share, use.astype(np.float32), course)
 
 
 def _grown(registers: Floats) -> Floats:

@@ -9,6 +9,7 @@ often such things happen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +91,10 @@ class _White:
     loss: Floats
     """(z, b)"""
 
+    def take(self, rows: Ints) -> _White:
+        """Return some zones."""
+        return _White(self.inverse[rows], self.loss[rows])
+
     def of(self, shapes: Floats) -> Floats:
         """Return shapes (z, b, k) in the same units."""
         return np.asarray(self.inverse @ shapes)
@@ -104,8 +109,12 @@ def judged(blocks: Blocks, measured: Flags, config: HourlyConfig | None = None) 
     return np.flatnonzero(measured & enough)
 
 
-def weigh_zones(blocks: Blocks, zones: Ints, home: Ints, config: HourlyConfig | None = None) -> dict[int, Odds]:
-    """Return what explains the loss of each of the zones; `home` is the zone of each customer, (n,)."""
+Members = Callable[[int], tuple[Ints, Floats, Floats]]
+"""gives the columns of a zone's customers, and what they used and would have used in each block, (b, m)"""
+
+
+def weigh_zones(blocks: Blocks, zones: Ints, members: Members, config: HourlyConfig | None = None) -> dict[int, Odds]:
+    """Return what explains the loss of each of the zones."""
     config = config or HourlyConfig()
     if not len(zones):
         return {}
@@ -139,7 +148,7 @@ def weigh_zones(blocks: Blocks, zones: Ints, home: Ints, config: HourlyConfig | 
         meter = -1
         if own["leak"] - total[row] > np.log(config.screen):
             part = _White(white.inverse[row : row + 1], white.loss[row : row + 1])
-            own["meter"], meter = _meters(blocks, np.flatnonzero(home == zone), part, config)
+            own["meter"], meter = _meters(*members(zone), part, config)
         whole = float(logsumexp(list(own.values())))
         chance = {name: float(np.exp(weight - whole)) for name, weight in own.items()}
         best = int(np.argmax(leak[row]))
@@ -174,7 +183,7 @@ class _Sums:
         """Mean flow of each zone, m3/h, (z,)."""
         return np.asarray(self.flow.sum(axis=1) / np.maximum(self.hours.sum(axis=1), 1.0))
 
-    def take(self, rows: Flags) -> _Sums:
+    def take(self, rows: Ints) -> _Sums:
         """Return some zones."""
         return _Sums(self.hours[rows], self.flow[rows], self.loss[rows])
 
@@ -184,7 +193,6 @@ def _common(blocks: Blocks, zones: Ints) -> tuple[Floats, Floats]:
 
     Weather and season move the registers of all homes alike. It is the median over all other zones.
     """
-    with_customers = (blocks.usual.sum(axis=0) > 0).any()
     flow = blocks.flow[:, zones].T
     known = blocks.known[:, zones].T
     old = AGE_H > 5 * 24
@@ -193,7 +201,7 @@ def _common(blocks: Blocks, zones: Ints) -> tuple[Floats, Floats]:
     rate = np.where(known, blocks.loss[:, zones].T / np.maximum(flow, 1e-9) - base[:, None], np.nan)
     variance = (blocks.white + 2.0 * blocks.register + blocks.guess**2)[:, zones].T / np.maximum(flow, 1e-9) ** 2
     common, spread = np.zeros(flow.shape), np.zeros(flow.shape)
-    if len(zones) <= FEWEST_PEERS or not with_customers:
+    if len(zones) <= FEWEST_PEERS:
         return common, spread
     weight = np.where(known, 1.0 / np.sqrt(variance + 1e-6), 0.0)
     for row in range(len(zones)):
@@ -245,21 +253,25 @@ def _whitened(sums: _Sums, noise: Floats, config: HourlyConfig) -> _White:
     share = config.share_sigma * sums.flow
     base = level[:, :, None] * level[:, None, :] + share[:, :, None] * share[:, None, :]
     white = _leveled(sums, noise, base, config)
+    active: Ints = np.arange(len(base))
+    begin, end = np.triu_indices(len(SIZES_H) - OLDEST, 1)
+    over = AGE_H[OLDEST:][end] > config.over_h
     for _ in range(MOST_SPELLS):
-        since = np.tri(len(SIZES_H))[:, OLDEST:][None] * sums.hours[:, :, None]
-        ratio = _spells(white.of(since), white.loss, sums.mean, config)
-        begin, end = np.triu_indices(since.shape[2], 1)
-        ratio = np.where(AGE_H[OLDEST:][end] > config.over_h, ratio[:, :-1], -np.inf)
+        part = sums.take(active)
+        since = np.tri(len(SIZES_H))[:, OLDEST:][None] * part.hours[:, :, None]
+        ratio = _spells(white.take(active).of(since), white.loss[active], part.mean, config)
+        ratio = np.where(over, ratio[:, :-1], -np.inf)
         best = ratio.argmax(axis=1)
         rows = ratio[np.arange(len(ratio)), best] > config.over_from
         if not rows.any():
             break
-        at = np.flatnonzero(rows)
-        spell = since[at, :, begin[best[at]]] - since[at, :, end[best[at]]]
-        spell *= max(config.spell_sigmas) * sums.mean[at][:, None]
+        at, best = active[rows], best[rows]
+        spell = since[rows, :, begin[best]] - since[rows, :, end[best]]
+        spell *= max(config.spell_sigmas) * part.mean[rows][:, None]
         base[at] += spell[:, :, None] * spell[:, None, :]
-        again = _leveled(sums.take(rows), noise[at], base[at], config)
+        again = _leveled(sums.take(at), noise[at], base[at], config)
         white.inverse[at], white.loss[at] = again.inverse, again.loss
+        active = at
     return white
 
 
@@ -333,7 +345,7 @@ def _span_weight(begin: Ints, end: Ints) -> Floats:
     return np.asarray(np.log(sizes[begin] / YEAR_H) + np.log(np.minimum(chance, 1.0)))
 
 
-def _meters(blocks: Blocks, members: Ints, white: _White, config: HourlyConfig) -> tuple[float, int]:
+def _meters(members: Ints, use: Floats, usual: Floats, white: _White, config: HourlyConfig) -> tuple[float, int]:
     """Return the log weight of one of the zone's meters counting less than its customer uses, and which does so best.
 
     What a meter counts less is what its customer was used to, times what its class did, less what it counted; the
@@ -341,7 +353,6 @@ def _meters(blocks: Blocks, members: Ints, white: _White, config: HourlyConfig) 
     """
     if not len(members):
         return -np.inf, -1
-    use, usual = blocks.use[:, members], blocks.usual[:, members]
     begins = np.arange(OLDEST + 4, len(SIZES_H) - 1)
     weights = np.full((len(begins), len(members)), -np.inf)
     for number, begin in enumerate(begins):

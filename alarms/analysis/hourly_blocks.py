@@ -46,10 +46,6 @@ class Blocks:
     """standard deviation of what is guessed of customers not yet known, alike for a day, m3, (b, z)"""
     register: Floats
     """variance of where registers stood at a block's edge: what is wrong there comes back, m3 squared, (z,)"""
-    use: Floats
-    """of customers in hours that are known, m3, (b, n)"""
-    usual: Floats
-    """what each customer would have used in these hours, its mean being 1 m3/h, by what its class did, (b, n)"""
 
     @property
     def known(self) -> Flags:
@@ -59,7 +55,7 @@ class Blocks:
 
 def blocks_of(hours: Hours, register_variance: Floats) -> Blocks:
     """Sum the hours of all zones; `register_variance` is that of all registers of a zone together, (z,)."""
-    loss, flow = _window(hours.loss, np.nan), _window(hours.flow, 0.0)
+    loss, flow = _window(hours.zones("loss"), np.nan), _window(hours.zones("flow"), 0.0)
     ok = np.isfinite(loss) & (flow > 0)
     flow = np.where(ok, flow, 0.0)
     around, noise, back = _course(np.where(ok, loss, np.nan), flow)
@@ -67,19 +63,26 @@ def blocks_of(hours: Hours, register_variance: Floats) -> Blocks:
     steady = np.maximum(noise - 2.0 * register, LEAST_WHITE * noise)
     mean = flow.sum(axis=0) / np.maximum(ok.sum(axis=0), 1)
     white = steady * (AT_NIGHT + (1.0 - AT_NIGHT) * flow / np.maximum(mean, 1e-9))
-    white = white + _window(hours.shared_variance, 0.0)
-    told = _window(np.isfinite(hours.use).astype(np.float64), 0.0) > 0
+    white = white + _window(hours.zones("shared_variance"), 0.0)
     return Blocks(
         ends_us=int(hours.ends_us[-1]),
         hours=_sum(ok.astype(np.float64)),
         loss=_sum(np.where(ok, loss - around, 0.0)),
         flow=_sum(flow),
         white=_sum(np.where(ok, white, 0.0)),
-        guess=_sum(np.where(ok, _window(hours.guess_sigma, 0.0), 0.0)),
+        guess=_sum(np.where(ok, _window(hours.zones("guess_sigma"), 0.0), 0.0)),
         register=register,
-        use=_sum(np.where(told, _window(hours.use, 0.0), 0.0)),
-        usual=_sum(np.where(told, _window(hours.course, 0.0)[:, hours.group], 0.0)),
     )
+
+
+def customers_of(hours: Hours, columns: Ints) -> tuple[Floats, Floats]:
+    """Return what customers used in the hours that are known, and what they would have used, (b, m).
+
+    The second is what their class did then, each one's mean being 1 m3/h.
+    """
+    use, course = (_window(part, np.nan) for part in hours.customers(columns))
+    told = np.isfinite(use)
+    return _sum(np.where(told, use, 0.0)), _sum(np.where(told, course, 0.0))
 
 
 def _window(values: Floats, missing: float) -> Floats:

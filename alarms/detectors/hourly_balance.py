@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from alarms.analysis.hourly import HourlyCity, Hours, hours_at
+from alarms.analysis.hourly import HourlyCity, Hours
 from alarms.analysis.hourly_bank import HourlyConfig, Odds, judged, weigh_zones
-from alarms.analysis.hourly_blocks import blocks_of
+from alarms.analysis.hourly_blocks import blocks_of, customers_of
 from alarms.detectors.answer import Hit, answer, unknown_unless
-from gateway.meterdata.series import HOUR_US, Flags
+from gateway.meterdata.series import HOUR_US, Flags, Floats, Ints
 from gateway.model.finding import Detection, Verdict
 from gateway.model.reading import from_us
 
@@ -30,7 +30,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class HourlyBalanceDetector:
-    """Judges zones that have a supply meter, from readings received by a moment."""
+    """Judges zones that have a supply meter, by the hours of the last weeks."""
 
     known: HourlyCity
     config: HourlyConfig = field(default_factory=HourlyConfig)
@@ -38,17 +38,21 @@ class HourlyBalanceDetector:
     """probability"""
     condition: ClassVar[str] = "leak"
 
-    def judge(self, until_us: int) -> Detection:
-        """Judge the last four weeks; zones of which too little is known by then are UNKNOWN."""
+    def judge(self, hours: Hours | None, until_us: int) -> Detection:
+        """Judge from what was known at a moment; zones of which that was too little are UNKNOWN."""
         tree = self.known.tree
         rows = np.flatnonzero(tree.measured)
         names = [tree.zones[row] for row in rows]
-        hours = hours_at(self.known, until_us)
         if hours is None:
             return answer(self.condition, names, unknown_unless(np.zeros(len(rows), dtype=np.bool_)), until_us, [])
         blocks = blocks_of(hours, self.known.register_variance)
         zones = judged(blocks, tree.measured, self.config)
-        odds = weigh_zones(blocks, zones, tree.home, self.config)
+
+        def members(zone: int) -> tuple[Ints, Floats, Floats]:
+            columns = np.flatnonzero(tree.home == zone)
+            return columns, *customers_of(hours, columns)
+
+        odds = weigh_zones(blocks, zones, members, self.config)
         hits = [self._hit(hours, zone, one) for zone, one in odds.items() if one.leak >= self.raised_from]
         seen = np.isin(rows, zones)
         return answer(self.condition, names, unknown_unless(seen), int(hours.ends_us[-1]), hits)
@@ -72,7 +76,7 @@ class HourlyBalanceDetector:
 def _curve(hours: Hours, zone: int) -> dict[str, Sequence[Any]]:
     """Return the zone's loss in steps of six hours, m3/h, what a person can check."""
     last = slice(-SHOWN_H - SHOWN_H % 6, None)
-    loss, ends = hours.loss[last, zone], hours.ends_us[last]
+    loss, ends = hours.zones("loss")[last, zone], hours.ends_us[last]
     spare = len(loss) % 6
     by_step = loss[spare:].reshape(-1, 6)
     known: Flags = np.asarray(np.isfinite(by_step))
@@ -81,8 +85,7 @@ def _curve(hours: Hours, zone: int) -> dict[str, Sequence[Any]]:
     return {
         "hours": [from_us(int(end)).isoformat() for end in ends[spare:][5::6]],
         "zone_loss_m3h": [
-            round(value, 3) if some else None
-            for value, some in zip(mean.tolist(), some_known.tolist(), strict=True)
+            round(value, 3) if some else None for value, some in zip(mean.tolist(), some_known.tolist(), strict=True)
         ],
     }
 

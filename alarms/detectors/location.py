@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from alarms.analysis.hourly import HourlyCity, Hours, hours_at
+from alarms.analysis.hourly import HourlyCity, Hours
 from alarms.analysis.location import best_first, by_pressure, drawn_at, prior, sagging
 from alarms.analysis.pipes import Graph, Pipe, pipes_by_zone
 from gateway.meterdata.series import Floats
@@ -41,12 +41,11 @@ class Locator:
     network: Network
     hourly: HourlyCity | None = None
 
-    def located(self, found: Detection, until_us: int) -> Detection:
+    def located(self, found: Detection, hours: Hours | None, until_us: int) -> Detection:
         """Return the detection with `location` and `located_by` in the evidence of each leak of a zone with pipes."""
         leaks = np.flatnonzero(found.verdict == Verdict.ABNORMAL)
         if not len(leaks) or not self.network.geojson:
             return found
-        hours = None if self.hourly is None or self.hourly.pressure is None else hours_at(self.hourly, until_us)
         evidence = list(found.evidence)
         for row in leaks.tolist():
             size = float(found.estimate_m3_per_day[row]) / HOURS_A_DAY
@@ -96,7 +95,7 @@ class Locator:
         drop = source[:, None] - pressure[:, [columns[name] for name in sensors]]
         row = known.tree.zones.index(leak.zone)
         since = hours.ends_us > leak.begun_us
-        seen = sagging(drop, hours.supply[:, row] - leak.size_m3h * since, since)
+        seen = sagging(drop, hours.zones("supply")[:, row] - leak.size_m3h * since, since)
         if seen is None:
             return None
         nodes = np.array([at[name] for name in sensors], dtype=np.int64)
@@ -112,7 +111,7 @@ class Locator:
         members = np.flatnonzero(tree.home == row)
         meters = [self.network.meters[tree.customers[column]] for column in members]
         places = [None if one.x_m is None or one.y_m is None else (one.x_m, one.y_m) for one in meters]
-        return drawn_at(graph, places, np.nan_to_num(hours.use[:, members]).mean(axis=0))
+        return drawn_at(graph, places, np.nan_to_num(hours.customers(members)[0]).mean(axis=0))
 
     def _instruments(self, zone: str) -> dict[str, tuple[float, float]]:
         """Return the places of what measures pressure in a zone: its regulator, and meters that do."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from alarms.analysis.city import CityModel, SiteFigures
+from alarms.analysis.hourly import HourlyHistory
 from alarms.city_data import CityData
 from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
 from alarms.hourly_data import hourly_city
@@ -69,7 +70,7 @@ def judge(city: CityData, hour: float) -> Detection:
     until = BEGIN_US + int(hour * HOUR_US)
     known = hourly_city(city, until, until)
     assert known is not None
-    return HourlyBalanceDetector(known).judge(until)
+    return HourlyBalanceDetector(known).judge(HourlyHistory(known).at(until), until)
 
 
 def verdicts(found: Detection) -> dict[str, int]:
@@ -131,7 +132,7 @@ def test_later_readings_change_nothing():
     early = judge(CityData(city.model, known), 640.5)
     late = hourly_city(city, until, BEGIN_US + 719 * HOUR_US)
     assert late is not None
-    whole = HourlyBalanceDetector(late).judge(until)
+    whole = HourlyBalanceDetector(late).judge(HourlyHistory(late).at(until), until)
     np.testing.assert_array_equal(early.verdict, whole.verdict)
     np.testing.assert_allclose(early.score, whole.score)
     np.testing.assert_allclose(early.estimate_m3_per_day, whole.estimate_m3_per_day)

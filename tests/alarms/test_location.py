@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alarms.analysis.hourly import HourlyHistory
 from alarms.analysis.location import best_first, by_pressure, drawn_at, prior, sagging
 from alarms.analysis.pipes import Graph, Pipe, pipes_by_zone
 from alarms.city_data import CityData
@@ -123,7 +124,9 @@ def located(city: CityData) -> dict[str, Any]:
     until = BEGIN_US + int(680.2 * HOUR_US)
     known = hourly_city(city, until, until)
     assert known is not None
-    found = Locator(city.model.network, known).located(HourlyBalanceDetector(known).judge(until), until)
+    hours = HourlyHistory(known).at(until)
+    leaks = HourlyBalanceDetector(known).judge(hours, until)
+    found = Locator(city.model.network, known).located(leaks, hours, until)
     return dict(found.evidence[found.assets.index("R-1")])
 
 

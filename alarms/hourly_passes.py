@@ -1,0 +1,36 @@
+"""What the hours of a city add to its passes: fast leaks, where they may be, and leaks inside homes."""
+
+from __future__ import annotations
+
+from alarms.analysis.hourly import HourlyCity, HourlyHistory
+from alarms.city_data import CityData
+from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
+from alarms.detectors.inside_leak import InsideLeakDetector
+from alarms.detectors.location import Locator
+from gateway.model.finding import Detection
+
+
+class HourlyPasses:
+    """Looks for leaks by hours; without hours it only says where those of the daily balance may be."""
+
+    def __init__(self, city: CityData, hours: HourlyCity | None) -> None:
+        """Look at nothing yet."""
+        self._hours = hours
+        self._history = None if hours is None else HourlyHistory(hours)
+        self._locator = Locator(city.model.network, hours)
+
+    def with_day(self, daily: Detection, until_us: int) -> tuple[Detection, ...]:
+        """Return the leaks of the daily and the hourly balances as one detection, and leaks inside homes."""
+        if self._hours is None or self._history is None:
+            return (self._locator.located(daily, None, until_us),)
+        hours = self._history.at(until_us)
+        leaks = joined(daily, HourlyBalanceDetector(self._hours).judge(hours, until_us))
+        return self._locator.located(leaks, hours, until_us), InsideLeakDetector(self._hours).judge(until_us)
+
+    def alone(self, until_us: int) -> tuple[Detection, ...]:
+        """Return the leaks of the hourly balances; zones in which there is none are UNKNOWN."""
+        if self._hours is None or self._history is None:
+            return ()
+        hours = self._history.at(until_us)
+        leaks = abnormal_only(HourlyBalanceDetector(self._hours).judge(hours, until_us))
+        return (self._locator.located(leaks, hours, until_us),)
