@@ -142,7 +142,7 @@ def _opening(rows: Sequence[ticket_rows.OutboxRow], fallback: FallbackRow) -> Co
     """Return the ticket's `open` as the other receiver gets it: under an id of its own, saying why it comes."""
     for row in rows:
         if row.command.command == "open":
-            told = {"instead_of": row.sink, "reason": row.last_error}
+            told = {"instead_of": row.sink, "reason": row.last_error or "not confirmed in time"}
             command = row.command
             return Command(
                 dedup_key=command.dedup_key,

@@ -14,11 +14,11 @@ ABOUT = ("TICKET_UNCONFIRMED", "TICKET_DELAYED", "TICKET_DEAD", "TICKET_MISSING"
 def delivery_alarms(connection: Transaction, wall_now_s: float) -> set[str]:
     """Return the ids of the alarms that hold. What a person handled by telephone is not told again."""
     found: set[str] = set()
-    for ticket_class, lane in LANES.items():
-        name = "TICKET_UNCONFIRMED" if ticket_class is TicketClass.EMERGENCY else "TICKET_DELAYED"
-        before = wall_now_s - lane.told_after_s
-        late = ticket_rows.list_unconfirmed(connection, [ticket_class], wall_before_s=before)
-        found.update(f"{name}@{number}" for number in late)
+    soonest_s = min(lane.told_after_s for lane in LANES.values())
+    for number, ticket_class, made_s in ticket_rows.unconfirmed_since(connection, wall_before_s=wall_now_s - soonest_s):
+        if wall_now_s - made_s >= LANES[ticket_class].told_after_s:
+            name = "TICKET_UNCONFIRMED" if ticket_class is TicketClass.EMERGENCY else "TICKET_DELAYED"
+            found.add(f"{name}@{number}")
     # all that was given up: what is left out would look as if it were well
     for row in ticket_rows.dead_to_tell(connection):
         grave = row.command.ticket_class is TicketClass.EMERGENCY and row.command.command == "open"

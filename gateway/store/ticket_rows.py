@@ -82,6 +82,12 @@ def _joinable() -> Any:
 
 _DUE, _JOINABLE = _due(), _joinable()
 _BY_NUMBER = _with_delivery().where(tables.ticket.c.ticket_no == bindparam("key"))
+_UNCONFIRMED_OPENINGS = (
+    select(tables.outbox.c.ticket_no, tables.ticket.c.ticket_class, tables.outbox.c.wall_created_at)
+    .join(tables.ticket, tables.ticket.c.ticket_no == tables.outbox.c.ticket_no)
+    .where(tables.outbox.c.state.in_(_UNCONFIRMED), tables.outbox.c.command == "open")
+    .where(tables.outbox.c.wall_created_at <= bindparam("before"), not_(handled_by_phone(tables.outbox.c.ticket_no)))
+)
 _LEASE = (
     update(tables.outbox)
     .where(tables.outbox.c.id == bindparam("key"), tables.outbox.c.state.in_([state.value for state in WAITING]))
@@ -495,6 +501,12 @@ def list_unconfirmed(connection: Connection, classes: Sequence[TicketClass], *, 
         .where(tables.ticket.c.ticket_class.in_([one.value for one in classes]))
     )
     return list(connection.execute(query).scalars())
+
+
+def unconfirmed_since(connection: Connection, *, wall_before_s: float) -> list[tuple[str, TicketClass, float]]:
+    """Return number, class and real moment of making of every ticket that `list_unconfirmed` would name."""
+    found = connection.execute(_UNCONFIRMED_OPENINGS, {"before": wall_before_s})
+    return [(str(number), TicketClass(name), float(made_s)) for number, name, made_s in found]
 
 
 def list_dead(connection: Connection, *, limit: int | None = 200, before: int | None = None) -> list[OutboxRow]:

@@ -14,7 +14,7 @@ from hypothesis.errors import Unsatisfiable
 
 from tests.api.conftest import Api
 
-EXAMPLES = 5
+EXAMPLES = 3
 """of each request and each way; the whole must stay within the time that CI has"""
 SKIPPED = {"/api/v1/logout", "/api/v1/live", "/api/v1/login"}
 """what would end the session, never end, or cost a password check each"""
@@ -32,7 +32,7 @@ async def test_no_request_that_the_description_allows_or_forbids_breaks_the_serv
             assert answer.status_code < 500, (made, answer.text)
         assert (await client.get("/api/v1/me")).status_code == 200
     assert {200, 404, 422} <= set(seen), seen
-    assert sum(seen.values()) > 500, seen
+    assert sum(seen.values()) > 300, seen
 
 
 def _requests(description: dict[str, Any]) -> Iterator[dict[str, Any]]:

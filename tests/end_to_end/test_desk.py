@@ -21,7 +21,7 @@ from tests.end_to_end.small_site import SECRET, Publisher, SmallSite, message, m
 FACTOR = 60.0
 PASSWORD = "a long password"
 LEAK = 64
-TOLD_WITHIN_S = 20.0
+TOLD_WITHIN_S = 18.0
 """real seconds after which an operator knows of an emergency ticket that nobody confirmed"""
 SLACK_S = 3.0
 
