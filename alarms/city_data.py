@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.analysis.city import AccountChange, CityModel, SiteFigures
-from alarms.analysis.study import StudyConfig
+from alarms.analysis.study import IN_TURN, StudyConfig
 from alarms.detectors.meter_rows import MeterRows, rows_of
 from gateway.meterdata.arrivals import Arrivals
 from gateway.meterdata.series import DAY_US, Exchanges, Registers, Series
@@ -53,7 +53,7 @@ class CityData:
     model: CityModel
     series: Mapping[Quantity, Series]
     exchanges: tuple[Exchange, ...] = ()
-    config: StudyConfig = field(default_factory=StudyConfig)
+    config: StudyConfig = IN_TURN
     heard: Mapping[Quantity, Series] | None = None
     """all readings of registers, also those that no volume is made of: that a meter was heard is known by them"""
 
@@ -180,4 +180,4 @@ def city_from_batch(
         if quantity in REGISTERS:
             heard[quantity] = heard_rows(assets, own)
     model = CityModel(network, gas_day, figures, dict(weather or {}), accounts=dict(accounts or {}))
-    return CityData(model, series, tuple(exchanges), config or StudyConfig(), heard)
+    return CityData(model, series, tuple(exchanges), config or IN_TURN, heard)

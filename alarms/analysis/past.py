@@ -11,6 +11,10 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
+MOST_PEERS = 250
+"""so many of a group tell how usual a fall of the use is"""
+
+
 def before(values: Floats) -> Floats:
     """Return sums over all days before each day."""
     total = np.cumsum(values, axis=0)
@@ -69,10 +73,9 @@ def usual_less(past: Past, use: Floats, shape: Floats, groups: NDArray[np.int64]
     result = np.ones(use.shape)
     for group in np.unique(groups):
         own = np.flatnonzero(groups == group)
-        values = fall[:, own]
-        order = np.argsort(-values, axis=1, kind="stable")
-        rank = np.empty_like(order)
-        np.put_along_axis(rank, order, np.arange(1, len(own) + 1)[None, :], axis=1)
-        known = np.isfinite(values)
-        result[:, own] = np.where(known, rank / (known.sum(axis=1, keepdims=True) + 1.0), 1.0)
+        peers = np.sort(-fall[:, own[:: max(len(own) // MOST_PEERS, 1)]], axis=1)
+        count = np.isfinite(peers).sum(axis=1)
+        for day in np.flatnonzero(count):
+            rank = np.searchsorted(peers[day, : count[day]], -fall[day, own], side="right")
+            result[day, own] = np.where(np.isfinite(fall[day, own]), np.maximum(rank, 1) / (count[day] + 1.0), 1.0)
     return result

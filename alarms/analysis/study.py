@@ -18,6 +18,7 @@ from alarms.analysis.loss import Balance, balance
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
+from alarms.analysis.screen import due, news, resting
 from gateway.model.network import Meter
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, to_us
@@ -33,6 +34,12 @@ class StudyConfig:
 
     loss: LossConfig = field(default_factory=LossConfig)
     bank: BankConfig = field(default_factory=BankConfig)
+    every_days: int = 1
+    """each zone is weighed on one day of so many at least, and whenever something changed"""
+
+
+IN_TURN = StudyConfig(every_days=4)
+"""as passes judge, one after the other"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +60,8 @@ class Study:
     """length of the run of days without use that ends on each day, (d, n)"""
     assessable: NDArray[np.bool_]
     """days on which a zone's own loss may be judged, (d, z)"""
+    judged: NDArray[np.bool_]
+    """zones that were weighed in this pass, (z,)"""
     cases: tuple[ZoneCase, ...]
 
     def curves(self, found: ZoneCase) -> dict[str, Any]:
@@ -103,6 +112,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     assessable = np.isfinite(result.own_loss) & (result.own_supply > 0)
     assessable &= _own_coverage(result) >= config.loss.coverage_limit
     assessable &= result.own_sigma <= config.loss.sigma_limit * np.maximum(np.nan_to_num(result.own_supply), 0.0)
+    judged = _judged(result, rests, assessable, config.every_days)
     meters = [city.network.meters[name] for name in result.tree.customers]
     classes = [meter.customer_class for meter in meters]
     absent = _absent(rests, np.isfinite(result.use), classes)
@@ -114,7 +124,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     past = Past.of(result.use, result.shape, rests, config.bank.least_days)
     less = usual_less(past, result.use, result.shape, np.where(business, 1, 0))
     cases: list[ZoneCase] = []
-    for zone in np.flatnonzero(result.tree.measured):
+    for zone in np.flatnonzero(judged):
         members = np.flatnonzero(result.tree.home == zone)
         days = ZoneDays(
             past=past.of_meters(members),
@@ -134,7 +144,19 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
             ZoneCase(int(zone), int(members[case.meter]) if case.meter >= 0 else -1, case)
             for case in weigh(days, config.bank)
         ]
-    return Study(result, rests, assessable, tuple(cases))
+    return Study(result, rests, assessable, judged, tuple(cases))
+
+
+def _judged(
+    result: Balance, rests: NDArray[np.int64], assessable: NDArray[np.bool_], every_days: int
+) -> NDArray[np.bool_]:
+    """Return the measured zones that are to be weighed, (z,)."""
+    if not result.days:
+        return np.zeros(len(result.tree.zones), dtype=np.bool_)
+    chosen = due(result.days[-1].toordinal(), len(result.tree.zones), every_days)
+    chosen |= news(np.where(assessable, result.own_loss, np.nan), result.own_supply)
+    chosen |= resting(rests, result.use, result.tree.home, result.own_supply)
+    return np.asarray(chosen & result.tree.measured)
 
 
 def _absent(rests: NDArray[np.int64], known: NDArray[np.bool_], classes: Sequence[str]) -> NDArray[np.float64]:

@@ -99,5 +99,5 @@ def zone_known(known: Study) -> NDArray[np.bool_]:
     """Return which customers hang on a zone whose last day can be assessed."""
     home = known.balance.tree.home
     # the last of these stands for customers without a measured zone, whose home is -1
-    last_day = np.append(known.assessable[-1:].any(axis=0), np.False_)
+    last_day = np.append(known.assessable[-1:].any(axis=0) & known.judged, np.False_)
     return np.asarray(last_day[home])
