@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from alarms.analysis.city import CityModel, SiteFigures, build_tree
-from alarms.city_data import REGISTERS, CityData, heard_rows, make_series
+from alarms.city_data import PASS_QUANTITIES, REGISTERS, CityData, heard_rows, make_series
 from alarms.company_events import accounts_of, cause_in, exchanges_of
 from alarms.findings import update
 from alarms.work_items import abnormal
@@ -19,7 +21,10 @@ from api.report.case import Case
 from api.report.page import report_html
 from api.text import texts
 from gateway.dataset import Dataset, read_dataset
+from gateway.errors import ConfigError
+from gateway.meterdata.series import Series
 from gateway.model.finding import Finding, FindingKind, FindingStatus, LossRow, LossVerdict
+from gateway.model.quantity import Quantity
 from gateway.model.reading import ReadingBatch, to_us
 from gateway.pass_runs import results
 
@@ -59,11 +64,15 @@ def analyse(
     """Analyse a dataset up to its end, or `until`; write and return the answer, and the page for people if wanted.
 
     `report` is told, pass by pass, how many of how many are done; `processes` share the passes. Raises ConfigError if
-    the dataset cannot be read; then nothing is written.
+    the dataset cannot be read or there is no folder to write into; then nothing is written.
     """
-    dataset = read_dataset(folder)
+    missing = [file for file in (out, *([page.file] if page else [])) if not file.parent.is_dir()]
+    if missing:
+        raise ConfigError([f"{file.parent}: there is no such folder to write {file.name} into" for file in missing])
+    dataset = read_dataset(folder, PASS_QUANTITIES)
+    city, dataset = city_of(dataset), replace(dataset, columns=())
     end = dataset.settings.end if until is None else min(until, dataset.settings.end)
-    replayed = replay(dataset, end, report, processes)
+    replayed = replay(city, dataset, end, report, processes)
     answer = {
         "dataset": dataset.settings.name,
         "findings": [finding_json(finding) for finding in replayed.told if finding.kind not in NOT_ANSWERED],
@@ -90,9 +99,13 @@ def _write(file: Path, text: str) -> None:
     os.replace(partial, file)  # noqa: PTH105 - one atomic step
 
 
-def replay(dataset: Dataset, end: datetime, report: Report | None = None, processes: int = 1) -> Replayed:
-    """Run every pass up to `end`, dealt out to processes; the result is the same with any number of them."""
-    city = city_of(dataset)
+def replay(
+    city: CityData, dataset: Dataset, end: datetime, report: Report | None = None, processes: int = 1
+) -> Replayed:
+    """Run every pass up to `end`, dealt out to processes; the result is the same with any number of them.
+
+    The readings are in `city`; of `dataset` only what describes it is looked at.
+    """
     daily = list(_moments(dataset, end))
     between = list(_between(dataset, end))
     moments = sorted({*daily, *between})
@@ -173,12 +186,18 @@ def city_of(dataset: Dataset) -> CityData:
     settings = dataset.settings
     figures = SiteFigures(settings.base_temperature_c, settings.base_pressure_kpa, settings.customer_pressure_kpa)
     model = CityModel(dataset.network, settings.gas_day, figures, dataset.weather, accounts=accounts_of(dataset.events))
-    rows = [
-        (part, ReadingBatch(part.column.astype("uint32"), part.time, part.received, part.value, part.quality))
-        for part in dataset.columns
-    ]
-    series = {part.quantity: make_series(dataset.network, part.quantity, part.assets, batch) for part, batch in rows}
-    heard = {part.quantity: heard_rows(part.assets, batch) for part, batch in rows if part.quantity in REGISTERS}
+    series: dict[Quantity, Series] = {}
+    heard: dict[Quantity, Series] = {}
+    for part in dataset.columns:
+        batch = ReadingBatch(part.column.astype("uint32"), part.time, part.received, part.value, part.quality)
+        if part.quantity is Quantity.VALVE:
+            # most valves are never closed, and nothing is concluded from those
+            closed = np.bincount(part.column[part.value == 0.0], minlength=len(part.assets)) > 0
+            batch = batch.take(closed[part.column])
+        usable = series[part.quantity] = make_series(dataset.network, part.quantity, part.assets, batch)
+        if part.quantity in REGISTERS:
+            whole = len(usable.time) == len(part.time)
+            heard[part.quantity] = usable if whole else heard_rows(part.assets, batch)
     return CityData(model, series, exchanges_of(dataset.events), heard=heard)
 
 

@@ -16,7 +16,7 @@ from api.auth import FAILURES, LOCKED_S, REMEMBERED_NAMES, Authenticator, LockOu
 from api.deps import Parts
 from api.roles import Role
 from api.services import acts
-from api.services.findings import inspect
+from api.services.findings import inspect, send
 from gateway.errors import RefusedError
 from gateway.model.finding import InspectionResult
 from gateway.runtime.clock import SystemClock
@@ -183,6 +183,7 @@ def test_what_a_page_offers_or_not_the_act_itself_asks_for_the_right(parts: Part
         lambda user: acts.unshelve(parts, user, GAS, 1, "r-3"),
         lambda user: acts.reset(parts, user, GAS, "r-4"),
         lambda user: inspect(parts, user, 1, InspectionResult.HONEST),
+        lambda user: send(parts, user, 1),
     ):
         assert refusal(call, viewer) == (403, "forbidden")
     assert refusal(inspect, parts, operator, 1, InspectionResult.HONEST) == (403, "forbidden")

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from gateway.analyse import PageWanted, analyse
 from gateway.cli import app
+from gateway.errors import ConfigError
 from gateway.model.reading import from_us
 from tests.alarms.small_city import BUSINESS, FIRST, a_city
 
@@ -113,3 +114,11 @@ def test_before_the_first_gas_day_is_over_nothing_is_said(thief, tmp_path):
     answer = analyse(thief, tmp_path / "f.json", until=from_us(int(a_city(days=24).bounds[0])), page=page)
     assert (answer["findings"], answer["loss"]) == ([], [])
     assert "读数不足一个完整供气日" in page.file.read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_written_is_said_before_hours_of_work(thief, tmp_path):
+    words = ["analyse", str(thief), "--out", str(tmp_path / "f.json"), "--report", str(tmp_path / "none" / "r.html")]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, ConfigError)
+    assert "there is no such folder to write r.html into" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
