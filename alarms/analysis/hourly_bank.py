@@ -60,7 +60,7 @@ class HourlyConfig:
     """how long ago a spell has ended that is long over"""
     over_from: float = 3.0
     """log odds from which there was such a spell"""
-    screen: float = 0.03
+    screen: float = 0.09
     """probability of a leak from which its meters are looked at"""
 
 
@@ -353,7 +353,7 @@ def _meters(members: Ints, use: Floats, usual: Floats, white: _White, config: Ho
     """
     if not len(members):
         return -np.inf, -1
-    begins = np.arange(OLDEST + 4, len(SIZES_H) - 1)
+    begins = np.arange(OLDEST + 4, len(SIZES_H) - 1, 2)
     weights = np.full((len(begins), len(members)), -np.inf)
     for number, begin in enumerate(begins):
         level = use[:begin].sum(axis=0) / np.maximum(usual[:begin].sum(axis=0), 1e-9)
@@ -369,7 +369,7 @@ def _meters(members: Ints, use: Floats, usual: Floats, white: _White, config: Ho
         mass, pull = (shape**2).sum(axis=0), shape.T @ white.loss[0]
         prior = 0.25**-2
         ratio = 0.5 * ((pull + prior) ** 2 / (mass + prior) - prior) - 0.5 * np.log1p(mass / prior)
-        rate = np.log(config.meter_rate * SIZES_H[begin] / YEAR_H)
+        rate = np.log(config.meter_rate * SIZES_H[begin : begin + 2].sum() / YEAR_H)
         weights[number] = np.where(total > 0, rate + ratio + np.minimum(own, 5.0), -np.inf)
     best = np.unravel_index(int(np.argmax(weights)), weights.shape)
     return float(logsumexp(weights)), int(members[best[1]])
