@@ -40,9 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", choices=sorted(BENCHMARKS), help="which one; none lists them")
     parser.add_argument("--quick", action="store_true", help="end within 60 s")
-    parser.add_argument(
-        "--meters", type=int, metavar="N", help="registry, city_dataset, tickets, clocks: so many"
-    )
+    parser.add_argument("--meters", type=int, metavar="N", help="registry, city_dataset, tickets, clocks: so many")
     parser.add_argument("--days", type=int, metavar="N", help="city_dataset: so many days")
     parser.add_argument("--rounds", type=int, metavar="N", help="kill: so many times")
     parser.add_argument("--minutes", type=float, metavar="M", help="soak: so long")

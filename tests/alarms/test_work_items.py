@@ -46,7 +46,8 @@ def test_a_meter_judged_honest_is_not_raised_again(state):
     (new,) = record(state, daily_pass(data, int(city.bounds[22]) + 3_600_000_000), data.model.zone_for)
     with state.write() as connection:
         inspection_rows.record_inspection(
-            connection, Inspection(new.finding_id, int(city.bounds[22]) + 7_200_000_000, "anna", InspectionResult.HONEST)
+            connection,
+            Inspection(new.finding_id, int(city.bounds[22]) + 7_200_000_000, "anna", InspectionResult.HONEST),
         )
     for day in (23, 24):
         assert record(state, daily_pass(data, int(city.bounds[day]) + 3_600_000_000), data.model.zone_for) == []
