@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from alarms.analysis.city import AccountChange
-from alarms.findings import CauseOf
 from alarms.city_data import Exchange
+from alarms.findings import CauseOf
 from gateway.dataset import MeterEvent
 from gateway.model.finding import EndCause, Finding
 from gateway.model.reading import to_us
