@@ -45,10 +45,13 @@ def shapes(use: Floats, groups: Sequence[str]) -> Floats:
 def _median(values: Floats) -> Floats:
     """Median over meters of each day, NaN where fewer than `MIN_PEERS` are known; absent homes do not count."""
     known = np.isfinite(values) & (values > 0.0)
-    enough = known.sum(axis=1) >= MIN_PEERS
+    count = known.sum(axis=1)
+    enough = count >= MIN_PEERS
     result = np.full(len(values), np.nan)
     if enough.any():
-        result[enough] = np.nanmedian(np.where(known, values, np.nan)[enough], axis=1)
+        ordered = np.sort(np.where(known[enough], values[enough], np.inf), axis=1)
+        row, middle = np.arange(len(ordered)), (count[enough] - 1) // 2
+        result[enough] = 0.5 * (ordered[row, middle] + ordered[row, count[enough] // 2])
     return result
 
 

@@ -22,6 +22,8 @@ Flags = NDArray[np.bool_]
 
 KNOWN_DAYS = 5
 """measured days that make a meter a peer"""
+MOST_PEERS = 400
+"""so many peers tell a course well enough"""
 SMALL_SHARE = 0.15
 """of the class's mean level: a home that used less, or nothing, may use that much again"""
 
@@ -84,7 +86,7 @@ def course_of(use: Floats, bounds: Ints, groups: Sequence[str], past_use: Floats
     daily = np.ones((len(past) + len(use), everyone + 1))
     figures = np.zeros((4, everyone + 1))
     for number in [everyone, *range(everyone)]:
-        own = peer & ((group == number) if number < everyone else True)
+        own = _some(peer & ((group == number) if number < everyone else True))
         shape = _daily(use[:, own], level[own])
         norm = _at_all(known[:, own], shape)
         fitted = np.where(norm > 0, level[own] / np.where(norm > 0, norm, 1.0), level[own])
@@ -93,10 +95,10 @@ def course_of(use: Floats, bounds: Ints, groups: Sequence[str], past_use: Floats
         daily[:, number] = np.where(np.isfinite(course), course, daily[:, everyone])
         expected = fitted * daily[len(past) :, number][:, None]
         figures[:, number] = (
-            float(level[own].mean()) if own.any() else 0.0,
+            float(level[own].mean()) if len(own) else 0.0,
             _apart(use[:, own], expected),
             _ahead(use[:, own], daily[len(past) :, number]),
-            own.sum(),
+            len(own),
         )
     all_bounds = np.concatenate([past_bounds[:-1], bounds]) if len(past) else bounds
     return Course(group, all_bounds, daily, figures[0], figures[1], figures[2], figures[3])
@@ -109,6 +111,14 @@ def _groups(names: NDArray[np.str_], peer: Flags) -> tuple[Ints, int]:
     for number, name in enumerate(large):
         group[names == name] = number
     return group, len(large)
+
+
+def _some(members: Flags) -> Ints:
+    """Return the places of members, of many only `MOST_PEERS` that stand evenly among them."""
+    places = np.flatnonzero(members)
+    if len(places) <= MOST_PEERS:
+        return places
+    return places[np.linspace(0, len(places) - 1, MOST_PEERS).astype(np.int64)]
 
 
 def _daily(use: Floats, level: Floats) -> Floats:

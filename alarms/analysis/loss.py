@@ -18,7 +18,7 @@ from alarms.analysis.expectation import shapes
 from alarms.analysis.filling import Course, Filling, course_of, fill
 from alarms.analysis.gaps import Gaps
 from alarms.analysis.loss_config import LossConfig
-from alarms.analysis.loss_errors import Errors, TermVariances
+from alarms.analysis.loss_errors import SupplyVariances, TermVariances, customer_sums
 from gateway.model.network import Meter, MeterKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
@@ -135,19 +135,22 @@ def balance(
     own_supply = _sum(supplied, tree.own_supply)
     own_gained = _own_part(gained, tree)
     filled = _no_more_than_came(filled, filling.known, own_supply - own_gained, tree, config)
-    own_skew = _alignment(spread[:, supplier], tree.own_supply)
-    blind = filled * (filling.known & _at_own_pressure(meters))
-    seen = Errors(city, config, meters, filled, variance, filling)
-    own = tree.own_customers
-    noise = seen.skew(own) + seen.unread(own) + own_skew + gained_variance
-    weather = _weather(tree, filled, blind, own_supply - own_gained, noise)
-    filled = filled + blind * weather.share[:, None]
-    errors = Errors(city, config, meters, filled, variance, filling, blind, weather.variance)
-    own_variance = errors.terms(own, own_skew, gained_variance, _gain(config, supplied, tree.own_supply))
-    skew = _alignment(spread[:, supplier], tree.supplied_by)
-    terms = errors.terms(tree.holds, skew, gained_variance, _gain(config, supplied, tree.supplied_by))
+    own, up = tree.own_customers.T, tree.above.T
+    sums = customer_sums(filled, variance, filling, meters, tree.own_customers, gain=config.meter_gain_sigma)
+    aligned = spread[:, supplier]
+    own_variances = _of_supply(config, aligned, supplied, gained_variance, tree.own_supply)
+    noise = sums.noise + own_variances.skew + gained_variance
+    weather = _weather(tree, filled @ own, sums.blind, own_supply - own_gained, noise)
+    blind = filling.known & np.array([meter.kind is not MeterKind.CORRECTOR for meter in meters], dtype=np.bool_)
+    filled = np.where(blind, filled * (1.0 + weather.share[:, None]), filled)
+    own_terms = sums.terms(city.temperature, weather.variance, own_variances)
+    variances = _of_supply(config, aligned, supplied, gained_variance, tree.supplied_by)
+    terms = sums.held_by(tree.above).terms(city.temperature, weather.variance, variances)
     read = np.isfinite(use)
     counted = np.where(read, step[:, customer] * city.at_base_temperature(meters), 0.0)
+    own_metered = filled @ own
+    metered = own_metered @ up
+    customers = np.asarray(tree.own_customers.sum(axis=1))
     return Balance(
         tree=tree,
         days=days,
@@ -159,16 +162,16 @@ def balance(
         known=filling.known,
         still_m3=np.array([10.0**-meter.decimals for meter in meters]) * 2.0,
         supply=supply,
-        metered=filled @ tree.holds.T,
+        metered=metered,
         gained=gained,
         own_supply=own_supply,
-        own_loss=own_supply - filled @ tree.own_customers.T - own_gained,
-        counted=counted @ tree.holds.T,
-        unread=np.where(read, 0.0, filled) @ tree.holds.T,
+        own_loss=own_supply - own_metered - own_gained,
+        counted=counted @ own @ up,
+        unread=np.where(read, 0.0, filled) @ own @ up,
         terms=terms,
-        coverage=_share(read.astype(np.float64) @ tree.holds.T, np.ones(read.shape) @ tree.holds.T),
-        volume_coverage=_share((filling.known * filled) @ tree.holds.T, filled @ tree.holds.T),
-        own_sigma=np.sqrt(own_variance.noise + own_variance.steady),
+        coverage=_share(read.astype(np.float64) @ own @ up, np.broadcast_to(customers @ up, metered.shape)),
+        volume_coverage=_share((filling.known * filled) @ own @ up, metered),
+        own_sigma=np.sqrt(own_terms.noise + own_terms.steady),
     )
 
 
@@ -261,17 +264,22 @@ def _no_more_than_came(filled: Floats, known: Flags, came: Floats, tree: ZoneTre
     return np.where(known, filled, filled * of_meter[None, :])
 
 
-def _at_own_pressure(meters: Sequence[Meter]) -> Flags:
-    """Return whose registers count at the pressure of the day, which nobody measured, (n,)."""
-    return np.array([meter.kind is not MeterKind.CORRECTOR for meter in meters], dtype=np.bool_)
+def _weather(tree: ZoneTree, metered: Floats, blind: Floats, came: Floats, noise: Floats) -> Shared:
+    """Return by how much more than it seems passed the meters that do not know their pressure, on each day.
 
-
-def _weather(tree: ZoneTree, filled: Floats, blind: Floats, came: Floats, noise: Floats) -> Shared:
-    """Return by how much more than it seems passed the meters that do not know their pressure, on each day."""
-    metered, of_blind = filled @ tree.own_customers.T, blind @ tree.own_customers.T
+    All are of the zones' own customers, (d, z): metered volume, that part of it which such meters counted, supply less
+    linepack, and the variance of what differs from day to day.
+    """
     fed = tree.measured
-    affected = np.where(metered > 0, of_blind / np.maximum(metered, 1e-12), 0.0)
+    affected = np.where(metered > 0, blind / np.maximum(metered, 1e-12), 0.0)
     return shared((came - metered)[:, fed], came[:, fed], affected[:, fed], noise[:, fed])
+
+
+def _of_supply(
+    config: LossConfig, aligned: Floats, supplied: Floats, gained_variance: Floats, matrix: sparse.csr_array
+) -> SupplyVariances:
+    """Return the variances of a supply that is summed by `matrix`."""
+    return SupplyVariances(_alignment(aligned, matrix), gained_variance, _gain(config, supplied, matrix))
 
 
 def _gain(config: LossConfig, supplied: Floats, matrix: sparse.csr_array) -> Floats:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from alarms.analysis.city import KELVIN, CityModel, uncompensated_of
+from alarms.analysis.city import KELVIN, GasTemperature, uncompensated_of
 from alarms.analysis.filling import Filling
-from alarms.analysis.loss_config import LossConfig
-from gateway.model.network import Meter
+from gateway.model.network import Meter, MeterKind
 
 Floats = NDArray[np.float64]
 
@@ -45,45 +44,71 @@ class TermVariances:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Errors:
-    """Variances of what customers were counted with, for any grouping of them (rows of `members`, (z, n))."""
+class CustomerSums:
+    """Sums over the customers of each zone that makes up a balance, (d, z); what zones hold together adds up."""
 
-    city: CityModel
-    config: LossConfig
-    meters: Sequence[Meter]
-    filled: Floats
-    """volumes that were known or assumed, (d, n)"""
-    variance: Floats
-    """of them, without what meters get wrong every day, (d, n)"""
-    filling: Filling
-    blind: Floats | None = None
-    """of `filled`, what meters counted that do not know their pressure, (d, n)"""
-    weather: Floats | None = None
-    """variance of the share by which those are wrong, alike for all, (d,)"""
+    skew: Floats
+    """variance of what was read, m3 squared"""
+    unread: Floats
+    """variance of what was not read on that day, m3 squared"""
+    alike: Floats
+    """standard deviations that unread customers share, m3"""
+    gain: Floats
+    """variance by the gain of each meter, m3 squared"""
+    warm: Floats
+    """volume of meters without compensation, m3"""
+    blind: Floats
+    """volume of meters that do not know their pressure, m3"""
 
-    def skew(self, members: sparse.csr_array) -> Floats:
-        """Return what the ends of the day add for registers that were read, (d, z)."""
-        return np.asarray(np.where(self.filling.measured, self.variance, 0.0) @ members.T)
-
-    def unread(self, members: sparse.csr_array) -> Floats:
-        """Return what customers add that were not read on that day, (d, z)."""
-        alike = (self.filling.common * self.filled) @ members.T
-        return np.asarray(np.where(self.filling.measured, 0.0, self.variance) @ members.T + alike**2)
-
-    def terms(self, members: sparse.csr_array, skew: Floats, linepack: Floats, gain: Floats) -> TermVariances:
-        """Return all variances; `skew`, `linepack` and `gain` are those of the supply, (d, z)."""
-        temperature = self.city.temperature
-        gas_sigma = temperature.sigma_k / (temperature.home_c + KELVIN)
-        warm = (self.filled * uncompensated_of(self.meters)[None, :]) @ members.T
-        gains = (self.config.meter_gain_sigma * self.filled) ** 2 @ members.T
-        unsure = np.zeros(warm.shape)
-        if self.blind is not None and self.weather is not None:
-            unsure = self.weather[:, None] * (self.blind @ members.T) ** 2
-        return TermVariances(
-            skew=self.skew(members) + skew,
-            unread=self.unread(members),
-            weather=unsure,
-            linepack=linepack,
-            temperature=(gas_sigma * warm) ** 2,
-            gain=gains + gain,
+    def held_by(self, above: Floats) -> CustomerSums:
+        """Return the sums over the customers that larger balances hold; `above` is (z, z)."""
+        up = above.T
+        return CustomerSums(
+            self.skew @ up, self.unread @ up, self.alike @ up, self.gain @ up, self.warm @ up, self.blind @ up
         )
+
+    @property
+    def noise(self) -> Floats:
+        """Variance of what customers used on a day, without the weather's, m3 squared."""
+        return np.asarray(self.skew + self.unread + self.alike**2)
+
+    def terms(self, temperature: GasTemperature, weather: Floats, supply: SupplyVariances) -> TermVariances:
+        """Return the variances of the loss; `weather` is that of the share that blind meters are wrong by, (d,)."""
+        return TermVariances(
+            skew=self.skew + supply.skew,
+            unread=self.unread + self.alike**2,
+            weather=weather[:, None] * self.blind**2,
+            linepack=supply.linepack,
+            temperature=(temperature.sigma_k / (temperature.home_c + KELVIN) * self.warm) ** 2,
+            gain=self.gain + supply.gain,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SupplyVariances:
+    """Variances of what came into each zone and stayed in its pipes, m3 squared, (d, z)."""
+
+    skew: Floats
+    linepack: Floats
+    gain: Floats
+
+
+def customer_sums(
+    volumes: Floats, variance: Floats, filling: Filling, meters: Sequence[Meter], own: sparse.csr_array, *, gain: float
+) -> CustomerSums:
+    """Sum over the customers of zones (rows of `own`, (z, n)).
+
+    `volumes` are base m3 that were known or assumed, (d, n), and `variance` theirs, without what meters get wrong
+    every day, which is the share `gain` of each one's volume.
+    """
+    read = filling.measured
+    members = own.T
+    blind = np.array([meter.kind is not MeterKind.CORRECTOR for meter in meters], dtype=np.bool_)
+    return CustomerSums(
+        skew=np.where(read, variance, 0.0) @ members,
+        unread=np.where(read, 0.0, variance) @ members,
+        alike=(filling.common * volumes) @ members,
+        gain=gain**2 * (volumes**2 @ members),
+        warm=(volumes * uncompensated_of(meters)[None, :]) @ members,
+        blind=np.where(filling.known & blind, volumes, 0.0) @ members,
+    )

@@ -48,7 +48,7 @@ def test_a_step_between_far_readings_is_shared_over_its_days_as_peers_used_gas()
         assert one.sigma > other.sigma
     for first, last in ((1, 22), (22, 44)):
         shared, true = (sum(row.metered_m3 for row in some[first:last]) for some in (rows, whole))
-        assert shared == pytest.approx(true, abs=0.01)
+        assert shared == pytest.approx(true, rel=0.0005)
 
 
 def test_beyond_the_newest_reading_a_meters_own_level_goes_on():
@@ -98,7 +98,7 @@ def test_an_exchange_that_was_written_down_leaves_the_gap_whole():
     written = losses(data_of(city, keep, value, exchanges=[Exchange(SELDOM[0], at, old, 3.0)]), city)
     plain = losses(data_of(city, keep), city)
     with_exchange, without = (sum(row.loss_m3 for row in rows[20:44]) for rows in (written, plain))
-    assert with_exchange == pytest.approx(without, abs=0.1)
+    assert with_exchange == pytest.approx(without, rel=0.01)
 
 
 def test_what_is_expected_is_no_more_than_what_came():
