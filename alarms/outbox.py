@@ -174,16 +174,34 @@ class OutboxWorker:
             await self._to_store.wait()
             self._to_store.clear()
             batch, self._outcomes = self._outcomes, []
-            while True:
-                try:
-                    await asyncio.to_thread(self._store, [(row, outcome) for row, outcome, _ in batch])
-                    break
-                except TransientError as error:
-                    _log.warning("outcomes of %d commands not stored yet: %s", len(batch), error)
-                    await asyncio.sleep(1.0)
+            try:
+                await self._store_surely([(row, outcome) for row, outcome, _ in batch])
+            except Exception:  # noqa: BLE001 - one odd outcome must not keep the others from being stored
+                _log.exception("outcomes of %d commands cannot be stored together", len(batch))
+                for row, outcome, _ in batch:
+                    await self._store_alone(row, outcome)
             for _, _, stored in batch:
                 if not stored.done():
                     stored.set_result(None)
+
+    async def _store_alone(self, row: ticket_rows.OutboxRow, outcome: Outcome) -> None:
+        """Store one outcome; one that cannot be stored must not keep those of other tickets from it."""
+        try:
+            await self._store_surely([(row, outcome)])
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("ticket %s: the outcome cannot be stored; looking it up later", row.command.ticket_no)
+            await self._store_surely([(row, Unknown("the outcome could not be stored; see the log"))])
+
+    async def _store_surely(self, batch: Sequence[tuple[ticket_rows.OutboxRow, Outcome]]) -> None:
+        """Store outcomes, as often as the database is away."""
+        while True:
+            try:
+                await asyncio.to_thread(self._store, batch)
+            except TransientError as error:
+                _log.warning("outcomes of %d commands not stored yet: %s", len(batch), error)
+                await asyncio.sleep(1.0)
+            else:
+                return
 
     def _release(self) -> tuple[int, int]:
         with self._state.write() as connection:

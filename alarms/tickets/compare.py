@@ -66,6 +66,6 @@ def moment_of(text: str) -> datetime | None:
     """Read a moment with its time zone, None for anything else."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return None if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return None if moment.tzinfo is None else moment.astimezone(UTC)

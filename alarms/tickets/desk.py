@@ -145,7 +145,8 @@ class TicketDesk:
                     raise RefusedError(409, "request_id_used", "another person, or another ticket, had this request id")
                 return dict(known.body)
             work = Raising(connection, self._network, self._policy, now, self._wall())
-            body = {**act(work), "about_ticket": subject}
+            # alarms' acts share the table of answers: to them this is an answer about another alarm
+            body = {**act(work), "about_ticket": subject, "alarm_id": f"ticket {subject}"}
             alarm_rows.keep_answer(connection, request_id, alarm_rows.Answer(who, 200, body), now)
             _audit(connection, now, who, subject, body)
         return body

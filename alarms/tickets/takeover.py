@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,6 +29,7 @@ AHEAD = timedelta(minutes=2)
 FIRST_COMMAND = 1_000
 """number of an imported ticket's first command: the lower ones were used by the gasgate that lost it"""
 _MOST_EVENTS = 10_000
+_OUR_NUMBER = re.compile(r"T-[0-9]{8}-0[0-9]{5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ class TakeOver:
 
     def _imported(self, external: ExternalTicket, asset: str, definition: Definition | None) -> Ticket:
         number = external.ticket_no
-        if not number or ticket_rows.find_ticket(self.connection, number) is not None:
+        # a number from outside must not stand in the way of the next one of ours
+        if not _OUR_NUMBER.fullmatch(number) or ticket_rows.find_ticket(self.connection, number) is not None:
             prefix = route.number_prefix(self.now, self.policy)
             number = route.next_number(prefix, ticket_rows.newest_number(self.connection, prefix))
         ticket_class = TicketClass.URGENT

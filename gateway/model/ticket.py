@@ -40,6 +40,10 @@ class TicketState(StrEnum):
     REOPENED = "reopened"
 
 
+ENDED = (TicketState.COMPLETED, TicketState.CANCELLED, TicketState.CALLED_BACK, TicketState.RECHECKED)
+"""states of a ticket whose work is over"""
+
+
 class DeliveryState(StrEnum):
     """Where a command of the outbox stands."""
 

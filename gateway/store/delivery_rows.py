@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, case, exists, func, or_, select, update
 
 from gateway.model.reading import from_us, to_us
-from gateway.model.ticket import Cause, DeliveryState, Difference, DifferenceKind, TicketAct, TicketClass
+from gateway.model.ticket import ENDED, Cause, DeliveryState, Difference, DifferenceKind, TicketAct, TicketClass
 from gateway.store import tables
 from gateway.store.state import upsert
 
@@ -219,10 +219,11 @@ def count_differences(connection: Connection) -> dict[str, tuple[int, int]]:
 
 
 def tickets_with(connection: Connection, kind: DifferenceKind, ticket_class: TicketClass | None = None) -> list[str]:
-    """Return the tickets that have an open difference of a kind."""
+    """Return the tickets that have not ended and have an open difference of a kind."""
     column, ticket = tables.ticket_difference.c, tables.ticket.c
     query = select(column.ticket_no).join(tables.ticket, ticket.ticket_no == column.ticket_no).distinct()
     query = query.where(column.kind == kind.value, column.settled_at.is_(None))
+    query = query.where(ticket.state.not_in([state.value for state in ENDED]))
     if ticket_class is not None:
         query = query.where(ticket.ticket_class == ticket_class.value)
     return [str(number) for number in connection.execute(query).scalars()]

@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, func, not_, or_, select, update
 
 from gateway.model.reading import from_us, to_us
+from gateway.model import ticket as model
 from gateway.model.ticket import Cause, Command, DeliveryState, Ticket, TicketClass, TicketState
 from gateway.store import tables
 from gateway.store.delivery_rows import handled_by_phone
 
-ENDED = (TicketState.COMPLETED, TicketState.CANCELLED, TicketState.CALLED_BACK, TicketState.RECHECKED)
+ENDED = model.ENDED
 _BEFORE_LEAVING = (TicketState.OPEN, TicketState.ACCEPTED, TicketState.DISPATCHED)
 WAITING = (DeliveryState.PENDING, DeliveryState.UNKNOWN, DeliveryState.RETRY)
 _UNCONFIRMED = [state.value for state in DeliveryState if state is not DeliveryState.CONFIRMED]

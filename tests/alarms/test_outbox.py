@@ -258,3 +258,24 @@ async def test_a_receiver_cannot_make_an_emergency_wait_for_an_hour(tmp_path: Pa
     async with working(desk, server.url):
         raise_gas(desk, 1)
         await until(lambda: all_confirmed(desk))
+
+
+async def test_an_outcome_that_cannot_be_stored_holds_no_other_ticket_up(
+    tmp_path: Path, server: DeskServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(tmp_path)
+    real, broken = ticket_rows.set_external, [2]
+
+    def set_external(connection: object, number: str, *named: str) -> None:
+        if number.endswith("000001") and broken[0]:
+            broken[0] -= 1
+            raise ValueError("odd")
+        real(connection, number, *named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ticket_rows, "set_external", set_external)
+    for number in range(4):
+        raise_gas(desk, number)
+    async with working(desk, server.url):
+        await until(lambda: all_confirmed(desk))
+    assert broken == [0]
+    assert set(server.created.values()) == {1}

@@ -278,3 +278,33 @@ async def test_a_ticketing_system_that_is_away_stops_no_comparison_with_another(
     await away.close()
     await there.close()
     assert ticket(desk, 0).state is TicketState.ACCEPTED
+
+
+async def test_odd_answers_of_a_ticketing_system_stand_in_the_way_of_nothing(
+    tmp_path: Path, server: DeskServer
+) -> None:
+    desk = make_desk(tmp_path)
+    odd: list[dict[str, object]] = [
+        {"ticket_no": "T-20260115-abc"},
+        {"ticket_no": "T-20260115-999999"},
+        {"ticket_no": "x" * 5000, "title": "\x00", "class": "NONE", "type": "y" * 5000},
+        {"raised_at": "0001-01-01T00:00:00+14:00"},
+        {"raised_at": "9999-12-31T23:59:59-14:00", "version": 2**40, "state": "arrived"},
+        {"state": "strange", "events": [{"id": "a", "type": "strange"}, 5, {"type": "arrived"}]},
+    ]
+    for number, changes in enumerate(odd):
+        one = f"hq.1:REG-00{number}:GAS_CONC_HIHI:9"
+        server._keep({"dedup_key": one, "command": "open", "raised_at": "2026-01-15T05:00:00Z"})
+        server.tickets[one] |= changes
+    for one in ("hq.1:", "hq.1:a", "hq.:a:b:c", "hq.x:::"):
+        server._keep({"dedup_key": one, "command": "open"})
+    await compare(desk, server.url)
+    await compare(desk, server.url)
+    raise_gas(desk, 1)
+    raise_gas(desk, 2)
+    async with working(desk, server.url):
+        await until(lambda: all_confirmed(desk))
+    with desk.state.read() as connection:
+        numbers = [one.ticket_no for one in ticket_rows.list_tickets(connection)]
+    assert len(set(numbers)) == len(numbers) > len(odd)
+    assert all(len(number) == len("T-20260115-000001") for number in numbers)

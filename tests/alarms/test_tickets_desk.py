@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alarms.acts import AlarmDesk, Edge
-from alarms.alarm_events import ConditionRises
+from alarms.alarm_events import Acknowledge, ConditionRises
 from alarms.tickets.desk import TicketDesk
 from gateway.errors import RefusedError
 from gateway.model.ticket import DeliveryState, Ticket, TicketAct, TicketState
@@ -144,3 +144,9 @@ def test_a_ticket_that_was_given_up_takes_no_further_alarm(alarms: AlarmDesk) ->
         ticket_rows.set_delivery(connection, row.id, DeliveryState.DEAD, attempts=3, next_at=0.0, error="400")
     rise(alarms, "GAS_CONC_HI@REG-001")
     assert ticket_of(alarms, "GAS_CONC_HI@REG-001").ticket_no == SECOND
+
+
+def test_a_request_id_of_a_ticket_serves_no_alarm(alarms: AlarmDesk, desk: TicketDesk) -> None:
+    desk.note(FIRST, who="li", text="the gate is locked", request_id="r1")
+    with pytest.raises(RefusedError, match="request id"):
+        alarms.apply("GAS_CONC_HIHI@REG-001", Acknowledge(1, "li"), "li", "r1")
