@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, exists, func, not_, or_, select, update
 
-from gateway.model.reading import from_us, to_us
 from gateway.model import ticket as model
+from gateway.model.reading import from_us, to_us
 from gateway.model.ticket import Cause, Command, DeliveryState, Ticket, TicketClass, TicketState
 from gateway.store import tables
 from gateway.store.delivery_rows import handled_by_phone
