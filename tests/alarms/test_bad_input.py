@@ -261,7 +261,7 @@ BAD = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_whatever_few_readings_say_the_answer_holds_and_nobody_is_accused(tmp_path_factory, data):
     city = a_bad_city(days=4, homes=3)
