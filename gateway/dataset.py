@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -103,8 +103,11 @@ class Dataset:
     """mean air temperature of each local date, C"""
 
 
-def read_dataset(folder: Path) -> Dataset:
-    """Read a whole dataset; its truth is never opened. Raises ConfigError if a file is missing or does not fit."""
+def read_dataset(folder: Path, quantities: Collection[Quantity] = tuple(Quantity)) -> Dataset:
+    """Read a dataset, all of it or some quantities; its truth is never opened.
+
+    Raises ConfigError if a file is missing or does not fit.
+    """
     settings = read_settings(folder)
     network = read_network(folder)
     problems: list[str] = []
@@ -112,7 +115,10 @@ def read_dataset(folder: Path) -> Dataset:
     weather = read_weather(folder, problems)
     if problems:
         raise ConfigError(problems)
-    columns = (*_meter_columns(folder / "readings.parquet", network), *_point_columns(folder, network))
+    columns = (
+        *_meter_columns(folder / "readings.parquet", network, quantities),
+        *_point_columns(folder, network, quantities),
+    )
     return Dataset(settings, network, columns, events, weather)
 
 
@@ -173,24 +179,27 @@ def dataset_batches(dataset: Dataset, registry: PointRegistry, *, chunk: int = 2
             )
 
 
-def _meter_columns(path: Path, network: Network) -> Iterator[Columns]:
+def _meter_columns(path: Path, network: Network, quantities: Collection[Quantity]) -> Iterator[Columns]:
     """Yield the registers, then what else the meters sent; rows of unknown meters are left out."""
     if not path.exists():
         raise ConfigError([f"{path}: cannot read: no such file; put the file there"])
-    assets, table = _fetch(path, "meter_id", ("register_m3", *READING_COLUMNS), list(network.meters))
+    besides = [name for name in READING_COLUMNS if Quantity(name) in quantities]
+    assets, table = _fetch(path, "meter_id", ("register_m3", *besides), list(network.meters))
     base = np.array([network.meters[name].register is Quantity.REGISTER_BASE_M3 for name in assets], dtype=np.bool_)
     is_base = base[table["asset"]]
     yield _part(Quantity.REGISTER_MEASURED_M3, assets, table, "register_m3", ~is_base)
     yield _part(Quantity.REGISTER_BASE_M3, assets, table, "register_m3", is_base)
-    for name in READING_COLUMNS:
+    for name in besides:
         yield _part(Quantity(name), assets, table, name, np.isfinite(table[name]))
+        del table[name]
 
 
-def _point_columns(folder: Path, network: Network) -> Iterator[Columns]:
+def _point_columns(folder: Path, network: Network, wanted: Collection[Quantity]) -> Iterator[Columns]:
     path = folder / "points.parquet"
     if not path.exists():
         return
-    names = {written: point for point in network.points.values() for written in (point.asset, point.point_id)}
+    points = [point for point in network.points.values() if point.quantity in wanted]
+    names = {written: point for point in points for written in (point.asset, point.point_id)}
     written, table = _fetch(path, "point_id", ("value", "quality"), list(names))
     quantities = [names[name].quantity for name in written]
     assets = tuple(names[name].asset for name in written)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from alarms.analysis.city import SHUT, CityModel
 from alarms.analysis.study import trim
 from gateway.meterdata.arrivals import first_at, in_ranges
-from gateway.meterdata.series import Columns, Flags, Floats, Ints, Series
+from gateway.meterdata.series import Columns, Flags, Floats, Ints, Series, in_order
 from gateway.model.network import MeterRole
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, to_us
@@ -225,7 +225,7 @@ def _registers(
     if not parts:
         return np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     column, time, received, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    order = np.lexsort((received, time, column))
+    order = in_order(column, time, received, value)
     return column[order].astype(np.int32), time[order], received[order], value[order]
 
 
@@ -238,8 +238,8 @@ def _beside(column: Columns, time: Ints, part: Series | None, place: Mapping[str
     if part is None or not len(part.time) or not len(column):
         return value, received
     other = _placed(part, place)
-    order = np.lexsort((part.received, part.time, other))
-    order = order[other[order] >= 0]
+    order = np.flatnonzero(other >= 0)
+    order = order[in_order(other[order], part.time[order], part.received[order], part.value[order])]
     if not len(order):
         return value, received
     origin = min(int(time.min()), int(part.time.min()))
@@ -247,7 +247,10 @@ def _beside(column: Columns, time: Ints, part: Series | None, place: Mapping[str
     if width * len(place) >= 2**62:
         raise ValueError("the span of time is too long for that many assets")
     mine, theirs = column.astype(np.int64) * width + (time - origin), other[order] * width + (part.time[order] - origin)
-    number = np.arange(len(mine)) - np.searchsorted(mine, mine, side="left")
+    first = np.ones(len(mine), dtype=np.bool_)
+    first[1:] = mine[1:] != mine[:-1]
+    row = np.arange(len(mine))
+    number = row - np.maximum.accumulate(np.where(first, row, 0))
     at = np.searchsorted(theirs, mine, side="left") + number
     found = np.minimum(at, len(theirs) - 1)
     same = (at < len(theirs)) & (theirs[found] == mine)

@@ -41,7 +41,7 @@ class Series:
     @staticmethod
     def ordered(assets: Sequence[str], column: Columns, time: Ints, received: Ints, value: Floats) -> Series:
         """Sort the rows and leave none out."""
-        order = _order(column, time, received, value)
+        order = in_order(column, time, received, value)
         return Series(tuple(assets), column[order], time[order], received[order], value[order])
 
     def known(self, until_us: int, since_us: int | None = None) -> Series:
@@ -76,7 +76,7 @@ class Series:
         return Series(self.assets, self.column[rows], self.time[rows], self.received[rows], self.value[rows])
 
 
-def _order(column: Columns, time: Ints, received: Ints, value: Floats) -> NDArray[np.intp]:
+def in_order(column: Columns | Ints, time: Ints, received: Ints, value: Floats) -> NDArray[np.intp]:
     """Return the order by asset, source time, received time and value; quick where rows come nearly in order."""
     if len(time) == 0:
         return np.empty(0, dtype=np.intp)

@@ -11,13 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alarms import work_items
 from alarms.analysis.city import SiteFigures
-from alarms.city_data import PASS_QUANTITIES, CityData, city_from_batch
+from alarms.city_data import PASS_QUANTITIES, REGISTERS, CityData, city_from_batch
 from alarms.company_events import accounts_of, cause_in, exchanges_of
 from alarms.passes import daily_pass
 from alarms.reading_audit import Auditor
+from alarms.windows import SELDOM_DAYS
 from gateway.config import Config
 from gateway.dataset import read_events, read_weather
 from gateway.errors import ConfigError, RefusedError, TransientError
@@ -49,6 +51,8 @@ POINTS_AT_ONCE = 5_000
 MOST_POINTS = 200_000
 MOST_ROWS = 25_000_000
 """what a pass holds at most, some 2 GB at its worst moment; of a larger city it says that it does not judge it"""
+SELDOM_ROWS = 20
+"""registers with fewer readings in the lookback are read as far back as `SELDOM_DAYS`"""
 _MOST_TOLD = 20
 LOOK_S = 2.0
 """real seconds between looks at what auditors decided"""
@@ -189,10 +193,15 @@ class Analyst:
         config = self._config.analyse
         days = config.lookback_days + 5
         indices = np.array(sorted(names), dtype=np.uint32)
+        begin, end = to_us(now - timedelta(days=days)), to_us(now)
+        registers = np.array([index for index in sorted(names) if split_point(names[index])[1] in REGISTERS], np.uint32)
         parts: list[ReadingBatch] = []
         for at in range(0, len(indices), POINTS_AT_ONCE):
             part = indices[at : at + POINTS_AT_ONCE]
-            parts.append(await store.history(part, to_us(now - timedelta(days=days)), to_us(now)))
+            parts.append(await store.history(part, begin, end))
+            seldom = _seldom(part[np.isin(part, registers)], parts[-1])
+            if len(seldom) and days < SELDOM_DAYS:
+                parts.append(await store.history(seldom, to_us(now - timedelta(days=SELDOM_DAYS)), begin))
             if sum(map(len, parts)) > MOST_ROWS:
                 raise _too_large(f"more than {MOST_ROWS:,} readings")
         return ReadingBatch.concat(parts)
@@ -244,6 +253,14 @@ class Analyst:
 def _outputs(config: Config, network: Network) -> list[tuple[LineOutput, Any]]:
     names = MemoryRegistry().names
     return [(OUTPUTS[one.kind](one, names, network), one) for one in config.output if one.interval_measurement]
+
+
+def _seldom(points: NDArray[np.uint32], rows: ReadingBatch) -> NDArray[np.uint32]:
+    """Return those of some sorted points that have few rows."""
+    number = np.searchsorted(points, rows.point)
+    mine = number < len(points)
+    mine[mine] = points[number[mine]] == rows.point[mine]
+    return points[np.bincount(number[mine], minlength=len(points)) < SELDOM_ROWS]
 
 
 def _too_large(what: str) -> RefusedError:

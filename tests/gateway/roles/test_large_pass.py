@@ -24,23 +24,33 @@ from tests.end_to_end.small_site import SmallSite, meter
 METERS = 6
 
 
+DAY_US = 86_400_000_000
+BACK = (1, 2, 3, 4, 5, 90, 150)
+
+
 class Store:
-    """Every point with an even index has a reading a day."""
+    """Every point with an even index has a reading on each of the last days, and two of long ago."""
 
     def __init__(self) -> None:
         self.now_us = to_us(SystemClock().now())
         self.asked: list[int] = []
+        self.oldest: dict[int, int] = {}
 
     async def latest(self, points: NDArray[np.uint32]) -> ReadingBatch:
-        return self._rows(points[points % 2 == 0], 1)
+        return self._rows(points[points % 2 == 0], (1,))
 
-    async def history(self, points: NDArray[np.uint32], _start_us: int, _end_us: int) -> ReadingBatch:
-        self.asked += points.tolist()
-        return self._rows(points, 5)
+    async def history(self, points: NDArray[np.uint32], start_us: int, end_us: int) -> ReadingBatch:
+        self.asked += points.tolist() if end_us >= self.now_us else []
+        rows = self._rows(points, BACK)
+        rows = rows.take((rows.source_time >= start_us) & (rows.source_time < end_us))
+        back = (self.now_us - rows.source_time) // DAY_US
+        for point in np.unique(rows.point).tolist():
+            self.oldest[point] = max(self.oldest.get(point, 0), int(back[rows.point == point].max()))
+        return rows
 
-    def _rows(self, points: NDArray[np.uint32], days: int) -> ReadingBatch:
-        point = np.repeat(points, days)
-        at = self.now_us - 86_400_000_000 * np.tile(np.arange(days, 0, -1), len(points))
+    def _rows(self, points: NDArray[np.uint32], back: tuple[int, ...]) -> ReadingBatch:
+        point = np.repeat(points, len(back))
+        at = self.now_us - DAY_US * np.tile(np.array(back[::-1]), len(points))
         return ReadingBatch.build(point, at, at, np.ones(len(point)))
 
 
@@ -72,6 +82,15 @@ async def test_only_points_with_readings_are_asked_for(analyst: Analyst, monkeyp
     assert well
     assert detail["problems"] == []
     assert "last_pass" in detail
+
+
+async def test_registers_that_are_read_seldom_are_asked_for_as_far_back_as_they_tell_a_level(
+    analyst: Analyst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await passed(analyst, monkeypatch)
+    assert store.oldest == dict.fromkeys([0, 2, 4, 6, 8, 10], 150)
+    monkeypatch.setattr(analyse, "SELDOM_ROWS", 5)
+    assert (await passed(analyst, monkeypatch)).oldest == dict.fromkeys([0, 2, 4, 6, 8, 10], 5)
 
 
 @pytest.mark.parametrize(("bound", "most", "asked"), [("MOST_POINTS", 5, 0), ("MOST_ROWS", 19, 4)])
