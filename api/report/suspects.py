@@ -115,7 +115,9 @@ def _pipes(facts: Mapping[str, Any], tr: Texts) -> str:
         for one in found[:MOST_PIPES]
         if isinstance(one, dict)
     ]
-    return f"<p><small>{escape(tr('Likely pipes'))}</small> {' · '.join(pipes)}</p>" if pipes else ""
+    by = tr(finding_words.LOCATED_BY.get(str(facts.get("located_by", "")), ""))
+    name = escape(tr("Likely pipes"))
+    return f"<p><small>{name}</small> {' · '.join(pipes)} <small>{escape(by)}</small></p>" if pipes else ""
 
 
 def _figures(facts: Mapping[str, Any], tr: Texts) -> str:
