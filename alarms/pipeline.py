@@ -48,7 +48,7 @@ COMMIT_EVERY_S = 1.0
 """real seconds after which the cursor is committed although nothing happened"""
 MOST_AT_ONCE = 200
 """events of one transaction, so that a flood leaves other writers their turn; the last one moves the cursor"""
-MOST_IN_A_CALL = 1000
+MOST_IN_A_CALL = 5000
 """events that one call commits; what is left waits for the next one, behind whatever is worse"""
 LEAK_SCORE = 0.9
 LEAK_M3H = 5.0
@@ -137,16 +137,18 @@ class AlarmPipeline:
             well_since=self._area_well,
             now=now,
         )
-        edges = [*areas, *silent]
-        edges += [_limit_edge(edge) for edge in self._limits.overdue(self._newest_us)]
-        edges += interruption_edges(self._shaping.plans, active, now)
-        edges += quality_edges(active, self._limits.stale(self._newest_us, 60_000_000))
+        told = [*silent, *(_limit_edge(edge) for edge in self._limits.overdue(self._newest_us))]
+        seen = [*areas, *interruption_edges(self._shaping.plans, active, now)]
+        seen += quality_edges(active, self._limits.stale(self._newest_us, 60_000_000))
         with self._desk.state.read() as connection:
-            edges += timer_edges(connection, active, self._definitions, now)
+            seen += timer_edges(connection, active, self._definitions, now)
             undelivered = delivery_alarms(connection, self._wall())
             overdue = ticket_rows.list_overdue(connection, TicketClass.EMERGENCY, now)
-            edges += ticket_edges(overdue, undelivered, active, now)
-        self._commit(edges, active)
+            seen += ticket_edges(overdue, undelivered, active, now)
+        # what is seen in facts is seen again until it is committed; it waits once
+        waiting = {(edge.alarm_id, type(edge.event)) for edge in self._queue}
+        seen = [edge for edge in seen if (edge.alarm_id, type(edge.event)) not in waiting]
+        self._commit([*seen, *told], active)
 
     def judge_findings(self, findings: Iterable[Finding]) -> None:
         """Raise LEAK_ZONE for grave live leak findings, and end it where no leak finding is live any more.

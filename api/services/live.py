@@ -57,6 +57,7 @@ class Board:
     _next_listener: int = 0
     _marks: view_rows.Marks | None = None
     _flood: FloodWatch = field(default_factory=FloodWatch)
+    _flood_seq: int = 0
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call `listener` in the event loop with each change; returns what ends that."""
@@ -111,7 +112,7 @@ class Board:
         with parts.state.read() as connection:
             marks = view_rows.marks(connection)
             before = self._marks
-            self._watch_flood(connection, 0 if before is None else before.journal)
+            self._watch_flood(connection)
             touched = None
             if before is not None and not full:
                 touched = view_rows.alarms_touched(connection, before.journal, _CHANGED_AT_ONCE)
@@ -130,11 +131,12 @@ class Board:
             findings=before is not None and marks.finding != before.finding,
         )
 
-    def _watch_flood(self, connection: Transaction, after_seq: int) -> None:
-        """Follow the announcements; at the beginning those of a day."""
+    def _watch_flood(self, connection: Transaction) -> None:
+        """Follow the announcements, each once; at the beginning those of a day."""
         since = self.parts.clock.now_us() - FLOOD_LOOK_BACK_US
-        for at in report_rows.announced_after(connection, after_seq, since):
+        for seq, at in report_rows.announced_after(connection, self._flood_seq, since):
             self._flood.announce(at)
+            self._flood_seq = seq
 
     @property
     def flood(self) -> Flood | None:

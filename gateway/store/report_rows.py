@@ -63,9 +63,9 @@ def counts_since(
     return {name: int(count) for name, count in connection.execute(query.group_by(column.alarm_id))}
 
 
-def announced_after(connection: Connection, seq: int, moment: int) -> list[int]:
-    """Return when something was announced behind a line of the journal, not before a moment, us UTC, oldest first."""
+def announced_after(connection: Connection, seq: int, moment: int) -> list[tuple[int, int]]:
+    """Return seq and time (us UTC) of announcements behind a line of the journal, not before a moment; oldest first."""
     column = tables.journal.c
     wanted = column.event.in_(("announced", "announced_again"))
-    query = select(column.at).where(column.seq > seq, column.at >= moment, wanted).order_by(column.seq)
-    return list(connection.execute(query).scalars())
+    query = select(column.seq, column.at).where(column.seq > seq, column.at >= moment, wanted).order_by(column.seq)
+    return [(int(number), int(at)) for number, at in connection.execute(query)]

@@ -46,6 +46,28 @@ def test_shelves_that_end_together_end_at_once_and_what_holds_is_announced_again
     assert len(again) == SHELVES // 2
 
 
+def test_what_is_left_for_the_next_call_waits_once_and_gas_goes_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alarms.pipeline.MOST_AT_ONCE", 20)
+    monkeypatch.setattr("alarms.pipeline.MOST_IN_A_CALL", 40)
+    plant = Plant(tmp_path)
+    rises = [Edge(f"UNDERPRESS_LO@P-{n:05d}", ConditionRises(START)) for n in range(200)]
+    plant.desk.commit(rises)
+    plant.desk.commit([Edge(one.alarm_id, Shelve(START + minutes(30), "filter work", "li")) for one in rises])
+    plant.after(1800)
+    plant.tick()
+    plant.feed(("REG-001/gas_lel_pct", 28.0))
+    assert plant.state("GAS_CONC_HIHI@REG-001") == "B", "although 160 others wait"
+    for _ in range(4):
+        plant.tick()
+    with plant.desk.state.read() as connection:
+        ended = Counter(one.alarm_id for one in alarm_rows.journal_since(connection, START, ("shelf_over",)))
+    assert len(ended) == 200
+    assert set(ended.values()) == {1}
+    assert plant.desk.state.cursor("alarm") == plant.pipeline.seq
+
+
 def test_readings_never_lead_an_alarm_out_of_service_back(tmp_path: Path) -> None:
     plant = Plant(tmp_path)
     gas = "GAS_CONC_HIHI@REG-001"
