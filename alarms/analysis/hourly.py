@@ -21,8 +21,12 @@ WINDOW_H = 28 * 24
 """hours that a judgement looks back"""
 APART = 0.3
 """by how much a customer's hour is wrong if only the mean around it is known, as a share"""
-GUESS = 0.6
+GUESS = 0.8
 """by how much a customer's day differs from what its peers did then, as a share"""
+GUESS_WANDER = 2.0
+"""how many times as much as its days differ from each other a customer's day may be away from what is expected"""
+LEAST_DAYS = 7
+"""known days that tell by how much they differ"""
 LEAST_SHARE = 0.35
 """of a zone's use in an hour that readings must tell"""
 CHUNK_H, SETTLED_H = 120, 120
@@ -69,12 +73,14 @@ class Part:
     """of customers, NaN where unknown, the mean of many hours where only that is known, (h, n)"""
     course: Floats
     """what each class used, relative to its mean hour, (h, g)"""
+    daily: NDArray[np.float32]
+    """mean hour of each customer and whole day, NaN where the day is not known, (h // 24, n)"""
 
     def since(self, hour: int) -> Part:
         """Return the hours from one of them on."""
         return Part(
             self.supply[hour:], self.loss[hour:], self.shared_variance[hour:], self.guess_sigma[hour:],
-            self.flow[hour:], self.share[hour:], self.use[hour:], self.course[hour:],
+            self.flow[hour:], self.share[hour:], self.use[hour:], self.course[hour:], self.daily,
         )  # fmt: skip
 
 
@@ -121,7 +127,8 @@ class HourlyHistory:
         settled = max((last - SETTLED_H) // CHUNK_H, 0)
         oldest = first // CHUNK_H
         parts = [self._settled(number) for number in range(oldest, settled)]
-        parts.append(_part(known, until_us, slice(max(settled, oldest) * CHUNK_H, last)))
+        wander = _wander(parts, len(known.group))
+        parts.append(_part(known, until_us, slice(max(settled, oldest) * CHUNK_H, last), wander))
         parts[0] = parts[0].since(first - oldest * CHUNK_H)
         for number in [number for number in self._kept if number < oldest]:
             del self._kept[number]
@@ -132,12 +139,31 @@ class HourlyHistory:
         if number not in self._kept:
             rows = slice(number * CHUNK_H, (number + 1) * CHUNK_H)
             moment = self._known.customers.begin_us + (rows.stop + SETTLED_H) * HOUR_US
-            self._kept[number] = _part(self._known, moment, rows)
+            self._kept[number] = _part(self._known, moment, rows, np.zeros(len(self._known.group)))
         return self._kept[number]
 
 
-def _part(known: HourlyCity, until_us: int, rows: slice) -> Part:
-    """Return the balances of some hours as they were known at a moment."""
+def _wander(parts: Sequence[Part], customers: int) -> Floats:
+    """Return by how much each customer's days differ from each other, m3/h; 0 where too few are known, (n,)."""
+    daily = np.concatenate([np.empty((0, customers), dtype=np.float32), *(part.daily for part in parts)])
+    known = np.isfinite(daily)
+    count = known.sum(axis=0)
+    mean = np.where(known, daily, 0.0).sum(axis=0) / np.maximum(count, 1)
+    square = np.where(known, (daily - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
+    return np.where(count >= LEAST_DAYS, np.sqrt(square), 0.0)
+
+
+def _daily(use: Floats) -> NDArray[np.float32]:
+    """Return the mean hour of each whole day, NaN where too few of its hours are known."""
+    by_day = use[: len(use) // 24 * 24].reshape(-1, 24, use.shape[1])
+    known = np.isfinite(by_day)
+    count = known.sum(axis=1)
+    mean = np.where(known, by_day, 0.0).sum(axis=1) / np.maximum(count, 1)
+    return np.where(count >= 18, mean, np.nan).astype(np.float32)
+
+
+def _part(known: HourlyCity, until_us: int, rows: slice, wander: Floats) -> Part:
+    """Return the balances of some hours as they were known at a moment; `wander` is what `_wander` returns."""
     edges = slice(rows.start, rows.stop + 1)
     zone = ZoneInfo(known.city.gas_day.timezone)
     begins = known.customers.begin_us + HOUR_US * np.arange(rows.start, rows.stop, dtype=np.int64)
@@ -159,9 +185,11 @@ def _part(known: HourlyCity, until_us: int, rows: slice) -> Part:
     loss[share < LEAST_SHARE] = np.nan
     empty = known.tree.own_customers.sum(axis=1) == 0
     flow = np.where(empty[None, :], through, supply)
-    shared, guessed = (np.where(cells, filled, 0.0) ** 2 @ own for cells in (told & mean, ~told))
-    few, guess = (APART**2) * shared, GUESS * np.sqrt(guessed)
-    return Part(supply, loss, few, guess, flow, share, use.astype(np.float32), course)
+    shared = (APART * np.where(told & mean, filled, 0.0)) ** 2 @ own
+    # a business that sends once a day may have used twice as much today: no leak while that is not known
+    guessed = np.where(told, 0.0, np.maximum(GUESS * filled, GUESS_WANDER * wander[None, :])) ** 2 @ own
+    small = use.astype(np.float32)
+    return Part(supply, loss, shared, np.sqrt(guessed), flow, share, small, course, _daily(use))
 
 
 def _grown(registers: Floats) -> Floats:

@@ -52,7 +52,7 @@ class HourlyConfig:
     slow_h: float = 120.0
     quick_sigma: float = 0.002
     quick_h: float = 12.0
-    guess_h: float = 24.0
+    guess_h: float = 48.0
     least_scale: float = 0.15
     least_known_h: int = 240
     """known hours of a zone from which it is judged"""
@@ -122,7 +122,8 @@ def weigh_zones(blocks: Blocks, zones: Ints, members: Members, config: HourlyCon
     hours, flow = (np.where(known, part[:, zones].T, 0.0) for part in (blocks.hours, blocks.flow))
     common, common_variance = _common(blocks, zones)
     sums = _Sums(hours, flow, np.where(known, blocks.loss[:, zones].T - common * flow, 0.0))
-    white = _whitened(sums, _covariance(blocks, zones, common_variance, config), config)
+    noise = _covariance(blocks, zones, common_variance, config)
+    white = _whitened(sums, noise, _guessed(blocks, zones, config), config)
     mean = sums.mean
     since = np.tri(len(SIZES_H))[:, OLDEST:][None]
     span = SIZES_H[OLDEST:] / YEAR_H
@@ -225,15 +226,14 @@ def _weighted_median(values: Floats, weight: Floats) -> Floats:
 
 
 def _covariance(blocks: Blocks, zones: Ints, common_variance: Floats, config: HourlyConfig) -> Floats:
-    """Return the covariance of the block sums of each zone, without what baselines may be, (z, b, b)."""
+    """Return the covariance of the block sums of each zone, without guesses and baselines, (z, b, b)."""
     known = blocks.known[:, zones].T
-    flow, guess = (np.where(known, part[:, zones].T, 0.0) for part in (blocks.flow, blocks.guess))
+    flow = np.where(known, blocks.flow[:, zones].T, 0.0)
     register = blocks.register[zones]
     apart = np.abs(AGE_H[:, None] - AGE_H[None, :])
     slow = config.slow_sigma**2 * np.exp(-apart / config.slow_h)
     quick = config.quick_sigma**2 * np.exp(-apart / config.quick_h)
     result = flow[:, :, None] * flow[:, None, :] * (slow + quick)
-    result += guess[:, :, None] * guess[:, None, :] * np.exp(-apart / config.guess_h)
     own = blocks.white[:, zones].T + 2.0 * register[:, None] + common_variance * flow**2
     number = np.arange(len(SIZES_H))
     result[:, number, number] += np.where(known, own, HUGE)
@@ -243,7 +243,14 @@ def _covariance(blocks: Blocks, zones: Ints, common_variance: Floats, config: Ho
     return result
 
 
-def _whitened(sums: _Sums, noise: Floats, config: HourlyConfig) -> _White:
+def _guessed(blocks: Blocks, zones: Ints, config: HourlyConfig) -> Floats:
+    """Return the covariance of what is guessed of customers who are not read yet, (z, b, b)."""
+    guess = np.where(blocks.known[:, zones].T, blocks.guess[:, zones].T, 0.0)
+    apart = np.abs(AGE_H[:, None] - AGE_H[None, :])
+    return np.asarray(guess[:, :, None] * guess[:, None, :] * np.exp(-apart / config.guess_h))
+
+
+def _whitened(sums: _Sums, noise: Floats, guess: Floats, config: HourlyConfig) -> _White:
     """Return the losses in units of their noise.
 
     A constant loss and a constant share of the flow are baselines of which nearly nothing is taken to be known, nor
@@ -251,7 +258,7 @@ def _whitened(sums: _Sums, noise: Floats, config: HourlyConfig) -> _White:
     """
     level = (config.level_sigma * sums.mean)[:, None] * sums.hours
     share = config.share_sigma * sums.flow
-    base = level[:, :, None] * level[:, None, :] + share[:, :, None] * share[:, None, :]
+    base = guess + level[:, :, None] * level[:, None, :] + share[:, :, None] * share[:, None, :]
     white = _leveled(sums, noise, base, config)
     active: Ints = np.arange(len(base))
     begin, end = np.triu_indices(len(SIZES_H) - OLDEST, 1)
