@@ -24,6 +24,7 @@ BENCHMARKS = {
     "clocks": "50,000 open tickets: how late a warning or breach is told, with a kill in between",
     "check": "`gasgate check` of ten thousand devices: time, and every finding with its place",
     "city_dataset": "writing the dataset of a large city: rows/s, memory, and the hours for 2.35 million meters",
+    "city_day": "the daily pass of a large city, part after part: processor time by number of meters, and memory",
     "reload": "a thousand reloads of the role keep: memory, time, and the connections that must stay",
     "kill": "the role keep is killed a hundred times at 5,000 messages/s: what is lost, what is there twice",
     "isolation": "alarm decisions and ingest while pages load and a full daily pass runs",

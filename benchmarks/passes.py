@@ -17,11 +17,29 @@ from gateway.roles.analyse import NICENESS
 from gateway.runtime import child
 
 START = datetime(2026, 1, 1, 22, tzinfo=UTC)
+GAS_DAY = GasDay("Asia/Shanghai", time(6))
 
 
 def synthetic_city(zones: int, meters_per_zone: int, days: int, seed: int = 1) -> tuple[CityData, int]:
     """Return a healthy city with a reading per meter and day, and the moment at which its last day has ended."""
     rng = np.random.default_rng(seed)
+    network, names = synthetic_network(zones, meters_per_zone)
+    meters = network.meters
+    use = rng.gamma(4.0, 1.5, (zones, meters_per_zone, days))
+    customers = np.cumsum(use, axis=2).reshape(-1, days)
+    supply = np.cumsum(use.sum(axis=1) * 1.01, axis=1)
+    values = np.concatenate([customers, supply])
+    at = np.array([to_us(START + timedelta(days=day)) for day in range(days)], dtype=np.int64)
+    point = np.repeat(np.arange(len(names), dtype=np.uint32), days)
+    moments = np.tile(at, len(names))
+    batch = ReadingBatch.build(point, moments, moments + 1_000_000, values.ravel())
+    points: dict[int, PointId] = {i: point_id(name, meters[name].register) for i, name in enumerate(names)}
+    city = city_from_batch(network, GAS_DAY, SiteFigures(), batch, points)
+    return city, int(at[-1]) + 3_600_000_000
+
+
+def synthetic_network(zones: int, meters_per_zone: int) -> tuple[Network, list[str]]:
+    """Return zones with a supply meter each, and the names of all meters, those of supply last."""
     tree = {"CITY": Zone("CITY", "", ZoneKind.CITY, "City")}
     meters: dict[str, Meter] = {}
     for z in range(zones):
@@ -32,19 +50,8 @@ def synthetic_city(zones: int, meters_per_zone: int, days: int, seed: int = 1) -
             name = f"M-{z * meters_per_zone + m:07d}"
             meters[name] = _meter(name, zone, MeterRole.CUSTOMER, MeterKind.REMOTE)
     network = Network(zones=tree, meters=meters, stations={}, points={})
-    use = rng.gamma(4.0, 1.5, (zones, meters_per_zone, days))
-    customers = np.cumsum(use, axis=2).reshape(-1, days)
-    supply = np.cumsum(use.sum(axis=1) * 1.01, axis=1)
     names = [*(f"M-{i:07d}" for i in range(zones * meters_per_zone)), *(f"V-{z:05d}" for z in range(zones))]
-    values = np.concatenate([customers, supply])
-    at = np.array([to_us(START + timedelta(days=day)) for day in range(days)], dtype=np.int64)
-    point = np.repeat(np.arange(len(names), dtype=np.uint32), days)
-    moments = np.tile(at, len(names))
-    batch = ReadingBatch.build(point, moments, moments + 1_000_000, values.ravel())
-    points: dict[int, PointId] = {i: point_id(name, meters[name].register) for i, name in enumerate(names)}
-    gas_day = GasDay("Asia/Shanghai", time(6))
-    city = city_from_batch(network, gas_day, SiteFigures(), batch, points)
-    return city, int(at[-1]) + 3_600_000_000
+    return network, names
 
 
 def _meter(name: str, zone: str, role: MeterRole, kind: MeterKind) -> Meter:
