@@ -6,6 +6,7 @@ import pytest
 from alarms.analysis.city import CityModel, SiteFigures
 from alarms.analysis.hourly import HourlyHistory
 from alarms.city_data import CityData
+from alarms.detectors.answer import Hit, answer
 from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
 from alarms.hourly_data import hourly_city
 from gateway.meterdata.series import HOUR_US, Series
@@ -144,11 +145,33 @@ def test_two_judgements_of_one_zone_make_one():
     daily = judge(a_city(), 660.2)
     both = joined(daily, hourly)
     assert likely(both) == ["R-1"]
-    assert both.score.max() == hourly.score.max()
-    assert joined(hourly, daily).score.max() == hourly.score.max()
     blind = joined(abnormal_only(daily), hourly)
     assert verdicts(blind)["R-1"] == Verdict.ABNORMAL
     assert Verdict.NORMAL not in blind.verdict
+
+
+def one(verdict: Verdict, score: float, age_days: float) -> Detection:
+    at = BEGIN_US + 600 * HOUR_US
+    hits = [Hit("R-1", score, at - int(age_days * 24 * HOUR_US), 1.0, 24.0, {"of": score})]
+    return answer("leak", ["R-1"], np.array([verdict], dtype=np.int8), at, hits if verdict == Verdict.ABNORMAL else [])
+
+
+@pytest.mark.parametrize(
+    ("daily", "hourly", "score"),
+    [
+        ((Verdict.ABNORMAL, 0.9, 6), (Verdict.ABNORMAL, 0.9, 6), 0.9),
+        ((Verdict.ABNORMAL, 0.9, 6), (Verdict.ABNORMAL, 0.1, 6), 0.5),
+        ((Verdict.ABNORMAL, 0.95, 6), (Verdict.NORMAL, 0.0, 0), 0.5),
+        ((Verdict.ABNORMAL, 0.95, 25), (Verdict.NORMAL, 0.0, 0), 0.95),
+        ((Verdict.ABNORMAL, 0.95, 6), (Verdict.UNKNOWN, 0.0, 0), 0.95),
+        ((Verdict.NORMAL, 0.0, 0), (Verdict.ABNORMAL, 0.95, 2), 0.95),
+        ((Verdict.NORMAL, 0.0, 0), (Verdict.ABNORMAL, 0.95, 6), 0.5),
+    ],
+)
+def test_a_leak_that_only_one_of_two_sees_is_doubted(daily, hourly, score):
+    both = joined(one(*daily), one(*hourly))
+    assert both.score[0] == pytest.approx(score, abs=1e-6)
+    assert both.evidence[0] == {"of": max(daily[1], hourly[1])}
 
 
 def test_a_city_of_an_hour_is_not_judged():
