@@ -24,6 +24,8 @@ KNOWN_DAYS = 5
 """measured days that make a meter a peer"""
 MOST_PEERS = 400
 """so many peers tell a course well enough"""
+MOST_APART = 2.0
+"""a share by which a customer's day may differ from what is expected of it, at the most"""
 SMALL_SHARE = 0.15
 """of the class's mean level: a home that used less, or nothing, may use that much again"""
 
@@ -185,6 +187,9 @@ def fill(
         told = (gaps.last_us - gaps.from_us >= DAY_US) & (weight > 0)
         level = np.where(told, gaps.recent_m3 * mean_factor / np.where(told, weight, 1.0), level)
     ahead_m3 = level * daily
+    some = np.flatnonzero(~known.all(axis=0))
+    apart = apart.copy()
+    apart[some] = np.maximum(apart[some], _own_apart(use[:, some], daily[:, some]))
     filled = np.where(known, use, ahead_m3)
     spread = np.where(known, variance, (apart**2 + ahead**2) * (ahead_m3**2 + small**2))
     shared = known.copy()
@@ -195,8 +200,21 @@ def fill(
         filled = np.where(shared, step, filled)
         spread = np.where(shared, apart**2 * (np.nan_to_num(step) ** 2 + (0.1 * small) ** 2), spread)
         shared |= known
-    few = apart / np.sqrt(np.maximum(course.peers, 1.0))[course.group]
+    few = course.apart[course.group] / np.sqrt(np.maximum(course.peers, 1.0))[course.group]
     return Filling(filled, spread, shared, known, np.where(known, 0.0, few))
+
+
+def _own_apart(use: Floats, daily: Floats) -> Floats:
+    """Return how far each customer's days are from its level times its peers' days, a share; 0 where little was read.
+
+    A works that rests on Sundays, or works on them only, is further off than its class.
+    """
+    known = np.isfinite(use)
+    expected = _own_level(use, daily) * daily
+    off = np.where(known, np.nan_to_num(use - expected), 0.0)
+    energy = np.where(known, np.nan_to_num(expected) ** 2, 0.0).sum(axis=0)
+    told = (known.sum(axis=0) >= LEVEL_DAYS) & (energy > 0)
+    return np.where(told, np.minimum(np.sqrt((off**2).sum(axis=0) / np.where(told, energy, 1.0)), MOST_APART), 0.0)
 
 
 def _own_level(use: Floats, daily: Floats) -> Floats:

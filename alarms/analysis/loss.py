@@ -71,8 +71,8 @@ class Balance:
     """share of customers that were read, (d, z)"""
     volume_coverage: Floats
     """share of the expected volume that readings tell, (d, z)"""
-    own_sigma: Floats
-    """standard uncertainty of `own_loss`, m3, (d, z)"""
+    own_terms: TermVariances
+    """of `own_loss`, by cause, (d, z)"""
 
     @property
     def loss(self) -> Floats:
@@ -88,6 +88,11 @@ class Balance:
     def steady_variance(self) -> Floats:
         """Variance of the loss that is alike every day: meter gain, gas temperature, (d, z)."""
         return self.terms.steady
+
+    @property
+    def own_sigma(self) -> Floats:
+        """Standard uncertainty of `own_loss`, m3, (d, z)."""
+        return np.sqrt(self.own_terms.noise + self.own_terms.steady)
 
     @property
     def sigma(self) -> Floats:
@@ -171,7 +176,7 @@ def balance(
         terms=terms,
         coverage=_share(read.astype(np.float64) @ own @ up, np.broadcast_to(customers @ up, metered.shape)),
         volume_coverage=_share((filling.known * filled) @ own @ up, metered),
-        own_sigma=np.sqrt(own_terms.noise + own_terms.steady),
+        own_terms=own_terms,
     )
 
 

@@ -22,6 +22,10 @@ class _Told:
     loss: Floats
     sigma: Floats
     steady: Floats
+    raw: Floats
+    """told by the day's own readings, and its uncertainty in `alone`"""
+    alone: Floats
+    between_sigma: Floats
     customers: NDArray[np.int64]
     """of each zone, (z,)"""
     passes_on: NDArray[np.bool_]
@@ -45,22 +49,32 @@ def loss_rows(result: Balance, config: LossConfig | None = None, last_days: int 
 
 
 def _told(result: Balance, config: LossConfig) -> _Told:
-    balanced = np.isfinite(result.loss) & (result.supply > 0)
+    loss = result.loss
+    balanced = np.isfinite(loss) & (result.supply > 0)
     supply = np.where(balanced, result.supply, 1.0)
-    rate = np.where(balanced, result.loss / supply, np.nan)
+    rate = np.where(balanced, loss / supply, np.nan)
     rates = likely_rates(rate, np.where(balanced, result.noise_variance / supply**2, np.nan))
     alike = result.steady_variance + config.unread_lasting**2 * result.terms.unread
     variance, steady = rates.variance * supply**2 + alike, rates.lasting * supply**2 + alike
     tree = result.tree
     customers = np.asarray(tree.holds.sum(axis=1), dtype=np.int64)
     passes_on = tree.measured & (tree.own_supply.toarray() < 0).any(axis=1)
-    return _Told(rates.rate * supply, np.sqrt(variance), np.sqrt(steady), customers, passes_on)
+    return _Told(
+        loss=rates.rate * supply,
+        sigma=np.sqrt(variance),
+        steady=np.sqrt(steady),
+        raw=loss,
+        alone=result.sigma,
+        between_sigma=result.own_sigma,
+        customers=customers,
+        passes_on=passes_on,
+    )
 
 
 def _row(result: Balance, told: _Told, config: LossConfig, day: int, zone: int) -> LossRow:
     supply, loss = float(result.supply[day, zone]), float(told.loss[day, zone])
     share = float(told.sigma[day, zone]) / supply if supply > 0 else 0.0
-    alone = float(result.sigma[day, zone]) / supply if supply > 0 else 0.0
+    alone = float(told.alone[day, zone]) / supply if supply > 0 else 0.0
     reason = _reason(supply, float(result.volume_coverage[day, zone]), (alone, share), config)
     gained = float(result.gained[day, zone])
     row = LossRow(
@@ -88,7 +102,7 @@ def _row(result: Balance, told: _Told, config: LossConfig, day: int, zone: int) 
         verdict=LossVerdict.HIGH if rate > max(config.high_rate, 2.0 * share) else LossVerdict.NORMAL,
         steady_sigma=float(told.steady[day, zone]) / supply,
         between_m3=_known(result.own_loss[day, zone]) if told.passes_on[zone] else None,
-        between_sigma_m3=_known(result.own_sigma[day, zone]) if told.passes_on[zone] else None,
+        between_sigma_m3=_known(told.between_sigma[day, zone]) if told.passes_on[zone] else None,
         terms=_terms(result, told, day, zone),
     )
 
@@ -105,7 +119,7 @@ def _terms(result: Balance, told: _Told, day: int, zone: int) -> dict[str, tuple
     variances = result.terms
     skew, unread = float(variances.skew[day, zone]), float(variances.unread[day, zone])
     loss = float(told.loss[day, zone])
-    moved = float(result.loss[day, zone]) - loss
+    moved = float(told.raw[day, zone]) - loss
     of_unread = moved * unread / (skew + unread) if skew + unread > 0 else 0.0
     guessed, counted = float(result.unread[day, zone]), float(result.counted[day, zone])
     warmed = float(result.metered[day, zone]) - guessed - counted

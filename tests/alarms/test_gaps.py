@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alarms.analysis.filling import course_of, fill
 from alarms.city_data import Exchange, city_from_batch
 from alarms.passes import daily_pass
 from alarms.windows import KeptWindows
@@ -140,3 +141,18 @@ def test_a_large_customer_that_was_never_read_is_taken_for_large_and_the_day_for
     rows = losses(data, city)
     assert {row.verdict for row in rows} == {LossVerdict.NOT_ASSESSABLE}
     assert all(row.reason.startswith("the loss rate is known to ") for row in rows)
+
+
+def test_a_customer_that_is_off_its_peers_days_is_guessed_with_more_doubt():
+    days, homes = 40, 12
+    rng = np.random.default_rng(1)
+    use = 5.0 * rng.lognormal(0.0, 0.1, (days, homes))
+    use[:, 1] = np.where(np.arange(days) % 7 < 5, 0.5, 16.0)
+    use[-1, :2] = np.nan
+    bounds = np.arange(days + 1, dtype=np.int64) * 24 * HOUR
+    course = course_of(use, bounds, ["residential"] * homes, None, bounds[:0])
+    register = np.concatenate([np.zeros((1, homes)), np.cumsum(np.nan_to_num(use), axis=0)])
+    register[-1, :2] = np.nan
+    filling = fill(use, np.zeros_like(use), course, register=register, factor=np.ones_like(use), gaps=None)
+    share = np.sqrt(filling.variance[-1, :2]) / filling.use[-1, :2]
+    assert share[0] < 1.0 < share[1]
