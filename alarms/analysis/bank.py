@@ -33,6 +33,8 @@ Form = Literal["leak", "rest", "share", "less", "days"]
 
 ENDS_EVERY_D = 5
 """so finely the ends of leaks that are over are tried"""
+RECENT_D = 3
+"""a zone and a meter are judged if one of so many last days is known"""
 RAREST = -12.0
 """log rate of honest rests where they are left out of account"""
 HOPELESS = -9.0
@@ -66,7 +68,7 @@ class BankConfig:
     """share of the use that a slow meter misses at the most; more is theft"""
     business_theft_factor: float = 5.0
     """a business has more to gain"""
-    since_before: float = 0.001
+    since_before: float = 0.0002
     """share of the meters that count too little since before anything is known"""
     less_use_rate: float = 0.004
     """of a customer honestly beginning to use less"""
@@ -74,6 +76,8 @@ class BankConfig:
     """how long that usually lasts"""
     lasting_share: float = 0.1
     """of such changes last for good"""
+    before_temper: float = 0.6
+    """by how much less yet the zone's word counts there: what is alike every day has many causes"""
     before_days: int = 30
     """days that tell of what is missing since before anything is known"""
     before_sigma: float = 0.4
@@ -92,6 +96,8 @@ class BankConfig:
     """log likelihood ratio of a deficit from which it is weighed against a leak"""
     least_days: int = 10
     """known days before the first day of anything"""
+    least_known: float = 0.85
+    """share of a zone's expected volume that must be read on a day for it to tell of causes"""
     temper: float = 0.7
     """by how much less the zone's word counts than its likelihood ratio, as no covariance is quite right"""
     accept: float = 0.5
@@ -187,7 +193,7 @@ def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
     Behind the accepted ones stand those that are only suspected.
     """
     good = np.isfinite(zone.loss) & (zone.supply > 0)
-    if good.sum() <= config.least_days or not good[-1]:
+    if good.sum() <= config.least_days or not good[-RECENT_D:].any():
         return []
     told = precision(
         zone.loss,
@@ -327,6 +333,7 @@ class Trial:
         sums = Sums(self.told, self.loss)
         later = dict(zip(("one", "use", "shape"), sums.later(one, use, shape), strict=True))
         count, used = since(one), since(use)
+        recent = np.asarray(seen[-RECENT_D:].any(axis=0))
         expected = past.base * count + past.slope * since(shape)
         missing = expected - used
         # what only peers' course leads to expect beyond what was seen: homes differ in how they heat
@@ -353,11 +360,12 @@ class Trial:
         lasting = (1.0 - config.lasting_share) * np.exp(-count / config.less_use_d) + config.lasting_share
         honest = np.log(np.maximum(config.less_use_rate * lasting, zone.usual_less / (count + 3.0)))
         known = own - np.logaddexp(0.0, honest + own)
-        possible = past.usable & (count >= 1) & seen[-1][None, :] & (missing >= config.least_missing * expected)
+        possible = past.usable & (count >= 1) & recent[None, :] & (missing >= config.least_missing * expected)
         possible &= expected > 0
         share = np.where(possible & (pull_use > 0), share + known + slow[None, :], NEVER)
-        least = np.log(config.since_before) + word * ratio(pull_use[0], mass_use[0], 1.0, config.before_sigma)
-        told = seen[-1] & (count[0] >= config.before_days)
+        always = ratio(pull_use[0], mass_use[0], 1.0, config.before_sigma)
+        least = np.log(config.since_before) + config.before_temper * word * always
+        told = recent & (count[0] >= config.before_days)
         share[0] = np.where(told & (pull_use[0] > 0), least, NEVER)
         known_part = np.concatenate([np.ones_like(part[:1]), part[1:]])
         sigma = 0.35 * known_part + 0.05

@@ -122,7 +122,7 @@ def precision(
         return result
     noise = day_noise(np.where(good, loss, np.nan), supply, config)
     whole = noise.whole[good]
-    white = noise.white * whole**2 * _worse(known_variance[good])
+    white = noise.white * whole**2 + _worse(known_variance[good])
     white += whole**2 * (_far(np.where(good, loss, np.nan), noise.whole)[good] - 1.0)
     day = np.flatnonzero(good)
     apart = np.abs(day[:, None] - day[None, :])
@@ -147,9 +147,8 @@ def _inverse(covariance: Floats) -> Floats:
 
 
 def _worse(variance: Floats) -> Floats:
-    """Return by what factor days are known worse than the usual day."""
-    usual = float(np.median(variance))
-    return np.asarray(np.maximum(variance / usual, 1.0)) if usual > 0 else np.ones_like(variance)
+    """Return by how much the variance of days exceeds that of the usual day, which the days themselves tell."""
+    return np.asarray(np.maximum(variance - float(np.median(variance)), 0.0))
 
 
 def _far(loss: Floats, noise: Floats) -> Floats:

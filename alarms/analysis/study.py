@@ -110,7 +110,8 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     """Weigh what explains the loss of each zone of a balance."""
     rests = rest_runs(result.use, result.still_m3)
     assessable = np.isfinite(result.own_loss) & (result.own_supply > 0)
-    assessable &= _own_coverage(result) >= config.loss.coverage_limit
+    coverage = _own_coverage(result)
+    assessable &= coverage >= config.loss.coverage_limit
     assessable &= result.own_sigma <= config.loss.sigma_limit * np.maximum(np.nan_to_num(result.own_supply), 0.0)
     judged = _judged(result, rests, assessable, config.every_days)
     meters = [city.network.meters[name] for name in result.tree.customers]
@@ -123,12 +124,14 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     warm = _warmth(city, result, meters)
     past = Past.of(result.use, result.shape, rests, config.bank.least_days)
     less = usual_less(past, result.use, result.shape, np.where(business, 1, 0))
+    # what large customers used is only expected until they are read, and that is no loss
+    telling = assessable & (coverage >= config.bank.least_known)
     cases: list[ZoneCase] = []
     for zone in np.flatnonzero(judged):
         members = np.flatnonzero(result.tree.home == zone)
         days = ZoneDays(
             past=past.of_meters(members),
-            loss=np.where(assessable[:, zone], result.own_loss[:, zone], np.nan),
+            loss=np.where(telling[:, zone], result.own_loss[:, zone], np.nan),
             supply=np.nan_to_num(result.own_supply[:, zone]),
             noise_variance=result.noise_variance[:, zone],
             steady=np.nan_to_num(result.own_sigma[:, zone]),
@@ -156,7 +159,7 @@ def _judged(
     chosen = due(result.days[-1].toordinal(), len(result.tree.zones), every_days)
     chosen |= news(np.where(assessable, result.own_loss, np.nan), result.own_supply)
     chosen |= resting(rests, result.use, result.tree.home, result.own_supply)
-    return np.asarray(chosen & result.tree.measured)
+    return np.asarray(chosen & result.tree.measured & assessable[-1])
 
 
 def _absent(rests: NDArray[np.int64], known: NDArray[np.bool_], classes: Sequence[str]) -> NDArray[np.float64]:
