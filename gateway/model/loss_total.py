@@ -93,14 +93,17 @@ def month_after(first: date, size: int = 1) -> date:
 
 
 def _sigma(known: Sequence[LossRow], supply: float) -> float | None:
+    """Return the uncertainty of the sum; where a day does not tell what is alike every day, all of it is taken so."""
     if any(row.sigma is None for row in known):
         return None
-    steady = math.fsum((row.steady_sigma or 0.0) * (row.supply_m3 or 0.0) for row in known)
-    noise = math.fsum(
-        max((row.sigma or 0.0) ** 2 - (row.steady_sigma or 0.0) ** 2, 0.0) * (row.supply_m3 or 0.0) ** 2
-        for row in known
-    )
-    return math.sqrt(steady**2 + noise) / supply
+    steady = [(row.sigma if row.steady_sigma is None else row.steady_sigma) or 0.0 for row in known]
+    volumes = [row.supply_m3 or 0.0 for row in known]
+    noise = [
+        max((row.sigma or 0.0) ** 2 - own**2, 0.0) * volume**2
+        for row, own, volume in zip(known, steady, volumes, strict=True)
+    ]
+    alike = math.fsum(own * volume for own, volume in zip(steady, volumes, strict=True))
+    return math.sqrt(alike**2 + math.fsum(noise)) / supply
 
 
 def _between(known: Sequence[LossRow]) -> tuple[float | None, float | None]:

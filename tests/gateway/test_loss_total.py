@@ -37,6 +37,7 @@ def test_what_differs_from_day_to_day_shrinks_and_what_is_alike_does_not():
     many = total(days(*[ROW] * 400), 400)
     assert many.sigma == pytest.approx(math.hypot(0.003, 0.004 / 20))
     assert many.verdict is LossVerdict.NORMAL
+    assert total(days(*[replace(ROW, steady_sigma=None)] * 400), 400).sigma == pytest.approx(0.005)
     above = replace(ROW, loss_m3=3.1, loss_rate=0.031)
     assert total(days(above), 1).verdict is LossVerdict.HIGH
     assert total(days(replace(above, sigma=0.016)), 1).verdict is LossVerdict.NORMAL
