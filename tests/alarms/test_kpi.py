@@ -34,9 +34,9 @@ def some_lines(begin: int, end: int, seed: int) -> list[Line]:
 @pytest.mark.parametrize(
     ("first", "last", "timezone", "lengths"),
     [
-        (date(2026, 3, 27), date(2026, 3, 31), "Europe/Berlin", [24, 24, 23, 24, 24]),
-        (date(2026, 10, 23), date(2026, 10, 26), "Europe/Berlin", [24, 24, 25, 24]),
-        (date(2026, 1, 14), date(2026, 1, 16), "Asia/Shanghai", [24, 24, 24]),
+        (date(2026, 3, 28), date(2026, 3, 30), "Europe/Berlin", [24, 23, 24]),
+        (date(2026, 10, 24), date(2026, 10, 26), "Europe/Berlin", [24, 25, 24]),
+        (date(2026, 1, 14), date(2026, 1, 15), "Asia/Shanghai", [24, 24]),
         (date(2026, 4, 4), date(2026, 4, 6), "Australia/Lord_Howe", [24, 24.5, 24]),
         (date(2026, 2, 1), date(2026, 2, 2), "Asia/Kathmandu", [24, 24]),
     ],
@@ -49,13 +49,14 @@ def test_every_figure_equals_a_plain_count(first: date, last: date, timezone: st
     zone = ZoneInfo(timezone)
 
     shown = [one for one in lines if one.event.startswith("announced") and begin <= one.at < end]
+    minutes = Counter(one.at // (60 * US) for one in shown)
     slots: Counter[tuple[date, int]] = Counter()
     moment = datetime.combine(first, datetime.min.time(), zone).astimezone(UTC)
     since_midnight, today = 0, first
     while to_us(moment) < end:
         local = moment.astimezone(zone).date()
         since_midnight, today = (0, local) if local != today else (since_midnight, today)
-        slots[today, since_midnight // 10] += sum(to_us(moment) <= one.at < to_us(moment) + 60 * US for one in shown)
+        slots[today, since_midnight // 10] += minutes[to_us(moment) // (60 * US)]
         moment += timedelta(minutes=1)
         since_midnight += 1
     per_day = [[count for (day, _), count in slots.items() if day == each.day] for each in found.days]

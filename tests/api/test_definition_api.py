@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from alarms.definitions import parse_definitions
 from alarms.master import MasterDefinitions
 from api.deps import Parts
@@ -41,9 +39,8 @@ async def test_a_change_holds_once_somebody_else_approved_it(rest: Api, parts: P
         assert shown["state"] == "C", "facts are kept"
 
 
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
+async def test_a_row_that_nobody_could_act_on_is_refused(rest: Api) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"cause": "  "}, "bad_row"),
         ({"consequence": ""}, "bad_row"),
         ({"action": None}, "bad_row"),
@@ -54,13 +51,12 @@ async def test_a_change_holds_once_somebody_else_approved_it(rest: Api, parts: P
         ({"highly_managed": True, "latching": True, "shelvable": False, "max_shelve_s": 0}, "fixed_field"),
         ({"kind": "high_limit"}, "fixed_field"),
         ({"id": "OVERPRESS_HI"}, "fixed_field"),
-    ],
-)
-async def test_a_row_that_nobody_could_act_on_is_refused(rest: Api, changes: dict[str, Any], code: str) -> None:
+    ]
     async with rest.as_user("engineer") as client:
-        body = json.dumps(change(**changes)).replace("Infinity", "1e999")
-        answer = await client.post(LOW, content=body, headers={"content-type": "application/json"})
-        assert (answer.status_code, answer.json()["code"]) == (422, code)
+        for changes, code in cases:
+            text = json.dumps(change(**changes)).replace("Infinity", "1e999")
+            answer = await client.post(LOW, content=text, headers={"content-type": "application/json"})
+            assert (answer.status_code, answer.json()["code"]) == (422, code), changes
 
 
 async def test_gas_alarms_may_be_given_neither_delay_nor_rule(rest: Api) -> None:
