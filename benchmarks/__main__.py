@@ -51,13 +51,14 @@ def main() -> int:
     parser.add_argument("--seeds", metavar="S", help="detection: reporting (the default), tuning, or numbers 1,2,3")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="detection: keep cities and answers for later runs")
     parser.add_argument("--baseline", action="store_const", const=True, help="detection: plain rules as well")
+    parser.add_argument("--without", metavar="PART", help="detection: match, vacancy, memory or shares switched off")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     chosen = parser.parse_args()
     if chosen.name is None:
         for name, what in BENCHMARKS.items():
             print(f"{name:<12} {what}")
         return 0
-    sizes = ("meters", "days", "minutes", "rate", "rounds", "loads", "weather", "seeds", "keep", "baseline")
+    sizes = ("meters", "days", "minutes", "rate", "rounds", "loads", "weather", "seeds", "keep", "baseline", "without")
     options = {name: value for name in sizes if (value := getattr(chosen, name)) is not None}
     work = importlib.import_module(f"benchmarks.{chosen.name}").run
     figures: dict[str, float] = work(quick=chosen.quick, **options)

@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks import trade_rules
 from benchmarks.exam_cities import SETS, City, Examined, analyse, make
 from benchmarks.exam_table import qualities, rows, table
+from benchmarks.without import config_without
 from gateway.scoring import rate_answer, score
 from gateway.scoring.answer import Answer, findings_of
 from gateway.scoring.rules import KINDS
@@ -26,8 +27,20 @@ from gateway.scoring.truth import read_truth
 Figures = dict[str, Any]
 
 
-def run(*, quick: bool, seeds: str = "reporting", keep: Path | None = None, baseline: bool = False) -> dict[str, float]:
-    """Examine the analysis on a set of cities, print the table, and return its figures."""
+def run(
+    *,
+    quick: bool,
+    seeds: str = "reporting",
+    keep: Path | None = None,
+    baseline: bool = False,
+    without: str | None = None,
+) -> dict[str, float]:
+    """Examine the analysis on a set of cities, print the table, and return its figures.
+
+    `without` names a part of the analysis (`benchmarks.without.PARTS`) that is switched off.
+    """
+    if without is not None:
+        config_without(without)
     cities = cities_of("quick" if quick else seeds)
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gasgate-exam-")))
@@ -36,7 +49,7 @@ def run(*, quick: bool, seeds: str = "reporting", keep: Path | None = None, base
         for number, city in enumerate(cities, start=1):
             _show(f"{number} of {len(cities)}")
             dataset = make(city, folder, _show)
-            examined.append(analyse(city, dataset, folder, _show))
+            examined.append(analyse(city, dataset, folder, _show, without))
         figures = _report("gasgate", examined, [score(one.dataset, one.answer) for one in examined])
         if baseline:
             plain = [_plain(one) for one in examined]

@@ -96,24 +96,32 @@ def make(city: City, folder: Path, show: Callable[[str], None]) -> Path:
     return out
 
 
-def analyse(city: City, dataset: Path, folder: Path, show: Callable[[str], None]) -> Examined:
-    """Run `gasgate analyse` on a copy without the truth, unless this state of the code did before."""
-    answer = folder / f"{dataset.name}-{digest(ANALYSING)}.json"
+def analyse(
+    city: City, dataset: Path, folder: Path, show: Callable[[str], None], without: str | None = None
+) -> Examined:
+    """Run `gasgate analyse` on a copy without the truth, unless this state of the code did before.
+
+    `without` names a part of the analysis that is switched off.
+    """
+    answer = folder / f"{dataset.name}-{digest(ANALYSING)}{'-without-' + without if without else ''}.json"
     effort = answer.with_suffix(".effort")
     if not effort.exists():
         show(f"{city}: analysing")
         plain = folder / f"{dataset.name}-without-truth"
         if not plain.exists():
             copy_without_truth(dataset, plain)
-        spent = run(["analyse", str(plain), "--out", str(answer)])
+        if without:
+            spent = run([without, plain, answer], module="benchmarks.without")
+        else:
+            spent = run(["analyse", str(plain), "--out", str(answer)])
         effort.write_text(json.dumps([spent.seconds, spent.peak_mib]), encoding="utf-8")
     return Examined(city, dataset, answer, Effort(*json.loads(effort.read_text(encoding="utf-8"))))
 
 
-def run(words: Sequence[Any]) -> Effort:
-    """Run a gasgate command; return its time and peak memory. Raises SystemExit if it fails."""
+def run(words: Sequence[Any], module: str = "gateway") -> Effort:
+    """Run a gasgate command, or another module's; return its time and peak memory. Raises SystemExit if it fails."""
     begun = time.monotonic()
-    told = [sys.executable, "-m", "gateway", *map(str, words)]
+    told = [sys.executable, "-m", module, *map(str, words)]
     process = subprocess.Popen(told, cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
