@@ -8,6 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from gateway.store import alarm_rows, ticket_rows
 from gateway.store.state import State
 
@@ -66,13 +68,14 @@ child(alone)
 """
 
 
+@pytest.mark.timeout(60 + 5 * KILLS)
 def test_a_pipeline_killed_again_and_again_does_what_one_left_alone_does(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _RUN, str(tmp_path / "alone"), str(tmp_path / "killed"), str(KILLS), str(RECORDS)],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=55 + 2 * KILLS,
+        timeout=55 + 5 * KILLS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
