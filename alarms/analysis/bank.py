@@ -35,6 +35,8 @@ ENDS_EVERY_D = 5
 """so finely the ends of leaks that are over are tried"""
 RECENT_D = 3
 """a zone and a meter are judged if one of so many last days is known"""
+LEAST_SUPPLY_M3 = 0.001
+"""a zone that takes less a day is one without use"""
 RAREST = -12.0
 """log rate of honest rests where they are left out of account"""
 HOPELESS = -9.0
@@ -125,6 +127,8 @@ class ZoneDays:
     supply: Floats
     noise_variance: Floats
     """of the loss, m3 squared, as far as it is known from how it was made, (d,)"""
+    unread_variance: Floats
+    """of it what customers make whose use is only expected, (d,)"""
     steady: Floats
     """standard deviation of what is alike every day, (d,)"""
     warmth: Floats
@@ -199,6 +203,7 @@ def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
         zone.loss,
         zone.supply,
         known_variance=zone.noise_variance,
+        unread_variance=zone.unread_variance,
         steady=zone.steady,
         warmth=zone.warmth,
         use=np.nan_to_num(zone.use),
@@ -407,7 +412,7 @@ class Trial:
 
     @property
     def _mean_supply(self) -> float:
-        return float(self.zone.supply[self.good].mean())
+        return max(float(self.zone.supply[self.good].mean()), LEAST_SUPPLY_M3)
 
     def _last_moved(self) -> NDArray[np.int64]:
         """Return the last day on which each meter moved, -1 where there is none, (m,)."""

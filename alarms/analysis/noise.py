@@ -105,6 +105,7 @@ def precision(
     supply: Floats,
     *,
     known_variance: Floats,
+    unread_variance: Floats,
     steady: Floats,
     warmth: Floats,
     use: Floats,
@@ -112,7 +113,8 @@ def precision(
 ) -> Floats:
     """Return the inverse of the covariance of a zone's loss, (d, d), m3 to the power -2; 0 for days not to be judged.
 
-    `loss` is NaN on those; `known_variance` says which days are known worse than others; `steady` is the
+    `loss` is NaN on those; `known_variance` says which days are known worse than others, and
+    `unread_variance` what of it customers make whose use is only expected; `steady` is the
     standard deviation of what is alike every day; `warmth` is what metered
     volume would change by if gas in meters followed the air wholly (m3). Shapes (d,); `use` of each meter is (d, m).
     """
@@ -122,7 +124,8 @@ def precision(
         return result
     noise = day_noise(np.where(good, loss, np.nan), supply, config)
     whole = noise.whole[good]
-    white = noise.white * whole**2 + _worse(known_variance[good])
+    # the newest days are not read yet, unlike those that told the noise
+    white = np.maximum(noise.white * whole**2 + _worse(known_variance[good]), unread_variance[good])
     white += whole**2 * (_far(np.where(good, loss, np.nan), noise.whole)[good] - 1.0)
     day = np.flatnonzero(good)
     apart = np.abs(day[:, None] - day[None, :])

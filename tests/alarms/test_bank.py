@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -110,6 +110,12 @@ def test_a_single_bad_day_is_no_leak():
     assert likely(made) == []
 
 
+def test_a_loss_on_days_that_are_only_expected_is_no_leak():
+    zone = a_zone(days=91).leaking(12.0, 90).zone()
+    unread = np.where(np.arange(91) >= 89, 36.0, 0.0)
+    assert [case.form for case in weigh(replace(zone, unread_variance=unread), CONFIG) if case.probability >= 0.5] == []
+
+
 def test_a_case_says_what_it_takes_from_the_loss_and_what_else_it_may_be():
     case = weigh(a_zone().counting(HOME, 0.0, 85).zone(), CONFIG)[0]
     assert case.missing[:84].max() == 0.0
@@ -138,6 +144,7 @@ def test_the_ratio_is_that_of_two_normal_distributions():
     assert float(found) == pytest.approx(expected)
 
 
+@example(np.ones((30, 4)), np.full(30, 1e-200), np.full(30, 1e-200))
 @settings(max_examples=25, deadline=None)
 @given(
     arrays(np.float64, (30, 4), elements=st.one_of(st.just(np.nan), st.just(0.0), st.floats(0.0, 1e4))),

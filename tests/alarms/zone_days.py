@@ -65,6 +65,7 @@ class MadeZone:
             loss=supply - metered + self.noise,
             supply=supply,
             noise_variance=np.full(self.days, 0.5),
+            unread_variance=np.zeros(self.days),
             steady=0.01 * supply,
             warmth=np.zeros(self.days),
             past=past,
