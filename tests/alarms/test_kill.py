@@ -81,8 +81,8 @@ def test_a_pipeline_killed_again_and_again_does_what_one_left_alone_does(tmp_pat
     assert done.returncode == 0, done.stderr
     killed, alone = State.in_folder(tmp_path / "killed"), State.in_folder(tmp_path / "alone")
     with killed.read() as connection, alone.read() as other:
-        entries = alarm_rows.journal_after(connection, 0, limit=1_000_000)
-        expected = alarm_rows.journal_after(other, 0, limit=1_000_000)
+        entries = _by_the_plant(alarm_rows.journal_after(connection, 0, limit=1_000_000))
+        expected = _by_the_plant(alarm_rows.journal_after(other, 0, limit=1_000_000))
         assert len(expected) > 80
         seen = [(one.alarm_id, one.occurrence_no, one.event, one.at) for one in entries]
         assert seen == [(one.alarm_id, one.occurrence_no, one.event, one.at) for one in expected]
@@ -90,7 +90,8 @@ def test_a_pipeline_killed_again_and_again_does_what_one_left_alone_does(tmp_pat
         announced = Counter((one.alarm_id, one.occurrence_no) for one in entries if one.event == "announced")
         assert set(announced.values()) == {1}
         last = {one.alarm_id: one.after for one in entries}
-        assert {one.alarm_id: alarm_rows.facts_of(one) for one in alarm_rows.load_all(connection)} == last
+        facts = {one.alarm_id: alarm_rows.facts_of(one) for one in alarm_rows.load_all(connection)}
+        assert {name: one for name, one in facts.items() if name in last} == last
         tickets = ticket_rows.list_tickets(connection, limit=100_000)
         assert len(tickets) > 3
         keys = [one.dedup_key for one in tickets]
@@ -99,3 +100,8 @@ def test_a_pipeline_killed_again_and_again_does_what_one_left_alone_does(tmp_pat
             assert next(row.command.command_no for row in ticket_rows.outbox_of(connection, one.ticket_no)) == 1
     killed.close()
     alone.close()
+
+
+def _by_the_plant(entries: list[alarm_rows.JournalEntry]) -> list[alarm_rows.JournalEntry]:
+    """Leave out what real seconds bring about: a ticket that nobody confirms for 20 s."""
+    return [entry for entry in entries if not entry.alarm_id.startswith("TICKET_")]
