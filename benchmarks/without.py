@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alarms.analysis.bank import BankConfig
+from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.study import IN_TURN, StudyConfig
 from gateway.analyse import analyse
 

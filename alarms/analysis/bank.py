@@ -6,30 +6,26 @@ hypothesis about a meter must explain two things at once: that the register coun
 and its peers lead to expect, and that the zone loses just this difference. An absence explains only the first, a leak
 only the second. Weights are likelihood ratios times prior rates, so that they compare across hypotheses and zones.
 
-The zone's word is a generalised least-squares likelihood ratio: with the inverse covariance `W` of the loss when all is
-well, a loss that goes along with `f` times a size about `mu` (variance `s2`) is likelier by
-
-    ((f'Wr + mu/s2)^2 / (f'Wf + 1/s2) - mu^2/s2) / 2 - log(1 + s2 f'Wf) / 2
-
-For `f` that is zero before a first day, both sums for all first days come from cumulative sums, so that the cost is
-that of one product of the days' matrix with days x meters, whatever the number of first days.
+The zone's word is a likelihood ratio by generalised least squares (`likelihood`). For a course that is zero before a
+first day its sums for all first days come from cumulative sums, so that the cost is that of one product of the days'
+matrix with days x meters, whatever the number of first days.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
 
-from alarms.analysis.noise import NoiseConfig, precision
+from alarms.analysis.bank_config import BankConfig
+from alarms.analysis.hypotheses import Case, Form, ZoneDays
+from alarms.analysis.likelihood import Sums, left_open, less_sure, logsumexp, positive, ratio, size_of
+from alarms.analysis.noise import precision
 from alarms.analysis.past import Past, since
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Form = Literal["leak", "rest", "share", "less", "days"]
 
 ENDS_EVERY_D = 5
 """so finely the ends of leaks that are over are tried"""
@@ -45,150 +41,6 @@ BLOCK_D = 10
 """so long what is missing may be more or less than usual"""
 NEVER = -1e9
 """log weight of what cannot be"""
-
-
-@dataclass(frozen=True, slots=True)
-class BankConfig:
-    """Prior rates per day, and how well things are known."""
-
-    noise: NoiseConfig = field(default_factory=NoiseConfig)
-    leak_rate: float = 0.5 / 365.0
-    """of one zone"""
-    mend_rate: float = 1.0 / 150.0
-    """of a leak that lasts"""
-    leak_before: float = 0.03
-    """chance that a zone leaks since before anything is known"""
-    leak_sizes: tuple[float, ...] = (0.005, 0.02, 0.08)
-    """typical sizes, as shares of the zone's supply, each as likely"""
-    stop_rate: float = 0.003 / 365.0
-    """of one meter; about one in five hundred is found stopped when homes are visited"""
-    theft_rate: float = 0.001 / 365.0
-    """of one home"""
-    slow_rate: float = 0.002 / 365.0
-    """of one meter beginning to count a steady part of what passes it"""
-    most_slip: float = 0.7
-    """share of the use that a slow meter misses at the most; more is theft"""
-    business_theft_factor: float = 5.0
-    """a business has more to gain"""
-    since_before: float = 0.0002
-    """share of the meters that count too little since before anything is known"""
-    less_use_rate: float = 0.004
-    """of a customer honestly beginning to use less"""
-    less_use_d: float = 30.0
-    """how long that usually lasts"""
-    lasting_share: float = 0.1
-    """of such changes last for good"""
-    before_temper: float = 0.6
-    """by how much less yet the zone's word counts there: what is alike every day has many causes"""
-    before_days: int = 30
-    """days that tell of what is missing since before anything is known"""
-    before_sigma: float = 0.4
-    """of what is missing since before anything is known, as a share of what is counted, about as much as that"""
-    size_sigma: float = 0.25
-    """of what is missing, as a share of what the deficit makes it"""
-    beyond_sigma: float = 0.4
-    """of what is expected only because peers use more than ever before since the meter is known, as a share of it"""
-    least_missing: float = 0.2
-    """share of the expected use that must be missing, to speak of theft"""
-    least_size: float = 0.4
-    """of what the deficit makes it, that the zone must lose"""
-    least_share: float = 0.1
-    """of what is counted that is missing besides, to speak of theft since before anything is known"""
-    least_plain: float = 3.0
-    """log likelihood ratio of a deficit from which it is weighed against a leak"""
-    least_days: int = 10
-    """known days before the first day of anything"""
-    least_known: float = 0.85
-    """share of a zone's expected volume that must be read on a day for it to tell of causes"""
-    temper: float = 0.7
-    """by how much less the zone's word counts than its likelihood ratio, as no covariance is quite right"""
-    accept: float = 0.5
-    """probability from which a hypothesis is taken for true"""
-    match: bool = True
-    """False only to show what it is worth: the zone's word about meters is not heard"""
-    vacancy: bool = True
-    """False only to show what it is worth: a rest is taken to have no honest cause but the rarest"""
-    memory: bool = True
-    """False only to show what it is worth: days are taken to be independent of each other"""
-    shares: bool = True
-    """False only to show what it is worth: meters rest or are well, nothing between"""
-    suspect: float = 0.05
-    """probability from which a hypothesis is named"""
-    most_cases: int = 8
-    """in one zone at one time"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ZoneDays:
-    """What is known of one zone: d days, m meters; base m3, NaN where unknown."""
-
-    loss: Floats
-    """(d,); NaN on days that cannot be assessed"""
-    supply: Floats
-    noise_variance: Floats
-    """of the loss, m3 squared, as far as it is known from how it was made, (d,)"""
-    unread_variance: Floats
-    """of it what customers make whose use is only expected, (d,)"""
-    steady: Floats
-    """standard deviation of what is alike every day, (d,)"""
-    warmth: Floats
-    """what metered volume would change by if gas in meters followed the air wholly, (d,)"""
-    past: Past
-    use: Floats
-    shape: Floats
-    """what peers did, relative to their own level, (d, m)"""
-    rests: NDArray[np.int64]
-    """length of the run of days without use that ends on each day, (d, m)"""
-    absent: Floats
-    """log rate at which an honest rest began when each meter's last one did, and lasted until now, (m,)"""
-    usual_less: Floats
-    """share of a meter's class whose use fell as much as its own from each day until now, (d, m)"""
-    business: Flags
-    """(m,)"""
-
-    def of_meters(self, chosen: NDArray[np.int64]) -> ZoneDays:
-        """Return the zone with some of its meters only; its loss stays."""
-        columns = {name: getattr(self, name)[:, chosen] for name in ("use", "shape", "rests", "usual_less")}
-        past = self.past.of_meters(chosen)
-        return replace(self, **columns, past=past, absent=self.absent[chosen], business=self.business[chosen])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """A hypothesis that is accepted or at least to be named. `meter` is -1 for a leak."""
-
-    meter: int
-    first_day: int
-    probability: float
-    expected: Floats
-    """of the meter, (d,); empty for a leak"""
-    missing: Floats
-    """what the hypothesis takes from the zone's loss, (d,)"""
-    form: Form
-    leak: float
-    """probability of a leak instead"""
-    nothing: float
-    """probability that nothing is wrong"""
-    others: float
-    """probability that another meter is the cause"""
-    lasts: bool = True
-    """False for a leak that has ended, or that is as old as the readings: it only explains"""
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether the register does not move at all."""
-        return self.form == "rest"
-
-    @property
-    def missing_share(self) -> float:
-        """What is missing since the first day, as a share of what was expected."""
-        expected = float(self.expected[self.first_day :].sum())
-        return float(self.missing[self.first_day :].sum()) / expected if expected > 0 else 0.0
-
-    @property
-    def size_m3_per_day(self) -> float:
-        """Mean of what is missing since the first day."""
-        return float(self.missing[self.first_day :].mean())
 
 
 def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
@@ -230,53 +82,6 @@ def _one_leak(cases: list[Case]) -> list[Case]:
     sure = [case for case in leaks if case.probability >= 0.5] or leaks[:1]
     joined = replace(sure[0], missing=np.sum([case.missing for case in sure], axis=0))
     return [joined if case is leaks[0] else case for case in cases if case.meter >= 0 or case is leaks[0]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sums:
-    """Sums over the days since each first day with a covariance's inverse between them."""
-
-    told: Floats
-    """(d, d)"""
-    loss: Floats
-    """(d,)"""
-
-    def pull(self, f: Floats) -> Floats:
-        """Return f'Wr for `f` from each day on; (d, m) as `f`."""
-        return since(f * (self.told @ self.loss)[:, None])
-
-    def later(self, *courses: Floats) -> list[Floats]:
-        """Return for each day what all later days of each course weigh with it, (d, m) each."""
-        return np.split(np.triu(self.told, 1) @ np.concatenate(courses, axis=1), len(courses), axis=1)
-
-    def both(self, f: Floats, g: Floats, later_f: Floats, later_g: Floats) -> Floats:
-        """Return f'Wg for both from each day on, (d, m)."""
-        return since(np.diag(self.told)[:, None] * f * g + f * later_g + g * later_f)
-
-
-def ratio(pull: Floats, mass: Floats, mean: Floats | float, sigma: Floats | float) -> Floats:
-    """Return the log likelihood ratio of a loss along a course of some size, to none of it."""
-    inverse = np.asarray(sigma, dtype=np.float64) ** -2
-    along = (pull + mean * inverse) ** 2 / (mass + inverse) - mean**2 * inverse
-    return np.asarray(0.5 * along - 0.5 * np.log1p(mass / inverse))
-
-
-def logsumexp(values: Floats) -> Floats:
-    """Return the log of the sum of exponentials along the first axis."""
-    most = values.max(axis=0)
-    return np.asarray(most + np.log(np.exp(values - most).sum(axis=0)))
-
-
-def size_of(pull: Floats, mass: Floats, mean: Floats | float, sigma: Floats | float) -> Floats:
-    """Return the likeliest size that goes with `ratio`."""
-    inverse = np.asarray(sigma, dtype=np.float64) ** -2
-    return np.asarray((pull + mean * inverse) / (mass + inverse))
-
-
-def positive(pull: Floats, mass: Floats, sigma: Floats | float) -> Floats:
-    """Return `ratio` for a size that is positive and else only known to be about `sigma`."""
-    inverse = np.asarray(sigma, dtype=np.float64) ** -2
-    return np.asarray(np.log(2.0) + ratio(pull, mass, 0.0, sigma) + log_ndtr(pull / np.sqrt(mass + inverse)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -441,24 +246,11 @@ class Trial:
         )
         whole, part = (0.5, 0.05) if case.meter < 0 else (self.config.size_sigma, 0.2)
         courses = np.concatenate([whole * missing[:, None], part * blocks], axis=1)
-        told = _open(self.told, courses)
+        told = left_open(self.told, courses)
         if case.meter >= 0 and case.form != "share":
             at = int(np.flatnonzero(self.number == case.meter)[0])
-            told = _less_sure(told, missing > 0, self.past.variance[case.first_day, at])
+            told = less_sure(told, missing > 0, self.past.variance[case.first_day, at])
         return replace(self, told=told, loss=self.loss - missing)
-
-
-def _open(told: Floats, courses: Floats) -> Floats:
-    """Return the inverse covariance with some courses, (d, k), left open within one times themselves."""
-    along = told @ courses
-    inner = np.eye(courses.shape[1]) + courses.T @ along
-    return np.asarray(told - along @ np.linalg.solve(inner, along.T))
-
-
-def _less_sure(told: Floats, days: Flags, variance: float) -> Floats:
-    """Return the inverse covariance with some days less sure by a variance each."""
-    factor = np.where(days, 1.0 / np.sqrt(1.0 + variance * np.diag(told)), 1.0)
-    return np.asarray(told * factor[:, None] * factor[None, :])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

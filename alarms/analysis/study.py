@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alarms.analysis.bank import BankConfig, Case, ZoneDays, weigh
+from alarms.analysis.bank import weigh
+from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.city import KELVIN, CityModel, uncompensated_of
 from alarms.analysis.expectation import rest_runs
 from alarms.analysis.gaps import Gaps
+from alarms.analysis.hypotheses import Case, ZoneDays
 from alarms.analysis.loss import Balance, balance
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.past import Past, usual_less

@@ -7,7 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from alarms.analysis.bank import BankConfig, ratio, weigh
+from alarms.analysis.bank import weigh
+from alarms.analysis.bank_config import BankConfig
+from alarms.analysis.likelihood import ratio
 from tests.alarms.zone_days import a_zone
 
 HOME = 7

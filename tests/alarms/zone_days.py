@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from alarms.analysis.bank import BankConfig, ZoneDays
+from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.expectation import rest_runs, shapes
+from alarms.analysis.hypotheses import ZoneDays
 from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
 

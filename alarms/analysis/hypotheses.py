@@ -1,0 +1,88 @@
+"""What the bank of hypotheses is told of a zone, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms.analysis.past import Past
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Form = Literal["leak", "rest", "share", "less"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZoneDays:
+    """What is known of one zone: d days, m meters; base m3, NaN where unknown."""
+
+    loss: Floats
+    """(d,); NaN on days that cannot be assessed"""
+    supply: Floats
+    noise_variance: Floats
+    """of the loss, m3 squared, as far as it is known from how it was made, (d,)"""
+    unread_variance: Floats
+    """of it what customers make whose use is only expected, (d,)"""
+    steady: Floats
+    """standard deviation of what is alike every day, (d,)"""
+    warmth: Floats
+    """what metered volume would change by if gas in meters followed the air wholly, (d,)"""
+    past: Past
+    use: Floats
+    shape: Floats
+    """what peers did, relative to their own level, (d, m)"""
+    rests: NDArray[np.int64]
+    """length of the run of days without use that ends on each day, (d, m)"""
+    absent: Floats
+    """log rate at which an honest rest began when each meter's last one did, and lasted until now, (m,)"""
+    usual_less: Floats
+    """share of a meter's class whose use fell as much as its own from each day until now, (d, m)"""
+    business: Flags
+    """(m,)"""
+
+    def of_meters(self, chosen: NDArray[np.int64]) -> ZoneDays:
+        """Return the zone with some of its meters only; its loss stays."""
+        columns = {name: getattr(self, name)[:, chosen] for name in ("use", "shape", "rests", "usual_less")}
+        past = self.past.of_meters(chosen)
+        return replace(self, **columns, past=past, absent=self.absent[chosen], business=self.business[chosen])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """A hypothesis that is accepted or at least to be named. `meter` is -1 for a leak."""
+
+    meter: int
+    first_day: int
+    probability: float
+    expected: Floats
+    """of the meter, (d,); empty for a leak"""
+    missing: Floats
+    """what the hypothesis takes from the zone's loss, (d,)"""
+    form: Form
+    leak: float
+    """probability of a leak instead"""
+    nothing: float
+    """probability that nothing is wrong"""
+    others: float
+    """probability that another meter is the cause"""
+    lasts: bool = True
+    """False for a leak that has ended, or that is as old as the readings: it only explains"""
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the register does not move at all."""
+        return self.form == "rest"
+
+    @property
+    def missing_share(self) -> float:
+        """What is missing since the first day, as a share of what was expected."""
+        expected = float(self.expected[self.first_day :].sum())
+        return float(self.missing[self.first_day :].sum()) / expected if expected > 0 else 0.0
+
+    @property
+    def size_m3_per_day(self) -> float:
+        """Mean of what is missing since the first day."""
+        return float(self.missing[self.first_day :].mean())
