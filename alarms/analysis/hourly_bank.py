@@ -60,6 +60,8 @@ class HourlyConfig:
     """how long ago a spell has ended that is long over"""
     over_from: float = 3.0
     """log odds from which there was such a spell"""
+    oldest_h: float = 20 * 24.0
+    """how long ago a leak may have begun"""
     screen: float = 0.09
     """probability of a leak from which its meters are looked at"""
 
@@ -135,12 +137,14 @@ def weigh_zones(blocks: Blocks, zones: Ints, members: Members, config: HourlyCon
     ended, _, _ = _ratio(-leaks, white.loss, mean, config.leak_sigmas, above=True)
     spell = logsumexp(_spells(leaks, white.loss, mean, config), axis=1)
     leak += np.log(config.leak_rate * span)
+    # what began when the window did cannot be told from what was always so: that is for the daily balance
+    fresh = WINDOW_H - ENDS_H[OLDEST:] + SIZES_H[OLDEST:] <= config.oldest_h
     weights = {
-        "leak": logsumexp(leak, axis=1),
+        "leak": logsumexp(leak[:, fresh], axis=1),
         "drift": logsumexp(drift + np.log(config.drift_rate * span), axis=1),
         "ended": logsumexp(ended + np.log(config.end_rate * span), axis=1),
         "spell": spell,
-        "nothing": np.zeros(len(zones)),
+        "nothing": np.logaddexp(0.0, logsumexp(leak[:, ~fresh], axis=1)),
     }
     total = logsumexp(np.stack(list(weights.values())), axis=0)
     result: dict[int, Odds] = {}
@@ -152,7 +156,7 @@ def weigh_zones(blocks: Blocks, zones: Ints, members: Members, config: HourlyCon
             own["meter"], meter = _meters(*members(zone), part, config)
         whole = float(logsumexp(list(own.values())))
         chance = {name: float(np.exp(weight - whole)) for name, weight in own.items()}
-        best = int(np.argmax(leak[row]))
+        best = int(np.argmax(np.where(fresh, leak[row], -np.inf)))
         result[zone] = Odds(
             leak=chance["leak"],
             alternatives=chance,
