@@ -5,6 +5,7 @@ from alarms import DETECTORS
 from alarms.analysis.study import study
 from alarms.detectors.balance import BalanceDetector
 from alarms.detectors.non_moving import NonMovingDetector
+from alarms.detectors.slow import SlowDetector
 from alarms.detectors.theft import TheftDetector
 from gateway.model.finding import Verdict
 from gateway.model.quantity import Quantity
@@ -48,6 +49,17 @@ class TestNonMoving(OfCity):
     @pytest.fixture
     def detector(self, city):
         return NonMovingDetector(city.model)
+
+
+def test_a_home_that_counts_a_steady_half_is_slow_and_told_under_one_name():
+    city = a_city(days=90).with_counted(HOME, 45, 0.5)
+    known = study(city.model, city.windows(), city.now)
+    slow, theft = SlowDetector(city.model).judge(known), TheftDetector(city.model).judge(known)
+    at = slow.assets.index(HOME)
+    assert (slow.verdict[at] == Verdict.ABNORMAL) != (theft.verdict[at] == Verdict.ABNORMAL)
+    found = slow if slow.verdict[at] == Verdict.ABNORMAL else theft
+    assert found.score[at] >= 0.5
+    assert {"slow", "theft"} & set(found.evidence[at]["alternatives"])
 
 
 def test_every_registered_detector_answers_the_kind_of_its_key():
