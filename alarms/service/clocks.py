@@ -100,15 +100,18 @@ def due(promise: Promise, start: datetime, calendar: WorkCalendar, pauses: Seque
     stands = [pause for pause in pauses if pause.until is None or pause.until > start] if promise.pausable else []
     if promise.unit is Unit.MINUTES:
         return _after_minutes(start, timedelta(minutes=promise.limit), stands)
-    if any(pause.until is None for pause in stands):
-        return None
+    begun = [pause.since for pause in stands if pause.until is None]
+    if begun:
+        # what was over before the clock came to stand stays over
+        before = due(promise, start, calendar, [pause for pause in stands if pause.until is not None])
+        return before if before is not None and before.at <= min(begun) else None
     count = promise.limit
     while True:
         if promise.unit is Unit.DAYS:
             found = calendar.days_after(start, count)
         else:
             found = calendar.working_days_after(start, count, first_counts=promise.first_day)
-        lost = _stood(stands, start, found.at, calendar, working=promise.unit is Unit.WORKING_DAYS)
+        lost = _stood(promise, stands, start, found.at, calendar)
         if promise.limit + lost == count:
             return found
         count = promise.limit + lost
@@ -225,11 +228,12 @@ def _merged(stands: Sequence[Pause]) -> list[tuple[datetime, datetime | None]]:
     return merged
 
 
-def _stood(stands: Sequence[Pause], start: datetime, end: datetime, calendar: WorkCalendar, *, working: bool) -> int:
-    """Return on how many (working) days after the start day, up to `end`, the clock stood at the day's end."""
-    zone = ZoneInfo(calendar.timezone)
+def _stood(promise: Promise, stands: Sequence[Pause], start: datetime, end: datetime, calendar: WorkCalendar) -> int:
+    """Return on how many of the (working) days that are counted up to `end` the clock stood at the day's end."""
+    zone, working = ZoneInfo(calendar.timezone), promise.unit is Unit.WORKING_DAYS
     first, last = calendar.local(start).date(), calendar.local(end - timedelta(microseconds=1)).date()
-    count, day = 0, first
+    start_counts = promise.first_day or promise.limit == 0
+    count, day = 0, first - timedelta(days=start_counts)
     while day < last:
         day += timedelta(days=1)
         if working and not calendar.works(day):

@@ -140,8 +140,19 @@ def test_a_working_day_at_whose_end_the_customer_is_awaited_does_not_count() -> 
     away = Pause(datetime(2026, 11, 23, 2, tzinfo=UTC), datetime(2026, 11, 24, 12, tzinfo=UTC))
     moved = read_clock(row, steps, RAISED + timedelta(days=9), CALENDAR, pauses=[away])
     assert moved.due_at == datetime(2026, 11, 27, 10, tzinfo=UTC)
+    late = read_clock(
+        row, steps, RAISED + timedelta(days=9), CALENDAR, pauses=[Pause(RAISED + timedelta(days=7), None)]
+    )
+    assert (late.standing, late.due_at) == (Standing.LATE, datetime(2026, 11, 25, 10, tzinfo=UTC))
     stands = read_clock(row, steps, RAISED, CALENDAR, pauses=[Pause(RAISED, None)])
     assert (stands.standing, stands.due_at) == (Standing.PAUSED, None)
+
+
+def test_a_promise_for_the_same_day_moves_if_its_clock_stands_at_the_day_s_end() -> None:
+    steps = {"reported": [RAISED]}
+    night = Pause(RAISED + timedelta(hours=1), RAISED + timedelta(hours=16))
+    state = read_clock(ROWS["special_need"], steps, RAISED + timedelta(hours=17), CALENDAR, pauses=[night])
+    assert (state.standing, state.due_at) == (Standing.RUNNING, datetime(2026, 11, 21, 16, tzinfo=UTC))
 
 
 def test_a_date_agreed_with_the_customer_takes_the_place_of_the_limit() -> None:
