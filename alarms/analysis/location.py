@@ -41,8 +41,8 @@ def sagging(drop_kpa: Floats, flow_m3h: Floats, since: Flags) -> Sagging | None:
     """Return what the leak took from the pressure at sensors; None if too little is known.
 
     `drop_kpa` is the source's pressure less the sensors', (h, s), `flow_m3h` what customers drew in each hour, (h,),
-    and `since` marks the hours since the leak began. Without it the drop goes with the flow to the power 1.82. Its noise
-    is taken from the means of whole days.
+    and `since` marks the hours since the leak began. Without it the drop goes with the flow to the power 1.82. Its
+    noise is taken from the means of whole days.
     """
     load = np.maximum(flow_m3h, 0.0) ** EXPONENT
     fall, sigma = np.zeros(drop_kpa.shape[1]), np.full(drop_kpa.shape[1], np.inf)
