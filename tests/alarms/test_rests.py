@@ -32,7 +32,8 @@ def test_many_leave_on_a_holiday_and_a_single_shop_does_not_excuse_itself():
     use = np.ones((60, 100))
     use[30:40, :40] = 0.0
     use[50:, 99] = 0.0
-    rate = begins(*runs(use), ["residential"] * 99 + ["commercial"])
+    rests, known = runs(use)
+    rate = begins(rests, known, ["residential"] * 99 + ["commercial"])
     assert rate[30, 0] > 0.25
     assert rate[29, 0] > 0.25
     assert rate[15, 0] < 0.05
