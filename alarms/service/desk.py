@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from alarms.service.calendar import WorkCalendar
-from alarms.service.clocks import ClockState, Pause, read_clock
+from alarms.service.clocks import ClockState, Pause, Standing, read_clock
 from alarms.service.escalation import calls, next_moment
-from alarms.service.policy import Promise, matching
+from alarms.service.policy import ClockKind, Promise, matching
 from gateway.errors import RefusedError
 from gateway.model.network import Network
 from gateway.model.ticket import Ticket, TicketClass
 from gateway.ports import Clock
-from gateway.store import promise_rows, ticket_rows
+from gateway.store import promise_rows, ticket_rows, user_rows
 from gateway.store.promise_rows import CallRow, ChangeRow, ClockRow
 from gateway.store.state import State, Transaction, put_cursor
 
@@ -72,16 +72,17 @@ class ServiceDesk:
                 self._read(connection, ticket_no, now, why="calendar")
 
     def pause(self, ticket_no: str, reason: str, actor: str) -> None:
-        """Let a ticket's clocks stand. Raises RefusedError 404, 409 `paused`, or 409 `never_stands`."""
+        """Let a ticket's clocks stand. Raises RefusedError 404, or 409 `ended`, `paused` or `never_stands`."""
         now = self.clock.now()
         with self.state.write() as connection:
-            self._require(connection, ticket_no)
+            self._require_open(connection, ticket_no)
             if any(pause.until is None for pause in promise_rows.pauses_of(connection, ticket_no)):
                 raise RefusedError(409, "paused", "its clocks stand already")
             if not any(row.promise["pausable"] for row in promise_rows.clocks_of(connection, ticket_no)):
                 raise RefusedError(409, "never_stands", "none of its clocks may stand")
             promise_rows.begin_pause(connection, ticket_no, now, reason, actor)
             self._read(connection, ticket_no, now, actor=actor, why=f"paused: {reason}")
+            self._audit(connection, actor, "ticket.pause", ticket_no, reason=reason)
 
     def resume(self, ticket_no: str, actor: str) -> None:
         """Let a ticket's clocks go on. Raises RefusedError 404 or 409 `not_paused`."""
@@ -91,24 +92,33 @@ class ServiceDesk:
             if not promise_rows.end_pause(connection, ticket_no, now):
                 raise RefusedError(409, "not_paused", "its clocks do not stand")
             self._read(connection, ticket_no, now, actor=actor, why="goes on")
+            self._audit(connection, actor, "ticket.resume", ticket_no)
 
     def agree(self, ticket_no: str, clock: str, due_at: datetime, reason: str, actor: str) -> None:
         """Put a date that was agreed with the customer in the place of a limit; the old due time stays on record.
 
-        Raises RefusedError 404, 409 `no_agreement` for an emergency, or 422 `due_time`.
+        Raises RefusedError 404, 409 `ended`, `settled` for a clock that was stopped, or `no_agreement` for an emergency
+        and what is no deadline, or 422 `due_time`.
         """
         now = self.clock.now()
         if not now < due_at <= now + LATEST_AGREED:
             raise RefusedError(422, "due_time", "the agreed time must lie ahead, within a year")
         with self.state.write() as connection:
-            ticket = self._require(connection, ticket_no)
+            ticket = self._require_open(connection, ticket_no)
             if ticket.ticket_class is TicketClass.EMERGENCY:
                 raise RefusedError(409, "no_agreement", "the clocks of an emergency cannot be agreed")
             row = next((one for one in promise_rows.clocks_of(connection, ticket_no) if one.clock == clock), None)
             if row is None:
                 raise RefusedError(404, "unknown_clock", f"{ticket_no} has no clock {clock}")
+            if row.promise["kind"] != ClockKind.DEADLINE:
+                raise RefusedError(409, "no_agreement", f"{clock} is no deadline")
+            if row.stopped_at is not None:
+                raise RefusedError(409, "settled", f"{clock} was stopped; whether it was kept stays as it is")
             promise_rows.put_clock(connection, replace(row, agreed_at=due_at))
             self._read(connection, ticket_no, now, actor=actor, why=f"agreed: {reason}")
+            self._audit(
+                connection, actor, "ticket.agree", ticket_no, clock=clock, due=due_at.isoformat(), reason=reason
+            )
 
     def _require(self, connection: Transaction, ticket_no: str) -> Ticket:
         ticket = ticket_rows.find_ticket(connection, ticket_no)
@@ -116,12 +126,23 @@ class ServiceDesk:
             raise RefusedError(404, "unknown_ticket", f"there is no ticket {ticket_no}")
         return ticket
 
+    def _require_open(self, connection: Transaction, ticket_no: str) -> Ticket:
+        ticket = self._require(connection, ticket_no)
+        if ticket.state in ticket_rows.ENDED:
+            raise RefusedError(409, "ended", f"{ticket_no} has ended; its clocks stay as they are")
+        return ticket
+
+    def _audit(self, connection: Transaction, actor: str, act: str, ticket_no: str, **detail: str) -> None:
+        user_rows.add_audit(connection, self.clock.now_us(), actor, act, subject=ticket_no, detail=detail)
+
     def _read(
         self, connection: Transaction, ticket_no: str, now: datetime, *, actor: str = "gasgate", why: str = ""
     ) -> None:
         ticket = ticket_rows.find_ticket(connection, ticket_no)
         if ticket is None:
             return
+        # a clock that was set back must not make a ticket unraised: its due times would be lost
+        now = max(now, ticket.raised_at)
         rows = promise_rows.clocks_of(connection, ticket_no)
         fresh = [] if rows else self._set(ticket)
         steps = _steps(connection, ticket, now)
@@ -138,7 +159,8 @@ class ServiceDesk:
             ]
             after.append(_as_row(row, state, next_moment(promise, state, now)))
         for row, changed in zip(rows, after, strict=False):
-            if row.due_at is not None and row.due_at != changed.due_at:
+            shown = row.due_at is not None or row.standing == Standing.PAUSED
+            if shown and row.due_at != changed.due_at:
                 moved = ChangeRow(row.clock, now, actor, why or "steps", row.due_at, changed.due_at)
                 promise_rows.add_change(connection, ticket_no, moved)
             if changed != row:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, func, select, update
 
 from gateway.model.reading import from_us, to_us
 from gateway.store import tables
-from gateway.store.ticket_rows import ENDED
 
 _clock, _pause, _told = tables.ticket_clock, tables.clock_pause, tables.escalation
 _MOMENTS = ("started_at", "due_at", "stopped_at", "agreed_at", "next_at")
@@ -153,14 +152,15 @@ def add_step(
 def steps_of(connection: Connection, ticket_no: str, now: datetime) -> dict[str, list[datetime]]:
     """Return when each step of a ticket was taken, ours and the ticketing system's, oldest first.
 
-    A step that the ticketing system dates ahead of `now`, as its clock is ahead, is taken now.
+    A step that the ticketing system dates ahead, as its clock is ahead, is taken when it was received.
     """
     found: dict[str, list[datetime]] = {}
     own, told = tables.ticket_step.c, tables.ticket_event.c
     for step, at in connection.execute(select(own.step, own.at).where(own.ticket_no == ticket_no)):
         found.setdefault(str(step), []).append(from_us(int(at)))
-    for step, at in connection.execute(select(told.type, told.occurred_at).where(told.ticket_no == ticket_no)):
-        found.setdefault(str(step), []).append(min(from_us(int(at)), now))
+    query = select(told.type, told.occurred_at, told.received_at).where(told.ticket_no == ticket_no)
+    for step, at, received in connection.execute(query):
+        found.setdefault(str(step), []).append(min(from_us(int(at)), from_us(int(received)), now))
     return {step: sorted(times) for step, times in found.items()}
 
 
@@ -216,17 +216,22 @@ def changes_of(connection: Connection, ticket_no: str) -> list[ChangeRow]:
 
 
 def tell(connection: Connection, calls: Sequence[CallRow]) -> None:
-    """Record that people are told of one ticket; a step that was told before stays as it was."""
+    """Record that people are told of one ticket; a step that was told before stays as it was.
+
+    A step that was told for an earlier due time is told anew, as its next repetition.
+    """
     if not calls:
         return
-    known = select(_told.c.clock, _told.c.rung, _told.c.repetition).where(_told.c.ticket_no == calls[0].ticket_no)
-    before = {tuple(row) for row in connection.execute(known)}
-    values = [
-        {name: getattr(call, name) for name in CallRow.__slots__}
-        | {"due_at": to_us(call.due_at), "told_at": to_us(call.told_at)}
-        for call in calls
-        if (call.clock, call.rung, call.repetition) not in before
-    ]
+    columns = (_told.c.clock, _told.c.rung, func.max(_told.c.repetition), func.max(_told.c.due_at))
+    known = select(*columns).where(_told.c.ticket_no == calls[0].ticket_no).group_by(_told.c.clock, _told.c.rung)
+    before = {(clock, rung): (int(count), int(at)) for clock, rung, count, at in connection.execute(known)}
+    values = []
+    for call in calls:
+        count, at = before.get((call.clock, call.rung), (-1, None))
+        if at is None or to_us(call.due_at) > at:
+            row = {name: getattr(call, name) for name in CallRow.__slots__}
+            row |= {"due_at": to_us(call.due_at), "told_at": to_us(call.told_at)}
+            values.append(row | {"repetition": max(call.repetition, count + 1)})
     if values:
         connection.execute(_told.insert(), values)
 
@@ -254,20 +259,6 @@ def clocks_between(connection: Connection, start: datetime, end: datetime) -> li
         .order_by(ticket.raised_at, _clock.c.ticket_no, _clock.c.clock)
     )
     return [(_clock_row(row), row) for row in connection.execute(query).mappings()]
-
-
-def open_with(connection: Connection, standings: Sequence[str], *, limit: int = 500) -> list[ClockRow]:
-    """Return clocks of these standings of tickets that have not ended, the earliest due first."""
-    ticket = tables.ticket.c
-    ended = [state.value for state in ENDED]
-    query = (
-        select(_clock)
-        .join(tables.ticket, ticket.ticket_no == _clock.c.ticket_no)
-        .where(_clock.c.standing.in_(standings), or_(ticket.state.is_(None), ticket.state.not_in(ended)))
-        .order_by(_clock.c.due_at)
-        .limit(limit)
-    )
-    return [_clock_row(row) for row in connection.execute(query).mappings()]
 
 
 def _values(row: ClockRow) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from gateway.errors import RefusedError
 from gateway.model.reading import to_us
 from gateway.model.ticket import Ticket, TicketClass, TicketState
 from gateway.runtime.clock import ManualClock
-from gateway.store import promise_rows, ticket_rows
+from gateway.store import promise_rows, ticket_rows, user_rows
 from gateway.store.state import State
 from gateway.store.ticket_rows import TicketEvent
 from tests.alarms.alarm_fixtures import small_network
@@ -82,6 +82,11 @@ def told(desk: ServiceDesk, number: str) -> list[tuple[str, str, float]]:
     with desk.state.read() as connection:
         calls = promise_rows.told(connection, ticket_no=number)
     return [(call.clock, call.tell, (call.told_at - RAISED) / timedelta(minutes=1)) for call in reversed(calls)]
+
+
+def acts(desk: ServiceDesk) -> list[tuple[str, str, str]]:
+    with desk.state.read() as connection:
+        return [(row.who, row.act, row.subject) for row in reversed(user_rows.list_audit(connection, None, 100))]
 
 
 def test_an_emergency_is_told_of_in_time_and_stops_when_the_crew_is_there(
@@ -155,12 +160,17 @@ def test_a_pause_moves_only_clocks_that_may_stand_and_leaves_its_trace(desk: Ser
     desk.pause(number, "customer absent", "ann")
     assert standings(desk, number) == {"hand_over": "running", "done": "paused"}
     clock.set(RAISED + timedelta(days=5))
-    desk.resume(number, "ann")
+    desk.resume(number, "bob")
     with desk.state.read() as connection:
         (done,) = [row for row in promise_rows.clocks_of(connection, number) if row.clock == "done"]
         changes = promise_rows.changes_of(connection, number)
     assert done.due_at == datetime(2026, 11, 27, 10, tzinfo=UTC)
-    assert [(change.clock, change.actor) for change in changes] == [("done", "ann")]
+    shown = datetime(2026, 11, 25, 10, tzinfo=UTC)
+    assert [(one.clock, one.actor, one.old_due_at, one.new_due_at) for one in changes] == [
+        ("done", "ann", shown, None),
+        ("done", "bob", None, done.due_at),
+    ]
+    assert acts(desk) == [("ann", "ticket.pause", number), ("bob", "ticket.resume", number)]
     emergency = raise_ticket(desk, TicketClass.EMERGENCY)
     settle(desk)
     with pytest.raises(RefusedError) as refused:
@@ -177,12 +187,69 @@ def test_an_agreed_date_keeps_the_old_one_on_record(desk: ServiceDesk, clock: Ma
         (change,) = promise_rows.changes_of(connection, number)
     assert (change.old_due_at, change.new_due_at) == (datetime(2026, 11, 25, 10, tzinfo=UTC), agreed)
     assert "customer travels" in change.reason
+    assert acts(desk) == [("ann", "ticket.agree", number)]
     emergency = raise_ticket(desk, TicketClass.EMERGENCY)
     settle(desk)
     for ticket_no, code in ((emergency, "no_agreement"), ("T-none", "unknown_ticket")):
         with pytest.raises(RefusedError) as refused:
             desk.agree(ticket_no, "arrive", agreed, "no", "ann")
         assert refused.value.code == code
+
+
+def test_what_was_broken_cannot_be_agreed_or_paused_away(desk: ServiceDesk, clock: ManualClock) -> None:
+    number = raise_ticket(desk, TicketClass.CHECK, "theft", "M-000001")
+    report(desk, number, "dispatched", RAISED + timedelta(hours=1))
+    clock.set(RAISED + timedelta(days=1))
+    settle(desk)
+    assert standings(desk, number)["hand_over"] == "breached"
+    later = RAISED + timedelta(days=20)
+    with pytest.raises(RefusedError, match="was stopped"):
+        desk.agree(number, "hand_over", later, "no", "ann")
+    clock.set(RAISED + timedelta(days=7))
+    settle(desk)
+    desk.pause(number, "customer_absent", "ann")
+    assert standings(desk, number) == {"hand_over": "breached", "done": "late"}
+    report(desk, number, "completed", RAISED + timedelta(days=8))
+    clock.set(RAISED + timedelta(days=9))
+    settle(desk)
+    assert standings(desk, number) == {"hand_over": "breached", "done": "breached"}
+    with pytest.raises(RefusedError, match="has ended"):
+        desk.agree(number, "done", later, "no", "ann")
+    with pytest.raises(RefusedError, match="has ended"):
+        desk.pause(number, "later", "ann")
+
+
+def test_an_agreed_date_that_passes_is_told_anew(desk: ServiceDesk, clock: ManualClock) -> None:
+    number = raise_ticket(desk, TicketClass.CHECK, "theft", "M-000001")
+    report(desk, number, "dispatched", RAISED)
+    clock.set(RAISED + timedelta(days=6))
+    settle(desk)
+    before = told(desk, number)
+    assert [tell for _, tell, _ in before] == ["owner", "supervisor"]
+    agreed = RAISED + timedelta(days=10)
+    desk.agree(number, "done", agreed, "customer travels", "ann")
+    clock.set(agreed - timedelta(minutes=1))
+    settle(desk)
+    assert [tell for _, tell, _ in told(desk, number)] == ["owner", "supervisor", "owner"]
+    clock.set(agreed)
+    settle(desk)
+    assert told(desk, number)[-1] == ("done", "supervisor", 10 * 1440)
+
+
+def test_a_clock_that_is_set_back_loses_no_promise(desk: ServiceDesk, clock: ManualClock) -> None:
+    number = raise_ticket(desk, TicketClass.EMERGENCY)
+    clock.set(RAISED - timedelta(seconds=2))
+    settle(desk)
+    with desk.state.read() as connection:
+        ticket = ticket_rows.find_ticket(connection, number)
+        following = promise_rows.next_moment(connection)
+    assert ticket is not None
+    assert ticket.depart_by == RAISED + timedelta(minutes=3)
+    assert following is not None
+    assert following < RAISED + timedelta(minutes=2)
+    clock.set(RAISED + timedelta(minutes=4))
+    settle(desk)
+    assert [tell for _, tell, _ in told(desk, number)] == ["second_dispatcher", "duty_manager", "next_on_duty"]
 
 
 def test_a_provisional_due_time_becomes_certain_when_the_calendar_is_there(
