@@ -105,7 +105,10 @@ class CallBacks:
         )
 
     def _finished(self, connection: Transaction, first: date, after: date) -> list[FinishedTicket]:
-        """Return completed tickets that have a customer: of a meter, or reported by telephone."""
+        """Return completed tickets that have a customer, of a meter or reported by telephone, of some days.
+
+        A day reaches from the evening before it to its own: what is completed after a draw belongs to the next one.
+        """
         found = call_back_rows.finished(connection, self._at(first), self._at(after))
         return [one for one in found if one.reported or one.asset in self.network.meters]
 
@@ -120,10 +123,13 @@ class CallBacks:
         seed: str,
         now: datetime,
     ) -> int:
+        again = call_back_rows.drawn_among(connection, level.name, [one.ticket_no for one in today])
         completed = Counter(one.crew for one in before if self.unit_of(one.asset) == unit)
+        # a ticket that was reopened and completed once more has its call-back already
+        completed.update(one.crew for one in today if one.ticket_no in again)
         drawn = call_back_rows.drawn_of(connection, level.name, unit, month)
         chosen = draw(
-            [Finished(one.ticket_no, one.crew) for one in today],
+            [Finished(one.ticket_no, one.crew) for one in today if one.ticket_no not in again],
             level,
             seed,
             completed_before=completed.total(),
@@ -148,4 +154,6 @@ class CallBacks:
         return own
 
     def _at(self, day: date) -> datetime:
-        return datetime.combine(day, time(), ZoneInfo(self.calendar.timezone)).astimezone(UTC)
+        """Return when the draw before a day took place."""
+        evening = datetime.combine(day - timedelta(days=1), EVENING, ZoneInfo(self.calendar.timezone))
+        return evening.astimezone(UTC)

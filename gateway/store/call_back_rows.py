@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,17 +48,26 @@ class FinishedTicket:
 
 
 def finished(connection: Connection, start: datetime, end: datetime) -> list[FinishedTicket]:
-    """Return the tickets that were completed in [start, end), in order of time."""
+    """Return the completed tickets whose completion was reported in [start, end), in order of time.
+
+    A step that is entered late belongs to the day on which it was entered: else it would escape the draw.
+    """
     ticket, event, call = tables.ticket.c, tables.ticket_event.c, tables.call_report.c
     crew = (
         select(func.max(event.actor))
         .where(event.ticket_no == ticket.ticket_no, event.type == TicketState.COMPLETED.value)
         .scalar_subquery()
     )
+    entered = (
+        select(func.max(event.received_at))
+        .where(event.ticket_no == ticket.ticket_no, event.type == TicketState.COMPLETED.value)
+        .scalar_subquery()
+    )
+    learned = func.coalesce(entered, ticket.completed_at)
     reported = exists().where(call.ticket_no == ticket.ticket_no)
     query = (
         select(ticket.ticket_no, ticket.asset, crew.label("crew"), ticket.completed_at, reported.label("reported"))
-        .where(ticket.completed_at >= to_us(start), ticket.completed_at < to_us(end))
+        .where(ticket.completed_at.is_not(None), learned >= to_us(start), learned < to_us(end))
         .order_by(ticket.completed_at, ticket.ticket_no)
     )
     return [
@@ -89,6 +98,12 @@ def drawn_of(connection: Connection, level: str, unit: str, month: str) -> Count
         _row.c.level == level, _row.c.unit == unit, _row.c.month == month
     )  # fmt: skip
     return Counter({str(crew): int(count) for crew, count in connection.execute(query.group_by(_row.c.crew))})
+
+
+def drawn_among(connection: Connection, level: str, ticket_nos: Collection[str]) -> set[str]:
+    """Return which of these tickets were drawn before."""
+    query = select(_row.c.ticket_no).where(_row.c.level == level, _row.c.ticket_no.in_(ticket_nos))
+    return set(connection.execute(query).scalars())
 
 
 def find(connection: Connection, ticket_no: str, level: str) -> CallBack | None:

@@ -113,8 +113,9 @@ def test_a_place_on_the_map_finds_its_zone_and_what_is_near(telephone: Telephone
         telephone.take(replace(CALL, asset="nowhere"), "ann", "r9", wall_s=1.0)
 
 
-def finish(telephone: Telephone, count: int, day: int, first: int) -> None:
+def finish(telephone: Telephone, count: int, day: int, first: int) -> list[str]:
     at = NOW + timedelta(days=day)
+    finished = []
     for number in range(first, first + count):
         report = telephone.take(replace(CALL, called_at=at, what=Said.OTHER), "ann", f"c{number}", wall_s=1.0)
         event = TicketEvent("desk", f"e{number}", report.ticket_no, "completed", 1, at, at, f"crew {number % 3}", {})
@@ -123,6 +124,8 @@ def finish(telephone: Telephone, count: int, day: int, first: int) -> None:
             ticket = ticket_rows.find_ticket(connection, report.ticket_no)
             assert ticket is not None
             ticket_rows.update_ticket(connection, replace(ticket, state=TicketState.COMPLETED, completed_at=at))
+        finished.append(report.ticket_no)
+    return finished
 
 
 def test_every_evening_the_share_of_each_level_is_drawn_and_missed_evenings_are_made_up(
@@ -143,6 +146,29 @@ def test_every_evening_the_share_of_each_level_is_drawn_and_missed_evenings_are_
     sums = {level: sum(one.level == level for one in drawn) for level in ("station", "company", "group")}
     assert sums == {"station": total, "company": math.ceil(total / 10), "group": math.ceil(total * 0.08)}
     assert min(one.due_at for one in drawn if one.level == "station") == datetime(2026, 11, 24, 10, tzinfo=UTC)
+
+
+def test_who_is_served_after_the_draw_or_once_more_is_drawn_once(telephone: Telephone, clock: ManualClock) -> None:
+    desk = CallBacks(telephone.state, telephone.network, official(), clock)
+    evening = NOW.replace(hour=12, minute=1)
+    clock.set(evening)
+    assert desk.evening() == 0
+    clock.set(NOW + timedelta(days=1))
+    (late,) = finish(telephone, 1, 0, 0)
+    with telephone.state.write() as connection:
+        ticket = ticket_rows.find_ticket(connection, late)
+        assert ticket is not None
+        at = evening + timedelta(hours=1)
+        ticket_rows.update_ticket(connection, replace(ticket, completed_at=at))
+        event = TicketEvent("desk", "late", late, "completed", 2, at, clock.now(), "crew 0", {})
+        ticket_rows.insert_event(connection, event)
+    clock.set(evening + timedelta(days=1))
+    assert desk.evening() == 3
+    with telephone.state.write() as connection:
+        again = TicketEvent("desk", "again", late, "completed", 3, clock.now(), clock.now(), "crew 0", {})
+        ticket_rows.insert_event(connection, again)
+    clock.set(evening + timedelta(days=2))
+    assert desk.evening() == 0
 
 
 def test_a_customer_is_tried_three_times_at_different_hours(telephone: Telephone, clock: ManualClock) -> None:
