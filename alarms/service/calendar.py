@@ -25,7 +25,9 @@ WARN_BEFORE = timedelta(days=45)
 """so long before the list ends a new one has to be loaded; the next year's is announced each November"""
 _HEAD = ("date", "working", "name")
 _WORKING = {"0": False, "1": True}
-_MOST_DAYS = 10_000
+MOST_DAYS = 5_000
+"""longest limit in days; pauses may add to it"""
+_MOST_COUNTED = 2 * MOST_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class WorkCalendar:
         With `first_counts` the start day is the first of them, if it is worked. Raises ValueError for a count that is
         not positive or larger than 10,000.
         """
-        if not 1 <= count <= _MOST_DAYS:
+        if not 1 <= count <= _MOST_COUNTED:
             raise ValueError(f"{count} working days cannot be counted")
         day = self.local(start).date()
         certain, left = True, count

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from alarms.service.calendar import MOST_DAYS
 from gateway.errors import ConfigError
 from gateway.model.ticket import TicketClass
 from gateway.settings import Settings
@@ -91,6 +92,8 @@ class Promise(Settings):
             raise ValueError("limit: must be at least 1")
         if self.kind is not ClockKind.DEADLINE and self.unit is not Unit.MINUTES:
             raise ValueError(f"unit: {self.kind} is counted in minutes")
+        if self.unit is not Unit.MINUTES and self.limit > MOST_DAYS:
+            raise ValueError(f"limit: at most {MOST_DAYS} days can be counted")
         if self.first_day and self.unit is not Unit.WORKING_DAYS:
             raise ValueError("first_day: only working days are counted so")
         if list(self.ladder) != sorted(self.ladder, key=lambda rung: rung.at):

@@ -178,6 +178,17 @@ def test_the_ladder_is_climbed_once_and_repeats_after_the_limit() -> None:
     }
 
 
+def test_leaving_early_is_told_at_once_and_staying_is_not() -> None:
+    row, stays = ROWS["emergency_stay"], {"supply_restored": [after(60)]}
+    open_state = read_clock(row, stays, after(120), CALENDAR)
+    assert [call.tell for call in calls(row, open_state, after(120))] == ["crew"]
+    early = read_clock(row, stays | {"left_site": [after(80)]}, after(81), CALENDAR)
+    (call,) = calls(row, early, after(81))
+    assert (call.tell, call.at, call.breach) == ("head_of_operations", after(80), True)
+    kept = read_clock(row, stays | {"left_site": [after(90)]}, after(91), CALENDAR)
+    assert calls(row, kept, after(91)) == []
+
+
 def test_nobody_is_told_of_a_clock_that_was_stopped_or_stands() -> None:
     row = ROWS["emergency_arrive_city"]
     state = read_clock(row, {"raised": [RAISED], "arrived": [after(10)]}, after(100), CALENDAR)
@@ -201,6 +212,14 @@ def test_between_two_moments_that_are_named_nothing_changes(row: Promise, start:
         assert calls(row, state, now) == calls(row, before, at)
         assert before.standing is read_clock(row, steps, now, CALENDAR).standing or now == state.due_at
         now, seen = following, seen + 1
+
+
+@pytest.mark.parametrize("unit", [Unit.DAYS, Unit.WORKING_DAYS])
+def test_a_limit_that_cannot_be_counted_is_refused(unit: Unit) -> None:
+    row = {**ROWS["check_theft"].model_dump(), "unit": unit}
+    assert Promise.model_validate({**row, "limit": 5000}).limit == 5000
+    with pytest.raises(ValueError, match="can be counted"):
+        Promise.model_validate({**row, "limit": 5001})
 
 
 def test_rows_that_cover_the_same_tickets_are_refused(tmp_path: Path) -> None:
