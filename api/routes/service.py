@@ -22,7 +22,7 @@ from gateway.store.promise_rows import ClockRow
 
 router = APIRouter(tags=["service"])
 TicketNo = Annotated[str, Path(pattern=r"^T-[0-9]{8}-[0-9]{6,9}$")]
-Month = Annotated[str, Query(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, Query(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])$")]
 Taker = Annotated[User, Depends(Require(Act.CALL_TAKE))]
 Caller = Annotated[User, Depends(Require(Act.CALL_BACK))]
 Supervisor = Annotated[User, Depends(Require(Act.TICKET_TIMES))]

@@ -25,7 +25,7 @@ from gateway.store.call_back_rows import CallBack
 from gateway.store.call_rows import CallReport
 from gateway.store.promise_rows import CallRow, ChangeRow, ClockRow, PauseRow
 
-_MONTH = re.compile(r"[12]\d{3}-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"[12][0-9]{3}-(0[1-9]|1[0-2])")
 MOST_NEAR = 50
 
 

@@ -127,7 +127,8 @@ async def test_the_brief_counts_what_an_independent_count_does(rest: Api, parts:
             "",
             *(str(found["on_time"][name]) for name in ("kept", "late", "not_recorded", "open")),
         ]
-        assert (await client.get("/api/v1/service/brief", params={"month": "2026-13"})).status_code == 422
+        for wrong in ("2026-13", "2\u0660\u0662\u0666-11", "0000-01"):
+            assert (await client.get("/api/v1/service/brief", params={"month": wrong})).status_code == 422
 
 
 async def test_the_seed_of_a_month_is_shown_when_it_is_over(rest: Api, parts: Parts) -> None:
