@@ -16,8 +16,8 @@ import numpy as np
 
 from alarms.audit_case import Common, gas_days, raw_registers
 from alarms.audit_result import Audit, audit, detections, interval_columns, verdict_rows
-from alarms.findings import update
 from alarms.city_data import CityData
+from alarms.findings import update
 from alarms.work_items import abnormal
 from gateway.meterdata.estimate import class_use
 from gateway.meterdata.rules import RULES
