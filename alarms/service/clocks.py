@@ -11,6 +11,9 @@ from zoneinfo import ZoneInfo
 from alarms.service.calendar import CLOSES, Due, WorkCalendar
 from alarms.service.policy import ClockKind, Promise, Unit
 
+_AFTERWARDS = frozenset({"left_site", "completed"})
+"""start steps of clocks that go on when the ticket has ended: work is checked, or a site cleared, later"""
+
 Steps = Mapping[str, Sequence[datetime]]
 """when each step was taken, oldest first, UTC; a step that nobody reported is missing"""
 
@@ -140,7 +143,7 @@ def _deadline(
         return _state(promise, Standing.NOT_RECORDED if ended else Standing.PAUSED, start)
     if stop is not None:
         standing = Standing.MET if stop <= limit.at else Standing.BREACHED
-    elif ended:
+    elif ended and promise.start not in _AFTERWARDS:
         standing = Standing.NOT_RECORDED
     else:
         standing = Standing.LATE if now > limit.at else Standing.RUNNING

@@ -65,6 +65,15 @@ def test_thirty_minutes_run_from_raised_to_arrived(
     assert state.kept is expected
 
 
+def test_a_check_that_follows_the_work_goes_on_when_the_ticket_has_ended() -> None:
+    row, left = ROWS["emergency_recheck"], {"left_site": [RAISED]}
+    standings = [read_clock(row, left, after(at), CALENDAR, ended=True).standing for at in (60, 1441)]
+    assert standings == [Standing.RUNNING, Standing.LATE]
+    assert read_clock(row, {}, after(60), CALENDAR, ended=True).standing is Standing.NOT_RECORDED
+    done = left | {"rechecked": [after(1000)]}
+    assert read_clock(row, done, after(1441), CALENDAR, ended=True).standing is Standing.MET
+
+
 def test_an_emergency_clock_never_stands() -> None:
     pause = Pause(after(1), after(20))
     steps = {"raised": [RAISED]}
