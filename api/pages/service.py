@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -24,10 +25,13 @@ from gateway.errors import GatewayError, RefusedError
 from gateway.model.call import Call, Said
 
 EVERY_S = 5.0
+BRIEF_EVERY_S = 60.0
+"""real seconds; a month may hold many thousand tickets"""
 TOLD_HOURS = 24
 MOST = 100
 _SUBMIT = "(e) => { e.preventDefault(); emit(JSON.stringify(Object.fromEntries(new FormData(e.target)))) }"
 _ASSET = "(e) => { if (e.target.name === 'asset') emit(e.target.value) }"
+_MARKS = ("5", "4", "3", "2", "1")
 _YES = {"yes": True, "no": False}
 
 
@@ -50,6 +54,8 @@ class ServicePage:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.month = f"{page.now().astimezone(ZoneInfo(page.timezone)):%Y-%m}"
+        self.counted_at = float("-inf")
+        """monotonic seconds at which the month was counted"""
         self.said: dict[str, str] = {}
         self.request_id = secrets.token_hex(8)
         self.asking = ("", "")
@@ -101,7 +107,7 @@ class ServicePage:
             ("timeliness", tr("Timeliness")),
         )
         with ui.dialog() as self.answers, ui.card().classes("gg-dialog"):
-            marks = "".join(f"<option>{mark}</option>" for mark in (5, 4, 3, 2, 1))
+            marks = "".join(f"<option>{mark}</option>" for mark in _MARKS)
             fields = "".join(
                 f'<label>{name}<select class="gg-input" name="{key}">{marks}</select></label>' for key, name in asked
             )
@@ -117,7 +123,12 @@ class ServicePage:
         page, tr, zone, now = self.page, self.page.tr, self.page.timezone, self.page.now()
         try:
             told = await asyncio.to_thread(service.told, page.parts, TOLD_HOURS, MOST)
-            brief = await asyncio.to_thread(service.brief, page.parts, self.month)
+            if time.monotonic() - self.counted_at >= BRIEF_EVERY_S:
+                wanted = self.month
+                brief = await asyncio.to_thread(service.brief, page.parts, wanted)
+                if wanted == self.month:
+                    self.counted_at = time.monotonic()
+                    self.brief.set(service_html.month(brief, tr))
             if self.back is not None:
                 waiting = await asyncio.to_thread(_waiting, page)
                 self.back.set(service_html.call_backs(waiting, tr, zone, now, may=True))
@@ -125,20 +136,21 @@ class ServicePage:
             return
         self.told.set(service_html.told(told, tr, zone, now))
         self.tools.set(service_html.month_tools(self.month, tr))
-        self.brief.set(service_html.month(brief, tr))
 
     async def _set_month(self, event: GenericEventArguments) -> None:
         wanted = str(event.args)[:7]
         try:
-            await asyncio.to_thread(service.brief, self.page.parts, wanted)
+            brief = await asyncio.to_thread(service.brief, self.page.parts, wanted)
         except GatewayError:
             return
-        self.month = wanted
-        await self.refresh()
+        self.month, self.counted_at = wanted, time.monotonic()
+        self.brief.set(service_html.month(brief, self.page.tr))
+        self.tools.set(service_html.month_tools(wanted, self.page.tr))
 
     async def _look_near(self, event: GenericEventArguments) -> None:
         asset = str(event.args)[:120].strip()
-        found = await asyncio.to_thread(service.near, self.page.parts, asset, None, None) if asset else None
+        parts = self.page.parts
+        found = await self._try(lambda: service.near(parts, asset, None, None)) if asset else None
         self.near.set(service_html.near(found, self.page.tr))
 
     async def _submitted(self, event: GenericEventArguments) -> None:
@@ -170,7 +182,7 @@ class ServicePage:
         self.answers.open()
 
     async def _answered(self, event: GenericEventArguments) -> None:
-        answers = {name: int(mark) for name, mark in _fields(event).items() if mark.isdigit()}
+        answers = {name: int(mark) for name, mark in _fields(event).items() if mark in _MARKS}
         self.answers.close()
         await self._tried(*self.asking, answers)
 
