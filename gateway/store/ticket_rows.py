@@ -266,12 +266,15 @@ def insert_event(connection: Connection, event: TicketEvent) -> bool:
 def drop_pulled_step(connection: Connection, ticket_no: str, version: int, type_name: str) -> bool:
     """Make room for a step that its source tells itself; True if the step is known from such a source already.
 
-    A step that was pulled may lack its moment and its source, so the one that is told takes its place.
+    A step that was pulled may lack its moment and its source, so the one that is told takes its place. The ticket's
+    clocks are then due to be read anew: the row that follows may get the number of the one that goes.
     """
     column = tables.ticket_event.c
     same = and_(column.ticket_no == ticket_no, column.version == version, column.type == type_name)
     pulled = column.source.startswith("pull:", autoescape=True)
-    connection.execute(tables.ticket_event.delete().where(same, pulled))
+    if connection.execute(tables.ticket_event.delete().where(same, pulled)).rowcount:
+        clocks = tables.ticket_clock
+        connection.execute(update(clocks).where(clocks.c.ticket_no == ticket_no).values(next_at=0))
     return connection.execute(select(column.id).where(same)).first() is not None
 
 

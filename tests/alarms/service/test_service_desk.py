@@ -236,6 +236,22 @@ def test_an_agreed_date_that_passes_is_told_anew(desk: ServiceDesk, clock: Manua
     assert told(desk, number)[-1] == ("done", "supervisor", 10 * 1440)
 
 
+def test_a_step_that_takes_the_place_of_a_pulled_one_is_looked_at(desk: ServiceDesk, clock: ManualClock) -> None:
+    number = raise_ticket(desk, TicketClass.EMERGENCY)
+    clock.set(RAISED + timedelta(minutes=4))
+    pulled = TicketEvent("pull:desk", "p1", number, "departed", 1, clock.now(), clock.now(), "crew", {"pulled": True})
+    with desk.state.write() as connection:
+        ticket_rows.insert_event(connection, pulled)
+    settle(desk)
+    assert standings(desk, number)["depart"] == "breached"
+    with desk.state.write() as connection:
+        assert not ticket_rows.drop_pulled_step(connection, number, 1, "departed")
+        itself = replace(pulled, source="desk", event_id="e1", occurred_at=RAISED + timedelta(minutes=2))
+        ticket_rows.insert_event(connection, itself)
+    settle(desk)
+    assert standings(desk, number)["depart"] == "met"
+
+
 def test_a_clock_that_is_set_back_loses_no_promise(desk: ServiceDesk, clock: ManualClock) -> None:
     number = raise_ticket(desk, TicketClass.EMERGENCY)
     clock.set(RAISED - timedelta(seconds=2))
