@@ -50,6 +50,9 @@ class CallBacks:
         local = self.calendar.local(now)
         last = (local.date() - _EPOCH).days - (local.time() < EVENING)
         done = self.state.cursor(CURSOR) or last - 1
+        if done > last:
+            # the clock was ahead once; who was drawn then is not drawn again
+            done = last - 1
         count = 0
         for number in range(max(done + 1, last - 31), last + 1):
             with self.state.write() as connection:

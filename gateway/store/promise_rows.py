@@ -218,20 +218,22 @@ def changes_of(connection: Connection, ticket_no: str) -> list[ChangeRow]:
 def tell(connection: Connection, calls: Sequence[CallRow]) -> None:
     """Record that people are told of one ticket; a step that was told before stays as it was.
 
-    A step that was told for an earlier due time is told anew, as its next repetition.
+    A step that was told for an earlier due time is told anew, with the next free number.
     """
     if not calls:
         return
-    columns = (_told.c.clock, _told.c.rung, func.max(_told.c.repetition), func.max(_told.c.due_at))
-    known = select(*columns).where(_told.c.ticket_no == calls[0].ticket_no).group_by(_told.c.clock, _told.c.rung)
-    before = {(clock, rung): (int(count), int(at)) for clock, rung, count, at in connection.execute(known)}
+    columns = (_told.c.clock, _told.c.rung, _told.c.repetition, _told.c.due_at)
+    before: dict[tuple[str, int], dict[int, int]] = {}
+    for row in connection.execute(select(*columns).where(_told.c.ticket_no == calls[0].ticket_no)):
+        before.setdefault((row.clock, row.rung), {})[row.repetition] = row.due_at
     values = []
     for call in calls:
-        count, at = before.get((call.clock, call.rung), (-1, None))
-        if at is None or to_us(call.due_at) > at:
-            row = {name: getattr(call, name) for name in CallRow.__slots__}
-            row |= {"due_at": to_us(call.due_at), "told_at": to_us(call.told_at)}
-            values.append(row | {"repetition": max(call.repetition, count + 1)})
+        known, due_at = before.get((call.clock, call.rung), {}), to_us(call.due_at)
+        if due_at in known.values() or (call.repetition in known and due_at < max(known.values())):
+            continue
+        number = max(known) + 1 if call.repetition in known else call.repetition
+        facts: dict[str, Any] = {name: getattr(call, name) for name in CallRow.__slots__}
+        values.append(facts | {"repetition": number, "due_at": due_at, "told_at": to_us(call.told_at)})
     if values:
         connection.execute(_told.insert(), values)
 

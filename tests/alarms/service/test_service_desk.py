@@ -252,6 +252,17 @@ def test_a_step_that_takes_the_place_of_a_pulled_one_is_looked_at(desk: ServiceD
     assert standings(desk, number)["depart"] == "met"
 
 
+def test_a_clock_that_was_ahead_once_silences_no_repetition(desk: ServiceDesk, clock: ManualClock) -> None:
+    number = raise_ticket(desk, TicketClass.EMERGENCY)
+    for minute in (1440, 5, 6, 7):
+        clock.set(RAISED + timedelta(minutes=minute))
+        report(desk, number, "accepted", RAISED)
+        settle(desk)
+        settle(desk)
+    late = [at for _, tell, at in told(desk, number) if tell == "next_on_duty"]
+    assert late == [5, 7, 1440]
+
+
 def test_a_clock_that_is_set_back_loses_no_promise(desk: ServiceDesk, clock: ManualClock) -> None:
     number = raise_ticket(desk, TicketClass.EMERGENCY)
     clock.set(RAISED - timedelta(seconds=2))

@@ -171,6 +171,21 @@ def test_who_is_served_after_the_draw_or_once_more_is_drawn_once(telephone: Tele
     assert desk.evening() == 0
 
 
+def test_a_clock_that_was_ahead_once_ends_no_draw(telephone: Telephone, clock: ManualClock) -> None:
+    desk = CallBacks(telephone.state, telephone.network, official(), clock)
+    evening = NOW.replace(hour=12, minute=1)
+    finish(telephone, 12, 0, 0)
+    clock.set(evening + timedelta(days=3000))
+    desk.evening()
+    clock.set(evening)
+    assert desk.evening() == 15
+    assert desk.evening() == 0
+    clock.set(evening - timedelta(minutes=2))
+    assert desk.evening() == 0
+    clock.set(evening)
+    assert desk.evening() == 0
+
+
 def test_a_customer_is_tried_three_times_at_different_hours(telephone: Telephone, clock: ManualClock) -> None:
     desk = CallBacks(telephone.state, telephone.network, official(), clock)
     finish(telephone, 2, 0, 0)
