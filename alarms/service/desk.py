@@ -71,6 +71,11 @@ class ServiceDesk:
             for ticket_no in promise_rows.provisional_tickets(connection):
                 self._read(connection, ticket_no, now, why="calendar")
 
+    def set_back(self) -> None:
+        """Have all running clocks read again: time went back, and they sleep until a time that is far off now."""
+        with self.state.write() as connection:
+            promise_rows.wake(connection)
+
     def pause(self, ticket_no: str, reason: str, actor: str) -> None:
         """Let a ticket's clocks stand. Raises RefusedError 404, or 409 `ended`, `paused` or `never_stands`."""
         now = self.clock.now()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from alarms.service.call_backs import CallBacks
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.25
 """real seconds between looks at whether somebody wrote, or something is due"""
+SET_BACK = timedelta(seconds=1)
+"""by which time goes back at the least before all clocks are read again"""
 DRAW_S = 60.0
 """real seconds between looks at whether it is evening, or morning"""
 
@@ -34,6 +36,7 @@ class ServiceClocks:
         self._call_backs = CallBacks(desk.state, desk.network, desk.calendar, desk.clock)
         self._drawn_at = float("-inf")
         self._next: datetime | None = None
+        self._seen = desk.clock.now()
         self._problem = ""
 
     async def run(self) -> None:
@@ -44,6 +47,11 @@ class ServiceClocks:
                 if fresh:
                     await asyncio.to_thread(self._desk.anew)
                     fresh = False
+                now = self._desk.clock.now()
+                if now < self._seen - SET_BACK:
+                    log.warning("time went back from %s to %s: all clocks of tickets are read again", self._seen, now)
+                    await asyncio.to_thread(self._desk.set_back)
+                self._seen = now
                 if self._changes.changed() or self._is_due():
                     self._next = await asyncio.to_thread(self._settle)
                 if time.monotonic() - self._drawn_at >= DRAW_S:

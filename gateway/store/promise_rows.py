@@ -118,6 +118,11 @@ def due_tickets(connection: Connection, now: datetime, *, limit: int) -> list[st
     return list(connection.execute(query).scalars())
 
 
+def wake(connection: Connection) -> None:
+    """Make every clock that time changes due to be read: what was computed for a later time may not hold."""
+    connection.execute(update(_clock).where(_clock.c.next_at.is_not(None)).values(next_at=0))
+
+
 def provisional_tickets(connection: Connection) -> list[str]:
     """Return tickets with a due time that counts days beyond the official calendar."""
     query = select(_clock.c.ticket_no).where(_clock.c.provisional).distinct()

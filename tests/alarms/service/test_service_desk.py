@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +17,7 @@ from alarms.service.policy import Promise, shipped
 from gateway.errors import RefusedError
 from gateway.model.reading import to_us
 from gateway.model.ticket import Ticket, TicketClass, TicketState
+from gateway.roles.service_clocks import ServiceClocks
 from gateway.runtime.clock import ManualClock
 from gateway.store import promise_rows, ticket_rows, user_rows
 from gateway.store.state import State
@@ -261,6 +263,24 @@ def test_a_clock_that_was_ahead_once_silences_no_repetition(desk: ServiceDesk, c
         settle(desk)
     late = [at for _, tell, at in told(desk, number) if tell == "next_on_duty"]
     assert late == [5, 7, 1440]
+
+
+async def test_clocks_wake_when_time_goes_back(desk: ServiceDesk, clock: ManualClock) -> None:
+    number = raise_ticket(desk, TicketClass.EMERGENCY)
+    clock.set(RAISED + timedelta(days=1))
+
+    async def until(count: int) -> None:
+        while sum(tell == "next_on_duty" for _, tell, _ in told(desk, number)) < count:  # noqa: ASYNC110 - a task writes
+            await asyncio.sleep(0.02)
+
+    running = asyncio.create_task(ServiceClocks(desk).run())
+    try:
+        await asyncio.wait_for(until(1), 5)
+        clock.set(RAISED + timedelta(minutes=5))
+        await asyncio.wait_for(until(2), 5)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def test_a_clock_that_is_set_back_loses_no_promise(desk: ServiceDesk, clock: ManualClock) -> None:
