@@ -52,7 +52,8 @@ class Checks:
         local = self.calendar.local(now)
         today = (local.date() - _EPOCH).days
         due = self.a_day and local.time() >= MORNING and self.calendar.works(local.date())
-        if not due or self.state.cursor(CURSOR) >= today:
+        # a day that lies further ahead was released while the clock was wrong, and must not hold up all days until then
+        if not due or today <= self.state.cursor(CURSOR) <= today + 1:
             return 0
         count: Counter[str] = Counter()
         with self.state.write() as connection:

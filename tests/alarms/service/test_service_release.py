@@ -65,6 +65,16 @@ def test_each_morning_the_most_certain_go_out_and_weak_ones_never_by_themselves(
     assert len(opened(checks)) == 3
 
 
+def test_a_clock_that_was_ahead_once_holds_no_check_up(checks: Checks, clock: ManualClock) -> None:
+    clock.set(datetime(2028, 11, 20, 1, tzinfo=UTC))
+    assert checks.morning(wall_s=1.0) == 0
+    find(checks, "theft", "M-000001", 0.9)
+    clock.set(FRIDAY)
+    assert checks.morning(wall_s=2.0) == 1
+    find(checks, "theft", "M-000002", 0.9)
+    assert checks.morning(wall_s=3.0) == 0
+
+
 def test_a_further_finding_of_the_meter_joins_its_open_ticket(checks: Checks) -> None:
     first = checks.release(find(checks, "non_moving", "M-000001", 0.9), "ann", wall_s=1.0)
     again = checks.release(find(checks, "theft", "M-000001", 0.8), "ann", wall_s=2.0)
