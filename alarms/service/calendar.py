@@ -7,6 +7,7 @@ one year at a time) comes from the package `chinesecalendar`; a company corrects
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -23,6 +24,8 @@ CLOSES = time(18, 0)
 """local time at which a working day ends"""
 WARN_BEFORE = timedelta(days=45)
 """so long before the list ends a new one has to be loaded; the next year's is announced each November"""
+WHOLE_YEAR = 10
+"""so many dates of a year are its list, fewer are corrections; an official list has over thirty"""
 _HEAD = ("date", "working", "name")
 _WORKING = {"0": False, "1": True}
 MOST_DAYS = 5_000
@@ -105,8 +108,8 @@ def official(timezone: str = "Asia/Shanghai") -> WorkCalendar:
 def corrected(calendar: WorkCalendar, path: Path) -> WorkCalendar:
     """Return a calendar with a company's file of dates laid over it.
 
-    The file has the columns `date` (ISO), `working` (0 or 1) and `name`. The years that follow the official list count
-    as listed when the file holds dates of them. Raises ConfigError that names line and remedy.
+    The file has the columns `date` (ISO), `working` (0 or 1) and `name`. A year that follows the official list counts
+    as listed when the file holds at least ten dates of it. Raises ConfigError that names line and remedy.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -127,7 +130,7 @@ def corrected(calendar: WorkCalendar, path: Path) -> WorkCalendar:
             problems.append(f"{path}:{number}: {','.join(row)!r} is no date; write e.g. 2027-02-06,0,Spring Festival")
     if problems:
         raise ConfigError(problems)
-    years, until = {day.year for day in found}, calendar.until
-    while until.year + 1 in years:
+    count, until = Counter(day.year for day in found), calendar.until
+    while count[until.year + 1] >= WHOLE_YEAR:
         until = date(until.year + 1, 12, 31)
     return WorkCalendar(calendar.timezone, {**calendar.listed, **found}, calendar.first, until)

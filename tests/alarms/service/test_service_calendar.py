@@ -75,11 +75,14 @@ def test_beyond_the_list_a_due_time_is_provisional_until_the_list_is_there(tmp_p
     new_year = OFFICIAL.until + timedelta(days=1)
     path = tmp_path / "days.csv"
     path.write_text(f"date,working,name\n{new_year},0,New Year\n", encoding="utf-8")
+    corrected_once = corrected(OFFICIAL, path)
+    assert not corrected_once.works(new_year)
+    assert corrected_once.working_days_after(late, 2).provisional, "one date is a correction, not the year's list"
+    holidays = "".join(f"{new_year + timedelta(days=30 + day)},0,holiday\n" for day in range(10))
+    path.write_text(f"date,working,name\n{new_year},0,New Year\n{holidays}", encoding="utf-8")
     loaded = corrected(OFFICIAL, path)
-    certain = loaded.working_days_after(late, 1)
-    assert not certain.provisional
-    assert certain.at != provisional.at or new_year.weekday() >= 5
-    assert not loaded.works(new_year)
+    assert not loaded.working_days_after(late, 2).provisional
+    assert loaded.until.year == new_year.year
 
 
 def test_it_warns_forty_five_days_before_the_list_ends() -> None:
