@@ -67,7 +67,7 @@ def interruptions(
 ) -> str:
     """Return the list of interruptions with the steps that this person may record."""
     if not views:
-        return empty(tr("Nothing is planned."))
+        return f'<div class="gg-empty">{empty(tr("Nothing is planned."))}</div>'
     rows = []
     for view in views:
         plan = view.plan
