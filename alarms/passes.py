@@ -87,8 +87,11 @@ class Passes:
         return PassResult(until_us, loss, detections)
 
     def between(self, until_us: int) -> PassResult:
-        """Look for leaks by hours alone, between two daily passes; what is not abnormal is UNKNOWN."""
-        return PassResult(until_us, (), self._hourly.alone(until_us))
+        """Look, between two daily passes, for what cannot wait: leaks by hours, and what is certain and quick to see.
+
+        Zones without a leak are UNKNOWN. Cards wait for the day.
+        """
+        return PassResult(until_us, (), (*self._hourly.alone(until_us), *quick(self._city, until_us)))
 
 
 def daily_pass(city: CityData, until_us: int, *, lookback_days: int = LOOKBACK_DAYS) -> PassResult:
@@ -99,14 +102,19 @@ def daily_pass(city: CityData, until_us: int, *, lookback_days: int = LOOKBACK_D
 
 def certain(city: CityData, until_us: int) -> tuple[Detection, ...]:
     """Judge what single readings prove, from rows received by a moment."""
-    now, rows, since_us = from_us(until_us), city.rows, until_us - CERTAIN_DAYS * DAY_US
+    card = CreditDetector(city.model).judge(_known(city, until_us, city.rows.card), from_us(until_us))
+    return (*quick(city, until_us), card)
 
-    def known(meters: Flags) -> MeterRows:
-        return rows.known(until_us, since_us, meters)
 
+def quick(city: CityData, until_us: int) -> tuple[Detection, ...]:
+    """Judge what single readings prove without a card: use on shut accounts and through shut valves, and silence."""
+    now, rows = from_us(until_us), city.rows
     return (
-        UnauthorisedDetector(city.model).judge(known(rows.accounts.ever_shut), now),
-        ClosedValveDetector(city.model).judge(known(rows.closed), now),
-        CreditDetector(city.model).judge(known(rows.card), now),
-        SilentDetector(city.model).judge(known(np.zeros(len(rows.assets), dtype=np.bool_)), now),
+        UnauthorisedDetector(city.model).judge(_known(city, until_us, rows.accounts.ever_shut), now),
+        ClosedValveDetector(city.model).judge(_known(city, until_us, rows.closed), now),
+        SilentDetector(city.model).judge(_known(city, until_us, np.zeros(len(rows.assets), dtype=np.bool_)), now),
     )
+
+
+def _known(city: CityData, until_us: int, meters: Flags) -> MeterRows:
+    return city.rows.known(until_us, until_us - CERTAIN_DAYS * DAY_US, meters)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from alarms.analysis.city import SHUT, CityModel
 from alarms.analysis.study import trim
 from gateway.meterdata.arrivals import first_at, in_ranges
-from gateway.meterdata.series import Columns, Flags, Floats, Ints, Series, in_order
+from gateway.meterdata.series import HOUR_US, Columns, Flags, Floats, Ints, Series, in_order
 from gateway.model.network import MeterRole
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, to_us
@@ -25,6 +25,7 @@ REGISTERS = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
 BESIDES = (Quantity.VALVE, Quantity.PURCHASED_M3, Quantity.BALANCE_M3)
 LONG_AGO_US = -(2**62)
 """closed since before anything is known"""
+HEARD_EACH_US = 2 * HOUR_US
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,17 +35,26 @@ class Heard:
     column: Columns
     received: Ints
     """us UTC"""
+    before: Ints
+    """when the meter was heard before that; LONG_AGO_US if never"""
 
     @classmethod
     def build(cls, column: Columns, received: Ints) -> Self:
-        """Sort the arrivals."""
+        """Sort the arrivals, and keep the first of each meter in each `HEARD_EACH_US`: what follows adds nothing."""
+        order = np.lexsort((received, column))
+        column, received = column[order].astype(np.int32), received[order]
+        first = np.ones(len(column), dtype=np.bool_)
+        first[1:] = (np.diff(column) != 0) | (np.diff(received // HEARD_EACH_US) != 0)
+        column, received = column[first], received[first]
+        before = np.full(len(column), LONG_AGO_US, dtype=np.int64)
+        before[1:] = np.where(column[1:] == column[:-1], received[:-1], LONG_AGO_US)
         order = np.argsort(received, kind="stable")
-        return cls(column[order].astype(np.int32), received[order])
+        return cls(column[order], received[order], before[order])
 
     def between(self, since_us: int, until_us: int) -> Self:
         """Return what came after one moment and by another."""
         rows = slice(*np.searchsorted(self.received, [since_us, until_us], side="right"))
-        return type(self)(self.column[rows], self.received[rows])
+        return type(self)(self.column[rows], self.received[rows], self.before[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,8 @@
 
 Four things end readings: a meter that is broken, uploads that fail by chance, a concentrator that is out of order, and
 people who did not come. A meter's own rhythm tells how likely the second is, its neighbours tell of the third, and
-meters that people read have no rhythm to break.
+meters that people read have no rhythm to break. How long a meter of this city falls silent alone and is heard again is
+counted in the city itself: where no such gap lasts two days, two days are much.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from scipy import special
 
 from alarms.analysis.city import CityModel
 from alarms.detectors.answer import Hit, answer
-from alarms.detectors.meter_rows import REGISTERS, MeterRows, rows_of_windows
-from gateway.meterdata.series import DAY_US, Flags, Floats, Ints
+from alarms.detectors.meter_rows import LONG_AGO_US, REGISTERS, MeterRows, rows_of_windows
+from gateway.meterdata.series import DAY_US, Columns, Flags, Floats, Ints
 from gateway.model.finding import Detection, Verdict
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Need, Window, to_us
@@ -28,16 +29,20 @@ LOOKBACK_D = 64
 YEAR_D = 365.25
 _RATE = np.array([0.002, 0.01, 0.03, 0.08, 0.2, 0.4, 0.6])
 _WEIGHT = np.array([0.3, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02])
-"""how often meters miss a day, and which share of the meters does so"""
+"""how often meters miss a day, and which share of the meters is believed to do so before any was looked at"""
+_BELIEVED = 5.0
+"""so many meters that belief weighs"""
+_GAPS_D = np.array([3.0, 5.0, 9.0, 13.0, 17.0, 21.0, 25.0, 37.0, 49.0, 73.0, 97.0]) / 24.0
+"""upper ends of the gaps that are told apart as usual"""
 
 
 @dataclass(frozen=True, slots=True)
 class SilenceConfig:
     """How often readings end for which reason."""
 
-    raised_from: float = 0.7
+    raised_from: float = 0.6
     """probability"""
-    least_days: int = 3
+    least_days: int = 2
     breaks_a_year: float = 0.02
     """of a meter that sends by itself"""
     outages_a_year: float = 2.0
@@ -47,6 +52,10 @@ class SilenceConfig:
     """median and logarithmic spread of an outage's length"""
     alone: float = 0.02
     """chance that a meter in a zone of many is the only one behind its concentrator"""
+    believed_years: float = 10.0
+    """of meters: so much weighs what is believed of gaps of single meters against those counted in the city"""
+    heals_d: float = 7.0
+    """a meter that was silent for longer than this and is heard again was broken"""
     together_d: float = 1.25
     """meters that were last heard within this time of each other may have fallen silent together"""
     chatty: float = 4.0
@@ -100,7 +109,9 @@ class SilentDetector:
         chance = _chance(days, rows.zone, quiet)
         others, senders = self._others(days, rows.zone, quiet, chance)
         judged = days.silent[quiet] >= config.least_days
-        probability = self._probability((now_us - days.last_us[quiet]) / DAY_US, chance, others, senders)
+        age_d = (now_us - days.last_us[quiet]) / DAY_US
+        lone = self._lone_gaps(rows, days, quiet, age_d)
+        probability = self._probability(age_d, chance, others, senders, lone)
         verdict[quiet] = np.where(judged, Verdict.UNKNOWN, Verdict.NORMAL)
         hits = [
             Hit(
@@ -133,16 +144,52 @@ class SilentDetector:
         count -= np.searchsorted(sorted_key, key[quiet] - near, side="left")
         return np.maximum(count - (chance < 0.05), 0), np.maximum(senders[zone[quiet]] - 1, 0)
 
-    def _probability(self, age_d: Floats, chance: Floats, others: Ints, senders: Ints) -> Floats:
-        """Return how probable it is that a meter itself is broken."""
+    def _lone_gaps(self, rows: MeterRows, days: _Days, quiet: Ints, age_d: Floats) -> Floats:
+        """Return how often a year a meter falls silent alone for at least the present time, and is heard again.
+
+        A gap is counted beyond the usual one of its meter, so that those that send daily and hourly are alike.
+        """
+        config, heard = self.config, rows.heard
+        gap = np.where(heard.before > LONG_AGO_US, heard.received - heard.before, 0) / DAY_US
+        usual = _usual(heard.column, gap, len(rows.assets))
+        beyond = gap - usual[heard.column]
+        ended = np.flatnonzero((beyond > 0.5 * config.least_days) & (beyond < config.heals_d))
+        ended = ended[days.sends[heard.column[ended]]]
+        start = heard.before[ended]
+        key = rows.zone[heard.column[ended]] * (8 * LOOKBACK_D * DAY_US) + (start - start.min(initial=2**62))
+        sorted_key, near = np.sort(key), int(config.together_d * DAY_US)
+        alike = np.searchsorted(sorted_key, key + near, side="right") - np.searchsorted(sorted_key, key - near)
+        # two single meters of a zone may fall silent by chance within a day; three of them do not
+        lone = np.sort(beyond[ended[alike <= 2]])
+        count = len(lone) - np.searchsorted(lone, age_d - usual[quiet])
+        years = float((days.first[days.sends] + 1).sum()) / YEAR_D
+        believed = config.outages_a_year * config.alone * self._lasts(age_d) * config.believed_years
+        return np.asarray((count + believed) / (years + config.believed_years))
+
+    def _lasts(self, age_d: Floats) -> Floats:
+        """Return the chance that an outage lasts so long."""
+        config = self.config
+        return np.asarray(special.ndtr(-np.log(np.maximum(age_d, 0.01) / config.outage_days) / config.outage_spread))
+
+    def _probability(self, age_d: Floats, chance: Floats, others: Ints, senders: Ints, lone: Floats) -> Floats:
+        """Return how probable it is that a meter itself is broken; `lone` gaps a year heal."""
         config = self.config
         broken = config.breaks_a_year / YEAR_D
-        lasts = special.ndtr(-np.log(np.maximum(age_d, 0.01) / config.outage_days) / config.outage_spread)
-        single = np.maximum(config.alone, 1.0 / (1.0 + senders) ** 2)
-        outage = config.outages_a_year / YEAR_D * lasts * np.where(others > 0, 1.0, single)
+        outages = config.outages_a_year * self._lasts(age_d)
+        single = np.maximum(lone, outages / (1.0 + senders) ** 2)
+        outage = np.where(others > 0, np.maximum(outages, lone), single) / YEAR_D
         # that others broke at the same time by chance takes as many rare events
         alone = broken * np.power(config.breaks_a_year, np.minimum(others, 3))
         return np.asarray(alone / (alone + chance + outage))
+
+
+def _usual(column: Columns, gap_d: Floats, count: int) -> Floats:
+    """Return each meter's usual gap in days: nine tenths of its time lie in gaps that are no longer."""
+    number = np.searchsorted(_GAPS_D, gap_d)
+    time = np.bincount(number * count + column, weights=gap_d, minlength=(len(_GAPS_D) + 1) * count)
+    reached = np.cumsum(time.reshape(len(_GAPS_D) + 1, count), axis=0)
+    place = (reached >= 0.9 * reached[-1]).argmax(axis=0)
+    return np.asarray(np.append(_GAPS_D, _GAPS_D[-1])[place])
 
 
 def _days(rows: MeterRows, now_us: int, config: SilenceConfig) -> _Days:
@@ -178,21 +225,34 @@ def _chance(days: _Days, zone: NDArray[np.int64], quiet: Ints) -> Floats:
     row, column = np.nonzero(missed)
     unheard = np.bincount(row * zones + zone[column], minlength=LOOKBACK_D * zones).reshape(LOOKBACK_D, zones)
     troubled = (unheard >= 3.0 + 2.0 * expected)[:, zone[quiet]]
+    weight = _shares(missed[:, days.sends].sum(axis=0), within[:, days.sends].sum(axis=0))
     missed, within = missed[:, quiet] & ~troubled, within[:, quiet] & ~troubled
     gap = days.silent[quiet]
     longest = _longest(missed)
-    by_rate = _predicted(missed.sum(axis=0), within.sum(axis=0) + 1, gap)
+    by_rate = _predicted(missed.sum(axis=0), within.sum(axis=0) + 1, gap, weight)
     return np.where(gap <= longest, np.maximum(by_rate, 1.0 / LOOKBACK_D), by_rate)
 
 
-def _predicted(missed: Ints, of: Ints, gap: Ints) -> Floats:
+def _posterior(missed: Ints, of: Ints, weight: Floats) -> Floats:
+    """Return how likely each rate is for meters that missed so many of so many days, (rates, n)."""
+    odds = np.log(weight)[:, None] + missed * np.log(_RATE)[:, None] + (of - missed) * np.log1p(-_RATE)[:, None]
+    return np.asarray(special.softmax(odds, axis=0))
+
+
+def _shares(missed: Ints, of: Ints) -> Floats:
+    """Return which share of a city's meters misses days at each rate, from all that send."""
+    weight = _WEIGHT
+    for _ in range(3):
+        weight = (_posterior(missed, of, weight).sum(axis=1) + _BELIEVED * _WEIGHT) / (len(missed) + _BELIEVED)
+    return weight
+
+
+def _predicted(missed: Ints, of: Ints, gap: Ints, weight: Floats) -> Floats:
     """Return the chance of a run of `gap` days without a reading, of a meter that missed so many of so many days.
 
-    Few days tell little: the meter may be one of the few whose uploads fail half the time.
+    Few days tell little: the meter may be one of those whose uploads fail half the time, as far as the city has such.
     """
-    odds = np.log(_WEIGHT)[:, None] + missed * np.log(_RATE)[:, None] + (of - missed) * np.log1p(-_RATE)[:, None]
-    weight = special.softmax(odds, axis=0)
-    return np.asarray((weight * _RATE[:, None] ** gap).sum(axis=0))
+    return np.asarray((_posterior(missed, of, weight) * _RATE[:, None] ** gap).sum(axis=0))
 
 
 def _longest(missed: Flags) -> Ints:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from alarms.city_data import Exchange, city_from_batch
-from alarms.passes import daily_pass
+from alarms.passes import Passes, daily_pass
 from gateway.model.finding import LossVerdict, Verdict
 from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from tests.alarms.small_city import BUSINESS, FIRST, GAS_DAY, a_city
@@ -132,3 +132,14 @@ def test_customers_without_any_measured_zone_are_judged_as_far_as_that_goes():
     of_kind = {found.condition: found for found in result.detections}
     assert (of_kind["theft"].verdict == Verdict.UNKNOWN).all()
     assert (of_kind["silent"].verdict == Verdict.NORMAL).any()
+
+
+def test_between_two_days_a_meter_that_fell_silent_is_told_and_nothing_that_needs_the_day():
+    city = a_city()
+    batch, names = city.batch()
+    mine = np.array([names[int(point)].startswith(f"{BUSINESS}/") for point in batch.point])
+    silent = batch.take(~(mine & (batch.source_time > city.bounds[-6])))
+    result = Passes(data_of(city, silent)).between(int(city.bounds[-1]) + 7 * HOUR)
+    assert abnormal(result) == [("silent", BUSINESS)]
+    assert {found.condition for found in result.detections} == {"unauthorised", "flow_when_closed", "silent"}
+    assert result.loss == ()

@@ -53,10 +53,30 @@ def found(readings, now=NOW) -> Any:
     return judged(SilentDetector(CITY.model), rows, now)
 
 
-def test_a_meter_that_sends_each_hour_is_missed_after_three_days():
+def test_a_meter_that_sends_each_hour_is_missed_surely_after_three_days_and_not_before_two():
     heard = {HOME: moments(every=HOUR, until=NOW - 80 * HOUR)}
-    assert found(heard, NOW - 30 * HOUR) == {}
+    assert found(heard, NOW - 36 * HOUR) == {}
     assert found(heard)[HOME] > 0.85
+
+
+def test_two_days_are_much_where_no_meter_alone_was_ever_silent_so_long_and_little_elsewhere():
+    heard = {HOME: moments(every=HOUR, until=NOW - 57 * HOUR)}
+    others = [name for name in CITY.customers if name != HOME]
+    hourly = {name: moments(every=HOUR) for name in others}
+    gaps = {
+        name: [at for at in times if not 0 < at - START - (2 + 3 * n % 50) * DAY < 62 * HOUR]
+        for n, (name, times) in enumerate(hourly.items())
+    }
+    assert found(heard | hourly, NOW - 12 * HOUR) == {}
+    assert list(found(heard | hourly)) == [HOME]
+    assert found(heard | gaps) == {}
+    assert found({HOME: moments(every=HOUR, until=NOW - 80 * HOUR)} | gaps)[HOME] > 0.8
+
+
+def test_a_city_heard_at_a_moment_is_the_same_whatever_comes_later():
+    heard = {HOME: [*moments(every=HOUR, until=NOW - 80 * HOUR), NOW + HOUR, NOW + 2 * HOUR]}
+    earlier = {HOME: moments(every=HOUR, until=NOW - 80 * HOUR)}
+    assert found(heard) == found(earlier) != {}
 
 
 def test_gaps_that_a_meter_always_had_are_its_rhythm():
