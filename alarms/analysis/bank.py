@@ -20,7 +20,18 @@ from numpy.typing import NDArray
 
 from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.hypotheses import Case, Form, ZoneDays
-from alarms.analysis.likelihood import Sums, left_open, less_sure, logsumexp, positive, ratio, size_of
+from alarms.analysis.likelihood import (
+    Innovations,
+    Scatter,
+    Sums,
+    innovations,
+    left_open,
+    less_sure,
+    logsumexp,
+    positive,
+    ratio,
+    size_of,
+)
 from alarms.analysis.noise import precision
 from alarms.analysis.past import Past, since
 
@@ -31,6 +42,8 @@ ENDS_EVERY_D = 5
 """so finely the ends of leaks that are over are tried"""
 RECENT_D = 3
 """a zone and a meter are judged if one of so many last days is known"""
+RESTS_D = 3
+"""days without use that are more than a day off"""
 LEAST_SUPPLY_M3 = 0.001
 """a zone that takes less a day is one without use"""
 RAREST = -12.0
@@ -108,13 +121,14 @@ class Trial:
 
     def weights(self, taken: set[int]) -> Weights:
         """Weigh all hypotheses; meters that are `taken` have none."""
-        leak, size, ends = self._leak()
-        meters, sizes = self._meters()
+        days = innovations(self.told, self.loss, least_days=self.config.scale_days, freedom=self.config.freedom)
+        leak, size, ends = self._leak(days)
+        meters, sizes = self._meters(days.scatter())
         for table in meters.values():
             table[:, np.isin(self.number, list(taken))] = NEVER
         return Weights(self, leak, size, ends, meters, sizes)
 
-    def _leak(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    def _leak(self, days_off: Innovations) -> tuple[Floats, Floats, NDArray[np.int64]]:
         """Return log weight and size (m3 a day) of a leak from each first to before each of some days, (d, e)."""
         config, days = self.config, len(self.loss)
         run = np.append(since(self.told @ self.loss), 0.0)
@@ -125,7 +139,8 @@ class Trial:
         own = np.diag(block)
         mass = np.maximum(own[:-1, None] - 2.0 * block[:-1, ends] + own[None, ends], 0.0)
         sizes = [share * self._mean_supply for share in config.leak_sizes]
-        weight = logsumexp(np.stack([positive(pull, mass, size) for size in sizes])) - np.log(len(sizes))
+        within = days_off.scatter(ends)
+        weight = logsumexp(np.stack([positive(pull, mass, size, within) for size in sizes])) - np.log(len(sizes))
         weight = config.temper * weight + np.log(config.leak_rate)
         weight[:, :-1] += np.log(config.mend_rate * ENDS_EVERY_D)
         count = np.append(0.0, np.cumsum(self.good))
@@ -135,7 +150,7 @@ class Trial:
         possible = ~early[:, None] & (count[None, ends] > count[:-1, None]) & (pull > 0)
         return np.where(possible, weight, NEVER), pull / (mass + sizes[-1] ** -2), ends
 
-    def _meters(self) -> tuple[dict[Form, Floats], dict[Form, Floats]]:
+    def _meters(self, scattered: Scatter) -> tuple[dict[Form, Floats], dict[Form, Floats]]:
         """Return the log weights of (first day, meter) by form, and the size: the factor of what is missing."""
         zone, past, config = self.zone, self.past, self.config
         seen = self.good[:, None] & np.isfinite(zone.use)
@@ -160,9 +175,11 @@ class Trial:
         mass = np.maximum(mass, 0.0)
         trust = self._trust(seen, count)
         word = config.temper if config.match else 0.0
-        less = word * self._shaken(ratio(trust * pull, trust * mass, 1.0, sigma_less), trust)
+        less = word * self._shaken(
+            ratio(trust * pull, trust * mass, 1.0, sigma_less, scattered.times(trust)), trust, scattered
+        )
         part = np.clip(missing / np.maximum(used, 1e-9), 0.1, 20.0)
-        share = word * ratio(pull_use, mass_use, part, 0.35 * part + 0.05)
+        share = word * ratio(pull_use, mass_use, part, 0.35 * part + 0.05, scattered)
         spread = 4.0 * np.maximum(count, 1.0) * past.variance + 2.0 * beyond**2
         own = np.sign(missing) * missing**2 / spread - 0.5 * np.log1p(count)
         theft = config.theft_rate * np.where(zone.business, config.business_theft_factor, 1.0)
@@ -173,7 +190,7 @@ class Trial:
         possible = past.usable & (count >= 1) & recent[None, :] & (missing >= config.least_missing * expected)
         possible &= expected > 0
         share = np.where(possible & (pull_use > 0), share + known + slow[None, :], NEVER)
-        always = ratio(pull_use[0], mass_use[0], 1.0, config.before_sigma)
+        always = ratio(pull_use[:1], mass_use[:1], 1.0, config.before_sigma, scattered.first())[0]
         least = np.log(config.since_before) + config.before_temper * word * always
         told = recent & (count[0] >= config.before_days)
         share[0] = np.where(told & (pull_use[0] > 0), least, NEVER)
@@ -187,6 +204,7 @@ class Trial:
         rests = self._rests(zone.rests[-1], less, possible & fits, theft)
         # from then on a register at rest is at rest, which has reasons of its own
         possible &= np.arange(len(use))[:, None] < np.where(zone.rests[-1] > 0, self._last_moved(), len(use))[None, :]
+        then = np.where(zone.rests[-1] >= RESTS_D, np.log(config.then_rests), 0.0)
         sizes: dict[Form, Floats] = {
             "rest": whole,
             "less": whole,
@@ -194,7 +212,7 @@ class Trial:
         }
         weights: dict[Form, Floats] = {
             "rest": rests,
-            "less": np.where(possible & fits & config.shares, less + known + theft[None, :], NEVER),
+            "less": np.where(possible & fits & config.shares, less + known + (theft + then)[None, :], NEVER),
             "share": np.where((possible | (np.arange(len(use)) == 0)[:, None]) & config.shares, share, NEVER),
         }
         return weights, sizes
@@ -204,7 +222,7 @@ class Trial:
         mean = since(np.where(seen, np.diag(self.told)[:, None], 0.0)) / np.maximum(count, 1.0)
         return np.asarray(1.0 / (1.0 + self.past.variance * mean))
 
-    def _shaken(self, alone: Floats, trust: Floats) -> Floats:
+    def _shaken(self, alone: Floats, trust: Floats, scattered: Scatter) -> Floats:
         """Return the ratio of a deficit, judged against a leak of the same days with the same noise on both.
 
         `alone` is the ratio to nothing with the customer's ups and downs as noise; so large a noise would hide what is
@@ -212,7 +230,8 @@ class Trial:
         """
         pull, mass = since(self.told @ self.loss)[:, None], since(since(self.told).T).diagonal()[:, None]
         size = np.maximum(pull / np.maximum(mass, 1e-12), self.config.leak_sizes[0] * self._mean_supply)
-        plain = ratio(pull, mass, 0.0, size) - ratio(trust * pull, trust * mass, 0.0, size)
+        plain = ratio(pull, mass, 0.0, size, scattered)
+        plain = plain - ratio(trust * pull, trust * mass, 0.0, size, scattered.times(trust))
         return alone + np.where((alone >= self.config.least_plain) & (pull > 0), plain, 0.0)
 
     @property

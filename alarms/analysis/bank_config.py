@@ -26,6 +26,8 @@ class BankConfig:
     """of one home"""
     slow_rate: float = 0.002 / 365.0
     """of one meter beginning to count a steady part of what passes it"""
+    then_rests: float = 0.1
+    """share of the meters that counted too little before they came to rest: that is two changes"""
     most_slip: float = 0.7
     """share of the use that a slow meter misses at the most; more is theft"""
     business_theft_factor: float = 5.0
@@ -60,8 +62,12 @@ class BankConfig:
     """known days before the first day of anything"""
     least_known: float = 0.85
     """share of a zone's expected volume that must be read on a day for it to tell of causes"""
-    temper: float = 0.7
+    temper: float = 0.85
     """by how much less the zone's word counts than its likelihood ratio, as no covariance is quite right"""
+    freedom: float = 6.0
+    """so many days' worth of belief that the zone's noise is as large as it is taken to be"""
+    scale_days: int = 20
+    """days at least that tell how large it is"""
     accept: float = 0.5
     """probability from which a hypothesis is taken for true"""
     match: bool = True

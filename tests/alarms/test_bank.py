@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from alarms.analysis.bank import weigh
 from alarms.analysis.bank_config import BankConfig
-from alarms.analysis.likelihood import ratio
+from alarms.analysis.likelihood import Scatter, innovations, ratio
 from tests.alarms.zone_days import a_zone
 
 HOME = 7
@@ -88,6 +88,11 @@ def test_who_honestly_uses_less_is_not_accused():
     assert likely(a_zone().frugal(HOME, 0.3, 80)) == []
 
 
+def test_who_uses_less_while_the_zone_loses_more_than_that_on_and_off_is_not_accused():
+    made = a_zone().frugal(HOME, 0.3, 85).leaking(12.0, 86, 88).leaking(25.0, 92, 93).leaking(18.0, 96, 98)
+    assert all(case.meter != HOME or case.probability < 0.5 for case in weigh(made.zone(), CONFIG))
+
+
 def test_two_causes_in_one_zone_are_both_found():
     made = a_zone(days=150).leaking(14.0, 60).counting(HOME, 0.0, 110)
     assert sorted(meter for meter, _ in likely(made)) == [-1, HOME]
@@ -144,6 +149,27 @@ def test_the_ratio_is_that_of_two_normal_distributions():
     expected += 0.5 * (r @ told @ r + np.linalg.slogdet(covariance)[1])
     found = ratio(f @ told @ r, f @ told @ f, 0.4, 0.7)
     assert float(found) == pytest.approx(expected)
+
+
+def test_the_scatter_of_days_is_that_of_what_the_days_before_lead_to_expect():
+    rng = np.random.default_rng(1)
+    root, loss = rng.normal(size=(5, 5)), rng.normal(size=5)
+    covariance = root @ root.T + np.eye(5)
+    told = np.zeros((6, 6))
+    told[:5, :5] = np.linalg.inv(covariance)
+    found = innovations(told, np.append(loss, 0.0), least_days=0, freedom=6.0).scatter()
+    for first in range(5):
+        before = np.linalg.inv(covariance[:first, :first])
+        whole = loss @ np.linalg.inv(covariance) @ loss
+        assert found.square[first, 0] == pytest.approx(whole - loss[:first] @ before @ loss[:first])
+    np.testing.assert_array_equal(found.count[:, 0], [5, 4, 3, 2, 1, 0])
+
+
+def test_with_the_scale_left_open_what_leaves_much_unexplained_tells_little():
+    pull, mass = np.array(30.0), np.array(9.0)
+    fits, wild = (ratio(pull, mass, 0.0, 1.0, Scatter(np.array(x), np.array(20.0), 20, 6.0)) for x in (110.0, 900.0))
+    assert float(fits) == pytest.approx(13.0 * np.log(1.0 + 90.0 / 26.0) - 0.5 * np.log(10.0))
+    assert wild < 0.25 * fits < 0.25 * ratio(pull, mass, 0.0, 1.0)
 
 
 @example(np.ones((30, 4)), np.full(30, 1e-200), np.full(30, 1e-200))
