@@ -156,7 +156,7 @@ def _moments(dataset: Dataset, end: datetime) -> Iterator[datetime]:
 
 
 def _between(dataset: Dataset, end: datetime) -> Iterator[datetime]:
-    """Yield the moments at which only leaks are looked for, by hours."""
+    """Yield the moments at which only what cannot wait is looked for."""
     now = dataset.settings.gas_day.begins(dataset.settings.gas_day.of(dataset.settings.start)) + SETTLE
     while now <= end:
         if now > dataset.settings.start:

@@ -30,8 +30,8 @@ def results(
 ) -> Iterator[PassResult]:
     """Yield the pass at each moment, oldest first, with the loss of the last `loss_days` gas days.
 
-    At those of `between_us` leaks are looked for by hours alone. Processes share the readings, so each needs memory
-    only for what it computes. Raises GatewayError if one is killed.
+    At those of `between_us` only what cannot wait for the day is looked for. Processes share the readings, so each
+    needs memory only for what it computes. Raises GatewayError if one is killed.
     """
     if not moments_us:
         return
