@@ -13,6 +13,7 @@ from scipy import sparse
 
 from alarms.analysis.city import KELVIN, CityModel, ZoneTree
 from alarms.analysis.hourly_grid import HourGrid
+from alarms.analysis.hourly_usual import Tally, Usual
 from alarms.analysis.linepack import PIPE_C
 from gateway.meterdata.series import HOUR_US, Flags, Floats, Ints
 from gateway.model.reading import from_us
@@ -25,8 +26,6 @@ GUESS = 0.8
 """by how much a customer's day differs from what its peers did then, as a share"""
 GUESS_WANDER = 2.0
 """how many times as much as its days differ from each other a customer's day may be away from what is expected"""
-LEAST_DAYS = 7
-"""known days that tell by how much they differ"""
 LEAST_SHARE = 0.35
 """of a zone's use in an hour that readings must tell"""
 CHUNK_H, SETTLED_H = 120, 120
@@ -73,14 +72,14 @@ class Part:
     """of customers, NaN where unknown, the mean of many hours where only that is known, (h, n)"""
     course: Floats
     """what each class used, relative to its mean hour, (h, g)"""
-    daily: NDArray[np.float32]
-    """mean hour of each customer and whole day, NaN where the day is not known, (h // 24, n)"""
+    tally: Tally
+    """what of it tells what is usual"""
 
     def since(self, hour: int) -> Part:
         """Return the hours from one of them on."""
         return Part(
             self.supply[hour:], self.loss[hour:], self.shared_variance[hour:], self.guess_sigma[hour:],
-            self.flow[hour:], self.share[hour:], self.use[hour:], self.course[hour:], self.daily,
+            self.flow[hour:], self.share[hour:], self.use[hour:], self.course[hour:], self.tally,
         )  # fmt: skip
 
 
@@ -127,8 +126,8 @@ class HourlyHistory:
         settled = max((last - SETTLED_H) // CHUNK_H, 0)
         oldest = first // CHUNK_H
         parts = [self._settled(number) for number in range(oldest, settled)]
-        wander = _wander(parts, len(known.group))
-        parts.append(_part(known, until_us, slice(max(settled, oldest) * CHUNK_H, last), wander))
+        usual = Usual.of([part.tally for part in parts], len(known.group))
+        parts.append(_part(known, until_us, slice(max(settled, oldest) * CHUNK_H, last), usual))
         parts[0] = parts[0].since(first - oldest * CHUNK_H)
         for number in [number for number in self._kept if number < oldest]:
             del self._kept[number]
@@ -139,31 +138,12 @@ class HourlyHistory:
         if number not in self._kept:
             rows = slice(number * CHUNK_H, (number + 1) * CHUNK_H)
             moment = self._known.customers.begin_us + (rows.stop + SETTLED_H) * HOUR_US
-            self._kept[number] = _part(self._known, moment, rows, np.zeros(len(self._known.group)))
+            self._kept[number] = _part(self._known, moment, rows, Usual.of([], len(self._known.group)))
         return self._kept[number]
 
 
-def _wander(parts: Sequence[Part], customers: int) -> Floats:
-    """Return by how much each customer's days differ from each other, m3/h; 0 where too few are known, (n,)."""
-    daily = np.concatenate([np.empty((0, customers), dtype=np.float32), *(part.daily for part in parts)])
-    known = np.isfinite(daily)
-    count = known.sum(axis=0)
-    mean = np.where(known, daily, 0.0).sum(axis=0) / np.maximum(count, 1)
-    square = np.where(known, (daily - mean) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
-    return np.where(count >= LEAST_DAYS, np.sqrt(square), 0.0)
-
-
-def _daily(use: Floats) -> NDArray[np.float32]:
-    """Return the mean hour of each whole day, NaN where too few of its hours are known."""
-    by_day = use[: len(use) // 24 * 24].reshape(-1, 24, use.shape[1])
-    known = np.isfinite(by_day)
-    count = known.sum(axis=1)
-    mean = np.where(known, by_day, 0.0).sum(axis=1) / np.maximum(count, 1)
-    return np.where(count >= 18, mean, np.nan).astype(np.float32)
-
-
-def _part(known: HourlyCity, until_us: int, rows: slice, wander: Floats) -> Part:
-    """Return the balances of some hours as they were known at a moment; `wander` is what `_wander` returns."""
+def _part(known: HourlyCity, until_us: int, rows: slice, usual: Usual) -> Part:
+    """Return the balances of some whole days and a bit as they were known at a moment; `usual` is what was before."""
     edges = slice(rows.start, rows.stop + 1)
     zone = ZoneInfo(known.city.gas_day.timezone)
     begins = known.customers.begin_us + HOUR_US * np.arange(rows.start, rows.stop, dtype=np.int64)
@@ -175,7 +155,7 @@ def _part(known: HourlyCity, until_us: int, rows: slice, wander: Floats) -> Part
     supplied = np.where(far[1:] | far[:-1], np.nan, _grown(registers))
     supply = _sums(supplied, known.tree.own_supply)
     through = 0.5 * _sums(supplied, abs(known.tree.own_supply))
-    filled, course = _filled(use, mean, known.group)
+    filled, course = _filled(use, mean, known.group, usual.course)
     told = np.isfinite(use)
     own = known.tree.own_customers.T
     taken = np.where(told & ~mean, filled, 0.0) @ own
@@ -187,9 +167,9 @@ def _part(known: HourlyCity, until_us: int, rows: slice, wander: Floats) -> Part
     flow = np.where(empty[None, :], through, supply)
     shared = (APART * np.where(told & mean, filled, 0.0)) ** 2 @ own
     # a business that sends once a day may have used twice as much today: no leak while that is not known
-    guessed = np.where(told, 0.0, np.maximum(GUESS * filled, GUESS_WANDER * wander[None, :])) ** 2 @ own
+    guessed = np.where(told, 0.0, np.maximum(GUESS * filled, GUESS_WANDER * usual.wander[None, :])) ** 2 @ own
     small = use.astype(np.float32)
-    return Part(supply, loss, shared, np.sqrt(guessed), flow, share, small, course, _daily(use))
+    return Part(supply, loss, shared, np.sqrt(guessed), flow, share, small, course, Tally.of(use, mean))
 
 
 def _grown(registers: Floats) -> Floats:
@@ -213,10 +193,12 @@ def _factor(known: HourlyCity, days: Sequence[date]) -> Floats:
     return np.asarray(factor[[row[day] for day in days]])
 
 
-def _filled(use: Floats, mean: Flags, group: Ints) -> tuple[Floats, Floats]:
+def _filled(use: Floats, mean: Flags, group: Ints, usual: Floats) -> tuple[Floats, Floats]:
     """Return what each customer used in each hour, (h, n), guessed by what its class did then; and that, (h, g).
 
-    Where only the mean of many hours is known that mean is shared over them; where nothing is, its usual use.
+    Where only the mean of many hours is known that mean is shared over them; where nothing is, its usual use. Either
+    follows the customer's own course over the day, (24, n), where that is known, and that of its class elsewhere: a
+    business that is not read yet works at other hours than its peers.
     """
     told = np.isfinite(use)
     fine = told & ~mean
@@ -231,8 +213,10 @@ def _filled(use: Floats, mean: Flags, group: Ints) -> tuple[Floats, Floats]:
     level = np.where(read, some.sum(axis=0) / np.maximum(count, 1), class_mean[group])
     shape = _shape(np.where(fine, use, 0.0), fine * level, member)
     course = _smooth(shape)
-    by_mean = np.where(told, use, 0.0) * (shape / np.maximum(course, 1e-3))[:, group]
-    return np.where(fine, use, np.where(told, by_mean, level[None, :] * shape[:, group])), shape
+    own = usual[np.arange(len(use)) % len(usual)]
+    own = np.where(np.isfinite(own), own, (shape / np.maximum(course, 1e-3))[:, group])
+    by_mean = np.where(told, use, 0.0) * own
+    return np.where(fine, use, np.where(told, by_mean, level[None, :] * course[:, group] * own)), shape
 
 
 def _shape(use: Floats, level: Floats, member: sparse.csr_array) -> Floats:
@@ -244,10 +228,11 @@ def _shape(use: Floats, level: Floats, member: sparse.csr_array) -> Floats:
 
 
 def _smooth(shape: Floats) -> Floats:
-    """Return the mean over the day around each hour."""
+    """Return the mean over the day around each hour; near either end, over the whole day that lies there."""
     total = np.concatenate([np.zeros((1, shape.shape[1])), np.cumsum(shape, axis=0)])
     hour = np.arange(len(shape))
-    begin, end = np.maximum(hour - 12, 0), np.minimum(hour + 12, len(shape))
+    begin = np.clip(hour - 12, 0, max(len(shape) - 24, 0))
+    end = np.minimum(begin + 24, len(shape))
     return np.asarray((total[end] - total[begin]) / (end - begin)[:, None])
 
 

@@ -38,12 +38,19 @@ def network() -> Network:
     return Network(zones, {one.meter_id: one for one in meters}, {}, {})
 
 
-def a_city(leak_m3h: float = 0.0, leak_h: int = 0, *, stopped_h: int = -1, unread_h: int = -1) -> CityData:
-    """Six zones of homes read each hour within minutes; in R-1 a leak, a stopped meter, silent ones since some hour."""
+def a_city(
+    leak_m3h: float = 0.0, leak_h: int = 0, *, stopped_h: int = -1, unread_h: int = -1, works_unread_h: int = -1
+) -> CityData:
+    """Six zones of homes read each hour within minutes; in R-1 a leak, a stopped meter, silent ones since some hour.
+
+    Or a large customer there, who works from 10 to 18 o'clock UTC, is silent since some hour.
+    """
     rng = np.random.default_rng(5)
     hours = DAYS * 24
     hour = np.arange(hours)
     used = 0.25 * BY_HOUR[(hour + 8) % 24][:, None] * rng.gamma(2.0, 0.5, (hours, len(ZONES) * HOMES))
+    if works_unread_h >= 0:
+        used[:, 0] = np.where((hour % 24 >= 10) & (hour % 24 < 18), 6.0, 0.1)
     loss = 0.003 * rng.normal(size=(hours, len(ZONES)))
     loss[hour >= leak_h, 0] += leak_m3h
     supply = used.reshape(hours, len(ZONES), HOMES).sum(axis=2) + loss
@@ -54,6 +61,8 @@ def a_city(leak_m3h: float = 0.0, leak_h: int = 0, *, stopped_h: int = -1, unrea
     read = np.ones(counted.shape, dtype=np.bool_)
     if unread_h >= 0:
         read[hour >= unread_h, :4] = False
+    if works_unread_h >= 0:
+        read[hour >= works_unread_h, 0] = False
     customers = series([name for name in made.meters if name.startswith("M")], counted, read)
     supplies = series([name for name in made.meters if name.startswith("V")], supply, np.ones(supply.shape, bool))
     model = CityModel(made, GasDay("Asia/Shanghai", time(6)), SiteFigures())
@@ -116,6 +125,15 @@ def test_a_stopped_meter_is_no_leak():
 
 def test_meters_that_are_not_heard_make_no_leak():
     assert likely(judge(a_city(unread_h=640), 690.2)) == []
+
+
+@pytest.mark.parametrize("hour", [612.2, 615.2, 618.2])
+def test_a_business_that_is_not_read_while_it_works_makes_no_leak(hour):
+    assert likely(judge(a_city(works_unread_h=602), hour)) == []
+
+
+def test_a_leak_is_told_while_a_business_rests_unread():
+    assert likely(judge(a_city(0.3, 590, works_unread_h=602), 609.2)) == ["R-1"]
 
 
 def test_a_zone_whose_supply_is_not_read_is_unknown():
