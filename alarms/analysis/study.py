@@ -21,6 +21,7 @@ from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
 from alarms.analysis.screen import due, news, resting
+from alarms.analysis.weekly import weekly
 from gateway.model.network import Meter
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, to_us
@@ -124,8 +125,9 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     absent[(shut & (rests[-1:] > np.arange(len(rests))[::-1, None])).any(axis=0)] = 0.0
     business = np.array([name not in HOMES for name in classes], dtype=np.bool_)
     warm = _warmth(city, result, meters)
-    past = Past.of(result.use, result.shape, rests, config.bank.least_days)
-    less = usual_less(past, result.use, result.shape, np.where(business, 1, 0))
+    shape = weekly(result.use, result.shape, rests, result.days, business)
+    past = Past.of(result.use, shape, rests, config.bank.least_days)
+    less = usual_less(past, result.use, shape, np.where(business, 1, 0))
     # what large customers used is only expected until they are read, and that is no loss
     telling = assessable & (coverage >= config.bank.least_known)
     cases: list[ZoneCase] = []
@@ -140,7 +142,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
             steady=np.nan_to_num(result.own_sigma[:, zone]),
             warmth=warm[:, zone],
             use=result.use[:, members],
-            shape=result.shape[:, members],
+            shape=shape[:, members],
             rests=rests[:, members],
             absent=absent[members],
             usual_less=less[:, members],
