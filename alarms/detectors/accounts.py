@@ -32,6 +32,10 @@ class UseConfig:
     least_m3: float = 0.3
     least_steps: int = 3
     """readings with growth; a loose contact makes one now and then"""
+    quick_m3: float = 0.1
+    quick_steps: int = 4
+    quick_d: float = 2.0
+    """less gas is use if it came in more steps within so many days, up to the newest of them"""
     by_hand_m3: float = 2.0
     """least growth across a gap of `by_hand_d` days: such meters are read by people, to the whole cubic metre"""
     by_hand_d: float = 4.0
@@ -76,6 +80,12 @@ class UnauthorisedDetector:
         far = np.bincount(mine.column[moved & (gap > config.by_hand_d * DAY_US)], minlength=n)
         found = (total >= config.least_m3) & (steps >= config.least_steps)
         found |= (total >= config.by_hand_m3) & (far >= 1)
+        newest = np.full(n, LONG_AGO_US)
+        np.maximum.at(newest, mine.column[moved], mine.time[moved])
+        quick = moved & (mine.time - gap > newest[mine.column] - config.quick_d * DAY_US)
+        found |= (np.bincount(mine.column, weights=np.where(quick, grown, 0.0), minlength=n) >= config.quick_m3) & (
+            np.bincount(mine.column[quick], minlength=n) >= config.quick_steps
+        )
         hits = [
             self._hit(mine.take(mine.column == column), now_us, int(since[column])) for column in np.flatnonzero(found)
         ]

@@ -54,6 +54,15 @@ def test_the_first_days_of_use_prove_less_since_an_opening_may_be_entered_late()
     assert found(model_with(CLOSED), readings, START + 80 * HOUR) == {HOME: 0.97}
 
 
+def test_little_gas_in_many_steps_of_two_days_is_use_and_in_few_steps_it_is_none():
+    steps = np.cumsum(np.isin(np.arange(24 * 30), [200, 206, 212, 218])) * 0.03
+    seldom = np.cumsum(np.isin(np.arange(24 * 30), [200, 280, 360, 440])) * 0.03
+    few = np.cumsum(np.isin(np.arange(24 * 30), [200, 206])) * 0.06
+    assert found(model_with(CLOSED), hourly(steps), START + 220 * HOUR) == {HOME: 0.6}
+    assert found(model_with(CLOSED), hourly(seldom), START + 31 * DAY) == {}
+    assert found(model_with(CLOSED), hourly(few), START + 31 * DAY) == {}
+
+
 def test_an_opening_counts_from_the_moment_at_which_it_is_entered():
     readings = hourly(np.arange(24 * 8) * 0.1)
     model = model_with(CLOSED, (START + 40 * HOUR, True))
