@@ -41,6 +41,8 @@ class EpisodeConfig:
     """factor by which the odds of any other kind rise before people are told again; that it fell is not told"""
     size_step: float = 0.5
     """rise of the size, as a share of the size before"""
+    sure: float = 0.95
+    """score of a leak from which it is not told again that it is likelier still"""
     suspected: float = LIKELY
     """score from which a finding explains others, and its size is worth telling again"""
     same_onset: timedelta = timedelta(days=3)
@@ -205,7 +207,7 @@ def _changed(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
     """Say whether score or size moved so much that people should be told."""
     if new.kind in CERTAIN:
         return abs(new.score - old.score) >= config.score_step
-    if _likelier(old, new, config):
+    if _likelier(old, new, config) and not (new.kind in ZONE_KINDS and old.score >= config.sure):
         return True
     if new.score < config.suspected or old.estimate_m3_per_day is None or new.estimate_m3_per_day is None:
         return False

@@ -53,6 +53,13 @@ def test_it_is_updated_when_odds_or_size_rose_much(score, size, told):
     assert [(f.detected_at, f.episode_no) for f in again.updated] == [(NOW, 1)] * told
 
 
+@pytest.mark.parametrize(("before", "size", "told"), [(0.94, 40.0, 1), (0.95, 40.0, 0), (0.95, 60.0, 1)])
+def test_a_sure_leak_is_told_again_only_when_it_grew(before, size, told):
+    leak = opened(kind="leak", asset="R-1", score=before)
+    again = changes([leak], found("leak", "R-1", score=0.9995, size=size), now=NOW + timedelta(days=1))
+    assert (len(again.updated), len(again.seen)) == (told, 1 - told)
+
+
 def test_what_was_judged_honest_is_not_raised_again_on_the_same_evidence():
     honest = replace(opened(), status=FindingStatus.HONEST)
     assert changes([honest], found(onset=ONSET + timedelta(days=3))).raised == ()
