@@ -87,8 +87,8 @@ def update(
     `known` holds the findings so far, of any status; `zone_of` names the zone of a meter; `seen_at` says when an
     open finding, by kind and subject, was last confirmed by a pass (its detection where unknown); `cause_of` names
     what the company did that ends one. A subject that is UNKNOWN changes nothing. A meter that is open as one kind is
-    not raised as another one with the same cause, and it does not end while the loss that it explains is still there
-    and only bears another name, that of a leak.
+    not raised as another one with the same cause, unless that is much likelier and takes its place; and it does not
+    end while the loss that it explains is still there and only bears another name, that of a leak.
     """
     config, seen = config or EpisodeConfig(), seen_at or {}
     newest = {(f.kind, f.subject): f for f in sorted(known, key=lambda f: f.episode_no)}
@@ -97,6 +97,7 @@ def update(
     updated: list[Finding] = []
     ended: list[Finding] = []
     again: list[Finding] = []
+    replaced: list[Finding] = []
     leaks = [leak for detection in detections for leak in _leaks(detection, now, zone_of)]
     for detection in detections:
         for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL):
@@ -107,6 +108,7 @@ def update(
                 (updated if _changed(old, new, config) else again).append(kept)
             elif not _told(newest, new, config) and not _settled(visited.get(new.subject, ()), new, now, config):
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
+                replaced += _same_meter(newest, new)
         normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
         for (kind, subject), finding in newest.items():
             if kind != detection.condition or subject not in normal or finding.status not in LASTING:
@@ -120,7 +122,17 @@ def update(
                 and now - seen.get((kind, subject), finding.detected_at) >= config.ends_after
             ):
                 ended.append(replace(finding, status=FindingStatus.ENDED, cause=done or _cause(finding)))
-    return Changes(tuple(raised), tuple(updated), tuple(ended), tuple(again))
+    other = [replace(finding, status=FindingStatus.ENDED, cause=EndCause.OTHER) for finding in replaced]
+    gone = {(finding.kind, finding.subject) for finding in other}
+    ended = [finding for finding in ended if (finding.kind, finding.subject) not in gone]
+    return Changes(tuple(raised), tuple(updated), (*ended, *other), tuple(again))
+
+
+def _same_meter(newest: Mapping[tuple[str, str], Finding], new: Finding) -> list[Finding]:
+    """Return what is open for the same cause at a meter under other names."""
+    kinds = SAME_CAUSE - {new.kind} if new.kind in SAME_CAUSE else frozenset()
+    others = (newest.get((kind, new.subject)) for kind in sorted(kinds))
+    return [other for other in others if other is not None and other.status is FindingStatus.OPEN]
 
 
 def _kept(old: Finding, new: Finding) -> Finding:
@@ -147,11 +159,7 @@ def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: Episo
     that began to count less then.
     """
     if new.kind in SAME_CAUSE:
-        others = (newest.get((kind, new.subject)) for kind in SAME_CAUSE - {new.kind})
-        return any(
-            other is not None and other.status is FindingStatus.OPEN and not _likelier(other, new, config)
-            for other in others
-        )
+        return any(not _likelier(other, new, config) for other in _same_meter(newest, new))
     return new.kind in ZONE_KINDS and explained_by_a_meter(new, newest.values(), config)
 
 

@@ -107,7 +107,7 @@ class EndCause(StrEnum):
     EVENT = "event"
     """something that the company did explains it: an account was opened or closed"""
     OTHER = "other"
-    """people settled the same loss under another name"""
+    """people settled the same loss under another name, or it has become much likelier under one"""
     GONE = "gone"
     """the readings do not show it any more, and nobody said why"""
 

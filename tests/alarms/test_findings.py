@@ -84,10 +84,34 @@ def test_what_began_before_the_lookback_is_not_ended_by_it():
     assert changes([opened()], calm, now=ONSET + timedelta(days=201)).ended == ()
 
 
-def test_what_is_much_likelier_is_raised_beside_a_faint_suspicion_of_another_kind():
+def test_what_is_much_likelier_takes_the_place_of_a_faint_suspicion_of_another_kind():
     faint = replace(opened(kind="non_moving"), score=0.1)
-    assert [f.kind for f in changes([faint], found(score=0.9)).raised] == ["theft"]
-    assert changes([faint], found(score=0.4)).raised == ()
+    named_anew = changes([faint], found(score=0.9))
+    assert [f.kind for f in named_anew.raised] == ["theft"]
+    assert [(f.kind, f.status, f.cause) for f in named_anew.ended] == [
+        ("non_moving", FindingStatus.ENDED, EndCause.OTHER)
+    ]
+    unchanged = changes([faint], found(score=0.4))
+    assert (unchanged.raised, unchanged.ended) == ((), ())
+
+
+def test_a_meter_that_is_named_by_turns_is_told_once_under_the_likeliest_name():
+    stages = [("theft", 0.6), ("slow", 0.95), ("theft", 0.96), ("slow", 0.96), ("theft", 0.9), ("slow", 0.9)]
+    known: dict[tuple[str, int], Any] = {}
+    told: list[str] = []
+    for kind, score in stages:
+        done = changes(list(known.values()), found(kind=kind, score=score))
+        told += [f.kind for f in (*done.raised, *done.updated)]
+        known |= {(f.kind, f.episode_no): f for f in (*done.raised, *done.updated, *done.ended)}
+    assert told == ["theft", "slow"]
+    assert [f.kind for f in known.values() if f.status is FindingStatus.OPEN] == ["slow"]
+
+
+def test_what_takes_the_place_of_another_kind_ends_it_once():
+    faint = replace(opened(kind="non_moving"), score=0.1)
+    moves = found(kind="non_moving", asset="", verdict=Verdict.NORMAL)
+    later = NOW + timedelta(days=5)
+    assert [f.cause for f in changes([faint], moves, found(score=0.9), now=later).ended] == [EndCause.OTHER]
 
 
 def test_a_meter_is_not_raised_twice_for_one_cause():
