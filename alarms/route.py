@@ -51,9 +51,10 @@ def join_scope(alarm: Alarm, definition: Definition, network: Network) -> tuple[
         case "network" if station is not None and station.kind == "station":
             return "station", alarm.asset
         case "network":
-            return "network", _node(network, network.zone_of(alarm.asset), ZoneKind.REGULATOR) or alarm.asset
+            zone = network.zone_above(alarm.asset, ZoneKind.REGULATOR) or network.zone_of(alarm.asset)
+            return "network", zone or alarm.asset
         case "home":
-            return "home", _node(network, network.zone_of(alarm.asset), ZoneKind.BUILDING) or alarm.asset
+            return "home", network.zone_above(alarm.asset, ZoneKind.BUILDING) or alarm.asset
         case group:
             return group, alarm.asset
 
@@ -217,11 +218,3 @@ def _climb(network: Network, zone_id: str) -> list[str]:
         found.append(zone_id)
         zone_id = network.zones[zone_id].parent_id
     return found
-
-
-def _node(network: Network, zone_id: str, kind: ZoneKind) -> str:
-    """Climb to the first zone of a kind; without one the start itself, so that strangers never share a ticket."""
-    for zone in _climb(network, zone_id):
-        if network.zones[zone].kind is kind:
-            return zone
-    return zone_id if kind is not ZoneKind.BUILDING else ""

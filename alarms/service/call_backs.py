@@ -149,12 +149,7 @@ class CallBacks:
 
     def unit_of(self, asset: str) -> str:
         """Return the district of an asset; its own zone where there is none."""
-        at = own = self.network.zone_of(asset)
-        while at in self.network.zones:
-            if self.network.zones[at].kind is ZoneKind.DISTRICT:
-                return at
-            at = self.network.zones[at].parent_id
-        return own
+        return self.network.zone_above(asset, ZoneKind.DISTRICT) or self.network.zone_of(asset)
 
     def _at(self, day: date) -> datetime:
         """Return when the draw before a day took place."""

@@ -60,7 +60,7 @@ class Checks:
             found = finding_rows.list_findings(connection, status=FindingStatus.OPEN, limit=_MOST)
             for stored in found:
                 finding = stored.finding
-                district = self._district(finding)
+                district = self.network.zone_above(finding.zone, ZoneKind.DISTRICT) or finding.zone
                 if finding.score < LIKELY or finding.kind in URGENT or count[district] >= self.a_day:
                     continue
                 if self._ticket_of(connection, finding) is None:
@@ -152,14 +152,6 @@ class Checks:
     def _ticket_of(self, connection: Transaction, finding: Finding) -> str | None:
         ticket = ticket_rows.ticket_of(connection, link_of(finding), finding.episode_no)
         return None if ticket is None else ticket.ticket_no
-
-    def _district(self, finding: Finding) -> str:
-        at = finding.zone
-        while at in self.network.zones:
-            if self.network.zones[at].kind is ZoneKind.DISTRICT:
-                return at
-            at = self.network.zones[at].parent_id
-        return finding.zone
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,8 @@ class Telephone:
 
     def is_near(self, asset: str, place: str, x_m: float | None, y_m: float | None) -> bool:
         """Return whether an asset is at a place: in the same regulator zone or building, or within 500 m."""
-        if place and self._regulator_zone(asset) == self._regulator_zone(place) != "":
+        zone = self.network.zone_above(place, ZoneKind.REGULATOR) if place else ""
+        if zone and zone == self.network.zone_above(asset, ZoneKind.REGULATOR):
             return True
         at = self._position(asset)
         return at is not None and x_m is not None and y_m is not None and math.dist(at, (x_m, y_m)) <= NEAR_M
@@ -173,14 +174,6 @@ class Telephone:
     def _position(self, asset: str) -> tuple[float, float] | None:
         found: Station | Any = self.network.stations.get(asset) or self.network.meters.get(asset)
         return None if found is None or found.x_m is None else (found.x_m, found.y_m)
-
-    def _regulator_zone(self, asset: str) -> str:
-        at = self.network.zone_of(asset)
-        while at in self.network.zones:
-            if self.network.zones[at].kind is ZoneKind.REGULATOR:
-                return at
-            at = self.network.zones[at].parent_id
-        return ""
 
 
 _TITLES = {

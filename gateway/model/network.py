@@ -136,6 +136,15 @@ class Network:
             return self.stations[asset].zone_id
         return asset if asset in self.zones else ""
 
+    def zone_above(self, asset: str, kind: ZoneKind) -> str:
+        """Return the lowest zone of a kind that holds a meter, a station or a zone; empty if there is none."""
+        at = self.zone_of(asset)
+        while at in self.zones:
+            if self.zones[at].kind is kind:
+                return at
+            at = self.zones[at].parent_id
+        return ""
+
     def name_of(self, asset: str) -> str:
         """Return what people call an asset; its id where it has no name."""
         if asset in self.stations:
