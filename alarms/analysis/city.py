@@ -83,7 +83,7 @@ class ZoneTree:
     """as `supplied_by`, less what passes on into measured zones below"""
     own_customers: sparse.csr_array
     """1 where a customer hangs on the zone and on no measured zone below it"""
-    above: Floats
+    above: sparse.csr_array
     """1 where the balance of a zone (row) holds that of another (column), itself as well, (zones x zones)"""
     pipes: Mapping[str, tuple[str, ...]]
     """zone -> the zones whose pipes belong to its balance: itself and all below"""
@@ -201,7 +201,7 @@ def build_tree(network: Network, assets: Sequence[str]) -> ZoneTree:
         holds=_matrix(holds, len(zones), len(customers)),
         own_supply=_matrix(own_supply, len(zones), len(supplies)),
         own_customers=_matrix(own_customers, len(zones), len(customers)),
-        above=np.array([[float(other in below[zone]) for other in zones] for zone in zones]),
+        above=_matrix([(row[over], row[zone], 1.0) for zone in zones for over in up[zone]], len(zones), len(zones)),
         pipes={zone: below[zone] for zone in zones},
         home=home,
     )

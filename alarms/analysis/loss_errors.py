@@ -60,7 +60,7 @@ class CustomerSums:
     blind: Floats
     """volume of meters that do not know their pressure, m3"""
 
-    def held_by(self, above: Floats) -> CustomerSums:
+    def held_by(self, above: sparse.csr_array) -> CustomerSums:
         """Return the sums over the customers that larger balances hold; `above` is (z, z)."""
         up = above.T
         return CustomerSums(

@@ -88,5 +88,5 @@ def test_a_zone_without_customers_is_not_assessable() -> None:
 def test_what_a_zone_holds_is_what_the_zones_that_make_it_up_hold() -> None:
     city = a_city(days=3)
     tree = balance(city.model, city.windows()).tree
-    assert (tree.above @ tree.own_customers.toarray() == tree.holds.toarray()).all()
-    assert tree.above[tree.zones.index("CITY")].all()
+    assert ((tree.above @ tree.own_customers).toarray() == tree.holds.toarray()).all()
+    assert tree.above.toarray()[tree.zones.index("CITY")].all()
