@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from alarms.service.calendar import WorkCalendar, official
+from alarms.service.clocks import BEGIN, due
+from alarms.service.policy import Promise, matching, place_of, shipped
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.network import Network, Station, ZoneKind
 from gateway.model.ticket import Ticket, TicketClass, TicketState
 
-_URGENT_ARRIVE = {"overpressure": timedelta(hours=1), "communication": timedelta(hours=4)}
 _OF_AN_AREA = ("SUPPLY_LOSS", "UNDERPRESS_LO", "UNDERPRESS_LOLO")
 _BY_URGENCY = tuple(TicketClass)
 
@@ -28,10 +30,9 @@ class TicketPolicy:
     """days in ticket numbers begin at its midnight"""
     sinks: Mapping[TicketClass, str] = field(default_factory=dict)
     """name of the sink that gets a class; without one the ticket stays unconfirmed, which raises an alarm"""
-    depart: timedelta = timedelta(minutes=3)
-    arrive_city: timedelta = timedelta(minutes=30)
-    arrive_remote: timedelta = timedelta(minutes=50)
-    arrive_urgent: timedelta = timedelta(hours=2)
+    promises: Sequence[Promise] = field(default_factory=shipped, repr=False)
+    """by when crews leave and arrive"""
+    calendar: WorkCalendar = field(default_factory=official, repr=False)
 
 
 def dedup_key(alarm: Alarm, policy: TicketPolicy) -> str:
@@ -74,16 +75,13 @@ def join_places(alarm: Alarm, definition: Definition, network: Network) -> list[
 def clocks(
     wanted: TicketClass, raised_at: datetime, station: Station | None, ticket_type: str, policy: TicketPolicy
 ) -> tuple[datetime | None, datetime | None]:
-    """Return (depart by, arrive by); both run from `raised_at`."""
-    match wanted:
-        case TicketClass.EMERGENCY:
-            remote = station is not None and station.remote
-            arrive = policy.arrive_remote if remote else policy.arrive_city
-            return raised_at + policy.depart, raised_at + arrive
-        case TicketClass.URGENT:
-            return None, raised_at + _URGENT_ARRIVE.get(ticket_type, policy.arrive_urgent)
-        case _:
-            return None, None
+    """Return (depart by, arrive by), as promised for a ticket raised then; None where nothing is."""
+    day = policy.calendar.local(raised_at).date()
+    rows = matching(policy.promises, ticket_class=wanted, ticket_type=ticket_type, place=place_of(station), day=day)
+    found = {row.clock: due(row, raised_at, policy.calendar) for row in rows if row.start in BEGIN}
+    arrive = [limit.at for name in ("arrive", "visit") if (limit := found.get(name)) is not None]
+    depart = found.get("depart")
+    return None if depart is None else depart.at, min(arrive, default=None)
 
 
 def number_prefix(now: datetime, policy: TicketPolicy) -> str:

@@ -18,6 +18,10 @@ Steps = Mapping[str, Sequence[datetime]]
 """when each step was taken, oldest first, UTC; a step that nobody reported is missing"""
 
 
+BEGIN = ("raised", "opened", "reported", "released")
+"""steps that are taken when a ticket is raised, unless they are recorded"""
+
+
 class Standing(StrEnum):
     """How a clock stands at a moment."""
 

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from alarms.service.calendar import WorkCalendar
-from alarms.service.clocks import ClockState, Pause, Standing, read_clock
+from alarms.service.clocks import BEGIN, ClockState, Pause, Standing, read_clock
 from alarms.service.escalation import calls, next_moment
-from alarms.service.policy import ClockKind, Promise, matching
+from alarms.service.policy import ClockKind, Promise, matching, place_of
 from gateway.errors import RefusedError
 from gateway.model.network import Network
 from gateway.model.ticket import Ticket, TicketClass
@@ -30,8 +30,6 @@ AT_ONCE = 200
 """tickets of one transaction"""
 LATEST_AGREED = timedelta(days=366)
 _NEW = "new"
-_BEGIN = ("raised", "opened", "reported", "released")
-"""steps that are taken when a ticket is raised, unless they are recorded"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +181,7 @@ class ServiceDesk:
             self.promises,
             ticket_class=ticket.ticket_class,
             ticket_type=ticket.type,
-            place="remote" if station is not None and station.remote else "city",
+            place=place_of(station),
             day=self.calendar.local(ticket.raised_at).date(),
         )
         return [ClockRow(ticket.ticket_no, row.clock, row.model_dump(mode="json"), _NEW) for row in rows]
@@ -215,7 +213,7 @@ def _promise(text: str) -> Promise:
 
 
 def _steps(connection: Transaction, ticket: Ticket, now: datetime) -> dict[str, list[datetime]]:
-    begun = {step: [ticket.raised_at] for step in _BEGIN}
+    begun = {step: [ticket.raised_at] for step in BEGIN}
     return {**begun, **promise_rows.steps_of(connection, ticket.ticket_no, now)}
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from alarms.service.calendar import MOST_DAYS
 from gateway.errors import ConfigError
+from gateway.model.network import Station
 from gateway.model.ticket import TicketClass
 from gateway.settings import Settings
 
@@ -121,6 +122,11 @@ def read_promises(path: Path) -> tuple[Promise, ...]:
         return _parsed(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+
+
+def place_of(station: Station | None) -> str:
+    """Return where a ticket's asset stands: what is no station or regulator counts as in the city."""
+    return "remote" if station is not None and station.remote else "city"
 
 
 def matching(

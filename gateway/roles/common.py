@@ -198,7 +198,14 @@ def ticket_policy(config: Config, state: State) -> TicketPolicy:
     for sink in config.ticket_sink:
         for name in sink.classes:
             sinks.setdefault(TicketClass(name), sink.name)
-    return TicketPolicy(site=config.site.id, epoch=epoch, timezone=config.site.timezone, sinks=sinks)
+    return TicketPolicy(
+        site=config.site.id,
+        epoch=epoch,
+        timezone=config.site.timezone,
+        sinks=sinks,
+        promises=promises_of(config),
+        calendar=calendar_of(config),
+    )
 
 
 def remote_store(config: Config) -> RemoteStore:

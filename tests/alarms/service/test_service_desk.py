@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from alarms.route import TicketPolicy, clocks
 from alarms.service.calendar import WorkCalendar, official
 from alarms.service.clocks import Standing
 from alarms.service.desk import ServiceDesk
@@ -338,3 +339,13 @@ def test_standings_are_words_that_pages_know() -> None:
     assert {one.value for one in Standing} == {
         "waiting", "running", "paused", "late", "met", "breached", "not_recorded",
     }  # fmt: skip
+
+
+def test_the_first_message_of_a_ticket_says_what_the_companys_own_promises_say() -> None:
+    own = tuple(longer(row) if row.clock in {"depart", "arrive", "visit"} else row for row in shipped())
+    for wanted, ticket_type in ((TicketClass.EMERGENCY, "leak"), (TicketClass.URGENT, "communication")):
+        told = clocks(wanted, RAISED, None, ticket_type, TicketPolicy(promises=own))
+        usual = clocks(wanted, RAISED, None, ticket_type, TicketPolicy())
+        for one, other in zip(told, usual, strict=True):
+            assert (one is None) == (other is None)
+            assert one is None or other is None or one - other == timedelta(minutes=1)
