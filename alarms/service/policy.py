@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -111,6 +112,7 @@ class _File(Settings):
     promise: tuple[Promise, ...]
 
 
+@cache
 def shipped() -> tuple[Promise, ...]:
     """Return the promises that come with gasgate."""
     return _parsed(resources.files("alarms.service").joinpath("promises.toml").read_text("utf-8"), "promises.toml")

@@ -64,7 +64,7 @@ def tickets_between(connection: Connection, start: datetime, end: datetime) -> l
         )
         for row in connection.execute(select(tables.ticket).where(*span).order_by(_ticket.raised_at, _ticket.ticket_no))
     }
-    for clock, _ in clocks_between(connection, start, end):
+    for clock in clocks_between(connection, start, end):
         found[clock.ticket_no].clocks.append(clock)
     return list(found.values())
 

@@ -255,17 +255,16 @@ def told(
     return [_call_row(row) for row in connection.execute(query).mappings()]
 
 
-def clocks_between(connection: Connection, start: datetime, end: datetime) -> list[tuple[ClockRow, RowMapping]]:
-    """Return the clocks of tickets raised in [start, end), each with class, type, asset and state of its ticket."""
+def clocks_between(connection: Connection, start: datetime, end: datetime) -> list[ClockRow]:
+    """Return the clocks of tickets raised in [start, end)."""
     ticket = tables.ticket.c
-    columns = (ticket.ticket_class, ticket.type, ticket.asset, ticket.state, ticket.raised_at)
     query = (
-        select(_clock, *columns)
+        select(_clock)
         .join(tables.ticket, ticket.ticket_no == _clock.c.ticket_no)
         .where(ticket.raised_at >= to_us(start), ticket.raised_at < to_us(end))
         .order_by(ticket.raised_at, _clock.c.ticket_no, _clock.c.clock)
     )
-    return [(_clock_row(row), row) for row in connection.execute(query).mappings()]
+    return [_clock_row(row) for row in connection.execute(query).mappings()]
 
 
 def _values(row: ClockRow) -> dict[str, Any]:
