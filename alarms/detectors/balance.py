@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from alarms.analysis.city import CityModel
-from alarms.analysis.study import Study, StudyConfig, ZoneCase, study
+from alarms.analysis.study import Study, ZoneCase
 from alarms.detectors.answer import Hit, answer, unknown_unless
+from alarms.detectors.of_study import StudyDetector
 from gateway.model.finding import Detection
-from gateway.model.quantity import Quantity
-from gateway.model.reading import Need, Window
-
-NEEDS = tuple(
-    Need(quantity, timedelta(days=60), timedelta(days=1))
-    for quantity in (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3, Quantity.PRESSURE_GAUGE_KPA)
-)
-"""registers at gas-day boundaries, and the stations' pressure at the same moments"""
 
 
 @dataclass(frozen=True, slots=True)
-class BalanceDetector:
+class BalanceDetector(StudyDetector):
     """Judges zones that have a supply meter."""
 
-    city: CityModel
-    config: StudyConfig = field(default_factory=StudyConfig)
     condition: ClassVar[str] = "leak"
-
-    @property
-    def needs(self) -> Sequence[Need]:
-        """Registers at gas-day boundaries."""
-        return NEEDS
-
-    def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
-        """Judge every measured zone whose meters are in the windows."""
-        return self.judge(study(self.city, windows, now, self.config))
 
     def judge(self, known: Study) -> Detection:
         """Judge from a study that was made already."""

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import ClassVar
 
-from alarms.analysis.city import CityModel
-from alarms.analysis.study import Study, StudyConfig, study
+from alarms.analysis.study import Study
 from alarms.detectors.answer import answer, unknown_unless
-from alarms.detectors.balance import NEEDS
+from alarms.detectors.of_study import StudyDetector
 from alarms.detectors.theft import hits_of, known_meters, zone_known
 from gateway.model.finding import Detection
-from gateway.model.quantity import Quantity
-from gateway.model.reading import Need, Window
 
 
 @dataclass(frozen=True, slots=True)
-class SlowDetector:
+class SlowDetector(StudyDetector):
     """Judges customer meters in zones that have a supply meter. A tampered meter that counts a part looks alike."""
 
-    city: CityModel
-    config: StudyConfig = field(default_factory=StudyConfig)
     condition: ClassVar[str] = "slow"
-
-    @property
-    def needs(self) -> Sequence[Need]:
-        """Registers at gas-day boundaries."""
-        return NEEDS
-
-    def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
-        """Judge every customer meter of the windows."""
-        return self.judge(study(self.city, windows, now, self.config))
 
     def judge(self, known: Study) -> Detection:
         """Judge from a study that was made already."""

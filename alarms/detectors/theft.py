@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alarms.analysis.city import CityModel
-from alarms.analysis.study import HOMES, Study, StudyConfig, ZoneCase, study
+from alarms.analysis.study import HOMES, Study, StudyConfig, ZoneCase
 from alarms.detectors.answer import Hit, answer, unknown_unless
-from alarms.detectors.balance import NEEDS
+from alarms.detectors.of_study import StudyDetector
 from gateway.model.finding import Detection
-from gateway.model.quantity import Quantity
-from gateway.model.reading import Need, Window
 
 
 @dataclass(frozen=True, slots=True)
-class TheftDetector:
+class TheftDetector(StudyDetector):
     """Judges customer meters in zones that have a supply meter.
 
     A register at rest is a theft only where that is the likelier cause, which is at a business; at a home it is far
     more often a stopped meter (`NonMovingDetector`).
     """
 
-    city: CityModel
-    config: StudyConfig = field(default_factory=StudyConfig)
     condition: ClassVar[str] = "theft"
-
-    @property
-    def needs(self) -> Sequence[Need]:
-        """Registers at gas-day boundaries."""
-        return NEEDS
-
-    def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
-        """Judge every customer meter of the windows."""
-        return self.judge(study(self.city, windows, now, self.config))
 
     def judge(self, known: Study) -> Detection:
         """Judge from a study that was made already."""
