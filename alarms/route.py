@@ -123,19 +123,25 @@ def new_ticket(alarm: Alarm, definition: Definition, network: Network, policy: T
 def open_body(
     ticket: Ticket, alarm: Alarm, definition: Definition, network: Network, policy: TicketPolicy
 ) -> dict[str, Any]:
-    """Return the `data` of an `open` command, ready for JSON; `command_no` is added by the caller."""
+    """Return the `data` of the `open` of an alarm's ticket, ready for JSON."""
+    return first_body(ticket, int(alarm.priority), policy) | {
+        "alarm": alarm_body(alarm, definition),
+        "asset": asset_body(alarm.asset, network),
+        "guidance": {"cause": definition.cause, "consequence": definition.consequence, "action": definition.action},
+    }
+
+
+def first_body(ticket: Ticket, priority: int, policy: TicketPolicy) -> dict[str, Any]:
+    """Return what every `open` command says, whatever raised its ticket; `command_no` is added by who sends it."""
     return {
         **_head(ticket, "open"),
         "class": ticket.ticket_class.value,
         "type": ticket.type,
-        "priority": int(alarm.priority),
+        "priority": priority,
         "raised_at": iso(ticket.raised_at),
         "title": ticket.title,
         "description": ticket.description,
         "joined": [],
-        "alarm": alarm_body(alarm, definition),
-        "asset": asset_body(alarm.asset, network),
-        "guidance": {"cause": definition.cause, "consequence": definition.consequence, "action": definition.action},
         "sla": {
             "policy": f"{ticket.ticket_class.value.lower()}@{policy.epoch}",
             "depart_by": iso(ticket.depart_by),

@@ -113,34 +113,28 @@ class Checks:
         policy = replace(self.policy, epoch=delivery_rows.epoch(connection, self.policy.epoch))
         prefix = route.number_prefix(now, policy)
         place = self.network.name_of(finding.subject)
+        kind = "leak_survey" if finding.kind == FindingKind.LEAK else finding.kind
+        station = self.network.stations.get(finding.subject)
+        depart_by, arrive_by = route.clocks(wanted, now, station, kind, policy)
         return Ticket(
             ticket_no=route.next_number(prefix, ticket_rows.newest_number(connection, prefix)),
             dedup_key=f"{policy.site}.{policy.epoch}:{finding.subject}:{finding.kind.upper()}:{finding.episode_no}",
             ticket_class=wanted,
-            type="leak_survey" if finding.kind == FindingKind.LEAK else finding.kind,
+            type=kind,
             asset=finding.subject,
             join_group=group,
             scope=finding.subject,
             state=TicketState.OPEN,
             raised_at=now,
-            depart_by=None,
-            arrive_by=None,
+            depart_by=depart_by,
+            arrive_by=arrive_by,
             title=f"Inspect: {place}",
             description=f"Readings suggest {finding.kind.replace('_', ' ')}. Look and report what is there.",
         )
 
     def _open_body(self, ticket: Ticket, finding: Finding) -> dict[str, Any]:
-        return {
-            "dedup_key": ticket.dedup_key,
-            "ticket_no": ticket.ticket_no,
-            "command": "open",
-            "class": ticket.ticket_class.value,
-            "type": ticket.type,
-            "priority": 3 if ticket.ticket_class is TicketClass.URGENT else 4,
-            "raised_at": route.iso(ticket.raised_at),
-            "title": ticket.title,
-            "description": ticket.description,
-            "joined": [],
+        priority = 3 if ticket.ticket_class is TicketClass.URGENT else 4
+        return route.first_body(ticket, priority, self.policy) | {
             "asset": route.asset_body(ticket.asset, self.network),
             "finding": _facts(finding),
         }

@@ -123,25 +123,11 @@ class Telephone:
         place = route.asset_body(ticket.asset, self.network) if ticket.asset else {"id": "", "kind": "place"}
         if call.x_m is not None and call.y_m is not None:
             place |= {"x_m": call.x_m, "y_m": call.y_m, "crs": "local"}
-        return {
-            "dedup_key": ticket.dedup_key,
-            "ticket_no": ticket.ticket_no,
-            "command": "open",
-            "class": ticket.ticket_class.value,
-            "type": ticket.type,
-            "priority": 1 if ticket.ticket_class is TicketClass.EMERGENCY else 3,
-            "raised_at": route.iso(ticket.raised_at),
-            "title": ticket.title,
-            "description": ticket.description,
-            "joined": [],
+        priority = 1 if ticket.ticket_class is TicketClass.EMERGENCY else 3
+        return route.first_body(ticket, priority, policy) | {
             "asset": {**place, "address": call.place},
             "contact": {"name": call.caller, "phone": call.number},
             "call": call.details,
-            "sla": {
-                "policy": f"{ticket.ticket_class.value.lower()}@{policy.epoch}",
-                "depart_by": route.iso(ticket.depart_by),
-                "arrive_by": route.iso(ticket.arrive_by),
-            },
         }
 
     def _send(
