@@ -27,7 +27,7 @@ from gateway.model.ticket import (
     Unknown,
 )
 from gateway.ports import TicketSink
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, outbox_rows
 from gateway.store.delivery_rows import FallbackRow
 from gateway.store.state import State
 
@@ -98,7 +98,7 @@ class FallbackWorker:
                     delivery_rows.add_fallback(connection, number, name, message_id(now), wall_now_s=now)
                 due = delivery_rows.due_fallbacks(connection, wall_now_s=now)
         with self._state.read() as connection:
-            found = ((row, _opening(ticket_rows.outbox_of(connection, row.ticket_no), row)) for row in due)
+            found = ((row, _opening(outbox_rows.outbox_of(connection, row.ticket_no), row)) for row in due)
             return [(row, command) for row, command in found if command is not None and row.sink in self._sinks]
 
     async def _settle(self, row: FallbackRow, command: Command) -> None:
@@ -138,7 +138,7 @@ def _patience_s(lane: Lane) -> float:
     return float("inf") if lane.fallback_after_s is None else lane.fallback_after_s
 
 
-def _opening(rows: Sequence[ticket_rows.OutboxRow], fallback: FallbackRow) -> Command | None:
+def _opening(rows: Sequence[outbox_rows.OutboxRow], fallback: FallbackRow) -> Command | None:
     """Return the ticket's `open` as the other receiver gets it: under an id of its own, saying why it comes."""
     for row in rows:
         if row.command.command == "open":

@@ -28,7 +28,7 @@ from gateway.model.ticket import (
     Unknown,
 )
 from gateway.ports import Clock, TicketSink
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, outbox_rows, ticket_rows
 from gateway.store.change_watch import ChangeWatch
 from gateway.store.state import State, Transaction
 
@@ -76,7 +76,7 @@ class OutboxWorker:
         self._state, self._sinks, self._clock = state, sinks, clock
         self._lanes, self._wall = lanes, wall
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._outcomes: list[tuple[ticket_rows.OutboxRow, Outcome, asyncio.Future[None]]] = []
+        self._outcomes: list[tuple[outbox_rows.OutboxRow, Outcome, asyncio.Future[None]]] = []
         self._to_store = asyncio.Event()
         self._awake = {(name, one): asyncio.Event() for name in sinks for one in lanes}
 
@@ -148,14 +148,14 @@ class OutboxWorker:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _due(self, name: str, ticket_class: TicketClass, room: int) -> list[ticket_rows.OutboxRow]:
+    async def _due(self, name: str, ticket_class: TicketClass, room: int) -> list[outbox_rows.OutboxRow]:
         try:
             return await asyncio.to_thread(self._lease_due, name, ticket_class, room)
         except TransientError as error:
             _log.warning("outbox cannot be leased: %s", error)
             return []
 
-    async def _settle(self, row: ticket_rows.OutboxRow) -> None:
+    async def _settle(self, row: outbox_rows.OutboxRow) -> None:
         """Send one leased command and store what came of it."""
         try:
             one = Sending(row.command, row.state, row.attempts, row.cause, row.external_id)
@@ -184,7 +184,7 @@ class OutboxWorker:
                 if not stored.done():
                     stored.set_result(None)
 
-    async def _store_alone(self, row: ticket_rows.OutboxRow, outcome: Outcome) -> None:
+    async def _store_alone(self, row: outbox_rows.OutboxRow, outcome: Outcome) -> None:
         """Store one outcome; one that cannot be stored must not keep those of other tickets from it."""
         try:
             await self._store_surely([(row, outcome)])
@@ -192,7 +192,7 @@ class OutboxWorker:
             _log.exception("ticket %s: the outcome cannot be stored; looking it up later", row.command.ticket_no)
             await self._store_surely([(row, Unknown("the outcome could not be stored; see the log"))])
 
-    async def _store_surely(self, batch: Sequence[tuple[ticket_rows.OutboxRow, Outcome]]) -> None:
+    async def _store_surely(self, batch: Sequence[tuple[outbox_rows.OutboxRow, Outcome]]) -> None:
         """Store outcomes, as often as the database is away."""
         while True:
             try:
@@ -205,29 +205,29 @@ class OutboxWorker:
 
     def _release(self) -> tuple[int, int]:
         with self._state.write() as connection:
-            released = ticket_rows.release_leases(connection)
+            released = outbox_rows.release_leases(connection)
             # a repaired configuration starts this role anew
-            return released, ticket_rows.revive_misconfigured(connection, wall_now_s=self._wall())
+            return released, outbox_rows.revive_misconfigured(connection, wall_now_s=self._wall())
 
     def _bring_forward(self) -> None:
         with self._state.write() as connection:
-            ticket_rows.bring_forward(connection, wall_now_s=self._wall())
+            outbox_rows.bring_forward(connection, wall_now_s=self._wall())
 
     def _signs(self) -> tuple[int, float | None]:
         """Return the newest command and when the next is due."""
         with self._state.read() as connection:
-            return ticket_rows.outbox_signs(connection, list(self._sinks))
+            return outbox_rows.outbox_signs(connection, list(self._sinks))
 
-    def _lease_due(self, name: str, ticket_class: TicketClass, room: int) -> list[ticket_rows.OutboxRow]:
+    def _lease_due(self, name: str, ticket_class: TicketClass, room: int) -> list[outbox_rows.OutboxRow]:
         """Lease at most `room` commands: whatever is leased here is sent."""
         with self._state.read() as connection:
-            rows = ticket_rows.due_commands(connection, name, ticket_class, wall_now_s=self._wall())
+            rows = outbox_rows.due_commands(connection, name, ticket_class, wall_now_s=self._wall())
         if not rows:
             return []
         with self._state.write() as connection:
-            return [row for row in rows[:room] if ticket_rows.lease(connection, row.id)]
+            return [row for row in rows[:room] if outbox_rows.lease(connection, row.id)]
 
-    def _store(self, batch: Sequence[tuple[ticket_rows.OutboxRow, Outcome]]) -> None:
+    def _store(self, batch: Sequence[tuple[outbox_rows.OutboxRow, Outcome]]) -> None:
         now = self._wall()
         with self._state.write() as connection:
             for row, outcome in batch:
@@ -242,36 +242,36 @@ class OutboxWorker:
     def _postpone(
         self,
         connection: Transaction,
-        row: ticket_rows.OutboxRow,
+        row: outbox_rows.OutboxRow,
         outcome: Unknown | Refused | Misconfigured,
         wall_now_s: float,
     ) -> None:
         state, next_at, cause = self._next(row, outcome, wall_now_s)
-        ticket_rows.set_delivery(
+        outbox_rows.set_delivery(
             connection, row.id, state, attempts=row.attempts + 1, next_at=next_at, error=outcome.reason, cause=cause
         )
         if state is DeliveryState.DEAD:
             _log.error("ticket %s: %s given up: %s", row.command.ticket_no, row.command.command, outcome.reason)
 
     def _confirm(
-        self, connection: Transaction, row: ticket_rows.OutboxRow, outcome: Confirmed, wall_now_s: float
+        self, connection: Transaction, row: outbox_rows.OutboxRow, outcome: Confirmed, wall_now_s: float
     ) -> None:
         now, number = self._clock.now(), row.command.ticket_no
-        ticket_rows.set_confirmed(connection, row.id, attempts=row.attempts + 1, at=now, wall_now_s=wall_now_s)
+        outbox_rows.set_confirmed(connection, row.id, attempts=row.attempts + 1, at=now, wall_now_s=wall_now_s)
         if row.command.command == "open":
             ticket_rows.set_external(connection, number, outcome.ticket.external_id, outcome.ticket.url)
             settled = (DifferenceKind.MISSING_THERE, DifferenceKind.COLLISION)
             delivery_rows.settle_differences(connection, number, settled, at=now, outcome="sent again and confirmed")
 
-    def _rekey(self, connection: Transaction, row: ticket_rows.OutboxRow, wall_now_s: float) -> None:
+    def _rekey(self, connection: Transaction, row: outbox_rows.OutboxRow, wall_now_s: float) -> None:
         """Give a ticket a key of a new epoch: its own stands for something else at the receiver."""
         command = row.command
         site, _, rest = command.dedup_key.partition(":")
         name, _, number = site.rpartition(".")
         epoch = delivery_rows.raise_epoch(connection, int(number))
         key = f"{name}.{epoch}:{rest}"
-        ids = [message_id(wall_now_s) for _ in ticket_rows.outbox_of(connection, command.ticket_no)]
-        ticket_rows.rekey(connection, command.ticket_no, key, ids, wall_now_s)
+        ids = [message_id(wall_now_s) for _ in outbox_rows.outbox_of(connection, command.ticket_no)]
+        outbox_rows.rekey(connection, command.ticket_no, key, ids, wall_now_s)
         delivery_rows.note_difference(
             connection,
             DifferenceKind.COLLISION,
@@ -285,7 +285,7 @@ class OutboxWorker:
         _log.error("ticket %s: its key is in use at %s; sent again as %s", command.ticket_no, row.sink, key)
 
     def _next(
-        self, row: ticket_rows.OutboxRow, outcome: Unknown | Refused | Misconfigured, now: float
+        self, row: outbox_rows.OutboxRow, outcome: Unknown | Refused | Misconfigured, now: float
     ) -> tuple[DeliveryState, float, Cause | None]:
         lane, tries = self._lanes[row.command.ticket_class], row.attempts + 1
         emergency = row.command.ticket_class is TicketClass.EMERGENCY

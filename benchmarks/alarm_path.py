@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.measure import broker, p99, page_of, running
 from gateway.model.reading import to_us
-from gateway.store import alarm_rows, ticket_rows
+from gateway.store import alarm_rows, outbox_rows, ticket_rows
 from gateway.store.state import State
 from tests.end_to_end.small_site import Publisher, SmallSite, message, meter
 
@@ -69,7 +69,7 @@ def _figures(state: State, count: int, published: dict[str, float], seen: dict[s
             if alarm.asset in seen:
                 to_page.append(seen[alarm.asset] - raised_ms)
         tickets = ticket_rows.list_tickets(connection, limit=10_000)
-        commands = [row for ticket in tickets for row in ticket_rows.outbox_of(connection, ticket.ticket_no)]
+        commands = [row for ticket in tickets for row in outbox_rows.outbox_of(connection, ticket.ticket_no)]
     confirmed = [
         (row.wall_confirmed_at - row.wall_created_at) * 1000 for row in commands if row.wall_confirmed_at is not None
     ]

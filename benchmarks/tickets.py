@@ -27,7 +27,7 @@ from alarms.tickets.lanes import LANES
 from benchmarks.measure import p99
 from gateway.model.ticket import DeliveryState, TicketClass
 from gateway.ports import TicketSink
-from gateway.store import alarm_rows, delivery_rows, ticket_rows
+from gateway.store import alarm_rows, delivery_rows, outbox_rows, ticket_rows
 from gateway.store.registry import StateRegistry
 from tests.alarms.alarm_fixtures import START, make_desk
 from tests.alarms.roundup_desk import RoundupDesk, make_tracker
@@ -111,7 +111,7 @@ def _pace(folder: Path, seconds: int) -> dict[str, float]:
 def _waits_s(desk: AlarmDesk) -> list[float]:
     with desk.state.read() as connection:
         tickets = ticket_rows.list_tickets(connection, limit=1_000_000)
-        rows = [ticket_rows.outbox_of(connection, one.ticket_no)[0] for one in tickets]
+        rows = [outbox_rows.outbox_of(connection, one.ticket_no)[0] for one in tickets]
     return [row.wall_confirmed_at - row.wall_created_at for row in rows if row.wall_confirmed_at is not None]
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.model.ticket import Command, Ticket
-from gateway.store import ticket_rows
+from gateway.store import outbox_rows
 from gateway.store.state import Transaction
 
 
@@ -24,7 +24,7 @@ def put(
     number: int | None = None,
 ) -> None:
     """Let a ticket's receiver get a command after all those before it; `wall_s` is real seconds since 1970."""
-    number = number or ticket_rows.next_command_no(connection, ticket.ticket_no)
+    number = number or outbox_rows.next_command_no(connection, ticket.ticket_no)
     made = Command(
         dedup_key=ticket.dedup_key,
         ticket_no=ticket.ticket_no,
@@ -35,7 +35,7 @@ def put(
         created_at=now,
         body={**body, "command_no": number},
     )
-    ticket_rows.insert_command(connection, made, sink=sink, wall_now_s=wall_s)
+    outbox_rows.insert_command(connection, made, sink=sink, wall_now_s=wall_s)
 
 
 def message_id(wall_s: float) -> str:

@@ -19,7 +19,7 @@ from gateway.model.network import Network
 from gateway.model.reading import to_us
 from gateway.model.ticket import Ticket, TicketAct, TicketClass
 from gateway.ports import Clock
-from gateway.store import alarm_rows, delivery_rows, ticket_rows, user_rows
+from gateway.store import alarm_rows, delivery_rows, outbox_rows, ticket_rows, user_rows
 from gateway.store.delivery_rows import Act
 from gateway.store.state import State, Transaction
 
@@ -129,7 +129,7 @@ class TicketDesk:
             done = [
                 one
                 for one in row_ids[:MOST_AT_ONCE]
-                if ticket_rows.replay_dead(work.connection, one, wall_now_s=work.wall_s)
+                if outbox_rows.replay_dead(work.connection, one, wall_now_s=work.wall_s)
             ]
             return {"sent_again": done}
 

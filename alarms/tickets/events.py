@@ -12,9 +12,9 @@ from alarms.tickets.signature import is_authentic
 from gateway.model.reading import to_us
 from gateway.model.ticket import DifferenceKind, Ticket, TicketState
 from gateway.ports import Clock
-from gateway.store import delivery_rows, ticket_rows, user_rows
+from gateway.store import delivery_rows, ticket_event_rows, ticket_rows, user_rows
 from gateway.store.state import State, Transaction
-from gateway.store.ticket_rows import TicketEvent
+from gateway.store.ticket_event_rows import TicketEvent
 
 LONGEST_BODY = 64_000
 AHEAD = timedelta(minutes=2)
@@ -65,11 +65,11 @@ def receive(state: State, body: bytes, headers: Mapping[str, str], secrets: Sequ
         if ticket is None:
             _keep_strange(connection, report, now)
             return UNKNOWN_KEY
-        known = ticket_rows.drop_pulled_step(connection, ticket.ticket_no, report.version, report.state.value)
-        if not known and ticket_rows.insert_event(connection, _event(report, ticket, now)):
+        known = ticket_event_rows.drop_pulled_step(connection, ticket.ticket_no, report.version, report.state.value)
+        if not known and ticket_event_rows.insert_event(connection, _event(report, ticket, now)):
             if report.version > ticket.external_version + 1:
                 _ask_for_gap(connection, ticket, report, now)
-            events = ticket_rows.events_of(connection, ticket.ticket_no, limit=10_000)
+            events = ticket_event_rows.events_of(connection, ticket.ticket_no, limit=10_000)
             ticket_rows.update_ticket(connection, fold(_named(ticket, report), events))
     return STORED
 

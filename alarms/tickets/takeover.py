@@ -20,10 +20,10 @@ from gateway.model.ticket import (
     TicketClass,
     TicketState,
 )
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, outbox_rows, ticket_event_rows, ticket_rows
 from gateway.store.delivery_rows import Act
 from gateway.store.state import Transaction
-from gateway.store.ticket_rows import TicketEvent
+from gateway.store.ticket_event_rows import TicketEvent
 
 AHEAD = timedelta(minutes=2)
 FIRST_COMMAND = 1_000
@@ -85,7 +85,7 @@ class TakeOver:
             detail={"state": ticket.state.value},
         )
         if new:
-            ticket_rows.send_again(self.connection, ticket.ticket_no, wall_now_s=self.wall_s)
+            outbox_rows.send_again(self.connection, ticket.ticket_no, wall_now_s=self.wall_s)
 
     def _note(
         self, ticket: Ticket, external: ExternalTicket, found: list[Finding], *, outcome: str | None = None
@@ -106,21 +106,21 @@ class TakeOver:
     def _arrived(self, ticket: Ticket, external: ExternalTicket) -> None:
         """Believe that a ticket is there, although its own delivery was never confirmed."""
         ticket_rows.set_external(self.connection, ticket.ticket_no, external.external_id, external.url)
-        for row in ticket_rows.outbox_of(self.connection, ticket.ticket_no):
+        for row in outbox_rows.outbox_of(self.connection, ticket.ticket_no):
             if row.command.command == "open":
-                ticket_rows.set_confirmed(
+                outbox_rows.set_confirmed(
                     self.connection, row.id, attempts=row.attempts, at=self.now, wall_now_s=self.wall_s
                 )
 
     def _steps(self, ticket: Ticket, external: ExternalTicket) -> bool:
         """Take new steps over; True if the ticket then stands as the ticketing system says."""
-        known = ticket_rows.events_of(self.connection, ticket.ticket_no, limit=_MOST_EVENTS)
+        known = ticket_event_rows.events_of(self.connection, ticket.ticket_no, limit=_MOST_EVENTS)
         seen = {(event.version, event.type) for event in known}
         for step, moment in steps_of(external):
             if (step.version, step.type) in seen:
                 continue
             believed = moment is not None and ticket.raised_at <= moment <= self.now + AHEAD
-            ticket_rows.insert_event(
+            ticket_event_rows.insert_event(
                 self.connection,
                 TicketEvent(
                     source=f"pull:{self.sink}",
@@ -134,7 +134,7 @@ class TakeOver:
                     data={"pulled": True} if believed else {"pulled": True, "not_believed": step.occurred_at},
                 ),
             )
-        events = ticket_rows.events_of(self.connection, ticket.ticket_no, limit=_MOST_EVENTS)
+        events = ticket_event_rows.events_of(self.connection, ticket.ticket_no, limit=_MOST_EVENTS)
         after = fold(ticket, events)
         ticket_rows.update_ticket(self.connection, after)
         return after.external_version == external.version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alarms.tickets.lanes import LANES
 from gateway.model.ticket import DifferenceKind, TicketClass
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, outbox_rows
 from gateway.store.state import Transaction
 
 ABOUT = ("TICKET_UNCONFIRMED", "TICKET_DELAYED", "TICKET_DEAD", "TICKET_MISSING", "KEY_COLLISION")
@@ -15,12 +15,12 @@ def delivery_alarms(connection: Transaction, wall_now_s: float) -> set[str]:
     """Return the ids of the alarms that hold. What a person handled by telephone is not told again."""
     found: set[str] = set()
     soonest_s = min(lane.told_after_s for lane in LANES.values())
-    for number, ticket_class, made_s in ticket_rows.unconfirmed_since(connection, wall_before_s=wall_now_s - soonest_s):
+    for number, ticket_class, made_s in outbox_rows.unconfirmed_since(connection, wall_before_s=wall_now_s - soonest_s):
         if wall_now_s - made_s >= LANES[ticket_class].told_after_s:
             name = "TICKET_UNCONFIRMED" if ticket_class is TicketClass.EMERGENCY else "TICKET_DELAYED"
             found.add(f"{name}@{number}")
     # all that was given up: what is left out would look as if it were well
-    for row in ticket_rows.dead_to_tell(connection):
+    for row in outbox_rows.dead_to_tell(connection):
         grave = row.command.ticket_class is TicketClass.EMERGENCY and row.command.command == "open"
         found.discard(f"TICKET_DELAYED@{row.command.ticket_no}")
         found.add(f"{'TICKET_UNCONFIRMED' if grave else 'TICKET_DEAD'}@{row.command.ticket_no}")

@@ -14,7 +14,7 @@ from api.deps import PartsDep, Reader, Require
 from api.roles import Act
 from api.services import tickets
 from api.shapes import Name, RequestBody, Text, plain
-from gateway.store.ticket_rows import OutboxRow
+from gateway.store.outbox_rows import OutboxRow
 
 router = APIRouter(tags=["tickets"])
 Number = Annotated[str, Path(max_length=40)]

@@ -11,8 +11,8 @@ from api.deps import Parts
 from api.shapes import plain
 from gateway.errors import RefusedError
 from gateway.model.ticket import Difference
-from gateway.store import delivery_rows, ticket_rows
-from gateway.store.ticket_rows import OutboxRow
+from gateway.store import delivery_rows, outbox_rows, ticket_event_rows, ticket_rows
+from gateway.store.outbox_rows import OutboxRow
 
 
 def desk(parts: Parts) -> TicketDesk:
@@ -26,14 +26,14 @@ def one(parts: Parts, number: str) -> dict[str, Any]:
         ticket = ticket_rows.find_ticket(connection, number)
         if ticket is None:
             raise RefusedError(404, "unknown_ticket", number[:60])
-        commands = ticket_rows.outbox_of(connection, number)
+        commands = outbox_rows.outbox_of(connection, number)
         shown: dict[str, Any] = {
             **plain(ticket),
             "alarms": [
                 {"alarm_id": alarm_id, "occurrence_no": count}
                 for alarm_id, count in ticket_rows.alarms_of(connection, number)
             ],
-            "timeline": [plain(entry) for entry in ticket_rows.timeline(connection, number)],
+            "timeline": [plain(entry) for entry in ticket_event_rows.timeline(connection, number)],
             "commands": [_command(row) for row in commands],
             "fallbacks": [plain(row) for row in delivery_rows.fallbacks_of(connection, number)],
             "acts": [plain(act) for act in delivery_rows.acts_on(connection, number)],
@@ -48,8 +48,8 @@ def dead_letters(
     """Return how many commands were given up, and a page of them with their age in real seconds."""
     now_s = time.time()
     with parts.state.read() as connection:
-        rows = ticket_rows.list_dead(connection, before=before, limit=limit)
-        return ticket_rows.count_dead(connection), [(row, now_s - row.wall_created_at) for row in rows]
+        rows = outbox_rows.list_dead(connection, before=before, limit=limit)
+        return outbox_rows.count_dead(connection), [(row, now_s - row.wall_created_at) for row in rows]
 
 
 def differences(

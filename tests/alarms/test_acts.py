@@ -11,7 +11,7 @@ from gateway.errors import RefusedError
 from gateway.model.alarm import Alarm, AlarmState, Priority
 from gateway.model.ticket import DeliveryState, TicketClass
 from gateway.runtime.clock import ManualClock
-from gateway.store import alarm_rows, tables, ticket_rows
+from gateway.store import alarm_rows, outbox_rows, tables, ticket_event_rows, ticket_rows
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 
 GAS = "GAS_CONC_HIHI@REG-001"
@@ -37,7 +37,7 @@ def test_an_emergency_gets_a_ticket_with_its_clocks_in_the_same_commit(tmp_path:
     assert alarm.state is AlarmState.UNACKNOWLEDGED
     with desk.state.read() as connection:
         (ticket,) = ticket_rows.list_open(connection)
-        (sent,) = ticket_rows.outbox_of(connection, ticket.ticket_no)
+        (sent,) = outbox_rows.outbox_of(connection, ticket.ticket_no)
         events = [entry.event for entry in alarm_rows.journal(connection, GAS)]
     assert ticket.ticket_no == "T-20260115-000001"
     assert ticket.dedup_key == "hq.1:REG-001:GAS_CONC_HIHI:1"
@@ -64,7 +64,7 @@ def test_alarms_of_one_regulator_zone_join_one_ticket_until_the_crew_has_left(tm
     with desk.state.read() as connection:
         first, second = ticket_rows.list_open(connection)
         assert len(ticket_rows.alarms_of(connection, first.ticket_no)) == 3
-        commands = [row.command.command for row in ticket_rows.outbox_of(connection, first.ticket_no)]
+        commands = [row.command.command for row in outbox_rows.outbox_of(connection, first.ticket_no)]
     assert commands == ["open", "update", "update"]
     assert second.scope == "R-002"
     with desk.state.write() as connection:
@@ -194,8 +194,8 @@ def test_a_return_is_told_to_the_ticket_and_ends_nothing(tmp_path: Path) -> None
     fall(desk, GAS)
     with desk.state.read() as connection:
         (ticket,) = ticket_rows.list_open(connection)
-        assert [row.command.command for row in ticket_rows.outbox_of(connection, ticket.ticket_no)] == ["open", "rtn"]
-        assert [entry.what for entry in ticket_rows.timeline(connection, ticket.ticket_no)] == [
+        assert [row.command.command for row in outbox_rows.outbox_of(connection, ticket.ticket_no)] == ["open", "rtn"]
+        assert [entry.what for entry in ticket_event_rows.timeline(connection, ticket.ticket_no)] == [
             "sent:open",
             "sent:rtn",
             "alarm",

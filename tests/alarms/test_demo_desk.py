@@ -30,7 +30,7 @@ from gateway.model.reading import to_us
 from gateway.model.ticket import DeliveryState, Ticket, TicketClass, TicketState
 from gateway.runtime.clock import CityClock
 from gateway.settings import Secret
-from gateway.store import ticket_rows
+from gateway.store import outbox_rows, ticket_rows
 from gateway.store.state import State
 from simulators.desk_store import DeskStore
 from simulators.ticket_desk import Desk, DeskClock, make_app
@@ -111,7 +111,7 @@ async def test_an_emergency_goes_out_and_its_crews_way_comes_back(tmp_path: Path
     assert (ticket.departed_at or START) < (ticket.arrived_at or START) < (ticket.completed_at or START)
     assert (ticket.arrived_at or START) <= alarm.raised_at + minutes(30)
     with state.read() as connection:
-        rows = ticket_rows.outbox_of(connection, ticket.ticket_no)
+        rows = outbox_rows.outbox_of(connection, ticket.ticket_no)
     assert [row.command.command for row in rows] == ["open", "update", "rtn"]
     assert {row.state for row in rows} == {DeliveryState.CONFIRMED}
     state.close()

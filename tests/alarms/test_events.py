@@ -18,7 +18,7 @@ from alarms.tickets.events import LONGEST_BODY, receive
 from alarms.tickets.signature import signed_headers
 from gateway.model.ticket import Ticket, TicketState
 from gateway.runtime.clock import ManualClock
-from gateway.store import ticket_rows, user_rows
+from gateway.store import ticket_event_rows, ticket_rows, user_rows
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 from tests.alarms.desk_server import OTHER, SECRET
 
@@ -76,7 +76,7 @@ def test_a_crews_way_stands_on_the_ticket(desk: AlarmDesk) -> None:
     assert ticket.depart_by == START + minutes(3)
     with desk.state.read() as connection:
         assert ticket_rows.find_joinable(connection, "network", "R-001", [ticket.ticket_class]) is None
-        lines = [entry.what for entry in ticket_rows.timeline(connection, ticket.ticket_no)]
+        lines = [entry.what for entry in ticket_event_rows.timeline(connection, ticket.ticket_no)]
     assert lines[-4:] == ["accepted", "dispatched", "departed", "arrived"]
 
 
@@ -92,7 +92,7 @@ def test_shuffled_and_doubled_events_end_in_the_same_ticket(desk: AlarmDesk) -> 
         assert {post(other, one) for one in [*order, *order]} == {204}
         assert ticket_of(other) == in_order
         with other.state.read() as connection:
-            assert len(ticket_rows.events_of(connection, in_order.ticket_no)) == 4
+            assert len(ticket_event_rows.events_of(connection, in_order.ticket_no)) == 4
 
 
 def desk_folder(desk: AlarmDesk) -> Path:
@@ -132,14 +132,14 @@ def test_a_time_before_opening_or_in_the_future_is_not_believed(desk: AlarmDesk,
     assert post(desk, event("arrived", 1, at)) == 204
     assert ticket_of(desk).arrived_at == START + minutes(20)
     with desk.state.read() as connection:
-        (stored,) = ticket_rows.events_of(connection, ticket_of(desk).ticket_no)
+        (stored,) = ticket_event_rows.events_of(connection, ticket_of(desk).ticket_no)
     assert stored.data["not_believed"] == at.isoformat()
 
 
 def test_an_entry_made_late_is_marked(desk: AlarmDesk) -> None:
     post(desk, event("departed", 1, START + minutes(2)))
     with desk.state.read() as connection:
-        (stored,) = ticket_rows.events_of(connection, ticket_of(desk).ticket_no)
+        (stored,) = ticket_event_rows.events_of(connection, ticket_of(desk).ticket_no)
     assert stored.data == {"late_entry": True}
 
 

@@ -21,7 +21,7 @@ from alarms.tickets.watch import delivery_alarms
 from gateway.model.ticket import Attempt, Confirmed, DeliveryState, Misconfigured, TicketAct, TicketClass, Unknown
 from gateway.ports import TicketSink
 from gateway.runtime.clock import ManualClock
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, outbox_rows
 from gateway.store.delivery_rows import Act, FallbackRow
 from tests.alarms.alarm_fixtures import START, make_desk
 from tests.alarms.desk_server import DeskServer
@@ -125,7 +125,7 @@ async def test_what_a_person_handled_goes_no_other_way_and_is_told_no_more(
     first.stop()
     raise_gas(desk, 1)
     with desk.state.write() as connection:
-        old = ticket_rows.outbox_of(connection, NUMBER)[0].wall_created_at + 21
+        old = outbox_rows.outbox_of(connection, NUMBER)[0].wall_created_at + 21
         assert delivery_alarms(connection, old) == {f"TICKET_UNCONFIRMED@{NUMBER}"}
         act = Act(NUMBER, TicketAct.HANDLED_BY_PHONE, "li", "crew 3 drives", {}, START)
         delivery_rows.add_act(connection, act)

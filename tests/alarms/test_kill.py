@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import alarm_rows, ticket_rows
+from gateway.store import alarm_rows, outbox_rows, ticket_rows
 from gateway.store.state import State
 
 THOROUGH = os.environ.get("GASGATE_THOROUGH") == "1"
@@ -97,7 +97,7 @@ def test_a_pipeline_killed_again_and_again_does_what_one_left_alone_does(tmp_pat
         keys = [one.dedup_key for one in tickets]
         assert keys == [one.dedup_key for one in ticket_rows.list_tickets(other, limit=100_000)]
         for one in tickets:
-            assert next(row.command.command_no for row in ticket_rows.outbox_of(connection, one.ticket_no)) == 1
+            assert next(row.command.command_no for row in outbox_rows.outbox_of(connection, one.ticket_no)) == 1
     killed.close()
     alone.close()
 

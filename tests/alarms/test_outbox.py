@@ -20,7 +20,7 @@ from gateway.errors import ConfigError
 from gateway.model.ticket import Capabilities, DeliveryState, DifferenceKind, TicketClass
 from gateway.runtime.clock import ManualClock
 from gateway.settings import Secret
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, outbox_rows, ticket_rows
 from tests.alarms.alarm_fixtures import START, make_desk
 from tests.alarms.desk_server import SECRET, DeskServer
 
@@ -64,7 +64,7 @@ def raise_gas(desk: AlarmDesk, number: int) -> None:
 def states(desk: AlarmDesk) -> list[DeliveryState]:
     with desk.state.read() as connection:
         tickets = ticket_rows.list_open(connection)
-        return [row.state for one in tickets for row in ticket_rows.outbox_of(connection, one.ticket_no)]
+        return [row.state for one in tickets for row in outbox_rows.outbox_of(connection, one.ticket_no)]
 
 
 async def until(check: Callable[[], bool], seconds: float = 8.0) -> None:
@@ -168,10 +168,10 @@ async def test_an_emergency_waits_for_a_dead_receiver_and_the_rest_is_given_up_w
         await until(lambda: DeliveryState.DEAD in states(desk))
         await asyncio.sleep(0.2)
     with desk.state.write() as connection:
-        (dead,) = ticket_rows.list_dead(connection)
+        (dead,) = outbox_rows.list_dead(connection)
         assert dead.last_error.startswith("400")
         assert states(desk).count(DeliveryState.PENDING) == 1
-        assert ticket_rows.replay_dead(connection, dead.id, wall_now_s=time.time())
+        assert outbox_rows.replay_dead(connection, dead.id, wall_now_s=time.time())
     async with working(desk, server.url):
         await until(lambda: all_confirmed(desk))
     assert server.count("hq.1:REG-001:OVERPRESS_HI:1") == 1
@@ -208,9 +208,9 @@ def test_an_unconfirmed_emergency_is_told_although_the_clock_was_set_back(tmp_pa
     desk._wall = lambda: 10_000.0
     raise_gas(desk, 1)
     with desk.state.write() as connection:
-        ticket_rows.bring_forward(connection, wall_now_s=6400.0)
-        (row,) = ticket_rows.outbox_of(connection, "T-20260115-000001")
-        unconfirmed = ticket_rows.list_unconfirmed(connection, [TicketClass.EMERGENCY], wall_before_s=6400.0)
+        outbox_rows.bring_forward(connection, wall_now_s=6400.0)
+        (row,) = outbox_rows.outbox_of(connection, "T-20260115-000001")
+        unconfirmed = outbox_rows.list_unconfirmed(connection, [TicketClass.EMERGENCY], wall_before_s=6400.0)
     assert (row.next_at, unconfirmed) == (6400.0, [row.command.ticket_no])
 
 

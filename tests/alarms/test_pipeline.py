@@ -16,7 +16,7 @@ from gateway.model.finding import Finding, FindingStatus
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, quality
 from gateway.model.ticket import TicketClass
 from gateway.ports import SpoolRecord
-from gateway.store import alarm_rows, ticket_rows
+from gateway.store import alarm_rows, outbox_rows, ticket_rows
 from tests.alarms.alarm_fixtures import START, minutes
 from tests.alarms.plant import Plant
 
@@ -329,9 +329,9 @@ def test_an_emergency_that_nobody_confirms_is_on_the_screen_within_20_real_secon
     assert plant.state(unconfirmed) == "B"
     with plant.desk.state.write() as connection:
         (row,) = [
-            one for one in ticket_rows.outbox_of(connection, "T-20260115-000001") if one.command.command == "open"
+            one for one in outbox_rows.outbox_of(connection, "T-20260115-000001") if one.command.command == "open"
         ]
-        ticket_rows.set_confirmed(connection, row.id, attempts=3, at=START, wall_now_s=plant.wall)
+        outbox_rows.set_confirmed(connection, row.id, attempts=3, at=START, wall_now_s=plant.wall)
     plant.tick()
     assert plant.state(unconfirmed) == "D"
 

@@ -20,7 +20,7 @@ from alarms.outbox import OutboxWorker
 from alarms.reconcile import Reconciler
 from alarms.tickets.events import receive
 from gateway.model.ticket import DifferenceKind, Ticket, TicketState
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, ticket_event_rows, ticket_rows
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 from tests.alarms.desk_server import OTHER, SECRET
 from tests.alarms.roundup_desk import RoundupDesk, make_tracker
@@ -112,7 +112,7 @@ async def test_steps_are_told_by_the_tracker_and_those_it_could_not_tell_are_fou
     one = ticket(desk)
     assert (one.state, one.external_version) == (TicketState.ARRIVED, 3)
     with desk.state.read() as connection:
-        steps = ticket_rows.events_of(connection, one.ticket_no)
+        steps = ticket_event_rows.events_of(connection, one.ticket_no)
         found = delivery_rows.list_differences(connection)
     assert [(step.version, step.type) for step in steps] == [(1, "accepted"), (2, "departed"), (3, "arrived")]
     assert [row.kind for row in found] == [DifferenceKind.STATE]

@@ -16,7 +16,7 @@ from alarms.tickets.webhook import WebhookConfig, WebhookSink
 from gateway.model.ticket import Difference, DifferenceKind, Ticket, TicketState
 from gateway.runtime.clock import ManualClock
 from gateway.settings import Secret
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, ticket_event_rows, ticket_rows
 from gateway.store.state_copies import copy_state, restore_from
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 from tests.alarms.desk_server import SECRET, DeskServer
@@ -184,7 +184,7 @@ async def test_a_step_that_was_pulled_and_is_told_later_stands_once(tmp_path: Pa
     await compare(desk, server.url)
     assert post(desk, event("accepted", 1, START + minutes(2), dedup_key=key(0))) == 204
     with desk.state.read() as connection:
-        (step,) = ticket_rows.events_of(connection, ticket(desk, 0).ticket_no)
+        (step,) = ticket_event_rows.events_of(connection, ticket(desk, 0).ticket_no)
     assert (step.source, step.occurred_at) == ("urn:desk", START + minutes(2))
 
 

@@ -30,7 +30,7 @@ from gateway.errors import RefusedError
 from gateway.model.alarm import Alarm
 from gateway.model.ticket import Ticket, TicketClass, TicketState
 from gateway.runtime.clock import ManualClock
-from gateway.store import alarm_rows, ticket_rows
+from gateway.store import alarm_rows, outbox_rows, ticket_rows
 from tests.alarms.alarm_fixtures import make_desk
 
 ALARMS = ("GAS_CONC_HIHI@REG-001", "OVERPRESS_HI@REG-001", "OVERPRESS_HI@REG-002", "HOME_GAS_SENSOR@M-000001")
@@ -93,7 +93,7 @@ def test_no_act_on_an_alarm_ends_a_ticket_or_moves_its_clock(tmp_path: Path, see
     emergencies = [one for one in known.values() if one.ticket_class is TicketClass.EMERGENCY]
     assert all(one.depart_by == one.raised_at + timedelta(minutes=3) for one in emergencies)
     with desk.state.read() as connection:
-        sent = {row.command.command for number in known for row in ticket_rows.outbox_of(connection, number)}
+        sent = {row.command.command for number in known for row in outbox_rows.outbox_of(connection, number)}
         keys = [one.dedup_key for one in known.values()]
     assert sent <= {"open", "update", "rtn", "note"}
     assert len(set(keys)) == len(keys)

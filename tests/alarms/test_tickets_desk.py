@@ -9,7 +9,7 @@ from alarms.alarm_events import Acknowledge, ConditionRises
 from alarms.tickets.desk import TicketDesk
 from gateway.errors import RefusedError
 from gateway.model.ticket import DeliveryState, Ticket, TicketAct, TicketState
-from gateway.store import delivery_rows, ticket_rows, user_rows
+from gateway.store import delivery_rows, outbox_rows, ticket_rows, user_rows
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 
 FIRST = "T-20260115-000001"
@@ -42,7 +42,7 @@ def ticket_of(alarms: AlarmDesk, alarm_id: str, number: int = 1) -> Ticket:
 
 def sent(alarms: AlarmDesk, number: str) -> list[str]:
     with alarms.state.read() as connection:
-        return [row.command.command for row in ticket_rows.outbox_of(connection, number)]
+        return [row.command.command for row in outbox_rows.outbox_of(connection, number)]
 
 
 def test_a_split_alarm_has_its_own_ticket_and_clock_and_none_joins_either(alarms: AlarmDesk, desk: TicketDesk) -> None:
@@ -102,7 +102,7 @@ def test_an_emergency_links_the_lower_ticket_of_its_incident(alarms: AlarmDesk) 
     assert sent(alarms, lower.ticket_no) == ["open", "note"]
     with alarms.state.read() as connection:
         (act,) = delivery_rows.acts_on(connection, grave.ticket_no)
-        opened = ticket_rows.outbox_of(connection, grave.ticket_no)[0]
+        opened = outbox_rows.outbox_of(connection, grave.ticket_no)[0]
     assert act.data["ticket_no"] == lower.ticket_no
     assert opened.command.body["linked"] == [lower.ticket_no]
 
@@ -129,19 +129,19 @@ def test_a_request_id_serves_one_person_and_one_ticket(alarms: AlarmDesk, desk: 
 
 def test_given_up_commands_are_sent_again_with_their_own_id(alarms: AlarmDesk, desk: TicketDesk) -> None:
     with alarms.state.write() as connection:
-        (row,) = ticket_rows.outbox_of(connection, FIRST)
-        ticket_rows.set_delivery(connection, row.id, DeliveryState.DEAD, attempts=3, next_at=0.0, error="400")
+        (row,) = outbox_rows.outbox_of(connection, FIRST)
+        outbox_rows.set_delivery(connection, row.id, DeliveryState.DEAD, attempts=3, next_at=0.0, error="400")
     assert desk.send_again([row.id, row.id + 1], who="li", request_id="r1")["sent_again"] == [row.id]
     with alarms.state.read() as connection:
-        (after,) = ticket_rows.outbox_of(connection, FIRST)
+        (after,) = outbox_rows.outbox_of(connection, FIRST)
     assert (after.state, after.attempts) == (DeliveryState.UNKNOWN, 0)
     assert after.command.webhook_id == row.command.webhook_id
 
 
 def test_a_ticket_that_was_given_up_takes_no_further_alarm(alarms: AlarmDesk) -> None:
     with alarms.state.write() as connection:
-        (row,) = ticket_rows.outbox_of(connection, FIRST)
-        ticket_rows.set_delivery(connection, row.id, DeliveryState.DEAD, attempts=3, next_at=0.0, error="400")
+        (row,) = outbox_rows.outbox_of(connection, FIRST)
+        outbox_rows.set_delivery(connection, row.id, DeliveryState.DEAD, attempts=3, next_at=0.0, error="400")
     rise(alarms, "GAS_CONC_HI@REG-001")
     assert ticket_of(alarms, "GAS_CONC_HI@REG-001").ticket_no == SECOND
 

@@ -27,7 +27,7 @@ from alarms.tickets.roundup import RoundupConfig, RoundupSink
 from gateway.model.ticket import TicketClass
 from gateway.runtime.clock import ManualClock
 from gateway.settings import Secret
-from gateway.store import ticket_rows
+from gateway.store import outbox_rows, ticket_rows
 from tests.alarms.alarm_fixtures import START, make_desk
 from tests.alarms.roundup_desk import PASSWORD, RoundupDesk
 
@@ -51,7 +51,7 @@ def make_sink(url: str) -> RoundupSink:
 
 def unconfirmed(desk: AlarmDesk) -> int:
     with desk.state.read() as connection:
-        return len(ticket_rows.list_unconfirmed(connection, tuple(TicketClass), wall_before_s=math.inf))
+        return len(outbox_rows.list_unconfirmed(connection, tuple(TicketClass), wall_before_s=math.inf))
 
 
 def raised(desk: AlarmDesk) -> int:

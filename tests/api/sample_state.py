@@ -32,10 +32,10 @@ from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, to_us
 from gateway.model.ticket import DeliveryState, TicketClass
 from gateway.runtime.clock import CityClock, ManualClock
-from gateway.store import health_rows, tables, ticket_rows, user_rows
+from gateway.store import health_rows, outbox_rows, tables, ticket_event_rows, ticket_rows, user_rows
 from gateway.store.intervals import IntervalStore
 from gateway.store.state import State
-from gateway.store.ticket_rows import TicketEvent
+from gateway.store.ticket_event_rows import TicketEvent
 from tests.api import sample_devices
 
 START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
@@ -317,13 +317,13 @@ def _tickets(state: State) -> None:
                 for n, step in enumerate(steps, 1)
             ]
             for event in events:
-                ticket_rows.insert_event(connection, event)
+                ticket_event_rows.insert_event(connection, event)
             ticket_rows.update_ticket(connection, fold(ticket, events))
-            for row in ticket_rows.outbox_of(connection, ticket.ticket_no):
+            for row in outbox_rows.outbox_of(connection, ticket.ticket_no):
                 if steps:
-                    ticket_rows.set_confirmed(connection, row.id, attempts=1, at=ticket.raised_at, wall_now_s=0.0)
+                    outbox_rows.set_confirmed(connection, row.id, attempts=1, at=ticket.raised_at, wall_now_s=0.0)
                 else:
-                    ticket_rows.set_delivery(
+                    outbox_rows.set_delivery(
                         connection, row.id, DeliveryState.RETRY, attempts=3, next_at=9e12, error="503"
                     )
 

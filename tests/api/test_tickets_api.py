@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from api.deps import Parts
 from gateway.model.ticket import Cause, DeliveryState, DifferenceKind
-from gateway.store import delivery_rows, ticket_rows
+from gateway.store import delivery_rows, outbox_rows, ticket_rows
 from tests.api.conftest import Api
 
 
@@ -10,8 +10,8 @@ def give_up(parts: Parts, error: str) -> tuple[str, int]:
     """Let the first open ticket's `open` be given up; return its number and the command's row."""
     with parts.state.write() as connection:
         ticket = ticket_rows.list_open(connection)[0]
-        row = ticket_rows.outbox_of(connection, ticket.ticket_no)[0]
-        ticket_rows.set_delivery(
+        row = outbox_rows.outbox_of(connection, ticket.ticket_no)[0]
+        outbox_rows.set_delivery(
             connection, row.id, DeliveryState.DEAD, attempts=2, next_at=0.0, error=error, cause=Cause.REFUSED
         )
     return ticket.ticket_no, row.id

@@ -20,9 +20,9 @@ from gateway.model.reading import to_us
 from gateway.model.ticket import Ticket, TicketClass, TicketState
 from gateway.roles.service_clocks import ServiceClocks
 from gateway.runtime.clock import ManualClock
-from gateway.store import promise_rows, ticket_rows, user_rows
+from gateway.store import promise_rows, ticket_event_rows, ticket_rows, user_rows
 from gateway.store.state import State
-from gateway.store.ticket_rows import TicketEvent
+from gateway.store.ticket_event_rows import TicketEvent
 from tests.alarms.alarm_fixtures import small_network
 
 RAISED = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -65,7 +65,7 @@ def report(desk: ServiceDesk, number: str, step: str, at: datetime) -> None:
     """Do what the door for events does."""
     event = TicketEvent("desk", f"e{next(NUMBERS)}", number, step, next(NUMBERS), at, at, "crew", {})
     with desk.state.write() as connection:
-        ticket_rows.insert_event(connection, event)
+        ticket_event_rows.insert_event(connection, event)
         ticket = ticket_rows.find_ticket(connection, number)
         assert ticket is not None
         ticket_rows.update_ticket(connection, replace(ticket, state=TicketState(step)))
@@ -244,13 +244,13 @@ def test_a_step_that_takes_the_place_of_a_pulled_one_is_looked_at(desk: ServiceD
     clock.set(RAISED + timedelta(minutes=4))
     pulled = TicketEvent("pull:desk", "p1", number, "departed", 1, clock.now(), clock.now(), "crew", {"pulled": True})
     with desk.state.write() as connection:
-        ticket_rows.insert_event(connection, pulled)
+        ticket_event_rows.insert_event(connection, pulled)
     settle(desk)
     assert standings(desk, number)["depart"] == "breached"
     with desk.state.write() as connection:
-        assert not ticket_rows.drop_pulled_step(connection, number, 1, "departed")
+        assert not ticket_event_rows.drop_pulled_step(connection, number, 1, "departed")
         itself = replace(pulled, source="desk", event_id="e1", occurred_at=RAISED + timedelta(minutes=2))
-        ticket_rows.insert_event(connection, itself)
+        ticket_event_rows.insert_event(connection, itself)
     settle(desk)
     assert standings(desk, number)["depart"] == "met"
 

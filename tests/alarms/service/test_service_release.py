@@ -15,7 +15,7 @@ from gateway.model.finding import Finding, FindingStatus
 from gateway.model.reading import to_us
 from gateway.model.ticket import TicketClass
 from gateway.runtime.clock import ManualClock
-from gateway.store import finding_rows, promise_rows, ticket_rows
+from gateway.store import finding_rows, outbox_rows, promise_rows, ticket_rows
 from gateway.store.state import State
 from tests.alarms.alarm_fixtures import small_network
 
@@ -80,7 +80,7 @@ def test_a_further_finding_of_the_meter_joins_its_open_ticket(checks: Checks) ->
     again = checks.release(find(checks, "theft", "M-000001", 0.8), "ann", wall_s=2.0)
     assert (again.ticket_no, again.joined) == (first.ticket_no, first.ticket_no)
     with checks.state.read() as connection:
-        sent = [row.command for row in ticket_rows.outbox_of(connection, first.ticket_no)]
+        sent = [row.command for row in outbox_rows.outbox_of(connection, first.ticket_no)]
         steps = promise_rows.steps_of(connection, first.ticket_no, FRIDAY)
     assert [one.command for one in sent] == ["open", "update"]
     assert sent[0].body["title"].startswith("Inspect")

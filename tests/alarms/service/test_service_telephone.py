@@ -18,9 +18,9 @@ from gateway.model.call import Call, Said
 from gateway.model.reading import to_us
 from gateway.model.ticket import TicketClass, TicketState
 from gateway.runtime.clock import ManualClock
-from gateway.store import call_back_rows, call_rows, ticket_rows
+from gateway.store import call_back_rows, call_rows, outbox_rows, ticket_event_rows, ticket_rows
 from gateway.store.state import State
-from gateway.store.ticket_rows import TicketEvent
+from gateway.store.ticket_event_rows import TicketEvent
 from tests.alarms.alarm_fixtures import small_network
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -44,7 +44,7 @@ def test_time_number_and_place_are_enough_for_an_emergency(telephone: Telephone)
     report = telephone.take(CALL, "ann", "r1", wall_s=1.0)
     with telephone.state.read() as connection:
         ticket = ticket_rows.find_ticket(connection, report.ticket_no)
-        (sent,) = ticket_rows.outbox_of(connection, report.ticket_no)
+        (sent,) = outbox_rows.outbox_of(connection, report.ticket_no)
     assert ticket is not None
     assert (ticket.ticket_class, ticket.raised_at) == (TicketClass.EMERGENCY, CALL.called_at)
     assert ticket.dedup_key == f"hq.1:CALL:SMELL:{report.ticket_no.removeprefix('T-')}"
@@ -68,7 +68,7 @@ def test_what_is_asked_later_follows_as_an_update(telephone: Telephone) -> None:
     report = telephone.take(CALL, "ann", "r1", wall_s=1.0)
     telephone.complete(report.ticket_no, {"indoors": True, "valve_closed": False, "asset": "B-1"}, "ann", wall_s=2.0)
     with telephone.state.read() as connection:
-        sent = ticket_rows.outbox_of(connection, report.ticket_no)
+        sent = outbox_rows.outbox_of(connection, report.ticket_no)
         (kept,) = call_rows.of_ticket(connection, report.ticket_no)
     assert [row.command.command for row in sent] == ["open", "update"]
     assert "indoors; valve open" in sent[1].command.body["text"]
@@ -120,7 +120,7 @@ def finish(telephone: Telephone, count: int, day: int, first: int) -> list[str]:
         report = telephone.take(replace(CALL, called_at=at, what=Said.OTHER), "ann", f"c{number}", wall_s=1.0)
         event = TicketEvent("desk", f"e{number}", report.ticket_no, "completed", 1, at, at, f"crew {number % 3}", {})
         with telephone.state.write() as connection:
-            ticket_rows.insert_event(connection, event)
+            ticket_event_rows.insert_event(connection, event)
             ticket = ticket_rows.find_ticket(connection, report.ticket_no)
             assert ticket is not None
             ticket_rows.update_ticket(connection, replace(ticket, state=TicketState.COMPLETED, completed_at=at))
@@ -161,12 +161,12 @@ def test_who_is_served_after_the_draw_or_once_more_is_drawn_once(telephone: Tele
         at = evening + timedelta(hours=1)
         ticket_rows.update_ticket(connection, replace(ticket, completed_at=at))
         event = TicketEvent("desk", "late", late, "completed", 2, at, clock.now(), "crew 0", {})
-        ticket_rows.insert_event(connection, event)
+        ticket_event_rows.insert_event(connection, event)
     clock.set(evening + timedelta(days=1))
     assert desk.evening() == 3
     with telephone.state.write() as connection:
         again = TicketEvent("desk", "again", late, "completed", 3, clock.now(), clock.now(), "crew 0", {})
-        ticket_rows.insert_event(connection, again)
+        ticket_event_rows.insert_event(connection, again)
     clock.set(evening + timedelta(days=2))
     assert desk.evening() == 0
 
