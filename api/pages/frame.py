@@ -17,6 +17,7 @@ from nicegui import ui
 
 from api.auth import User
 from api.deps import Parts, user_of
+from api.pages.navigation import navigation_html
 from api.pages.parts import charts, words
 from api.pages.parts.charts import PALETTES, Palette
 from api.pages.parts.html import FLAME
@@ -28,6 +29,25 @@ from api.text import LANGUAGES, Texts, texts
 LANGUAGE_COOKIE = "gasgate_language"
 THEME_COOKIE = "gasgate_theme"
 STATIC = Path(__file__).parents[1] / "static"
+SHEETS = (
+    "base",
+    "frame",
+    "strip",
+    "panels",
+    "lists",
+    "tickets",
+    "alarm",
+    "map",
+    "quiet",
+    "tables",
+    "cards",
+    "commands",
+    "login",
+    "dialogs",
+    "sizes",
+    "print",
+)
+"""style sheets in the order in which they hold: sizes and print come last"""
 _SUN = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" '
     'aria-hidden="true">'
@@ -87,8 +107,9 @@ async def open_page(request: Request) -> Page | RedirectResponse:
 def head_html(page_texts: Texts, clock: str = "") -> str:
     """Return what goes into a page's head; the theme is set before anything is drawn."""
     language = "zh-CN" if page_texts.language == "zh" else "en"
+    sheets = "".join(f'<link rel="stylesheet" href="{static(f"css/{name}.css")}">' for name in SHEETS)
     return (
-        f'<link rel="stylesheet" href="{static("gasgate.css")}"><script src="{static("gasgate.js")}"></script>'
+        f'{sheets}<script src="{static("gasgate.js")}"></script>'
         f'<script>document.documentElement.lang="{language}";{clock}</script>'
     )
 
@@ -125,17 +146,7 @@ def _clock_script(page: Page) -> str:
 def header_html(page: Page, current: str) -> str:
     """Return the head line: site, pages, clock, person, language, theme."""
     tr = page.tr
-    links = "".join(
-        f'<a href="{path}"{" aria-current=page" if path == current else ""}>{escape(name)}</a>'
-        for path, name in (
-            ("/", tr("Control room")),
-            ("/alarms", tr("Alarms")),
-            ("/loss", tr("Loss")),
-            ("/commands", tr("Commands")),
-            ("/service", tr("Service")),
-            ("/system", tr("System")),
-        )
-    )
+    sections, places = navigation_html(tr, page.user, current)
     simulated = ""
     if page.parts.simulated:
         factor = 1 / page.parts.clock.real_seconds(1.0)
@@ -146,7 +157,7 @@ def header_html(page: Page, current: str) -> str:
     role = escape(tr(words.ROLES[page.user.role]))
     return (
         f'<a class="gg-brand" href="/">{FLAME}gasgate<span>{escape(page.parts.site.name)}</span></a>'
-        f'<nav class="gg-nav" aria-label="{escape(tr("Pages"))}">{links}</nav><div class="gg-space"></div>'
+        f'{sections}<div class="gg-space"></div>'
         f'<div class="gg-head-right">{simulated}<div class="gg-time"><span data-clock="date"></span><b '
         'data-clock="time"></b>'
         f"<span>{charts.zone_label(page.timezone, page.now())}</span></div>"
@@ -156,7 +167,7 @@ def header_html(page: Page, current: str) -> str:
         f'<button class="gg-icon" onclick="gasgate.theme()" aria-label="{escape(tr("Light or dark"))}" '
         f'title="{escape(tr("Light or dark"))}">{_SUN}</button>'
         f'<button class="gg-icon" onclick="gasgate.logout()" aria-label="{escape(tr("Log out"))}" '
-        f'title="{escape(tr("Log out"))}">{_OUT}</button></div></div>'
+        f'title="{escape(tr("Log out"))}">{_OUT}</button></div></div>{places}'
     )
 
 

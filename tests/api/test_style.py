@@ -13,7 +13,7 @@ from api.services.format import sentence
 from api.services.pulse import RoleHealth
 from api.text import texts
 
-CSS = Path(charts.__file__).parents[2] / "static" / "gasgate.css"
+CSS = Path(charts.__file__).parents[2] / "static" / "css" / "base.css"
 NOW = datetime(2026, 1, 14, 21, 30, tzinfo=UTC)
 AA = 4.5
 ON_PANELS = ("text", "muted", "faint", "mark", "bad", "warn", "p1", "p2", "p3", "p4")
