@@ -10,24 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from alarms import work_items
 from alarms.analysis.city import SiteFigures
-from alarms.city_data import PASS_QUANTITIES, REGISTERS, CityData, city_from_batch
+from alarms.city_data import CityData, city_from_batch
 from alarms.company_events import accounts_of, cause_in, exchanges_of
 from alarms.passes import daily_pass
 from alarms.reading_audit import Auditor
-from alarms.windows import SELDOM_DAYS
 from gateway.config import Config
 from gateway.dataset import read_events, read_weather
 from gateway.errors import ConfigError, RefusedError, TransientError
 from gateway.model.network import Network
-from gateway.model.reading import PointId, ReadingBatch, split_point, to_us
+from gateway.model.reading import PointId, ReadingBatch, to_us
 from gateway.roles.audit_source import StoreSource
 from gateway.roles.common import be_nice, heartbeat, open_state, remote_store, site_clock, site_network
 from gateway.roles.interval_stream import IntervalStreams, LineOutput
+from gateway.roles.kept_rows import KeptRows
 from gateway.roles.revision import Follower
 from gateway.roles.state_care import StateCare
 from gateway.snapshot import Snapshot
@@ -46,13 +43,8 @@ AGAIN_AFTER_CLOSE = (timedelta(0), timedelta(minutes=20), timedelta(minutes=45),
 AGAIN_AFTER = timedelta(hours=6)
 """otherwise, so that late readings count"""
 RETRY_S = 2.0
-LATEST_AT_ONCE = 100_000
-POINTS_AT_ONCE = 5_000
-MOST_POINTS = 200_000
-MOST_ROWS = 25_000_000
-"""what a pass holds at most, some 2 GB at its worst moment; of a larger city it says that it does not judge it"""
-SELDOM_ROWS = 20
-"""registers with fewer readings in the lookback are read as far back as `SELDOM_DAYS`"""
+LEAD_DAYS = 5
+"""readings of so many days before the lookback tell its first boundaries"""
 _MOST_TOLD = 20
 LOOK_S = 2.0
 """real seconds between looks at what auditors decided"""
@@ -93,6 +85,7 @@ class Analyst:
         self._clock = site_clock(config)
         self._intervals = IntervalStore(config.data.folder / "intervals")
         self.care = StateCare(state, config.data.folder, config.data.state_copies)
+        self._rows = KeptRows(config.analyse.lookback_days + LEAD_DAYS)
         self._auditor = Auditor(state, self._intervals, days=config.analyse.audit_days)
         self.streams = IntervalStreams(_outputs(config, network), self._intervals, StateMemory(state), network)
         self._changes = ChangeWatch(state)
@@ -153,9 +146,9 @@ class Analyst:
     async def _pass(self, store: RemoteStore, now: datetime) -> None:
         names: Mapping[int, PointId] = {}
         batch = ReadingBatch.empty()
+        registry = await asyncio.to_thread(StateRegistry, self._state)
         try:
-            names = await self._points(store)
-            batch = await self._readings(store, names, now)
+            batch, names = await self._rows.at(store, len(registry), registry.names, to_us(now))
             self._problem = ""
         except RefusedError as error:
             self._complain(str(error))
@@ -167,7 +160,6 @@ class Analyst:
         del batch
         if names or self._problem:
             loop = asyncio.get_running_loop()
-            registry = await asyncio.to_thread(StateRegistry, self._state)
             source = StoreSource(city.model, city.exchanges, store, registry, loop)
             await asyncio.to_thread(self._audit, source, now)
         self.streams.audited(to_us(now))
@@ -188,23 +180,6 @@ class Analyst:
         seconds = time.monotonic() - began
         log.info("audit until %s: %d new intervals, %d verdicts, %d work items, %.1f s",
                  now, found.intervals, found.verdicts, found.work_items, seconds)  # fmt: skip
-
-    async def _readings(self, store: RemoteStore, names: Mapping[int, PointId], now: datetime) -> ReadingBatch:
-        config = self._config.analyse
-        days = config.lookback_days + 5
-        indices = np.array(sorted(names), dtype=np.uint32)
-        begin, end = to_us(now - timedelta(days=days)), to_us(now)
-        registers = np.array([index for index in sorted(names) if split_point(names[index])[1] in REGISTERS], np.uint32)
-        parts: list[ReadingBatch] = []
-        for at in range(0, len(indices), POINTS_AT_ONCE):
-            part = indices[at : at + POINTS_AT_ONCE]
-            parts.append(await store.history(part, begin, end))
-            seldom = _seldom(part[np.isin(part, registers)], parts[-1])
-            if len(seldom) and days < SELDOM_DAYS:
-                parts.append(await store.history(seldom, to_us(now - timedelta(days=SELDOM_DAYS)), begin))
-            if sum(map(len, parts)) > MOST_ROWS:
-                raise _too_large(f"more than {MOST_ROWS:,} readings")
-        return ReadingBatch.concat(parts)
 
     async def _city(self, batch: ReadingBatch, names: Mapping[int, PointId]) -> CityData:
         problems: list[str] = []
@@ -227,23 +202,6 @@ class Analyst:
             )
         )
 
-    async def _points(self, store: RemoteStore) -> dict[int, PointId]:
-        """Return what a pass looks at of the points that have readings."""
-        registry = await asyncio.to_thread(StateRegistry, self._state)
-        found: dict[int, PointId] = {}
-        for first in range(0, len(registry), LATEST_AT_ONCE):
-            indices = np.arange(first, min(first + LATEST_AT_ONCE, len(registry)), dtype=np.uint32)
-            read = (await store.latest(indices)).point
-            names = await asyncio.to_thread(registry.names, read)
-            found |= {index: name for index, name in zip(read.tolist(), names, strict=True) if self._looks_at(name)}
-            if len(found) > MOST_POINTS:
-                raise _too_large(f"more than {MOST_POINTS:,} points with readings")
-        return found
-
-    def _looks_at(self, name: PointId) -> bool:
-        _, quantity = split_point(name)
-        return quantity in PASS_QUANTITIES
-
     def _complain(self, problem: str) -> None:
         if problem != self._problem:
             log.warning("no pass yet: %s", problem)
@@ -253,17 +211,3 @@ class Analyst:
 def _outputs(config: Config, network: Network) -> list[tuple[LineOutput, Any]]:
     names = MemoryRegistry().names
     return [(OUTPUTS[one.kind](one, names, network), one) for one in config.output if one.interval_measurement]
-
-
-def _seldom(points: NDArray[np.uint32], rows: ReadingBatch) -> NDArray[np.uint32]:
-    """Return those of some sorted points that have few rows."""
-    number = np.searchsorted(points, rows.point)
-    mine = number < len(points)
-    mine[mine] = points[number[mine]] == rows.point[mine]
-    return points[np.bincount(number[mine], minlength=len(points)) < SELDOM_ROWS]
-
-
-def _too_large(what: str) -> RefusedError:
-    return RefusedError(
-        413, "too_large", f"{what}: a pass judges no city of that size; no loss and no finding is computed"
-    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.config import load
 from gateway.model.quantity import Quantity
 from gateway.model.reading import ReadingBatch, point_id, to_us
-from gateway.roles import analyse
+from gateway.roles import kept_rows
 from gateway.roles.analyse import Analyst
 from gateway.roles.common import site_network
 from gateway.runtime.clock import SystemClock
@@ -35,6 +35,12 @@ class Store:
         self.now_us = to_us(SystemClock().now())
         self.asked: list[int] = []
         self.oldest: dict[int, int] = {}
+
+    async def loaded(self) -> int:
+        return 0
+
+    async def since(self, seq: int, _limit: int) -> tuple[int, ReadingBatch]:
+        return seq, ReadingBatch.empty()
 
     async def latest(self, points: NDArray[np.uint32]) -> ReadingBatch:
         return self._rows(points[points % 2 == 0], (1,))
@@ -89,7 +95,8 @@ async def test_registers_that_are_read_seldom_are_asked_for_as_far_back_as_they_
 ) -> None:
     store = await passed(analyst, monkeypatch)
     assert store.oldest == dict.fromkeys([0, 2, 4, 6, 8, 10], 150)
-    monkeypatch.setattr(analyse, "SELDOM_ROWS", 5)
+    monkeypatch.setattr(kept_rows, "SELDOM_ROWS", 5)
+    monkeypatch.setattr(analyst, "_rows", kept_rows.KeptRows(65))
     assert (await passed(analyst, monkeypatch)).oldest == dict.fromkeys([0, 2, 4, 6, 8, 10], 5)
 
 
@@ -97,8 +104,8 @@ async def test_registers_that_are_read_seldom_are_asked_for_as_far_back_as_they_
 async def test_a_city_that_is_too_large_is_not_judged(
     analyst: Analyst, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, asked: int
 ) -> None:
-    monkeypatch.setattr(analyse, bound, most)
-    monkeypatch.setattr(analyse, "POINTS_AT_ONCE", 2)
+    monkeypatch.setattr(kept_rows, bound, most)
+    monkeypatch.setattr(kept_rows, "POINTS_AT_ONCE", 2)
     store = await passed(analyst, monkeypatch)
     assert len(store.asked) == asked
     well, detail = analyst.health()
