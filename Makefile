@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Everything is written inside this folder: .venv, .demo, .services and caches.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint screenshots clean-demo
+.PHONY: help setup demo test lint docs screenshots clean-demo
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -21,6 +21,9 @@ test: setup ## run the test suite; services that this machine lacks are skipped 
 
 lint: setup ## check style, types, import direction and spelling
 	@scripts/lint.sh
+
+docs: setup ## build the documentation site into .site
+	@scripts/lint.sh site && echo "Read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory .site 8090"
 
 screenshots: setup ## make the README's pictures from the demo
 	@$(BIN)/python scripts/screenshots.py

@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 BIN=.venv/bin
-CHECKS=(style format types imports spelling shell)
+CHECKS=(style format types imports spelling site shell)
 
 style() { "$BIN/ruff" check .; }
 format() { "$BIN/ruff" format --check .; }
@@ -11,6 +11,8 @@ types() { "$BIN/mypy"; }
 imports() { "$BIN/lint-imports"; }
 # A checkout may belong to another user than the one who runs CI.
 spelling() { git -c 'safe.directory=*' ls-files -z | xargs -0 "$BIN/codespell"; }
+# Every link and anchor leads somewhere, every page stands in the navigation.
+site() { NO_MKDOCS_2_WARNING=1 "$BIN/mkdocs" build --strict --quiet; }
 shell() {
     if command -v shellcheck >/dev/null; then
         shellcheck scripts/*.sh .ci/run
