@@ -162,7 +162,7 @@ class LossPage:
             days = await asyncio.to_thread(loss_trend, page.parts, zone, last)
             chosen = [entry.gas_day for entry in days if first.isoformat() <= entry.gas_day <= self.day.isoformat()]
             note, options = loss_html.days_note(days, tr), loss_charts.loss_course(days, page.palette, tr, chosen)
-        self.course_tools.set(loss_html.course_tools(self.course_of, tr))
+        self.course_tools.set(loss_html.course_tools(self.course_of, tr, zone))
         self.course_title.set(loss_html.course_title(page.parts.network.name_of(zone), zone, note))
         self.course.options.clear()
         self.course.options.update(options)

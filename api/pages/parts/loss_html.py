@@ -7,6 +7,7 @@ from datetime import date
 from html import escape
 
 from api.pages.parts import finding_words, words
+from api.pages.parts.export_html import export
 from api.pages.parts.html import empty
 from api.services.findings import FindingView
 from api.services.format import number, percent
@@ -52,7 +53,7 @@ def tools(tr: Texts, period: Period, day: date, known: tuple[date, date] | None,
         "‹</button>"
         f'<input class="gg-input" type="date" value="{day}" {bounds} aria-label="{escape(tr("Gas day"))}">'
         f'<button type="button" class="gg-icon" data-move="1" {ahead} aria-label="{escape(tr("Day after"))}">'
-        f"›</button>{shown}"
+        f"›</button>{shown}{export(tr, 'loss', period=period.value, day=day)}"
     )
 
 
@@ -151,14 +152,14 @@ def _rule() -> str:
     return '<path d="M4 3v14M4 10h112" stroke="var(--line)" fill="none"/>'
 
 
-def course_tools(chosen: str, tr: Texts) -> str:
+def course_tools(chosen: str, tr: Texts, zone: str) -> str:
     """Return the picker of what the chart of a zone shows."""
     buttons = "".join(
         f'<button type="button" data-course="{key}" aria-pressed="{str(key == chosen).lower()}">'
         f"{escape(tr(name))}</button>"
         for key, name in COURSES.items()
     )
-    return f'<div class="gg-seg">{buttons}</div>'
+    return f'<div class="gg-seg">{buttons}</div>{export(tr, "loss-days", zone=zone)}'
 
 
 def course_title(name: str, zone: str, note: str) -> str:
@@ -207,7 +208,8 @@ def suspect_tools(zone: str, name: str, tr: Texts, *, weak: bool) -> str:
         f'<button type="button" data-weak="{value}" aria-pressed="{str(chosen).lower()}">{escape(text)}</button>'
         for value, text, chosen in choices
     )
-    return f'{where if zone else ""}<div class="gg-seg">{buttons}</div>'
+    taken = export(tr, "findings", zone=zone, weak=int(weak))
+    return f'{where if zone else ""}<div class="gg-seg">{buttons}</div>{taken}'
 
 
 def record(found: Sequence[Precision], tr: Texts) -> str:

@@ -1,0 +1,59 @@
+"""Every table of the pages as a file, under `/download/<table>.csv` and `.xlsx`, in the reader's language.
+
+A table is a line of `TABLES`: the act that lets a person see it, and a function that makes it from what the address
+asks for. It is made in a worker thread and leaves row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from api.deps import user_of
+from api.pages.frame import LANGUAGE_COOKIE
+from api.pages.parts import tables
+from api.pages.parts.tables import Asked
+from api.roles import Act
+from api.services.export import KINDS, Table, file_of
+from api.text import texts
+from gateway.errors import RefusedError
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Who may have a table, and what makes it; the maker raises RefusedError where the address asks for nonsense."""
+
+    act: Act
+    make: Callable[[Asked], Table]
+
+
+TABLES: Mapping[str, Download] = {
+    "alarms": Download(Act.READ, tables.alarms),
+    "loss": Download(Act.READ, tables.loss),
+    "loss-days": Download(Act.READ, tables.loss_days),
+    "findings": Download(Act.READ, tables.findings),
+}
+
+
+@router.get("/download/{name}.{kind}")
+def download(name: str, kind: str, request: Request) -> StreamingResponse:
+    """Return a table as a file."""
+    user = user_of(request)
+    if user is None:
+        raise RefusedError(401, "login_required")
+    wanted = TABLES.get(name)
+    if wanted is None or kind not in KINDS:
+        raise RefusedError(404, "unknown_table")
+    if not user.may(wanted.act):
+        raise RefusedError(403, "forbidden")
+    language = request.cookies.get(LANGUAGE_COOKIE, user.language)
+    table = wanted.make(Asked(request.app.state.parts, user, texts(language), request.query_params))
+    disposition = f"attachment; filename=\"{name}.{kind}\"; filename*=UTF-8''{quote(table.name)}.{kind}"
+    headers = {"content-disposition": disposition, "cache-control": "no-store"}
+    return StreamingResponse(file_of(table, kind), media_type=KINDS[kind], headers=headers)
