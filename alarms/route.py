@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from alarms.extent import SizeRule, extent_of
 from alarms.service.calendar import WorkCalendar, official
 from alarms.service.clocks import BEGIN, due
-from alarms.service.policy import Promise, matching, place_of, shipped
+from alarms.service.policy import Promise, Unit, matching, place_of, shipped, shipped_sizes
 from gateway.model.alarm import Alarm, Definition
-from gateway.model.network import Network, Station, ZoneKind
+from gateway.model.network import Network, ZoneKind
 from gateway.model.ticket import Ticket, TicketClass, TicketState
 
 _OF_AN_AREA = ("SUPPLY_LOSS", "UNDERPRESS_LO", "UNDERPRESS_LOLO")
@@ -33,6 +35,13 @@ class TicketPolicy:
     promises: Sequence[Promise] = field(default_factory=shipped, repr=False)
     """by when crews leave and arrive"""
     calendar: WorkCalendar = field(default_factory=official, repr=False)
+    sizes: Sequence[SizeRule] = field(default_factory=shipped_sizes, repr=False)
+    """what makes a fault large or major"""
+    desk_name: str = ""
+    """whom a crew calls back: name of the control room"""
+    desk_phone: str = ""
+    public_url: str = ""
+    """address under which people open gasgate's pages; empty = messages carry no links"""
 
 
 def dedup_key(alarm: Alarm, policy: TicketPolicy) -> str:
@@ -72,16 +81,36 @@ def join_places(alarm: Alarm, definition: Definition, network: Network) -> list[
     return [("area", zone) for zone in _climb(network, network.zone_of(alarm.asset))] + places
 
 
-def clocks(
-    wanted: TicketClass, raised_at: datetime, station: Station | None, ticket_type: str, policy: TicketPolicy
-) -> tuple[datetime | None, datetime | None]:
+def clocks(ticket: Ticket, network: Network, policy: TicketPolicy) -> tuple[datetime | None, datetime | None]:
     """Return (depart by, arrive by), as promised for a ticket raised then; None where nothing is."""
-    day = policy.calendar.local(raised_at).date()
-    rows = matching(policy.promises, ticket_class=wanted, ticket_type=ticket_type, place=place_of(station), day=day)
-    found = {row.clock: due(row, raised_at, policy.calendar) for row in rows if row.start in BEGIN}
+    found = {
+        row.clock: due(row, ticket.raised_at, policy.calendar)
+        for row in promised(ticket, network, policy)
+        if row.start in BEGIN
+    }
     arrive = [limit.at for name in ("arrive", "visit") if (limit := found.get(name)) is not None]
     depart = found.get("depart")
     return None if depart is None else depart.at, min(arrive, default=None)
+
+
+def promised(ticket: Ticket, network: Network, policy: TicketPolicy) -> tuple[Promise, ...]:
+    """Return of each clock the promise that counts for a ticket."""
+    return matching(
+        policy.promises,
+        ticket_class=ticket.ticket_class,
+        ticket_type=ticket.type,
+        place=place_of(network.stations.get(ticket.asset)),
+        day=policy.calendar.local(ticket.raised_at).date(),
+        size=ticket.size,
+        customer=ticket.customer,
+    )
+
+
+def measured(ticket: Ticket, network: Network, policy: TicketPolicy) -> Ticket:
+    """Return a new ticket with its extent by the network, and its first deadlines by the promises for that."""
+    sized = extent_of(ticket.asset, ticket.ticket_class, ticket.type, network, policy.sizes).on(ticket)
+    depart_by, arrive_by = clocks(sized, network, policy)
+    return replace(sized, depart_by=depart_by, arrive_by=arrive_by)
 
 
 def number_prefix(now: datetime, policy: TicketPolicy) -> str:
@@ -99,40 +128,41 @@ def new_ticket(alarm: Alarm, definition: Definition, network: Network, policy: T
     """Return the ticket of an occurrence that joins none. Raises ValueError if it was never raised."""
     if alarm.raised_at is None:
         raise ValueError(f"{alarm.alarm_id} is not raised")
-    wanted = TicketClass(definition.ticket_class)
-    station = network.stations.get(alarm.asset)
-    depart_by, arrive_by = clocks(wanted, alarm.raised_at, station, definition.ticket_type, policy)
     group, scope = join_scope(alarm, definition, network)
-    return Ticket(
+    ticket = Ticket(
         ticket_no=ticket_no,
         dedup_key=dedup_key(alarm, policy),
-        ticket_class=wanted,
+        ticket_class=TicketClass(definition.ticket_class),
         type=definition.ticket_type,
         asset=alarm.asset,
         join_group=group,
         scope=scope,
         state=TicketState.OPEN,
         raised_at=alarm.raised_at,
-        depart_by=depart_by,
-        arrive_by=arrive_by,
+        depart_by=None,
+        arrive_by=None,
         title=f"{definition.title}: {network.name_of(alarm.asset)}",
         description=_description(alarm, definition),
     )
+    return measured(ticket, network, policy)
 
 
 def open_body(
     ticket: Ticket, alarm: Alarm, definition: Definition, network: Network, policy: TicketPolicy
 ) -> dict[str, Any]:
     """Return the `data` of the `open` of an alarm's ticket, ready for JSON."""
-    return first_body(ticket, int(alarm.priority), policy) | {
+    body = first_body(ticket, int(alarm.priority), network, policy)
+    return body | {
         "alarm": alarm_body(alarm, definition),
         "asset": asset_body(alarm.asset, network),
+        "links": body["links"] | _links(policy, alarm=f"?alarm={quote(alarm.alarm_id)}"),
         "guidance": {"cause": definition.cause, "consequence": definition.consequence, "action": definition.action},
     }
 
 
-def first_body(ticket: Ticket, priority: int, policy: TicketPolicy) -> dict[str, Any]:
+def first_body(ticket: Ticket, priority: int, network: Network, policy: TicketPolicy) -> dict[str, Any]:
     """Return what every `open` command says, whatever raised its ticket; `command_no` is added by who sends it."""
+    limits = {row.clock: row.limit * 60 for row in promised(ticket, network, policy) if row.unit is Unit.MINUTES}
     return {
         **_head(ticket, "open"),
         "class": ticket.ticket_class.value,
@@ -141,11 +171,16 @@ def first_body(ticket: Ticket, priority: int, policy: TicketPolicy) -> dict[str,
         "raised_at": iso(ticket.raised_at),
         "title": ticket.title,
         "description": ticket.description,
+        "size": ticket.size,
         "joined": [],
+        "contact": {"name": policy.desk_name, "phone": policy.desk_phone},
+        "links": _links(policy, ticket=f"tickets/{quote(ticket.ticket_no)}"),
         "sla": {
             "policy": f"{ticket.ticket_class.value.lower()}@{policy.epoch}",
             "depart_by": iso(ticket.depart_by),
             "arrive_by": iso(ticket.arrive_by),
+            "fix_within_s": limits.get("fix"),
+            "stay_after_restore_s": limits.get("stay"),
         },
     }
 
@@ -155,6 +190,7 @@ def update_body(ticket: Ticket, alarm: Alarm, definition: Definition) -> dict[st
     joined = [{"alarm": alarm.alarm_id, "occurrence_no": alarm.occurrence_no}]
     return {
         **_head(ticket, "update"),
+        "size": ticket.size,
         "priority": int(alarm.priority),
         "joined": joined,
         "alarm": alarm_body(alarm, definition),
@@ -193,6 +229,12 @@ def iso(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _links(policy: TicketPolicy, **paths: str) -> dict[str, str]:
+    """Return where people open what a message is about; nothing if nobody said under which address."""
+    base = policy.public_url.rstrip("/")
+    return {name: f"{base}/{path}" for name, path in paths.items()} if base else {}
+
+
 def _head(ticket: Ticket, command: str) -> dict[str, Any]:
     return {"dedup_key": ticket.dedup_key, "ticket_no": ticket.ticket_no, "command": command}
 
@@ -204,6 +246,11 @@ def _description(alarm: Alarm, definition: Definition) -> str:
 
 def asset_body(asset: str, network: Network) -> dict[str, Any]:
     """Return what a message says about an asset."""
+    affected = network.affected(asset)
+    return {**_place(asset, network), "customers": affected.customers, "sensitive": affected.sensitive}
+
+
+def _place(asset: str, network: Network) -> dict[str, Any]:
     station = network.stations.get(asset)
     if station is not None:
         place = {"kind": station.kind, "address": station.address, "x_m": station.x_m, "y_m": station.y_m}
@@ -211,7 +258,8 @@ def asset_body(asset: str, network: Network) -> dict[str, Any]:
     meter = network.meters.get(asset)
     if meter is not None:
         place = {"kind": "meter", "address": "", "x_m": meter.x_m, "y_m": meter.y_m}
-        return {"id": asset, "name": asset, **place, "crs": "local", "zone": meter.zone_id}
+        facts = {"name": asset, "customer_class": meter.customer_class}
+        return {"id": asset, **facts, **place, "crs": "local", "zone": meter.zone_id}
     return {"id": asset, "name": network.name_of(asset), "kind": "zone", "address": "", "zone": network.zone_of(asset)}
 
 

@@ -43,6 +43,12 @@ def _listen(address: str) -> str:
     return address
 
 
+def _web_address(address: str) -> str:
+    if address and (not address.startswith(("http://", "https://")) or any(sign in address for sign in " ?#")):
+        raise ValueError('must be like "https://gas.example.com"')
+    return address
+
+
 Listen = Annotated[str, AfterValidator(_listen)]
 
 
@@ -53,6 +59,10 @@ class SiteConfig(Settings):
     """short name; part of every ticket's key, never change it"""
     name: str = "gasgate"
     """name that people see"""
+    desk: str = ""
+    """name of the control room that crews call back; goes out with each ticket"""
+    phone: Annotated[str, Field(max_length=40)] = ""
+    """telephone number of the control room; goes out with each ticket"""
     timezone: TimeZoneName = "Asia/Shanghai"
     """IANA time zone of the gas day and of all pages"""
     gas_day_start: time = time(6)
@@ -119,6 +129,8 @@ class WebConfig(Settings):
 
     listen: Listen = "127.0.0.1:8080"
     """address of pages and API; put a TLS proxy in front of any other than loopback"""
+    public_url: Annotated[str, AfterValidator(_web_address)] = ""
+    """address under which people open the pages, e.g. "https://gas.example.com"; links in tickets begin with it"""
     note_file: ConfigPath | None = None
     """JSON list of notes shown on the control room, written by a simulator"""
 

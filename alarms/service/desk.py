@@ -7,7 +7,7 @@ told twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -57,7 +57,7 @@ class ServiceDesk:
             return False
         with self.state.write() as connection:
             for ticket_no in dict.fromkeys([*fresh, *changed, *ripe]):
-                self._read(connection, ticket_no, now)
+                self._read(connection, ticket_no, now, sized=ticket_no in fresh)
             if newest != after:
                 put_cursor(connection, CURSOR, newest)
         return AT_ONCE in (len(fresh), len(ripe)) or newest != after
@@ -139,21 +139,30 @@ class ServiceDesk:
         user_rows.add_audit(connection, self.clock.now_us(), actor, act, subject=ticket_no, detail=detail)
 
     def _read(
-        self, connection: Transaction, ticket_no: str, now: datetime, *, actor: str = "gasgate", why: str = ""
+        self,
+        connection: Transaction,
+        ticket_no: str,
+        now: datetime,
+        *,
+        actor: str = "gasgate",
+        why: str = "",
+        sized: bool = False,
     ) -> None:
+        """Read a ticket's clocks and keep what changed; `sized` says that the ticket is new, or of another size."""
         ticket = ticket_rows.find_ticket(connection, ticket_no)
         if ticket is None:
             return
         # a clock that was set back must not make a ticket unraised: its due times would be lost
         now = max(now, ticket.raised_at)
-        rows = promise_rows.clocks_of(connection, ticket_no)
-        fresh = [] if rows else self._set(ticket)
+        stored = {row.clock: row for row in promise_rows.clocks_of(connection, ticket_no)}
+        rows = self._matched(ticket, stored) if sized else list(stored.values())
+        known = frozenset(stored)
         steps = _steps(connection, ticket, now)
-        pauses = [] if fresh else [Pause(one.since, one.until) for one in promise_rows.pauses_of(connection, ticket_no)]
+        pauses = [Pause(one.since, one.until) for one in promise_rows.pauses_of(connection, ticket_no)]
         ended = ticket.state in ticket_rows.ENDED
         told: list[CallRow] = []
         after: list[ClockRow] = []
-        for row in rows or fresh:
+        for row in rows:
             promise = _promise(json.dumps(row.promise))
             state = read_clock(promise, steps, now, self.calendar, ended=ended, pauses=pauses, agreed=row.agreed_at)
             told += [
@@ -161,18 +170,41 @@ class ServiceDesk:
                 for call in calls(promise, state, now)
             ]
             after.append(_as_row(row, state, next_moment(promise, state, now)))
-        for row, changed in zip(rows, after, strict=False):
+        because = why or ("size" if sized else "steps")
+        for changed in after:
+            row = stored.pop(changed.clock, changed)
             shown = row.due_at is not None or row.standing == Standing.PAUSED
             if shown and row.due_at != changed.due_at:
-                moved = ChangeRow(row.clock, now, actor, why or "steps", row.due_at, changed.due_at)
+                moved = ChangeRow(row.clock, now, actor, because, row.due_at, changed.due_at)
                 promise_rows.add_change(connection, ticket_no, moved)
             if changed != row:
                 promise_rows.put_clock(connection, changed)
-        if not rows:
-            promise_rows.add_clocks(connection, after)
+        for row in stored.values():
+            promise_rows.drop_clock(connection, row)
+            promise_rows.add_change(connection, ticket_no, ChangeRow(row.clock, now, actor, because, row.due_at, None))
+        if sized:
+            promise_rows.add_clocks(connection, [row for row in after if row.clock not in known])
             promise_rows.mark_clocked(connection, ticket_no)
         promise_rows.tell(connection, told)
         _show(connection, ticket, after)
+
+    def _matched(self, ticket: Ticket, stored: Mapping[str, ClockRow]) -> list[ClockRow]:
+        """Return the clocks that a ticket has by its size; without any, as a new ticket gets them.
+
+        A ticket keeps the rows that it was opened with, but for those that its size decides; what was stopped stays.
+        """
+        wanted = {row.clock: row for row in self._set(ticket)}
+        if not stored:
+            return list(wanted.values())
+        kept = []
+        for row in stored.values():
+            other = wanted.pop(row.clock, None)
+            by_size = row.promise["size"] or (other is not None and other.promise["size"])
+            if row.stopped_at is not None or not by_size:
+                kept.append(row)
+            elif other is not None:
+                kept.append(replace(row, promise=other.promise))
+        return kept + [row for row in wanted.values() if row.promise["size"]]
 
     def _set(self, ticket: Ticket) -> list[ClockRow]:
         """Return the clocks of a new ticket, not read yet."""
@@ -183,6 +215,8 @@ class ServiceDesk:
             ticket_type=ticket.type,
             place=place_of(station),
             day=self.calendar.local(ticket.raised_at).date(),
+            size=ticket.size,
+            customer=ticket.customer,
         )
         return [ClockRow(ticket.ticket_no, row.clock, row.model_dump(mode="json"), _NEW) for row in rows]
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from alarms.extent import SizeRule, ambiguous, covers, rank
 from alarms.service.calendar import MOST_DAYS
 from gateway.errors import ConfigError
 from gateway.model.network import Station
@@ -110,20 +111,29 @@ class Promise(Settings):
 
 class _File(Settings):
     promise: tuple[Promise, ...]
+    size: tuple[SizeRule, ...] = ()
 
 
 @cache
 def shipped() -> tuple[Promise, ...]:
     """Return the promises that come with gasgate."""
-    return _parsed(resources.files("alarms.service").joinpath("promises.toml").read_text("utf-8"), "promises.toml")
+    return _shipped().promise
 
 
 def read_promises(path: Path) -> tuple[Promise, ...]:
     """Return the promises of a file. Raises ConfigError that names row, key and remedy."""
-    try:
-        return _parsed(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+    return _parsed(_text(path), str(path)).promise
+
+
+@cache
+def shipped_sizes() -> tuple[SizeRule, ...]:
+    """Return the rules that come with gasgate for what makes a fault large or major."""
+    return _shipped().size
+
+
+def read_sizes(path: Path) -> tuple[SizeRule, ...]:
+    """Return the rules of a file of promises; those that come with gasgate if it has none. Raises ConfigError."""
+    return _parsed(_text(path), str(path)).size or shipped_sizes()
 
 
 def place_of(station: Station | None) -> str:
@@ -146,27 +156,44 @@ def matching(
     for row in promises:
         if not row.active or row.ticket_class is not ticket_class or row.valid_from > day:
             continue
-        asked = ((row.type, ticket_type), (row.place, place), (row.size, size), (row.customer, customer))
-        if any(wanted and wanted != has for wanted, has in asked):
+        asked = ((row.type, ticket_type), (row.place, place), (row.customer, customer))
+        if any(wanted and wanted != has for wanted, has in asked) or not covers(row.size, size):
             continue
         old = best.get(row.clock)
-        if old is None or (row.specific, row.valid_from) > (old.specific, old.valid_from):
+        if old is None or _stands_before(row) > _stands_before(old):
             best[row.clock] = row
     return tuple(best.values())
 
 
-def _parsed(text: str, name: str) -> tuple[Promise, ...]:
+def _stands_before(row: Promise) -> tuple[int, int, date]:
+    return row.specific, rank(row.size), row.valid_from
+
+
+@cache
+def _shipped() -> _File:
+    return _parsed(resources.files("alarms.service").joinpath("promises.toml").read_text("utf-8"), "promises.toml")
+
+
+def _text(path: Path) -> str:
     try:
-        rows = _File.model_validate(tomllib.loads(text)).promise
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+
+
+def _parsed(text: str, name: str) -> _File:
+    try:
+        found = _File.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{name}: no TOML: {error}"]) from error
     except ValidationError as error:
         problems = [f"{name}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise ConfigError(problems) from error
-    problems = [*_doubled(rows, name), *_ambiguous(rows, name)]
+    problems = [*_doubled(found.promise, name), *_ambiguous(found.promise, name)]
+    problems += [f"{name}: size {one.size}: names nothing that makes a fault so" for one in ambiguous(found.size)]
     if problems:
         raise ConfigError(problems)
-    return rows
+    return found
 
 
 def _doubled(rows: Sequence[Promise], name: str) -> list[str]:

@@ -114,9 +114,7 @@ class Checks:
         prefix = route.number_prefix(now, policy)
         place = self.network.name_of(finding.subject)
         kind = "leak_survey" if finding.kind == FindingKind.LEAK else finding.kind
-        station = self.network.stations.get(finding.subject)
-        depart_by, arrive_by = route.clocks(wanted, now, station, kind, policy)
-        return Ticket(
+        ticket = Ticket(
             ticket_no=route.next_number(prefix, ticket_rows.newest_number(connection, prefix)),
             dedup_key=f"{policy.site}.{policy.epoch}:{finding.subject}:{finding.kind.upper()}:{finding.episode_no}",
             ticket_class=wanted,
@@ -126,15 +124,16 @@ class Checks:
             scope=finding.subject,
             state=TicketState.OPEN,
             raised_at=now,
-            depart_by=depart_by,
-            arrive_by=arrive_by,
+            depart_by=None,
+            arrive_by=None,
             title=f"Inspect: {place}",
             description=f"Readings suggest {finding.kind.replace('_', ' ')}. Look and report what is there.",
         )
+        return route.measured(ticket, self.network, policy)
 
     def _open_body(self, ticket: Ticket, finding: Finding) -> dict[str, Any]:
         priority = 3 if ticket.ticket_class is TicketClass.URGENT else 4
-        return route.first_body(ticket, priority, self.policy) | {
+        return route.first_body(ticket, priority, self.network, self.policy) | {
             "asset": route.asset_body(ticket.asset, self.network),
             "finding": _facts(finding),
         }

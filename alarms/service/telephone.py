@@ -86,8 +86,6 @@ class Telephone:
         number = route.next_number(prefix, ticket_rows.newest_number(connection, prefix))
         wanted = CLASSES[call.what]
         asset = call.asset or self.zone_at(call.x_m, call.y_m)
-        station = self.network.stations.get(asset)
-        depart_by, arrive_by = route.clocks(wanted, call.called_at, station, call.what.value, policy)
         ticket = Ticket(
             ticket_no=number,
             dedup_key=f"{policy.site}.{policy.epoch}:CALL:{call.what.upper()}:{number.removeprefix('T-')}",
@@ -98,11 +96,12 @@ class Telephone:
             scope=asset,
             state=TicketState.OPEN,
             raised_at=call.called_at,
-            depart_by=depart_by,
-            arrive_by=arrive_by,
+            depart_by=None,
+            arrive_by=None,
             title=f"{_TITLES[call.what.value]}: {call.place}",
             description=_words(call),
         )
+        ticket = route.measured(ticket, self.network, policy)
         ticket_rows.insert_ticket(connection, ticket)
         self._send(connection, ticket, "open", self._open_body(ticket, call, policy), wall_s)
         return number
@@ -124,7 +123,7 @@ class Telephone:
         if call.x_m is not None and call.y_m is not None:
             place |= {"x_m": call.x_m, "y_m": call.y_m, "crs": "local"}
         priority = 1 if ticket.ticket_class is TicketClass.EMERGENCY else 3
-        return route.first_body(ticket, priority, policy) | {
+        return route.first_body(ticket, priority, self.network, policy) | {
             "asset": {**place, "address": call.place},
             "contact": {"name": call.caller, "phone": call.number},
             "call": call.details,

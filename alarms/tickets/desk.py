@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from alarms import route
+from alarms.extent import rank
 from alarms.tickets.raising import Raising
 from gateway.errors import RefusedError
 from gateway.model.alarm import Definition
@@ -119,6 +121,27 @@ class TicketDesk:
             _alive(work.connection, number)
             _keep(work, number, TicketAct.HANDLED_BY_PHONE, who, reason)
             return {"ticket_no": number}
+
+        return self._once(request_id, who, number, act)
+
+    def resize(self, number: str, size: str, *, who: str, reason: str, supervisor: bool, request_id: str) -> Answer:
+        """Correct how large a fault is: upward anybody, downward a supervisor; its clocks are set anew by that.
+
+        Raises RefusedError 404 `unknown_ticket`, 409 `ticket_ended` or `same_size`, 403 `forbidden`.
+        """
+
+        def act(work: Raising) -> Answer:
+            ticket = _alive(work.connection, number)
+            if size == ticket.size:
+                raise RefusedError(409, "same_size", f"{number} is so already")
+            if rank(size) < rank(ticket.size) and not supervisor:
+                raise RefusedError(403, "forbidden", "a supervisor makes a fault smaller")
+            resized = replace(ticket, size=size)
+            ticket_rows.set_extent(work.connection, resized)
+            _keep(work, number, TicketAct.SIZE, who, reason, before=ticket.size, after=size)
+            body = route.note_body(resized, "update", f"size: {size or 'ordinary'}: {reason}", who)
+            work.send(resized, "update", {**body, "size": size})
+            return {"ticket_no": number, "size": size}
 
         return self._once(request_id, who, number, act)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from alarms import route
+from alarms.extent import Extent, extent_of, larger
 from alarms.tickets import commands
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.network import Network
@@ -34,7 +35,10 @@ class Raising:
             self.open(alarm, definition)
             return
         ticket_rows.link_alarm(self.connection, alarm.alarm_id, alarm.occurrence_no, joined.ticket_no)
-        self.send(joined, "update", route.update_body(joined, alarm, definition))
+        grown = larger(joined, self._extent(alarm, joined))
+        if grown != joined:
+            ticket_rows.set_extent(self.connection, grown)
+        self.send(grown, "update", route.update_body(grown, alarm, definition))
 
     def open(self, alarm: Alarm, definition: Definition, *, joinable: bool | None = None) -> Ticket:
         """Open a ticket of an occurrence's own; an open lower one of the same incident is linked with it.
@@ -67,6 +71,9 @@ class Raising:
         """Put a command into the outbox."""
         sink = self.policy.sinks.get(ticket.ticket_class, "")
         commands.put(self.connection, ticket, command, body, sink=sink, now=self.now, wall_s=self.wall_s)
+
+    def _extent(self, alarm: Alarm, ticket: Ticket) -> Extent:
+        return extent_of(alarm.asset, ticket.ticket_class, ticket.type, self.network, self.policy.sizes)
 
     def _joinable(self, alarm: Alarm, definition: Definition) -> Ticket | None:
         classes = route.classes_at_least(TicketClass(definition.ticket_class))

@@ -172,9 +172,7 @@ class TakeOver:
         if definition is not None:
             group, scope = route.join_scope(Alarm(definition.id, asset, Priority.P1), definition, self.network)
         raised_at = min(moment_of(external.raised_at) or self.now, self.now)
-        station = self.network.stations.get(asset)
-        depart_by, arrive_by = route.clocks(ticket_class, raised_at, station, external.type, self.policy)
-        return Ticket(
+        ticket = Ticket(
             ticket_no=number,
             dedup_key=external.dedup_key,
             ticket_class=ticket_class,
@@ -184,10 +182,11 @@ class TakeOver:
             scope=scope,
             state=TicketState.OPEN,
             raised_at=raised_at,
-            depart_by=depart_by,
-            arrive_by=arrive_by,
+            depart_by=None,
+            arrive_by=None,
             title=external.title or external.dedup_key,
             description="",
             external_id=external.external_id,
             external_url=external.url,
         )
+        return route.measured(ticket, self.network, self.policy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
@@ -43,6 +43,13 @@ class ReasonBody(RequestBody):
     """What one wants to say."""
 
     reason: Text
+
+
+class SizeBody(ReasonBody):
+    """How large the fault is."""
+
+    size: Literal["", "large", "major"]
+    """empty = ordinary"""
 
 
 class ReplayBody(RequestBody):
@@ -96,6 +103,15 @@ def cancel_request(number: Number, body: ReasonBody, user: Worker, parts: PartsD
 def handled_by_phone(number: Number, body: ReasonBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
     """Note that a crew was sent by telephone."""
     return tickets.desk(parts).handled_by_phone(number, who=user.name, reason=body.reason, request_id=body.request_id)
+
+
+@router.post("/tickets/{number}/size")
+def resize(number: Number, body: SizeBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
+    """Correct how large a fault is; smaller as a supervisor. Its clocks follow."""
+    supervisor = user.may(Act.TICKET_SUPERVISE)
+    return tickets.desk(parts).resize(
+        number, body.size, who=user.name, reason=body.reason, supervisor=supervisor, request_id=body.request_id
+    )
 
 
 @router.get("/ticket-dead-letters")

@@ -13,6 +13,7 @@ from api.auth import User
 from api.deps import Parts
 from api.roles import Act
 from gateway.errors import RefusedError
+from gateway.model.affected import SENSITIVE
 from gateway.model.interruption import (
     LONGEST,
     NOTICE,
@@ -24,9 +25,6 @@ from gateway.model.interruption import (
 from gateway.model.network import Meter, MeterRole
 from gateway.store import interruption_rows
 from gateway.store.interruption_rows import Notice
-
-SENSITIVE = ("public", "heating", "industrial")
-"""classes of customers that depend on supply: schools and hospitals, boiler houses, processes; the first first"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,19 @@ class MeterTable(Mapping[str, Meter]):
             for name, *row in zip(self.names.names(rows), *parts, strict=True):
                 yield self._meter(name, *row)
 
+    def customers(self) -> list[tuple[str, str, int]]:
+        """Return (zone, class of customers, number of meters) of all customers, in no order."""
+        of_customer = self._columns["role"] == _ROLES.index(MeterRole.CUSTOMER)
+        classes = len(self._words["customer_class"])
+        pairs = self._columns["zone"][of_customer].astype(np.int64) * classes
+        pairs += self._columns["customer_class"][of_customer]
+        found, counts = np.unique(pairs, return_counts=True)
+        zones, names = self._words["zone"], self._words["customer_class"]
+        return [
+            (zones[pair // classes], names[pair % classes], count)
+            for pair, count in zip(found.tolist(), counts.tolist(), strict=True)
+        ]
+
     def _meter(  # noqa: PLR0917 - the columns of a meter
         self,
         meter_id: str,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
+from gateway.model.affected import SENSITIVE, Affected, add_up
 from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId
 
@@ -110,6 +113,7 @@ class Network:
     geojson: str = ""
     """pipes as a GeoJSON FeatureCollection in local metres; empty if there is none"""
     _children: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    _affected: dict[str, Affected] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Note which zones stand below which."""
@@ -145,8 +149,38 @@ class Network:
             at = self.zones[at].parent_id
         return ""
 
+    def affected(self, asset: str) -> Affected:
+        """Return the customers behind an asset: one meter's own, else all of its zone. The first call counts them all.
+
+        Nobody hangs on what the network does not know.
+        """
+        if not self._affected:
+            parents = {zone.zone_id: zone.parent_id for zone in self.zones.values()}
+            self._affected.update(add_up(_customers(self.meters), parents))
+        meter = self.meters.get(asset)
+        if meter is not None and meter.role is MeterRole.CUSTOMER:
+            return Affected(1, int(meter.customer_class in SENSITIVE))
+        return self._affected.get(self.zone_of(asset), Affected())
+
     def name_of(self, asset: str) -> str:
         """Return what people call an asset; its id where it has no name."""
         if asset in self.stations:
             return self.stations[asset].name
         return self.zones[asset].name if asset in self.zones else asset
+
+
+@runtime_checkable
+class Tallied(Protocol):
+    """Meters in a form that counts them faster than one by one."""
+
+    def customers(self) -> Iterable[tuple[str, str, int]]:
+        """Return (zone, class of customers, number of meters) of all customers."""
+        ...
+
+
+def _customers(meters: Mapping[str, Meter]) -> Iterable[tuple[str, str, int]]:
+    if isinstance(meters, Tallied):
+        return meters.customers()
+    every = (one for one in meters.values() if one.role is MeterRole.CUSTOMER)
+    count = Counter((one.zone_id, one.customer_class) for one in every)
+    return [(zone, customer_class, number) for (zone, customer_class), number in count.items()]

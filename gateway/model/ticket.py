@@ -90,6 +90,7 @@ class TicketAct(StrEnum):
     NOTE = "note"
     CANCEL_REQUEST = "cancel_request"
     HANDLED_BY_PHONE = "handled_by_phone"
+    SIZE = "size"
     IMPORTED = "imported"
 
 
@@ -136,6 +137,14 @@ class Ticket:
     arrived_at: datetime | None = None
     completed_at: datetime | None = None
     delivery: DeliveryState = DeliveryState.PENDING
+    size: str = ""
+    """size of the job, e.g. large; empty = ordinary"""
+    customer: str = ""
+    """class of the customer if it is about one meter"""
+    customers: int | None = None
+    """customers behind the asset, None = not counted"""
+    sensitive: int | None = None
+    """those of them that depend on supply"""
 
 
 @dataclass(frozen=True, slots=True)

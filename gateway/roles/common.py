@@ -14,10 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
+from alarms.extent import SizeRule
 from alarms.route import TicketPolicy
 from alarms.service.calendar import WorkCalendar, corrected, official
 from alarms.service.desk import ServiceDesk
-from alarms.service.policy import Promise, read_promises, shipped
+from alarms.service.policy import Promise, read_promises, read_sizes, shipped, shipped_sizes
 from gateway.config import Config
 from gateway.dataset import read_network
 from gateway.errors import ConfigError, GatewayError, TransientError
@@ -160,6 +161,11 @@ def promises_of(config: Config) -> tuple[Promise, ...]:
     return shipped() if config.service.promises is None else read_promises(config.service.promises)
 
 
+def sizes_of(config: Config) -> tuple[SizeRule, ...]:
+    """Return what makes a fault large or major. Raises ConfigError if the site's own file cannot be read."""
+    return shipped_sizes() if config.service.promises is None else read_sizes(config.service.promises)
+
+
 def calendar_of(config: Config) -> WorkCalendar:
     """Return the site's working days. Raises ConfigError if its own file cannot be read."""
     known = official(config.site.timezone)
@@ -205,6 +211,10 @@ def ticket_policy(config: Config, state: State) -> TicketPolicy:
         sinks=sinks,
         promises=promises_of(config),
         calendar=calendar_of(config),
+        sizes=sizes_of(config),
+        desk_name=config.site.desk,
+        desk_phone=config.site.phone,
+        public_url=config.web.public_url,
     )
 
 

@@ -21,7 +21,7 @@ from gateway.store.state import State
 LOOK_S = 0.5
 _IGNORED: Mapping[str, frozenset[str]] = {
     "keep": frozenset({"site", "network", "source", "output", "ticket_sink", "web", "analyse"}),
-    "alarm": frozenset({"source", "output", "keep", "web", "analyse"}),
+    "alarm": frozenset({"source", "output", "keep", "analyse"}),
     "analyse": frozenset({"source", "keep", "web", "ticket_sink"}),
     "web": frozenset({"source", "output", "keep"}),
 }

@@ -16,11 +16,9 @@ from gateway.store.delivery_rows import handled_by_phone
 from gateway.store.ticket_rows import set_external
 
 WAITING = (DeliveryState.PENDING, DeliveryState.UNKNOWN, DeliveryState.RETRY)
-
 _UNCONFIRMED = [state.value for state in DeliveryState if state is not DeliveryState.CONFIRMED]
-
 _ANEW = {"state": DeliveryState.UNKNOWN.value, "attempts": 0, "cause": None}
-
+# Statements of the hot path are built once: SQLAlchemy takes longer to build one than SQLite to run it.
 _NEWEST_COMMAND = select(func.max(tables.outbox.c.command_no)).where(tables.outbox.c.ticket_no == bindparam("key"))
 
 
@@ -47,14 +45,12 @@ def _due() -> Any:
 
 
 _DUE = _due()
-
 _UNCONFIRMED_OPENINGS = (
     select(tables.outbox.c.ticket_no, tables.ticket.c.ticket_class, tables.outbox.c.wall_created_at)
     .join(tables.ticket, tables.ticket.c.ticket_no == tables.outbox.c.ticket_no)
     .where(tables.outbox.c.state.in_(_UNCONFIRMED), tables.outbox.c.command == "open")
     .where(tables.outbox.c.wall_created_at <= bindparam("before"), not_(handled_by_phone(tables.outbox.c.ticket_no)))
 )
-
 _LEASE = (
     update(tables.outbox)
     .where(tables.outbox.c.id == bindparam("key"), tables.outbox.c.state.in_([state.value for state in WAITING]))

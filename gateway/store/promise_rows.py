@@ -100,6 +100,12 @@ def put_clock(connection: Connection, row: ClockRow) -> None:
     connection.execute(update(_clock).where(key).values(**_values(row)))
 
 
+def drop_clock(connection: Connection, row: ClockRow) -> None:
+    """Forget a clock that does not bind its ticket any more; the change that says why is kept."""
+    key = and_(_clock.c.ticket_no == row.ticket_no, _clock.c.clock == row.clock)
+    connection.execute(_clock.delete().where(key))
+
+
 def clocks_of(connection: Connection, ticket_no: str) -> list[ClockRow]:
     """Return the clocks of a ticket, the earliest due first."""
     query = select(_clock).where(_clock.c.ticket_no == ticket_no).order_by(_clock.c.due_at.nulls_last(), _clock.c.clock)

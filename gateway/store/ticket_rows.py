@@ -14,11 +14,8 @@ from gateway.model.ticket import DeliveryState, Ticket, TicketClass, TicketState
 from gateway.store import tables
 
 ENDED = model.ENDED
-
 _BEFORE_LEAVING = (TicketState.OPEN, TicketState.ACCEPTED, TicketState.DISPATCHED)
-
 _MOMENTS = ("raised_at", "depart_by", "arrive_by", "dispatched_at", "departed_at", "arrived_at", "completed_at")
-
 _TEXTS = (
     "ticket_no",
     "dedup_key",
@@ -32,9 +29,9 @@ _TEXTS = (
     "external_url",
     "external_version",
 )
-
+_EXTENT = ("size", "customer", "customers", "sensitive")
 _LINK = tables.ticket_alarm.c
-
+# Statements of the hot path are built once: SQLAlchemy takes longer to build one than SQLite to run it.
 _TICKET_OF = select(_LINK.ticket_no).where(
     _LINK.alarm_id == bindparam("key"), _LINK.occurrence_no == bindparam("number")
 )
@@ -57,7 +54,6 @@ def _joinable() -> Any:
 
 
 _JOINABLE = _joinable()
-
 _BY_NUMBER = _with_delivery().where(tables.ticket.c.ticket_no == bindparam("key"))
 
 
@@ -82,6 +78,13 @@ def close_to_joining(connection: Connection, ticket_no: str) -> None:
     """Let no further alarm join this ticket."""
     query = update(tables.ticket).where(tables.ticket.c.ticket_no == ticket_no).values(joinable=False)
     connection.execute(query)
+
+
+def set_extent(connection: Connection, ticket: Ticket) -> None:
+    """Store the size and the customers of a ticket; its clocks are then due to be set by them."""
+    values = {name: getattr(ticket, name) for name in _EXTENT}
+    query = update(tables.ticket).where(tables.ticket.c.ticket_no == ticket.ticket_no)
+    connection.execute(query.values(**values, clocked=None))
 
 
 def find_joinable(connection: Connection, join_group: str, scope: str, classes: Sequence[TicketClass]) -> Ticket | None:
@@ -192,7 +195,7 @@ def set_external(connection: Connection, ticket_no: str, external_id: str, url: 
 
 
 def _values(ticket: Ticket) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(ticket, name) for name in _TEXTS}
+    values: dict[str, Any] = {name: getattr(ticket, name) for name in (*_TEXTS, *_EXTENT)}
     for name in _MOMENTS:
         moment = getattr(ticket, name)
         values[name] = None if moment is None else to_us(moment)
@@ -201,6 +204,8 @@ def _values(ticket: Ticket) -> dict[str, Any]:
 
 def _ticket(row: RowMapping) -> Ticket:
     values: dict[str, Any] = {name: row[name] for name in _TEXTS}
+    values |= {"size": row["size"] or "", "customer": row["customer"] or ""}
+    values |= {"customers": row["customers"], "sensitive": row["sensitive"]}
     for name in _MOMENTS:
         values[name] = None if row[name] is None else from_us(row[name])
     delivery = DeliveryState(row["delivery"] or DeliveryState.PENDING)

@@ -133,6 +133,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/tickets/T-9/link", Act.TICKET_WORK, {"ticket_no": "T-8", "reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/note", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/cancel-request", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
+    ("POST", "/api/v1/tickets/T-9/size", Act.TICKET_WORK, {"size": "large", "reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/handled-by-phone", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
     ("GET", "/api/v1/ticket-dead-letters", Act.READ, None),
     ("GET", "/api/v1/ticket-dead-letters.csv", Act.DEAD_LETTER_READ, None),

@@ -45,6 +45,10 @@ ticket = Table(
     Column("completed_at", BigInteger),
     Column("joinable", Boolean, nullable=False, default=True),
     Column("clocked", Boolean, comment="true once its clocks are set"),
+    Column("size", String(40), comment="size of the job by the company's rules, or by a person; empty = ordinary"),
+    Column("customer", String(40), comment="class of the customer if it is about one meter"),
+    Column("customers", Integer, comment="customers behind the asset; null = not counted"),
+    Column("sensitive", Integer, comment="those of them that depend on supply"),
 )
 Index(
     "tickets_without_clocks",
