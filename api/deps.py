@@ -18,7 +18,7 @@ from alarms.service.desk import ServiceDesk
 from alarms.service.policy import Promise, shipped
 from alarms.service.release import Checks
 from alarms.service.telephone import Telephone
-from api.auth import SESSION_COOKIE, Authenticator, User
+from api.auth import SESSION_COOKIE, AccountRules, Authenticator, User
 from api.roles import Act
 from gateway.errors import RefusedError
 from gateway.model.alarm import Definition
@@ -27,6 +27,7 @@ from gateway.model.gasday import GasDay
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Clock
+from gateway.store import audit_origin
 from gateway.store.interval_rows import IntervalRow
 from gateway.store.state import State
 
@@ -127,6 +128,7 @@ class Parts:
     """True shows on every page that the city is not a real one"""
     promises: Sequence[Promise] = field(default_factory=shipped, repr=False)
     calendar: WorkCalendar = field(default_factory=official, repr=False)
+    accounts: AccountRules = field(default_factory=AccountRules)
     auth: Authenticator = field(init=False)
     service: ServiceDesk = field(init=False)
     telephone: Telephone = field(init=False)
@@ -136,10 +138,10 @@ class Parts:
     def __post_init__(self) -> None:
         """Make what stands on the other parts."""
         state, network, clock = self.state, self.network, self.clock
-        object.__setattr__(self, "auth", Authenticator(state, clock))
+        object.__setattr__(self, "auth", Authenticator(state, clock, rules=self.accounts))
         object.__setattr__(self, "service", ServiceDesk(state, self.promises, self.calendar, network, clock))
         object.__setattr__(self, "telephone", Telephone(state, network, self.desk.policy, clock))
-        object.__setattr__(self, "call_backs", CallBacks(state, network, self.calendar, clock))
+        object.__setattr__(self, "call_backs", CallBacks(state, network, self.calendar, clock, self.desk.policy))
         object.__setattr__(self, "checks", Checks(state, network, self.desk.policy, self.calendar, clock))
 
 
@@ -151,12 +153,17 @@ def parts_of(connection: HTTPConnection) -> Parts:
 
 def user_of(connection: HTTPConnection) -> User | None:
     """Return who is asking: by bearer token, else by session cookie."""
-    auth = parts_of(connection).auth
+    auth, origin = parts_of(connection).auth, address_of(connection)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme:
-        return auth.of_token(token.strip()) if scheme.lower() == "bearer" else None
+        return auth.of_token(token.strip(), origin) if scheme.lower() == "bearer" else None
     cookie = connection.cookies.get(SESSION_COOKIE, "")
-    return auth.of_session(cookie) if cookie else None
+    return auth.of_session(cookie, origin) if cookie else None
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """Return the network address of whoever asks; behind a trusted proxy, the one that it names."""
+    return connection.client.host[:60] if connection.client else ""
 
 
 class Require:
@@ -171,18 +178,29 @@ class Require:
         if user is None:
             raise RefusedError(401, "login_required")
         if user.by_cookie and request.method not in {"GET", "HEAD"}:
-            refuse_forms(request)
+            refuse_others(request)
+        if user.must_change and self.act is not Act.ACCOUNT_OWN:
+            raise RefusedError(403, "password_change", "change your password first")
         if not user.may(self.act):
             raise RefusedError(403, "forbidden")
+        origin = audit_origin.current.get()
+        if origin is not None:
+            origin.who = user.name
         return user
 
 
-def refuse_forms(request: Request) -> None:
-    """Refuse what another site's form could send: a form cannot send JSON."""
+def refuse_others(request: Request) -> None:
+    """Refuse what another site could make a browser send: forms cannot send JSON, and browsers say whose page asks.
+
+    A page of the same host on another port is "same-site", but it is not ours.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RefusedError(415, "json_only", "send content-type: application/json")
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise RefusedError(403, "other_site", "this came from a page of another site")
 
 
 PartsDep = Annotated[Parts, Depends(parts_of)]
 Reader = Annotated[User, Depends(Require(Act.READ))]
+Anybody = Annotated[User, Depends(Require(Act.ACCOUNT_OWN))]

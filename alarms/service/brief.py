@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from alarms.service.clocks import Standing
+from alarms.service.quota import satisfied
 
 LATE = frozenset({Standing.BREACHED, Standing.LATE})
 GOALS = {"all": 0.95, "emergency": 1.0, "reached": 0.86, "satisfied": 0.98}
 """shares on time and of call-backs by the company's service standards (documents 001, 004)"""
-SATISFIED = 4
-"""lowest mark, of 1 to 5, of each question in a call-back whose customer is satisfied"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +222,7 @@ def _called(calls: Iterable[CallFact]) -> dict[str, Called]:
             in_time=sum(call.in_time for call in found),
             tried=sum(call.tried for call in found),
             reached=sum(call.reached for call in found),
-            satisfied=sum(call.reached and min(call.marks.values(), default=0) >= SATISFIED for call in found),
+            satisfied=sum(call.reached and satisfied(call.marks) for call in found),
         )
         for level, found in levels.items()
     }

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from time import time as wall_time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from alarms import route
+from alarms.route import TicketPolicy
 from alarms.service.calendar import WorkCalendar
-from alarms.service.quota import LEVELS, Finished, Level, draw
+from alarms.service.quota import LEVELS, Finished, Level, draw, marks_of, satisfied
+from alarms.tickets.raising import Raising, Wanted
 from gateway.errors import RefusedError
 from gateway.model.network import Network, ZoneKind
+from gateway.model.ticket import TicketClass
 from gateway.ports import Clock
-from gateway.store import call_back_rows, user_rows
+from gateway.store import call_back_rows, ticket_rows, user_rows
 from gateway.store.call_back_rows import CallBack, FinishedTicket
 from gateway.store.state import State, Transaction, put_cursor
 
@@ -29,6 +34,9 @@ APART = timedelta(hours=1)
 """between two tries at the least, so that they are at different hours"""
 QUESTIONS = ("conduct", "attitude", "skill", "timeliness")
 """by the company's service standard (document 001)"""
+AGAIN = "not_satisfied"
+"""type of the ticket that is opened for a customer who is not satisfied"""
+_WITH_CREW = (TicketClass.EMERGENCY, TicketClass.URGENT, TicketClass.REPAIR)
 _EPOCH = date(1970, 1, 1)
 
 
@@ -40,6 +48,9 @@ class CallBacks:
     network: Network
     calendar: WorkCalendar
     clock: Clock
+    policy: TicketPolicy = field(default_factory=TicketPolicy)
+    wall: Callable[[], float] = wall_time
+    """gives real seconds since 1970"""
 
     def evening(self) -> int:
         """Draw the days whose evening has come and that were not drawn yet; return how many tickets were drawn.
@@ -61,9 +72,18 @@ class CallBacks:
         return count
 
     def tried(
-        self, ticket_no: str, level: str, who: str, *, reached: bool, answers: Mapping[str, Any] | None = None
+        self,
+        ticket_no: str,
+        level: str,
+        who: str,
+        *,
+        reached: bool,
+        answers: Mapping[str, Any] | None = None,
     ) -> CallBack:
-        """Write down a try. Raises RefusedError 404, 409 `closed` or `too_soon`, 422 `answers`."""
+        """Write down a try; for a customer who is not satisfied a new ticket is opened and linked with the old one.
+
+        Raises RefusedError 404, 409 `closed` or `too_soon`, 422 `answers`.
+        """
         now = self.clock.now()
         if reached and (answers is None or not set(QUESTIONS) <= set(answers)):
             raise RefusedError(422, "answers", f"who was reached is asked for {', '.join(QUESTIONS)}")
@@ -80,6 +100,9 @@ class CallBacks:
             changed = replace(
                 found, tries=tries, answers=dict(answers or {}) if reached else None, closed_at=now if over else None
             )
+            if reached and not satisfied(marks_of(changed.answers or {})):
+                opened = self._open_again(connection, changed, who, now)
+                changed = replace(changed, opened=opened)
             call_back_rows.put(connection, changed)
             user_rows.add_audit(
                 connection,
@@ -87,9 +110,32 @@ class CallBacks:
                 who,
                 "call_back.try",
                 subject=f"{ticket_no}/{level}",
-                detail={"reached": reached},
+                detail={"reached": reached, "opened": changed.opened},
             )
         return changed
+
+    def _open_again(self, connection: Transaction, call: CallBack, who: str, now: datetime) -> str:
+        """Open the ticket for what did not satisfy, or name the one that another level opened already."""
+        before = ticket_rows.find_ticket(connection, call.ticket_no)
+        known = call_back_rows.opened_for(connection, call.ticket_no)
+        if before is None or known:
+            return known
+        work = Raising(connection, self.network, self.policy, now, self.wall())
+        again = TicketClass.REPAIR if before.ticket_class in _WITH_CREW else before.ticket_class
+        wanted = Wanted(
+            ticket_class=again,
+            type=AGAIN,
+            asset=before.asset,
+            key=f"CALLBACK:{call.level.upper()}:{call.ticket_no.removeprefix('T-')}",
+            raised_at=now,
+            title=f"Customer not satisfied: {before.title}",
+            description=_told(call),
+            priority=3,
+        )
+        body = {"asset": route.asset_body(before.asset, self.network), "linked": [before.ticket_no]}
+        opened = work.open_other(wanted, body)
+        work.link(before, opened, who, "the customer was not satisfied", tell=False)
+        return opened.ticket_no
 
     def _draw(self, connection: Transaction, day: date, now: datetime) -> int:
         month = f"{day:%Y-%m}"
@@ -155,3 +201,11 @@ class CallBacks:
         """Return when the draw before a day took place."""
         evening = datetime.combine(day - timedelta(days=1), EVENING, ZoneInfo(self.calendar.timezone))
         return evening.astimezone(UTC)
+
+
+def _told(call: CallBack) -> str:
+    """Return what a crew is told of an answer; what it says of persons stays with gasgate."""
+    answers = call.answers or {}
+    marks = ", ".join(f"{name} {answers[name]}" for name in QUESTIONS)
+    note = str(answers.get("note", ""))
+    return f"Called back by {call.level}; marks from 1 to 5: {marks}.{' ' + note if note else ''}"

@@ -34,6 +34,19 @@ LEVELS = {
     )
 }
 """shares and days by the company's service standard (document 001); each level draws by itself"""
+SATISFIED = 4
+"""lowest mark, of 1 to 5, of each question in a call-back whose customer is satisfied"""
+
+
+def marks_of(answers: Mapping[str, object]) -> dict[str, int]:
+    """Return the marks in a customer's answers; an improper gain that is told of is the worst mark."""
+    marks = {name: mark for name, mark in answers.items() if type(mark) is int}
+    return marks | ({"improper_gain": 1} if answers.get("improper_gain") is True else {})
+
+
+def satisfied(marks: Mapping[str, int]) -> bool:
+    """Tell whether a customer with these marks is satisfied."""
+    return min(marks.values(), default=0) >= SATISFIED
 
 
 @dataclass(frozen=True, slots=True)

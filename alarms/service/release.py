@@ -7,19 +7,19 @@ ticket, which a further finding joins.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
 from alarms import route
 from alarms.service.calendar import WorkCalendar
-from alarms.tickets import commands
+from alarms.tickets.raising import Raising, Wanted
 from gateway.errors import RefusedError
 from gateway.model.finding import LIKELY, Finding, FindingKind, FindingStatus
 from gateway.model.network import Network, ZoneKind
-from gateway.model.ticket import Ticket, TicketClass, TicketState
+from gateway.model.ticket import TicketClass
 from gateway.ports import Clock
-from gateway.store import delivery_rows, finding_rows, promise_rows, ticket_rows, user_rows
+from gateway.store import finding_rows, promise_rows, ticket_rows, user_rows
 from gateway.store.state import State, Transaction, put_cursor
 
 CURSOR = "checks"
@@ -90,6 +90,7 @@ class Checks:
         return done
 
     def _release(self, connection: Transaction, finding: Finding, who: str, now: datetime, wall_s: float) -> Released:
+        work = Raising(connection, self.network, self.policy, now, wall_s)
         urgent = finding.kind in URGENT
         wanted = TicketClass.URGENT if urgent else TicketClass.CHECK
         group = "" if urgent else "meter"
@@ -97,50 +98,28 @@ class Checks:
         if joined is not None:
             text = f"also suspected there: {finding.kind}"
             body = {**route.note_body(joined, "update", text, who), "finding": _facts(finding)}
-            self._send(connection, joined, "update", body, wall_s)
+            work.send(joined, "update", body)
             ticket_rows.link_alarm(connection, link_of(finding), finding.episode_no, joined.ticket_no)
             return Released(joined.ticket_no, joined.ticket_no)
-        ticket = self._ticket(connection, finding, wanted, group, now)
-        ticket_rows.insert_ticket(connection, ticket)
+        order = self._order(finding, wanted, group, now)
+        body = {"asset": route.asset_body(finding.subject, self.network), "finding": _facts(finding)}
+        ticket = work.open_other(order, body)
         ticket_rows.link_alarm(connection, link_of(finding), finding.episode_no, ticket.ticket_no)
         promise_rows.add_step(connection, ticket.ticket_no, "released", now, entered_at=now, actor=who)
-        self._send(connection, ticket, "open", self._open_body(ticket, finding), wall_s)
         return Released(ticket.ticket_no)
 
-    def _ticket(
-        self, connection: Transaction, finding: Finding, wanted: TicketClass, group: str, now: datetime
-    ) -> Ticket:
-        policy = replace(self.policy, epoch=delivery_rows.epoch(connection, self.policy.epoch))
-        prefix = route.number_prefix(now, policy)
-        place = self.network.name_of(finding.subject)
-        kind = "leak_survey" if finding.kind == FindingKind.LEAK else finding.kind
-        ticket = Ticket(
-            ticket_no=route.next_number(prefix, ticket_rows.newest_number(connection, prefix)),
-            dedup_key=f"{policy.site}.{policy.epoch}:{finding.subject}:{finding.kind.upper()}:{finding.episode_no}",
+    def _order(self, finding: Finding, wanted: TicketClass, group: str, now: datetime) -> Wanted:
+        return Wanted(
             ticket_class=wanted,
-            type=kind,
+            type="leak_survey" if finding.kind == FindingKind.LEAK else finding.kind,
             asset=finding.subject,
-            join_group=group,
-            scope=finding.subject,
-            state=TicketState.OPEN,
+            key=f"{finding.subject}:{finding.kind.upper()}:{finding.episode_no}",
             raised_at=now,
-            depart_by=None,
-            arrive_by=None,
-            title=f"Inspect: {place}",
+            title=f"Inspect: {self.network.name_of(finding.subject)}",
             description=f"Readings suggest {finding.kind.replace('_', ' ')}. Look and report what is there.",
+            priority=3 if wanted is TicketClass.URGENT else 4,
+            join_group=group,
         )
-        return route.measured(ticket, self.network, policy)
-
-    def _open_body(self, ticket: Ticket, finding: Finding) -> dict[str, Any]:
-        priority = 3 if ticket.ticket_class is TicketClass.URGENT else 4
-        return route.first_body(ticket, priority, self.network, self.policy) | {
-            "asset": route.asset_body(ticket.asset, self.network),
-            "finding": _facts(finding),
-        }
-
-    def _send(self, connection: Transaction, ticket: Ticket, command: str, body: dict[str, Any], wall_s: float) -> None:
-        sink = self.policy.sinks.get(ticket.ticket_class, "")
-        commands.put(connection, ticket, command, body, sink=sink, now=self.clock.now(), wall_s=wall_s)
 
     def _ticket_of(self, connection: Transaction, finding: Finding) -> str | None:
         ticket = ticket_rows.ticket_of(connection, link_of(finding), finding.episode_no)

@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from alarms import route
-from alarms.tickets import commands
+from alarms.tickets.raising import Raising, Wanted
 from gateway.errors import RefusedError
 from gateway.model.call import CLASSES, LATE, Call
 from gateway.model.network import Network, Station, ZoneKind
-from gateway.model.ticket import Ticket, TicketClass, TicketState
+from gateway.model.ticket import TicketClass
 from gateway.ports import Clock
-from gateway.store import call_rows, delivery_rows, promise_rows, ticket_rows, user_rows
+from gateway.store import call_rows, promise_rows, ticket_rows, user_rows
 from gateway.store.call_rows import CallReport
 from gateway.store.state import State, Transaction
 
@@ -75,36 +75,28 @@ class Telephone:
                 raise RefusedError(404, "unknown_asset", f"the network has no {call.asset}")
             call_rows.set_said(connection, ticket_no, call.details)
             body = {**route.note_body(ticket, "update", _words(call), taker), "call": call.details}
-            self._send(connection, ticket, "update", body, wall_s)
+            self._work(connection, wall_s).send(ticket, "update", body)
             self._audit(connection, taker, "call.complete", ticket_no, call)
         return replace(reports[0], call=call)
 
     def _open(self, connection: Transaction, call: Call, wall_s: float) -> str:
-        now = self.clock.now()
-        policy = replace(self.policy, epoch=delivery_rows.epoch(connection, self.policy.epoch))
-        prefix = route.number_prefix(now, policy)
-        number = route.next_number(prefix, ticket_rows.newest_number(connection, prefix))
         wanted = CLASSES[call.what]
-        asset = call.asset or self.zone_at(call.x_m, call.y_m)
-        ticket = Ticket(
-            ticket_no=number,
-            dedup_key=f"{policy.site}.{policy.epoch}:CALL:{call.what.upper()}:{number.removeprefix('T-')}",
+        order = Wanted(
             ticket_class=wanted,
             type=call.what.value,
-            asset=asset,
-            join_group="",
-            scope=asset,
-            state=TicketState.OPEN,
+            asset=call.asset or self.zone_at(call.x_m, call.y_m),
+            key=f"CALL:{call.what.upper()}:{{number}}",
             raised_at=call.called_at,
-            depart_by=None,
-            arrive_by=None,
             title=f"{_TITLES[call.what.value]}: {call.place}",
             description=_words(call),
+            priority=1 if wanted is TicketClass.EMERGENCY else 3,
         )
-        ticket = route.measured(ticket, self.network, policy)
-        ticket_rows.insert_ticket(connection, ticket)
-        self._send(connection, ticket, "open", self._open_body(ticket, call, policy), wall_s)
-        return number
+        body = {
+            "asset": self._place(order.asset, call),
+            "contact": {"name": call.caller, "phone": call.number},
+            "call": call.details,
+        }
+        return self._work(connection, wall_s).open_other(order, body).ticket_no
 
     def _join(self, connection: Transaction, ticket_no: str, call: Call, taker: str, wall_s: float) -> str:
         ticket = ticket_rows.find_ticket(connection, ticket_no)
@@ -115,25 +107,17 @@ class Telephone:
         if CLASSES[call.what] is TicketClass.EMERGENCY and ticket.ticket_class is not TicketClass.EMERGENCY:
             raise RefusedError(409, "lower_class", "an emergency never joins a lower ticket; open a new one")
         body = {**route.note_body(ticket, "update", _words(call), taker), "call": call.details}
-        self._send(connection, ticket, "update", body, wall_s)
+        self._work(connection, wall_s).send(ticket, "update", body)
         return ticket_no
 
-    def _open_body(self, ticket: Ticket, call: Call, policy: route.TicketPolicy) -> dict[str, Any]:
-        place = route.asset_body(ticket.asset, self.network) if ticket.asset else {"id": "", "kind": "place"}
+    def _place(self, asset: str, call: Call) -> dict[str, Any]:
+        place = route.asset_body(asset, self.network) if asset else {"id": "", "kind": "place"}
         if call.x_m is not None and call.y_m is not None:
             place |= {"x_m": call.x_m, "y_m": call.y_m, "crs": "local"}
-        priority = 1 if ticket.ticket_class is TicketClass.EMERGENCY else 3
-        return route.first_body(ticket, priority, self.network, policy) | {
-            "asset": {**place, "address": call.place},
-            "contact": {"name": call.caller, "phone": call.number},
-            "call": call.details,
-        }
+        return {**place, "address": call.place}
 
-    def _send(
-        self, connection: Transaction, ticket: Ticket, command: str, body: Mapping[str, Any], wall_s: float
-    ) -> None:
-        sink = self.policy.sinks.get(ticket.ticket_class, "")
-        commands.put(connection, ticket, command, body, sink=sink, now=self.clock.now(), wall_s=wall_s)
+    def _work(self, connection: Transaction, wall_s: float) -> Raising:
+        return Raising(connection, self.network, self.policy, self.clock.now(), wall_s)
 
     def _audit(self, connection: Transaction, taker: str, act: str, ticket_no: str, call: Call) -> None:
         late = self.clock.now() - call.called_at > LATE

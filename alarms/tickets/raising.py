@@ -1,4 +1,4 @@
-"""From a raised occurrence to its ticket: it joins one of the same incident, or opens its own. One transaction."""
+"""Opens tickets, each in one transaction: for an occurrence that joins none, and for what people or findings ask."""
 
 from __future__ import annotations
 
@@ -12,14 +12,32 @@ from alarms.extent import Extent, extent_of, larger
 from alarms.tickets import commands
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.network import Network
-from gateway.model.ticket import Ticket, TicketAct, TicketClass
+from gateway.model.ticket import Ticket, TicketAct, TicketClass, TicketState
 from gateway.store import delivery_rows, ticket_rows
 from gateway.store.state import Transaction
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A ticket that no alarm raises: a call, a finding, an order, a customer who is not satisfied."""
+
+    ticket_class: TicketClass
+    type: str
+    asset: str
+    key: str
+    """what it is about, the part of its key behind the site; `{number}` stands for the ticket's own number"""
+    raised_at: datetime
+    title: str
+    description: str
+    priority: int
+    join_group: str = ""
+    size: str | None = None
+    """None: by the company's rules"""
+
+
+@dataclass(frozen=True, slots=True)
 class Raising:
-    """What raising a ticket needs beside the alarm: where it is written, and the one moment of it all."""
+    """What raising a ticket needs beside its reason: where it is written, and the one moment of it all."""
 
     connection: Transaction
     network: Network
@@ -45,9 +63,7 @@ class Raising:
 
         Others may join it if its definition has a group, unless `joinable` says otherwise.
         """
-        policy = replace(self.policy, epoch=delivery_rows.epoch(self.connection, self.policy.epoch))
-        prefix = route.number_prefix(self.now, policy)
-        number = route.next_number(prefix, ticket_rows.newest_number(self.connection, prefix))
+        policy, number = self._next()
         ticket = route.new_ticket(alarm, definition, self.network, policy, number)
         lower = self._lower(alarm, definition)
         ticket_rows.insert_ticket(self.connection, ticket, joinable=joinable)
@@ -58,12 +74,38 @@ class Raising:
             self.link(one, ticket, "gasgate", "a graver alarm of the same incident")
         return ticket
 
-    def link(self, one: Ticket, other: Ticket, who: str, reason: str) -> None:
-        """Say on both tickets that they are about the same; both live on."""
+    def open_other(self, wanted: Wanted, body: Mapping[str, Any]) -> Ticket:
+        """Open a ticket that no alarm raises; `body` adds to what its first message says."""
+        policy, number = self._next()
+        key = wanted.key.replace("{number}", number.removeprefix("T-"))
+        ticket = Ticket(
+            ticket_no=number,
+            dedup_key=f"{policy.site}.{policy.epoch}:{key}",
+            ticket_class=wanted.ticket_class,
+            type=wanted.type,
+            asset=wanted.asset,
+            join_group=wanted.join_group,
+            scope=wanted.asset,
+            state=TicketState.OPEN,
+            raised_at=wanted.raised_at,
+            depart_by=None,
+            arrive_by=None,
+            title=wanted.title,
+            description=wanted.description,
+        )
+        ticket = route.measured(ticket, self.network, policy, size=wanted.size)
+        ticket_rows.insert_ticket(self.connection, ticket)
+        self.send(ticket, "open", {**route.first_body(ticket, wanted.priority, self.network, policy), **body})
+        return ticket
+
+    def link(self, one: Ticket, other: Ticket, who: str, reason: str, *, tell: bool = True) -> None:
+        """Say on both tickets that they are about the same; both live on. With `tell` the crew of the first is told."""
         for here, there in ((one, other), (other, one)):
             data = {"ticket_no": there.ticket_no, "dedup_key": there.dedup_key}
             act = delivery_rows.Act(here.ticket_no, TicketAct.LINK, who, reason, data, self.now)
             delivery_rows.add_act(self.connection, act)
+        if not tell:
+            return
         text = f"about the same as {other.ticket_no}: {reason}"
         self.send(one, "note", route.note_body(one, "note", text, who))
 
@@ -71,6 +113,12 @@ class Raising:
         """Put a command into the outbox."""
         sink = self.policy.sinks.get(ticket.ticket_class, "")
         commands.put(self.connection, ticket, command, body, sink=sink, now=self.now, wall_s=self.wall_s)
+
+    def _next(self) -> tuple[route.TicketPolicy, str]:
+        """Return the policy with the epoch that new keys get, and the number of the next ticket."""
+        policy = replace(self.policy, epoch=delivery_rows.epoch(self.connection, self.policy.epoch))
+        prefix = route.number_prefix(self.now, policy)
+        return policy, route.next_number(prefix, ticket_rows.newest_number(self.connection, prefix))
 
     def _extent(self, alarm: Alarm, ticket: Ticket) -> Extent:
         return extent_of(alarm.asset, ticket.ticket_class, ticket.type, self.network, self.policy.sizes)

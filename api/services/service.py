@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from alarms.service.brief import Brief, CallFact, ClockFact, OnTime, TicketFact, make_brief
 from alarms.service.clocks import Standing
-from alarms.service.quota import published
+from alarms.service.quota import marks_of, published
 from api.auth import User
 from api.deps import Parts
 from api.services.views import load_alarms
@@ -181,7 +181,7 @@ def _cell(text: str) -> str:
 
 def _call_fact(one: CallBack) -> CallFact:
     reached = one.answers is not None
-    marks = {name: mark for name, mark in (one.answers or {}).items() if type(mark) is int}
+    marks = marks_of(one.answers or {})
     first = datetime.fromisoformat(one.tries[0]["at"]) if one.tries else None
     return CallFact(one.level, bool(one.tries), reached, marks, first is not None and first <= one.due_at)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, exists, func, select, update
+from sqlalchemy import Connection, RowMapping, and_, exists, func, or_, select, update
 
 from gateway.model.reading import from_us, to_us
 from gateway.model.ticket import TicketState
@@ -33,6 +33,8 @@ class CallBack:
     """{at, by, reached} of each"""
     answers: Mapping[str, Any] | None = None
     closed_at: datetime | None = None
+    opened: str = ""
+    """ticket that was opened because the customer was not satisfied"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class FinishedTicket:
     crew: str
     completed_at: datetime
     reported: bool
-    """True if somebody reported it by telephone"""
+    """True if a customer asked for it: by telephone, by an order, or because the work before did not satisfy"""
 
 
 def finished(connection: Connection, start: datetime, end: datetime) -> list[FinishedTicket]:
@@ -64,7 +66,10 @@ def finished(connection: Connection, start: datetime, end: datetime) -> list[Fin
         .scalar_subquery()
     )
     learned = func.coalesce(entered, ticket.completed_at)
-    reported = exists().where(call.ticket_no == ticket.ticket_no)
+    asked = exists().where(call.ticket_no == ticket.ticket_no)
+    own, other = tables.ticket_step.c, tables.call_back.c
+    ordered = exists().where(own.ticket_no == ticket.ticket_no, own.step == "reported")
+    reported = or_(asked, ordered, exists().where(other.opened == ticket.ticket_no))
     query = (
         select(ticket.ticket_no, ticket.asset, crew.label("crew"), ticket.completed_at, reported.label("reported"))
         .where(ticket.completed_at.is_not(None), learned >= to_us(start), learned < to_us(end))
@@ -114,15 +119,28 @@ def find(connection: Connection, ticket_no: str, level: str) -> CallBack | None:
 
 
 def listed(
-    connection: Connection, *, month: str | None = None, waiting: bool = False, limit: int | None = 500
+    connection: Connection,
+    *,
+    month: str | None = None,
+    ticket_no: str | None = None,
+    waiting: bool = False,
+    limit: int | None = 500,
 ) -> list[CallBack]:
-    """Return call-backs, those that are due first first: of a month, or all that wait."""
+    """Return call-backs, those that are due first first: of a month, of a ticket, or all that wait."""
     query = select(_row).order_by(_row.c.due_at, _row.c.ticket_no, _row.c.level).limit(limit)
     if month is not None:
         query = query.where(_row.c.month == month)
+    if ticket_no is not None:
+        query = query.where(_row.c.ticket_no == ticket_no)
     if waiting:
         query = query.where(_row.c.closed_at.is_(None))
     return [_call_back(row) for row in connection.execute(query).mappings()]
+
+
+def opened_for(connection: Connection, ticket_no: str) -> str:
+    """Return the ticket that was opened because the work on a ticket did not satisfy; empty if none was."""
+    query = select(_row.c.opened).where(_row.c.ticket_no == ticket_no, _row.c.opened.is_not(None)).limit(1)
+    return str(connection.execute(query).scalar() or "")
 
 
 def put(connection: Connection, call_back: CallBack) -> None:
@@ -134,6 +152,7 @@ def put(connection: Connection, call_back: CallBack) -> None:
         .values(
             tries=[dict(one) for one in call_back.tries],
             answers=None if call_back.answers is None else dict(call_back.answers),
+            opened=call_back.opened or None,
             closed_at=None if call_back.closed_at is None else to_us(call_back.closed_at),
         )
     )
@@ -166,4 +185,5 @@ def _call_back(row: RowMapping) -> CallBack:
         tuple(row["tries"]),
         row["answers"],
         None if row["closed_at"] is None else from_us(row["closed_at"]),
+        row["opened"] or "",
     )

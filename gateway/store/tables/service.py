@@ -99,6 +99,7 @@ call_back = Table(
     Column("due_at", BigInteger, nullable=False),
     Column("tries", JSON, nullable=False, comment="{at, by, reached} of each try"),
     Column("answers", JSON(none_as_null=True), comment="what the customer said"),
+    Column("opened", String(40), comment="ticket that was opened because the customer was not satisfied"),
     Column("closed_at", BigInteger),
 )
 

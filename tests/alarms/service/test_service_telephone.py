@@ -18,7 +18,7 @@ from gateway.model.call import Call, Said
 from gateway.model.reading import to_us
 from gateway.model.ticket import TicketClass, TicketState
 from gateway.runtime.clock import ManualClock
-from gateway.store import call_back_rows, call_rows, outbox_rows, ticket_event_rows, ticket_rows
+from gateway.store import call_back_rows, call_rows, delivery_rows, outbox_rows, ticket_event_rows, ticket_rows
 from gateway.store.state import State
 from gateway.store.ticket_event_rows import TicketEvent
 from tests.alarms.alarm_fixtures import small_network
@@ -206,3 +206,48 @@ def test_a_customer_is_tried_three_times_at_different_hours(telephone: Telephone
     assert desk.tried(two.ticket_no, "station", "ann", reached=True, answers=ANSWERS).answers == ANSWERS
     with pytest.raises(RefusedError):
         desk.tried(two.ticket_no, "station", "ann", reached=True, answers=ANSWERS)
+
+
+def test_who_is_not_satisfied_gets_a_ticket_that_is_called_again(telephone: Telephone, clock: ManualClock) -> None:
+    desk = CallBacks(telephone.state, telephone.network, official(), clock, telephone.policy)
+    (first,) = finish(telephone, 1, 0, 0)
+    clock.set(NOW.replace(hour=12, minute=1))
+    desk.evening()
+    bad = {**ANSWERS, "skill": 2, "note": "it smells again"}
+    closed = desk.tried(first, "station", "ann", reached=True, answers=bad)
+    other = desk.tried(first, "company", "bob", reached=True, answers=bad)
+    assert other.opened == closed.opened != ""
+    with telephone.state.read() as connection:
+        again = ticket_rows.find_ticket(connection, closed.opened)
+        (sent,) = outbox_rows.outbox_of(connection, closed.opened)
+        acts = delivery_rows.acts_on(connection, first)
+        kept = call_back_rows.find(connection, first, "station")
+    assert again is not None
+    assert (again.ticket_class, again.type) == (TicketClass.REPAIR, "not_satisfied")
+    assert again.dedup_key == f"hq.1:CALLBACK:STATION:{first.removeprefix('T-')}"
+    assert sent.command.body["linked"] == [first]
+    assert "it smells again" in sent.command.body["description"]
+    assert [act.data["ticket_no"] for act in acts] == [closed.opened]
+    assert kept is not None
+    assert kept.opened == closed.opened
+
+    with telephone.state.write() as connection:
+        at = NOW + timedelta(hours=20)
+        event = TicketEvent("desk", "done", closed.opened, "completed", 1, at, at, "crew 1", {})
+        ticket_event_rows.insert_event(connection, event)
+        ticket_rows.update_ticket(connection, replace(again, state=TicketState.COMPLETED, completed_at=at))
+    clock.set(NOW.replace(hour=12, minute=1) + timedelta(days=1))
+    assert desk.evening() >= 1
+    with telephone.state.read() as connection:
+        assert call_back_rows.find(connection, closed.opened, "station") is not None
+
+
+@pytest.mark.parametrize(("extra", "opens"), [({}, False), ({"improper_gain": True}, True), ({"conduct": 3}, True)])
+def test_a_gain_or_a_low_mark_opens_a_ticket_and_contentment_does_not(
+    telephone: Telephone, clock: ManualClock, extra: dict[str, object], opens: bool
+) -> None:
+    desk = CallBacks(telephone.state, telephone.network, official(), clock, telephone.policy)
+    (first,) = finish(telephone, 1, 0, 0)
+    clock.set(NOW.replace(hour=12, minute=1))
+    desk.evening()
+    assert bool(desk.tried(first, "station", "ann", reached=True, answers={**ANSWERS, **extra}).opened) is opens
