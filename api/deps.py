@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -57,6 +57,12 @@ class Intervals(Protocol):
 
     def of_meter(self, meter: str, first: date, last: date) -> list[IntervalRow]:
         """Return all revisions of a meter's gas days, oldest first. Blocks; raises TransientError."""
+        ...
+
+    def read_meters(
+        self, first: date, last: date, *, begin: int, end: int, parts: int = 1
+    ) -> Iterable[tuple[str, int]]:
+        """Return who was read between two moments, and on how many gas days. Blocks; raises TransientError."""
         ...
 
 
@@ -129,6 +135,8 @@ class Parts:
     promises: Sequence[Promise] = field(default_factory=shipped, repr=False)
     calendar: WorkCalendar = field(default_factory=official, repr=False)
     accounts: AccountRules = field(default_factory=AccountRules)
+    public_url: str = ""
+    """address under which people open the pages; empty where none is configured"""
     auth: Authenticator = field(init=False)
     service: ServiceDesk = field(init=False)
     telephone: Telephone = field(init=False)

@@ -162,6 +162,10 @@ class Network:
             return Affected(1, int(meter.customer_class in SENSITIVE))
         return self._affected.get(self.zone_of(asset), Affected())
 
+    def customers(self) -> Iterable[tuple[str, str, int]]:
+        """Return (zone, class of customers, number of meters) of all customers, in no order."""
+        return _customers(self.meters)
+
     def name_of(self, asset: str) -> str:
         """Return what people call an asset; its id where it has no name."""
         if asset in self.stations:

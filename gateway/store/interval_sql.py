@@ -15,6 +15,13 @@ CHANGED = f"""
         IS DISTINCT FROM ({", ".join(f"o.{name}" for name in _COMPARED)})
     ORDER BY f.gas_day, f.meter
 """  # noqa: S608 - our names
+READ_METERS = """
+    SELECT meter, count(DISTINCT gas_day) FILTER (WHERE status = 'measured')
+    FROM read_parquet($files, hive_partitioning = false)
+    WHERE gas_day BETWEEN $first AND $last AND hash(meter) % $parts = $part
+    GROUP BY meter
+    HAVING bool_or((left_at >= $begin AND left_at < $end) OR (right_at >= $begin AND right_at < $end))
+"""
 
 
 def newest(files: str) -> str:

@@ -26,7 +26,7 @@ import duckdb
 from gateway.errors import TransientError
 from gateway.store.durable import crc_of, make_durable
 from gateway.store.interval_rows import ALL, COLUMNS, IntervalColumns, IntervalRow, as_array, day_number, day_of, row_of
-from gateway.store.interval_sql import CHANGED, FRESH, newest, nothing
+from gateway.store.interval_sql import CHANGED, FRESH, READ_METERS, newest, nothing
 from gateway.store.ownership import own
 
 _LOG = logging.getLogger(__name__)
@@ -86,6 +86,16 @@ class IntervalStore:
         )  # fmt: skip
         wanted = set(meters)
         return {(name, day_of(number).isoformat()): units for name, number, units in found if name in wanted}
+
+    def read_meters(
+        self, first: date, last: date, *, begin: int, end: int, parts: int = 1
+    ) -> Iterator[tuple[str, int]]:
+        """Yield each meter with a register between two moments (us), and how many gas days of the span were measured.
+
+        The meters come in so many parts, in no order, so that not all need be held at once. Raises TransientError.
+        """
+        for part in range(parts):
+            yield from self._query(READ_METERS, first, last, {"begin": begin, "end": end, "parts": parts, "part": part})
 
     def changed_days(self, after_us: int, upto_us: int) -> list[date]:
         """Return the gas days with revisions that were computed at after < t <= upto. Raises TransientError."""

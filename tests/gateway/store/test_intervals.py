@@ -211,3 +211,17 @@ def test_rows_of_an_older_release_keep_their_revisions(store):
     with store.adding() as adding:
         adding.keep(old)
     assert store.of_meter("M-777", DAY, DAY) == old
+
+
+def test_meters_read_in_a_span_come_once_in_however_many_parts(store):
+    add(
+        store,
+        columns(),
+        columns(DAY + timedelta(days=1), left_at=30, right_at=-1, status="estimated", meters=METERS[:2]),
+    )
+    add(store, columns(units=1001, meters=METERS[:1]))
+    span = (DAY, DAY + timedelta(days=1))
+    for parts in (1, 3):
+        assert sorted(store.read_meters(*span, begin=0, end=31, parts=parts)) == [(name, 1) for name in METERS]
+    assert sorted(store.read_meters(*span, begin=25, end=31)) == [(name, 1) for name in METERS[:2]]
+    assert list(store.read_meters(*span, begin=22, end=30)) == []
