@@ -61,21 +61,26 @@ class DayNoise:
         return 1.0 - 2.0 * self.skew - self.wave
 
 
-def day_noise(loss: Floats, supply: Floats, config: NoiseConfig) -> DayNoise:
+def day_noise(loss: Floats, supply: Floats, claimed: Floats, config: NoiseConfig) -> DayNoise:
     """Return the noise of a loss (m3), from differences and sums of neighbouring days about a week's median.
 
-    Both are robust against steps, which last, and against single bad days. Noise changes with the season, so each day
-    has that of the weeks around it.
+    Both are robust against steps, which last, and against single bad days. How the variance differs between days is
+    `claimed`; how large it is, the days tell: all of them, and the weeks around each as much, as noise changes with
+    the season but thefts on some days make noise, too. What scatters less than is claimed does so in proportion; what
+    makes it scatter more is alike every day.
     """
     least = config.floor * supply
+    claim = np.sqrt(np.maximum(claimed, least**2))
     middle = around(loss, 7)
     off = loss - np.where(np.isfinite(middle), middle, loss)
-    jump = np.abs(np.append(np.diff(off), np.nan))
+    jump = np.append(np.abs(np.diff(off)) / np.maximum(np.hypot(claim[1:], claim[:-1]), 1e-9), np.nan)
     if np.isfinite(jump).sum() < ENOUGH:
         return DayNoise(np.maximum(config.unknown * supply, least), 0.0, 0.0)
-    usual = float(np.nanmedian(jump))
+    usual = max(float(np.nanmedian(jump)), 1e-9)
     near = around(jump, LOCAL_D)
-    local = 1.4826 * np.where(np.isfinite(near), near, usual) / np.sqrt(2.0)
+    ratio = 1.4826 * np.sqrt(usual * np.where(np.isfinite(near), near, usual))
+    more = np.maximum(ratio**2 - 1.0, 0.0) * float(np.median(claim)) ** 2
+    local = np.sqrt(np.minimum(ratio, 1.0) ** 2 * claim**2 + more)
     relative = off / np.maximum(local, np.maximum(least, 1e-9))
     pairs = np.isfinite(relative[1:]) & np.isfinite(relative[:-1])
     apart, along = (_spread((relative[1:] + sign * relative[:-1])[pairs]) for sign in (-1.0, 1.0))
@@ -122,10 +127,11 @@ def precision(
     result = np.zeros((len(loss), len(loss)))
     if not good.any():
         return result
-    noise = day_noise(np.where(good, loss, np.nan), supply, config)
+    # the newest days are not read yet, unlike those that tell the noise
+    unread = np.maximum(unread_variance - float(np.median(unread_variance[good])), 0.0)
+    noise = day_noise(np.where(good, loss, np.nan), supply, known_variance - unread, config)
     whole = noise.whole[good]
-    # the newest days are not read yet, unlike those that told the noise
-    white = np.maximum(noise.white * whole**2 + _worse(known_variance[good]), unread_variance[good])
+    white = noise.white * whole**2 + unread[good]
     white += whole**2 * (_far(np.where(good, loss, np.nan), noise.whole)[good] - 1.0)
     day = np.flatnonzero(good)
     apart = np.abs(day[:, None] - day[None, :])
@@ -147,11 +153,6 @@ def _inverse(covariance: Floats) -> Floats:
     if failed:
         return np.asarray(np.linalg.pinv(covariance, hermitian=True), dtype=np.float64)
     return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
-
-
-def _worse(variance: Floats) -> Floats:
-    """Return by how much the variance of days exceeds that of the usual day, which the days themselves tell."""
-    return np.asarray(np.maximum(variance - float(np.median(variance)), 0.0))
 
 
 def _far(loss: Floats, noise: Floats) -> Floats:

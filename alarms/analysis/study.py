@@ -21,6 +21,7 @@ from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
 from alarms.analysis.screen import due, news, resting
+from alarms.analysis.trial import RECENT_D
 from alarms.analysis.weekly import weekly
 from gateway.model.network import Meter
 from gateway.model.quantity import Quantity
@@ -116,7 +117,9 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     coverage = _own_coverage(result)
     assessable &= coverage >= config.loss.coverage_limit
     assessable &= result.own_sigma <= config.loss.sigma_limit * np.maximum(np.nan_to_num(result.own_supply), 0.0)
-    judged = _judged(result, rests, assessable, config.every_days)
+    # what large customers used is only expected until they are read, and that is no loss
+    telling = assessable & (coverage >= config.bank.least_known)
+    judged = _judged(result, rests, telling, config.every_days)
     meters = [city.network.meters[name] for name in result.tree.customers]
     classes = [meter.customer_class for meter in meters]
     absent = _absent(rests, np.isfinite(result.use), classes)
@@ -128,8 +131,6 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     shape = weekly(result.use, result.shape, rests, result.days, business)
     past = Past.of(result.use, shape, rests, config.bank.least_days)
     less = usual_less(past, result.use, shape, np.where(business, 1, 0))
-    # what large customers used is only expected until they are read, and that is no loss
-    telling = assessable & (coverage >= config.bank.least_known)
     cases: list[ZoneCase] = []
     for zone in np.flatnonzero(judged):
         members = np.flatnonzero(result.tree.home == zone)
@@ -139,7 +140,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
             supply=np.nan_to_num(result.own_supply[:, zone]),
             noise_variance=result.own_terms.noise[:, zone],
             unread_variance=result.own_terms.unread[:, zone],
-            steady=np.nan_to_num(result.own_sigma[:, zone]),
+            steady=np.sqrt(np.nan_to_num(result.own_terms.steady[:, zone])),
             warmth=warm[:, zone],
             use=result.use[:, members],
             shape=shape[:, members],
@@ -156,15 +157,15 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
 
 
 def _judged(
-    result: Balance, rests: NDArray[np.int64], assessable: NDArray[np.bool_], every_days: int
+    result: Balance, rests: NDArray[np.int64], telling: NDArray[np.bool_], every_days: int
 ) -> NDArray[np.bool_]:
-    """Return the measured zones that are to be weighed, (z,)."""
+    """Return the measured zones that are to be weighed, (z,): one that is read a day late is judged a day late."""
     if not result.days:
         return np.zeros(len(result.tree.zones), dtype=np.bool_)
     chosen = due(result.days[-1].toordinal(), len(result.tree.zones), every_days)
-    chosen |= news(np.where(assessable, result.own_loss, np.nan), result.own_supply)
+    chosen |= news(np.where(telling, result.own_loss, np.nan), result.own_supply)
     chosen |= resting(rests, result.use, result.tree.home, result.own_supply)
-    return np.asarray(chosen & result.tree.measured & assessable[-1])
+    return np.asarray(chosen & result.tree.measured & telling[-RECENT_D:].any(axis=0))
 
 
 def _absent(rests: NDArray[np.int64], known: NDArray[np.bool_], classes: Sequence[str]) -> NDArray[np.float64]:

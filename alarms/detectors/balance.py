@@ -24,7 +24,7 @@ class BalanceDetector(StudyDetector):
         tree, result = known.balance.tree, known.balance
         rows = [row for row, measured in enumerate(tree.measured) if measured]
         zones = [tree.zones[row] for row in rows]
-        seen = np.asarray(known.assessable[-1:, rows].any(axis=0) & known.judged[rows], dtype=np.bool_)
+        seen = np.asarray(known.judged[rows], dtype=np.bool_)
         hits = [self._hit(known, found) for found in known.cases if found.customer < 0]
         return answer(self.condition, zones, unknown_unless(seen), int(result.bounds[-1]), hits)
 

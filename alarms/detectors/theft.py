@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from alarms.analysis.city import CityModel
 from alarms.analysis.study import HOMES, Study, StudyConfig, ZoneCase
+from alarms.analysis.trial import RECENT_D
 from alarms.detectors.answer import Hit, answer, unknown_unless
 from alarms.detectors.of_study import StudyDetector
 from gateway.model.finding import Detection
@@ -76,13 +77,11 @@ def meter_hit(known: Study, found: ZoneCase, shares: dict[str, float]) -> Hit:
 
 
 def known_meters(known: Study) -> NDArray[np.bool_]:
-    """Return which customers' last day is known."""
-    return np.asarray(np.isfinite(known.balance.use[-1:]).any(axis=0))
+    """Return of which customers one of the last days is known."""
+    return np.asarray(np.isfinite(known.balance.use[-RECENT_D:]).any(axis=0))
 
 
 def zone_known(known: Study) -> NDArray[np.bool_]:
-    """Return which customers hang on a zone whose last day can be assessed."""
-    home = known.balance.tree.home
+    """Return which customers hang on a zone that was judged."""
     # the last of these stands for customers without a measured zone, whose home is -1
-    last_day = np.append(known.assessable[-1:].any(axis=0) & known.judged, np.False_)
-    return np.asarray(last_day[home])
+    return np.asarray(np.append(known.judged, np.False_)[known.balance.tree.home])

@@ -107,11 +107,19 @@ def test_evidence_of_theft_shows_curves_that_a_person_can_check():
 def test_a_zone_without_its_supply_meter_is_unknown_and_accuses_nobody():
     city = a_city().with_counted(BUSINESS, 37, 0.15)
     windows = city.windows()
-    windows[Quantity.REGISTER_BASE_M3].value[-1, 0] = np.nan
+    windows[Quantity.REGISTER_BASE_M3].value[-3:, 0] = np.nan
     leak = BalanceDetector(city.model).detect(windows, city.now)
     assert dict(zip(leak.assets, leak.verdict, strict=True)) == {"R-1": Verdict.UNKNOWN, "R-2": Verdict.NORMAL}
     theft = TheftDetector(city.model).detect(windows, city.now)
     assert theft.verdict[theft.assets.index(BUSINESS)] == Verdict.UNKNOWN
+
+
+def test_a_zone_whose_last_day_is_not_read_yet_is_judged_by_the_days_before():
+    city = a_city().with_counted(BUSINESS, 37, 0.15)
+    windows = city.windows()
+    windows[Quantity.REGISTER_BASE_M3].value[-1, 0] = np.nan
+    theft = TheftDetector(city.model).detect(windows, city.now)
+    assert theft.verdict[theft.assets.index(BUSINESS)] == Verdict.ABNORMAL
 
 
 def test_a_zone_without_customers_is_judged_too():

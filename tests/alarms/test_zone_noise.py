@@ -7,6 +7,7 @@ from alarms.analysis.noise import NoiseConfig, day_noise, precision
 
 CONFIG = NoiseConfig()
 SUPPLY = np.full(120, 500.0)
+ALIKE = np.ones(120)
 
 
 def told(loss, **more) -> Any:
@@ -24,12 +25,28 @@ def told(loss, **more) -> Any:
 def test_noise_is_that_of_neighbouring_days_whatever_step_there_is():
     loss = np.random.default_rng(1).normal(0.0, 3.0, 120)
     loss[60:] += 40.0
-    assert float(np.median(day_noise(loss, SUPPLY, CONFIG).whole)) == pytest.approx(3.0, rel=0.35)
+    assert float(np.median(day_noise(loss, SUPPLY, ALIKE, CONFIG).whole)) == pytest.approx(3.0, rel=0.35)
+
+
+def test_days_that_scatter_less_than_is_claimed_do_so_in_proportion():
+    rng = np.random.default_rng(2)
+    claimed = np.where(np.arange(120) % 4 == 0, 16.0, 4.0) ** 2
+    whole = day_noise(rng.normal(0.0, 0.3 * np.sqrt(claimed)), SUPPLY, claimed, CONFIG).whole
+    assert float(np.median(whole)) == pytest.approx(1.2, rel=0.35)
+    assert whole[::4].mean() > 3.0 * whole[1::4].mean()
+
+
+def test_what_makes_days_scatter_more_than_is_claimed_is_alike_every_day():
+    rng = np.random.default_rng(5)
+    claimed = np.where(np.arange(120) == 60, 30.0, 1.0) ** 2
+    whole = day_noise(rng.normal(0.0, 8.0, 120), SUPPLY, claimed, CONFIG).whole
+    assert float(np.median(whole)) == pytest.approx(8.0, rel=0.35)
+    assert 25.0 <= whole[60] < 50.0
 
 
 def test_what_one_day_loses_by_reading_times_the_next_one_gains():
     def mean_skew(make) -> Any:
-        return np.mean([day_noise(make(np.random.default_rng(seed)), SUPPLY, CONFIG).skew for seed in range(12)])
+        return np.mean([day_noise(make(np.random.default_rng(seed)), SUPPLY, ALIKE, CONFIG).skew for seed in range(12)])
 
     skewed = mean_skew(lambda rng: np.diff(rng.normal(0.0, 4.0, 121)))
     independent = mean_skew(lambda rng: rng.normal(0.0, 4.0, 120))
@@ -38,7 +55,7 @@ def test_what_one_day_loses_by_reading_times_the_next_one_gains():
 
 
 def test_too_few_days_tell_no_noise():
-    assert day_noise(np.array([1.0, np.nan, 2.0]), SUPPLY[:3], CONFIG).whole.tolist() == [5.0, 5.0, 5.0]
+    assert day_noise(np.array([1.0, np.nan, 2.0]), SUPPLY[:3], ALIKE[:3], CONFIG).whole.tolist() == [5.0, 5.0, 5.0]
 
 
 def test_days_that_cannot_be_assessed_weigh_nothing_and_the_rest_is_a_covariance():

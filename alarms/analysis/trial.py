@@ -1,0 +1,237 @@
+"""One round of the bank of hypotheses: which of them explains best what is left of a zone's loss. Pure.
+
+The zone's word is a likelihood ratio by generalised least squares (`likelihood`). For a course that is zero before a
+first day its sums for all first days come from cumulative sums, so that the cost is that of one product of the days'
+matrix with days x meters, whatever the number of first days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms.analysis.bank_config import BankConfig
+from alarms.analysis.hypotheses import Case, Form, ZoneDays
+from alarms.analysis.likelihood import (
+    Innovations,
+    Scatter,
+    Sums,
+    innovations,
+    left_open,
+    less_sure,
+    logsumexp,
+    positive,
+    ratio,
+    size_of,
+)
+from alarms.analysis.past import since
+from alarms.analysis.weights import LeakWeights, Weights
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+ENDS_EVERY_D = 5
+"""so finely the ends of leaks that are over are tried"""
+RECENT_D = 3
+"""a zone and a meter are judged if one of so many last days is known"""
+RESTS_D = 3
+"""days without use that are more than a day off"""
+LEAST_SUPPLY_M3 = 0.001
+"""a zone that takes less a day is one without use"""
+RAREST = -12.0
+"""log rate of honest rests where they are left out of account"""
+BLOCK_D = 10
+"""so long what is missing may be more or less than usual"""
+NEVER = -1e9
+"""log weight of what cannot be"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """One round: which hypothesis explains best what is left of the loss."""
+
+    zone: ZoneDays
+    config: BankConfig
+    good: Flags
+    """days that can be assessed, (d,)"""
+    told: Floats
+    """inverse covariance of the loss, (d, d)"""
+    loss: Floats
+    """what is left of it; 0 on days that cannot be assessed, (d,)"""
+    number: NDArray[np.int64]
+    """of each meter in the zone, (m,)"""
+
+    def of_meters(self, chosen: NDArray[np.int64]) -> Trial:
+        """Return the trial of some of the meters."""
+        return replace(self, zone=self.zone.of_meters(chosen), number=self.number[chosen])
+
+    def weights(self, taken: set[int]) -> Weights:
+        """Weigh all hypotheses; meters that are `taken` have none."""
+        days = innovations(self.told, self.loss, least_days=self.config.scale_days, freedom=self.config.freedom)
+        leak = self._leak(days)
+        meters, sizes = self._meters(days.scatter())
+        for table in meters.values():
+            table[:, np.isin(self.number, list(taken))] = NEVER
+        return Weights(self.zone, self.number, leak, meters, sizes)
+
+    def _leak(self, days_off: Innovations) -> LeakWeights:
+        """Weigh leaks from each first day on, to before some days or until now."""
+        config, days = self.config, len(self.loss)
+        run = np.append(since(self.told @ self.loss), 0.0)
+        block = np.zeros((days + 1, days + 1))
+        block[:-1, :-1] = since(since(self.told).T)
+        ends = np.append(np.arange(0, days, ENDS_EVERY_D), days)
+        pull = run[:-1, None] - run[None, ends]
+        own = np.diag(block)
+        mass = np.maximum(own[:-1, None] - 2.0 * block[:-1, ends] + own[None, ends], 0.0)
+        sizes = np.array([share * self._mean_supply for share in config.leak_sizes])
+        weight = self._of_leaks(pull, mass, sizes, days_off.scatter(ends))
+        weight += np.log(config.leak_rate * (1.0 - config.growing))
+        weight[:, :-1] += np.log(config.mend_rate * ENDS_EVERY_D)
+        count = np.append(0.0, np.cumsum(self.good))
+        # what a zone lost since before the first day began at an unknown time
+        weight[0] += np.log(config.leak_before / config.leak_rate)
+        early = np.append(False, count[1:-1] < config.least_days)
+        possible = ~early[:, None] & (count[None, ends] > count[:-1, None]) & (pull > 0)
+        # a straight line is a step on each of its days
+        climb, rise = since(run[:-1]), np.diag(since(since(block[:-1, :-1]).T)).copy()
+        slopes = sizes / config.grows_d
+        growing = self._of_leaks(climb, rise, slopes, days_off.scatter().column(0))
+        growing += np.log(config.leak_rate * config.growing)
+        grows = ~early & (count[-1] - count[:-1] >= config.grows_least_d) & (climb > 0)
+        grows[0] = False
+        return LeakWeights(
+            table=np.where(possible, weight, NEVER),
+            size=pull / (mass + sizes[-1] ** -2),
+            ends=ends,
+            growing=np.where(grows, growing, NEVER),
+            slope=climb / (rise + slopes[-1] ** -2),
+        )
+
+    def _of_leaks(self, pull: Floats, mass: Floats, sizes: Floats, days_off: Scatter) -> Floats:
+        """Return the log likelihood ratio of leaks of several typical sizes, each as likely."""
+        found = logsumexp(np.stack([positive(pull, mass, size, days_off) for size in sizes]))
+        return self.config.temper * (found - np.log(len(sizes)))
+
+    def _meters(self, scattered: Scatter) -> tuple[dict[Form, Floats], dict[Form, Floats]]:
+        """Return the log weights of (first day, meter) by form, and the size: the factor of what is missing."""
+        zone, past, config = self.zone, self.zone.past, self.config
+        seen = self.good[:, None] & np.isfinite(zone.use)
+        one, use, shape = seen.astype(np.float64), np.where(seen, zone.use, 0.0), np.where(seen, zone.shape, 0.0)
+        sums = Sums(self.told, self.loss)
+        later = dict(zip(("one", "use", "shape"), sums.later(one, use, shape), strict=True))
+        count, used = since(one), since(use)
+        recent = np.asarray(seen[-RECENT_D:].any(axis=0))
+        expected = past.base * count + past.slope * since(shape)
+        missing = expected - used
+        # what only peers' course leads to expect beyond what was seen: homes differ in how they heat
+        beyond = config.beyond_sigma * np.abs(past.slope * (since(shape) - count * past.course))
+        sigma_less = np.hypot(config.size_sigma, beyond / np.maximum(expected, 1e-9))
+        pull_use = sums.pull(use)
+        pull = past.base * sums.pull(one) + past.slope * sums.pull(shape) - pull_use
+        mass_use = sums.both(use, use, later["use"], later["use"])
+        mass = past.base**2 * sums.both(one, one, later["one"], later["one"]) + mass_use
+        mass += past.slope**2 * sums.both(shape, shape, later["shape"], later["shape"])
+        mass += 2.0 * past.base * past.slope * sums.both(one, shape, later["one"], later["shape"])
+        mass -= 2.0 * past.base * sums.both(one, use, later["one"], later["use"])
+        mass -= 2.0 * past.slope * sums.both(shape, use, later["shape"], later["use"])
+        mass = np.maximum(mass, 0.0)
+        trust = self._trust(seen, count)
+        word = config.temper if config.match else 0.0
+        less = word * self._shaken(
+            ratio(trust * pull, trust * mass, 1.0, sigma_less, scattered.times(trust)), trust, scattered
+        )
+        part = np.clip(missing / np.maximum(used, 1e-9), 0.1, 20.0)
+        share = word * ratio(pull_use, mass_use, part, 0.35 * part + 0.05, scattered)
+        spread = 4.0 * np.maximum(count, 1.0) * past.variance + 2.0 * beyond**2
+        own = np.sign(missing) * missing**2 / spread - 0.5 * np.log1p(count)
+        theft = config.theft_rate * np.where(zone.business, config.business_theft_factor, 1.0)
+        slow, theft = np.log(theft + config.slow_rate), np.log(theft)
+        lasting = (1.0 - config.lasting_share) * np.exp(-count / config.less_use_d) + config.lasting_share
+        honest = np.log(np.maximum(config.less_use_rate * lasting, zone.usual_less / (count + 3.0)))
+        known = own - np.logaddexp(0.0, honest + own)
+        possible = past.usable & (count >= 1) & recent[None, :] & (missing >= config.least_missing * expected)
+        possible &= expected > 0
+        share = np.where(possible & (pull_use > 0), share + known + slow[None, :], NEVER)
+        always = ratio(pull_use[:1], mass_use[:1], 1.0, config.before_sigma, scattered.first())[0]
+        least = np.log(config.since_before) + config.before_temper * word * always
+        told = recent & (count[0] >= config.before_days)
+        share[0] = np.where(told & (pull_use[0] > 0), least, NEVER)
+        known_part = np.concatenate([np.ones_like(part[:1]), part[1:]])
+        sigma = 0.35 * known_part + 0.05
+        sigma[0] = config.before_sigma
+        whole = size_of(pull, mass, 1.0, sigma_less)
+        part = np.maximum(size_of(pull_use, mass_use, known_part, sigma), 0.0)
+        fits = (pull > 0) & (whole >= config.least_size) if config.match else np.ones_like(possible)
+        share[part < config.least_share] = NEVER
+        rests = self._rests(zone.rests[-1], less, possible & fits, theft)
+        # from then on a register at rest is at rest, which has reasons of its own
+        possible &= np.arange(len(use))[:, None] < np.where(zone.rests[-1] > 0, self._last_moved(), len(use))[None, :]
+        then = np.where(zone.rests[-1] >= RESTS_D, np.log(config.then_rests), 0.0)
+        sizes: dict[Form, Floats] = {
+            "rest": whole,
+            "less": whole,
+            "share": part,
+        }
+        weights: dict[Form, Floats] = {
+            "rest": rests,
+            "less": np.where(possible & fits & config.shares, less + known + (theft + then)[None, :], NEVER),
+            "share": np.where((possible | (np.arange(len(use)) == 0)[:, None]) & config.shares, share, NEVER),
+        }
+        return weights, sizes
+
+    def _trust(self, seen: Flags, count: Floats) -> Floats:
+        """Return by how much less a day's loss tells where a customer's own ups and downs come on top, (d, m)."""
+        mean = since(np.where(seen, np.diag(self.told)[:, None], 0.0)) / np.maximum(count, 1.0)
+        return np.asarray(1.0 / (1.0 + self.zone.past.variance * mean))
+
+    def _shaken(self, alone: Floats, trust: Floats, scattered: Scatter) -> Floats:
+        """Return the ratio of a deficit, judged against a leak of the same days with the same noise on both.
+
+        `alone` is the ratio to nothing with the customer's ups and downs as noise; so large a noise would hide what is
+        plain, that the zone loses gas at all, and is laid upon the leak too.
+        """
+        pull, mass = since(self.told @ self.loss)[:, None], since(since(self.told).T).diagonal()[:, None]
+        size = np.maximum(pull / np.maximum(mass, 1e-12), self.config.leak_sizes[0] * self._mean_supply)
+        plain = ratio(pull, mass, 0.0, size, scattered)
+        plain = plain - ratio(trust * pull, trust * mass, 0.0, size, scattered.times(trust))
+        return alone + np.where((alone >= self.config.least_plain) & (pull > 0), plain, 0.0)
+
+    @property
+    def _mean_supply(self) -> float:
+        return max(float(self.zone.supply[self.good].mean()), LEAST_SUPPLY_M3)
+
+    def _last_moved(self) -> NDArray[np.int64]:
+        """Return the last day on which each meter moved, -1 where there is none, (m,)."""
+        moved = np.isfinite(self.zone.use) & (self.zone.rests == 0)
+        return np.asarray(np.where(moved, np.arange(len(moved))[:, None], -1).max(axis=0))
+
+    def _rests(self, length: NDArray[np.int64], less: Floats, possible: Flags, theft: Floats) -> Floats:
+        """Return the log weights of registers at rest, each from the first day of the rest that lasts until now."""
+        days, meters = less.shape
+        after = self._last_moved() + 1
+        column = np.arange(meters)
+        fault = np.logaddexp(theft, np.log(self.config.stop_rate))
+        result = np.full((days, meters), NEVER)
+        for back in (0, 1):  # it may have stopped within the day before
+            first = np.clip(after - back, 0, days - 1)
+            weight = fault + less[first, column] - (self.zone.absent if self.config.vacancy else RAREST)
+            result[first, column] = np.where((length > 0) & possible[first, column], weight, NEVER)
+        return result
+
+    def without(self, case: Case) -> Trial:
+        """Return the trial of what a case leaves unexplained, with the case's size left open within its sigma."""
+        missing = np.where(self.good, case.missing, 0.0)
+        days = np.arange(len(missing)) - case.first_day
+        blocks = np.where(
+            (days[:, None] // BLOCK_D) == np.arange(days[-1] // BLOCK_D + 1)[None, :], missing[:, None], 0
+        )
+        whole, part = (0.5, 0.05) if case.meter < 0 else (self.config.size_sigma, 0.2)
+        courses = np.concatenate([whole * missing[:, None], part * blocks], axis=1)
+        told = left_open(self.told, courses)
+        if case.meter >= 0 and case.form != "share":
+            at = int(np.flatnonzero(self.number == case.meter)[0])
+            told = less_sure(told, missing > 0, self.zone.past.variance[case.first_day, at])
+        return replace(self, told=told, loss=self.loss - missing)

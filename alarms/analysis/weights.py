@@ -1,0 +1,117 @@
+"""Log weights of all hypotheses about what is left of a zone's loss, made into probabilities and cases. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alarms.analysis.hypotheses import Case, Form, ZoneDays
+from alarms.analysis.likelihood import logsumexp
+
+Floats = NDArray[np.float64]
+
+HOPELESS = -9.0
+"""log weight below which a meter is not looked at again once others explain a part of the loss"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeakWeights:
+    """Log weight and size of leaks by their first day."""
+
+    table: Floats
+    """(first day, end)"""
+    size: Floats
+    """m3 a day, as `table`"""
+    ends: NDArray[np.int64]
+    """days after the last of a leak, (e,); the last of them says that it lasts"""
+    growing: Floats
+    """of leaks that last and grow in a straight line, (first day,)"""
+    slope: Floats
+    """by how much, m3 a day and day, as `growing`"""
+
+    @property
+    def lasts(self) -> Floats:
+        """Of leaks that last, (first day, steady or growing)."""
+        return np.stack([self.table[:, -1], self.growing], axis=1)
+
+    def missing(self, first: int, *, over: bool) -> Floats:
+        """Return what the likeliest leak from a first day on takes from the loss, m3, (d,)."""
+        days = np.arange(len(self.table))
+        if over:
+            end = int(np.argmax(self.table[first, :-1]))
+            return np.where((days >= first) & (days < self.ends[end]), self.size[first, end], 0.0)
+        if self.growing[first] > self.table[first, -1]:
+            return self.slope[first] * np.maximum(days - first + 1.0, 0.0)
+        return np.where(days >= first, self.size[first, -1], 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """Log weights of all hypotheses of one round; that of nothing is 0."""
+
+    zone: ZoneDays
+    number: NDArray[np.int64]
+    """of each meter in the zone, (m,)"""
+    leak: LeakWeights
+    meters: dict[Form, Floats]
+    """form -> (first day, meter)"""
+    sizes: dict[Form, Floats]
+
+    def best(self) -> Case | None:
+        """Return the most probable hypothesis."""
+        chance, p_leak, p_over, nothing = self._chances()
+        most = float(chance.max()) if len(chance) else 0.0
+        if max(most, p_leak, p_over) <= 0.0:
+            return None
+        if max(p_leak, p_over) >= most:
+            return self._leak_case(p_leak, p_over, nothing, float(chance.sum()))
+        return self._meter_case(int(np.argmax(chance)), chance, p_leak, nothing)
+
+    def plausible(self) -> NDArray[np.int64]:
+        """Return the columns of meters that are worth another look when a part of the loss is explained."""
+        return np.flatnonzero(np.concatenate(list(self.meters.values())).max(axis=0) >= HOPELESS)
+
+    def suspects(self, least: float) -> list[Case]:
+        """Return all that is at least so probable, most probable first."""
+        chance, p_leak, _over, nothing = self._chances()
+        found = [self._meter_case(int(meter), chance, p_leak, nothing) for meter in np.flatnonzero(chance >= least)]
+        leak = self._leak_case(p_leak, 0.0, nothing, float(chance.sum()))
+        if p_leak >= least and leak.lasts:
+            found.append(leak)
+        return sorted(found, key=lambda case: -case.probability)
+
+    def _chances(self) -> tuple[Floats, float, float, float]:
+        """Return the probabilities of each meter, of a leak, of one that is over, and of nothing."""
+        of_meter = logsumexp(np.concatenate(list(self.meters.values())))
+        of_leak = float(logsumexp(self.leak.lasts.ravel()))
+        of_over = float(logsumexp(self.leak.table[:, :-1].ravel()))
+        total = float(logsumexp(np.concatenate([of_meter, [of_leak, of_over, 0.0]])))
+        return np.exp(of_meter - total), float(np.exp(of_leak - total)), float(np.exp(of_over - total)), np.exp(-total)
+
+    def _leak_case(self, p_leak: float, p_over: float, nothing: float, others: float) -> Case:
+        over = p_leak < p_over
+        at = self.leak.table[:, :-1].max(axis=1) if over else self.leak.lasts.max(axis=1)
+        first = int(np.argmax(at))
+        missing = self.leak.missing(first, over=over)
+        # a loss that is as old as the readings may as well be a gain of the supply meter
+        lasts = not over and first > 0
+        return Case(-1, first, max(p_leak, p_over), np.empty(0), missing, "leak", p_leak, nothing, others, lasts)
+
+    def _meter_case(self, meter: int, chance: Floats, p_leak: float, nothing: float) -> Case:
+        zone, past = self.zone, self.zone.past
+        form = max(self.meters, key=lambda name: float(logsumexp(self.meters[name][:, meter])))
+        first = int(np.argmax(self.meters[form][:, meter]))
+        use, days = zone.use[:, meter], np.arange(len(zone.use))
+        size = float(self.sizes[form][first, meter])
+        later = (days >= first) & np.isfinite(use)
+        if form == "share":
+            missing = np.where(later, size * np.nan_to_num(use), 0.0)
+            expected = np.nan_to_num(use) + missing
+        else:
+            expected = past.base[first, meter] + past.slope[first, meter] * zone.shape[:, meter]
+            missing = np.where(later, size * (expected - np.nan_to_num(use)), 0.0)
+        p = float(chance[meter])
+        number = int(self.number[meter])
+        return Case(number, first, p, expected, missing, form, p_leak, nothing, float(chance.sum()) - p)
