@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import AwareDatetime, Field
 
 from api.auth import User
 from api.deps import PartsDep, Reader, Require
@@ -15,12 +17,14 @@ from api.services import findings as service
 from api.services.city import city_map
 from api.services.loss import Period, known_days, loss_months, loss_tree, loss_trend, span, zone_total
 from api.services.precision import precision
-from api.services.series import series
+from api.services.series import MOST_POINTS, MOST_WIDTH, several
+from api.services.series import history as history_of
 from api.shapes import InspectionBody, finding_json, loss_json, plain
 from gateway.errors import RefusedError
 from gateway.model.finding import FindingKind, FindingStatus
 
 router = APIRouter(tags=["analysis"])
+PointName = Annotated[str, Field(min_length=3, max_length=160)]
 _ALL = [status.value for status in FindingStatus]
 
 
@@ -149,7 +153,29 @@ async def history(  # noqa: PLR0917 - one parameter of the query each
     _sane(start)
     until = end or start + timedelta(days=1)
     _sane(until)
-    return plain(await series(parts, f"{asset}/{quantity}", start, until, most))  # type: ignore[no-any-return]
+    return plain(await history_of(parts, f"{asset}/{quantity}", start, until, most))  # type: ignore[no-any-return]
+
+
+@router.get("/series")
+async def drawn_series(  # noqa: PLR0917 - one parameter of the query each
+    _user: Reader,
+    parts: PartsDep,
+    point: Annotated[list[PointName], Query(min_length=1, max_length=MOST_POINTS)],
+    start: Annotated[AwareDatetime, Query(alias="from")],
+    end: Annotated[AwareDatetime, Query(alias="to")],
+    width: Annotated[int, Query(ge=10, le=MOST_WIDTH)] = 1000,
+    use: bool = False,
+) -> Response:
+    """Return what a chart of `width` pixels shows of some points, peaks and gaps included.
+
+    Readings with from <= source time < to. `use` gives what registers counted in each hour.
+    """
+    _sane(start)
+    _sane(end)
+    found = await several(parts, point, start, end, width, use=use)
+    zone = parts.site.gas_day.timezone
+    body = {"from": start, "to": end, "timezone": zone, "series": found}
+    return Response(await asyncio.to_thread(msgspec.json.encode, body), media_type="application/json")
 
 
 def _sane(moment: date | datetime) -> None:

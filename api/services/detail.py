@@ -23,7 +23,7 @@ AFTER = timedelta(hours=2)
 STALE = timedelta(minutes=5)
 """a reading older than this no longer tells how it is now (clock time)"""
 _JOURNAL_LINES = 100
-_TREND_POINTS = 800
+_TREND_WIDTH = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ async def trend(parts: Parts, view: AlarmView) -> Series | None:
         return None
     end = min(parts.clock.now(), onset + AFTER) + timedelta(seconds=1)
     try:
-        return await series(parts, point, onset - BEFORE, max(end, onset), _TREND_POINTS)
+        return await series(parts, point, onset - BEFORE, max(end, onset), _TREND_WIDTH)
     except (RefusedError, TransientError):
         return None
 

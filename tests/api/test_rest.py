@@ -150,6 +150,12 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("GET", "/api/v1/findings/1", Act.READ, None),
     ("POST", "/api/v1/findings/999/inspection", Act.FINDING_INSPECT, {"result": "honest"}),
     ("GET", "/api/v1/points/REG-002/gas_lel_pct/history?start=2026-01-14T20:00:00Z", Act.READ, None),
+    (
+        "GET",
+        "/api/v1/series?point=REG-002/gas_lel_pct&from=2026-01-14T20:00:00Z&to=2026-01-14T21:00:00Z",
+        Act.READ,
+        None,
+    ),
     ("GET", "/api/v1/meters/M-000001/intervals?first=2026-01-01&last=2026-01-14", Act.READING_AUDIT, None),
     ("POST", "/api/v1/meters/M-000001/choice", Act.READING_DECIDE, {}),
     ("POST", "/api/v1/meters/M-000001/intervals/2026-01-14", Act.READING_DECIDE, {}),
