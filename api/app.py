@@ -16,10 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.deps import Parts
+from api.ledger import Ledger
 from api.routes import (
     alarm_report,
     alarms,
     analysis,
+    audit,
     commands,
     definitions,
     events,
@@ -32,6 +34,8 @@ from api.routes import (
     stream,
     system,
     tickets,
+    tokens,
+    users,
 )
 from api.services.live import Board
 from api.services.pulse import Pulse
@@ -71,6 +75,9 @@ def make_rest(parts: Parts) -> FastAPI:
     app.state.streams = stream.Streams(parts)
     for router in (
         session.router,
+        tokens.router,
+        users.router,
+        audit.router,
         alarms.router,
         alarm_report.router,
         definitions.router,
@@ -92,6 +99,7 @@ def make_rest(parts: Parts) -> FastAPI:
     app.add_exception_handler(TransientError, _unavailable)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_middleware(Ledger, parts=parts)
     app.add_middleware(Shield)
     return app
 
@@ -176,7 +184,8 @@ def _with_headers(send: Send) -> Send:
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RefusedError)
-    return JSONResponse({"code": error.code, "detail": _safe(str(error))}, error.status)
+    headers = {} if error.retry_after_s is None else {"retry-after": f"{error.retry_after_s:.0f}"}
+    return JSONResponse({"code": error.code, "detail": _safe(str(error))}, error.status, headers)
 
 
 async def _unavailable(_request: Request, error: Exception) -> JSONResponse:

@@ -1,36 +1,45 @@
-"""Log-in, sessions and API tokens. Secrets are kept as hashes only; time here is real time, not the city's."""
+"""Log-in and sessions. Secrets are kept as hashes only; time here is real time, not the city's."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import hmac
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
-from api.roles import Act, Role, may
-from gateway.errors import ConfigError, RefusedError
+from api import passwords
+from api.digest import digest
+from api.lock_out import LOCKED_S, Browser, LockOut, Try
+from api.roles import Act, Role, may, may_give
+from gateway.errors import GatewayError, RefusedError
 from gateway.ports import Clock
-from gateway.store import user_rows
-from gateway.store.state import State
+from gateway.store import audit_origin, credential_rows, user_rows
+from gateway.store.audit_origin import Origin
+from gateway.store.credential_rows import CredentialRow, SessionRow
+from gateway.store.state import State, Transaction
 
 SESSION_COOKIE = "gasgate_session"
-SESSION_S = 12 * 3600
-FAILURES = 5
-LOCKED_S = 300.0
-REMEMBERED_NAMES = 10_000
+BROWSER_COOKIE = "gasgate_browser"
 LANGUAGES = ("zh", "en")
-TOKENS_OF_ONE_OWNER = 100
+_TOUCH_US = 60_000_000
 
-_hasher = PasswordHasher()
-_two_at_once = threading.Semaphore(2)  # one check takes 64 MiB
 _room = threading.BoundedSemaphore(8)  # log-ins under way; more would take the threads that acknowledgements need
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRules:
+    """How long sessions last, and whether a password is enough."""
+
+    session_s: int = 12 * 3600
+    idle_s: int = 3600
+    """a session that nobody used for so long has ended"""
+    always_on: frozenset[Role] = frozenset({Role.OPERATOR})
+    """roles whose sessions do not end by not being used: a control room's page is watched, not clicked"""
+    passwords: bool = True
+    """False: only an identity provider lets people in"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +53,20 @@ class User:
     """True for a browser's session: such a call must prove that it is not another site's form"""
     credential: str = ""
     """which session or token (`gs_` or `gg_` and its id) this person came with; no secret"""
+    acts: frozenset[str] | None = None
+    """what a token may do at most; None = all that the role may"""
+    origin: str = ""
+    """network address"""
+    must_change: bool = False
+    """True until a password that somebody else chose was changed: nothing else is allowed before"""
+    vouched: bool = False
+    """True if an identity provider vouches for this person, who has no password here"""
 
     def may(self, act: Act) -> bool:
         """Return True if this person may do an act."""
-        return may(self.role, act)
+        if self.must_change and act is not Act.ACCOUNT_OWN:
+            return False
+        return may(self.role, act) and (self.acts is None or act in self.acts or act is Act.ACCOUNT_OWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,120 +74,102 @@ class Login:
     """What a successful log-in gives."""
 
     user: User
-    session: str
+    session: str = field(repr=False)
     expires_at_s: float
     """real seconds since 1970"""
-
-
-def add_user(
-    state: State, name: str, password: str, role: str, language: str = "zh", *, now_us: int | None = None
-) -> None:
-    """Add a user, or give an existing one a new password, role and language, which ends its sessions.
-
-    Raises ConfigError.
-    """
-    problems = []
-    if not 1 <= len(name) <= 120 or not name.isprintable() or name != name.strip():
-        problems.append("name: 1 to 120 printable characters, no space at the ends")
-    if not 8 <= len(password) <= 1000:
-        problems.append("password: 8 to 1000 characters")
-    if role not in set(Role):
-        problems.append(f"role: one of {', '.join(Role)}")
-    if language not in LANGUAGES:
-        problems.append(f"language: one of {', '.join(LANGUAGES)}")
-    if problems:
-        raise ConfigError(problems)
-    row = user_rows.UserRow(name, _hasher.hash(password), role, language, disabled=False)
-    at = _wall_us() if now_us is None else now_us
-    with state.write() as connection:
-        user_rows.save_user(connection, row, at)
-        user_rows.end_sessions_of(connection, name)
-        user_rows.add_audit(
-            connection, at, "system", "user.save", subject=name, detail={"role": role, "language": language}
-        )
-
-
-class LockOut:
-    """Counts failed log-ins by name; forgets the oldest names beyond its bound. Safe from several threads."""
-
-    def __init__(self, wall: Callable[[], float]) -> None:
-        self._wall = wall
-        self._failed: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def try_one(self, name: str) -> float:
-        """Count a try as failed before its password is checked, so that tries at once are not free.
-
-        Returns 0, or for how many seconds the name is still locked; then nothing was counted. A lock that ran out
-        starts the count again.
-        """
-        now = self._wall()
-        with self._lock:
-            count, last = self._failed.pop(name, (0, 0.0))
-            over = not 0.0 <= now - last <= LOCKED_S
-            locked = count >= FAILURES and not over
-            self._failed[name] = (count, last) if locked else (1 if over else count + 1, now)
-            while len(self._failed) > REMEMBERED_NAMES:
-                self._failed.popitem(last=False)
-        return max(1.0, last + LOCKED_S - now) if locked else 0.0
-
-    def succeeded(self, name: str) -> None:
-        """Forget the failures of a name, and its last try."""
-        with self._lock:
-            self._failed.pop(name, None)
+    browser: Browser = field(repr=False)
+    """what the browser is to keep, so that strangers' failures do not lock it"""
 
 
 class Authenticator:
     """Checks names, sessions and tokens against the state database."""
 
-    def __init__(self, state: State, clock: Clock, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        state: State,
+        clock: Clock,
+        wall: Callable[[], float] = time.time,
+        rules: AccountRules | None = None,
+    ) -> None:
         """Use `wall` (real seconds since 1970) for all ends of time, `clock` for the audit trail."""
         self._state = state
         self._clock = clock
         self._wall = wall
-        self._lock_out = LockOut(wall)
-        self._nobody = _hasher.hash(secrets.token_hex(16))
+        self.rules = rules or AccountRules()
+        self.lock_out = LockOut(state, wall)
+        self._nobody = passwords.hash_of(secrets.token_hex(16))
 
-    def login(self, name: str, password: str, peer: str) -> Login:
-        """Open a session. Blocks for the password check. Raises RefusedError 401, 429, or 503 while many log in."""
+    def wall_us(self) -> int:
+        """Return real time in us since 1970."""
+        return int(self._wall() * 1e6)
+
+    def login(self, name: str, password: str, origin: str, browser: Browser | None = None) -> Login:
+        """Open a session. Blocks for the password check.
+
+        Raises RefusedError 401, 403 where passwords are not accepted, 429, or 503 while many log in.
+        """
+        if not self.rules.passwords:
+            raise RefusedError(403, "no_passwords", "log in with the identity provider")
         if not _room.acquire(blocking=False):
             raise RefusedError(503, "busy", "too many log-ins at once: try again")
         try:
-            return self._login(name, password, peer)
+            return self._login(name, password, origin, browser or Browser())
         finally:
             _room.release()
 
-    def _login(self, name: str, password: str, peer: str) -> Login:
-        wait_s = self._lock_out.try_one(name)
-        if wait_s > 0:
+    def _login(self, name: str, password: str, origin: str, browser: Browser) -> Login:
+        begun = self.lock_out.begin(name, origin, browser)
+        if begun.wait_s > 0:
             # not in the audit trail: whoever needs no password to write there could fill the disk
-            raise RefusedError(429, "locked", f"too many failures: try again in {wait_s:.0f} s")
+            raise _locked(begun)
         with self._state.read() as connection:
             row = user_rows.find_user(connection, name)
-        known = row is not None and not row.disabled
-        if not _verify(row.password_hash if row is not None else self._nobody, password) or row is None or not known:
-            self._audit(name, "login.failed", {"peer": peer})
+        # somebody without a password, or unknown, takes as long to refuse as anybody else
+        fits = passwords.fits((row.password_hash if row is not None else "") or self._nobody, password)
+        if not fits or row is None or row.disabled or row.issuer is not None:
+            self._failed(row, origin, begun)
             raise RefusedError(401, "wrong_login", "name or password is wrong")
-        self._lock_out.succeeded(name)
-        return self._open_session(row, peer)
-
-    def _open_session(self, row: user_rows.UserRow, peer: str) -> Login:
-        session_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
-        created = _us(self._wall())
         with self._state.write() as connection:
-            user_rows.add_session(
-                connection,
-                session_id,
-                row.name,
-                _digest(secret),
-                created_at=created,
-                expires_at=created + SESSION_S * 1_000_000,
-            )
-            user_rows.add_audit(
-                connection, self._clock.now_us(), row.name, "login", subject=row.name, detail={"peer": peer}
-            )
-        user = User(row.name, Role(row.role), row.language, by_cookie=True, credential=f"gs_{session_id}")
-        return Login(user, f"gs_{session_id}_{secret}", self._wall() + SESSION_S)
+            self.lock_out.succeeded(connection, begun)
+            return self.open_session(connection, row, origin, browser if begun.genuine else Browser.new())
+
+    def _failed(self, row: user_rows.UserRow | None, origin: str, begun: Try) -> None:
+        # a name that nobody has is not kept: people type their password into the wrong field
+        who = "" if row is None else row.name
+        with self._state.write() as connection:
+            self._write(connection, who, "login.failed", who, {"peer": origin})
+            if begun.last:
+                self._write(connection, who, "login.locked", who, {"peer": origin, "seconds": LOCKED_S})
+
+    def open_session(
+        self, connection: Transaction, row: user_rows.UserRow, origin: str, browser: Browser, how: str = "password"
+    ) -> Login:
+        """Begin a session of somebody who has proved who they are, in the caller's transaction."""
+        session_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+        now_us, ends_us = self.wall_us(), self.wall_us() + self.rules.session_s * 1_000_000
+        session = SessionRow(session_id, row.name, now_us, ends_us, now_us, origin)
+        credential_rows.add_session(connection, session, digest(secret))
+        credential_rows.know_browser(connection, browser.id, row.name, digest(browser.secret), now_us)
+        user_rows.set_user(connection, row.name, last_login_at=now_us)
+        self._write(connection, row.name, "login", row.name, {"peer": origin, "how": how})
+        user = _user(row, Role(row.role), f"gs_{session_id}", origin=origin)
+        return Login(user, f"gs_{session_id}_{secret}", ends_us / 1e6, browser)
+
+    def prove(self, user: User, password: str) -> None:
+        """Check that who has a session knows the password too. Blocks.
+
+        Raises RefusedError 403 `wrong_password`, 429 after as many failures as a log-in may have.
+        """
+        begun = self.lock_out.begin(user.name, user.origin, Browser(), own=True)
+        if begun.wait_s > 0:
+            raise _locked(begun)
+        with self._state.read() as connection:
+            row = user_rows.find_user(connection, user.name)
+        if row is None or not passwords.fits(row.password_hash, password):
+            self._failed(row, user.origin, begun)
+            raise RefusedError(403, "wrong_password", "the password is wrong")
+        with self._state.write() as connection:
+            self.lock_out.succeeded(connection, begun)
 
     def logout(self, session: str) -> None:
         """End a session; an unknown one is no error."""
@@ -176,118 +177,108 @@ class Authenticator:
         if user is None:
             return
         with self._state.write() as connection:
-            user_rows.end_session(connection, session.split("_", 2)[1])
-            user_rows.add_audit(connection, self._clock.now_us(), user.name, "logout", subject=user.name)
+            credential_rows.end_session(connection, session.split("_", 2)[1])
+            self._write(connection, user.name, "logout", user.name, {})
 
-    def of_session(self, session: str) -> User | None:
+    def of_session(self, session: str, origin: str = "") -> User | None:
         """Return whose session this is, None if it is nobody's or has ended."""
-        return self._of(session, "gs")
+        return self._of(session, "gs", origin)
 
-    def of_token(self, token: str) -> User | None:
+    def of_token(self, token: str, origin: str = "") -> User | None:
         """Return whom an API token stands for, None if it is nobody's, revoked or out of date."""
-        return self._of(token, "gg")
+        return self._of(token, "gg", origin)
 
     def permit(self, user: User, act: Act) -> None:
         """Check at the moment of an act that `user` may do it: a page stays open longer than rights last.
 
-        Raises RefusedError 401 if the session or token has ended since, 403 if the role may not.
+        From here on the audit trail tells this person's address. Raises RefusedError 401 if the session or token has
+        ended since, 403 if the role may not.
         """
+        now = self.still(user)
+        if now is None:
+            raise RefusedError(401, "login_required", "the session has ended")
+        self._touch(user.credential)
+        if not now.may(act):
+            raise RefusedError(403, "forbidden")
+        here = audit_origin.current.get()
+        if here is None or here.who not in ("", user.name):
+            audit_origin.current.set(Origin(user.origin, user.name))
+
+    def still(self, user: User) -> User | None:
+        """Return who this is now, None if the session or token has ended; asking does not count as use."""
         prefix, _, key = user.credential.partition("_")
         row = self._find(prefix, key)
         if row is None or row.user.name != user.name:
-            raise RefusedError(401, "login_required", "the session has ended")
-        if not may(Role(row.role), act):
-            raise RefusedError(403, "forbidden")
+            return None
+        return _user(row.user, Role(row.role), user.credential, origin=user.origin, acts=row.acts)
 
-    def _of(self, text: str, prefix: str) -> User | None:
+    def _of(self, text: str, prefix: str, origin: str) -> User | None:
         parts = text.split("_", 2)
         if len(parts) != 3 or parts[0] != prefix or not parts[1].isalnum() or not text.isascii():
             return None
         row = self._find(prefix, parts[1])
-        if row is None or not hmac.compare_digest(row.hash, _digest(parts[2])):
+        if row is None or not hmac.compare_digest(row.hash, digest(parts[2])):
             return None
         credential = f"{prefix}_{parts[1]}"
-        return User(row.user.name, Role(row.role), row.user.language, by_cookie=prefix == "gs", credential=credential)
+        if row.used_at is None or self.wall_us() - row.used_at > _TOUCH_US:
+            self._touch(credential)
+        return _user(row.user, Role(row.role), credential, origin=origin or row.origin, acts=row.acts)
 
-    def _find(self, prefix: str, key: str) -> user_rows.CredentialRow | None:
+    def _touch(self, credential: str) -> None:
+        """Note that a session or token is used; a full disk must not keep anybody from reading."""
+        prefix, _, key = credential.partition("_")
+        row = self._find(prefix, key)
+        if row is None or (row.used_at is not None and self.wall_us() - row.used_at <= _TOUCH_US):
+            return
+        note = credential_rows.touch_session if prefix == "gs" else credential_rows.touch_token
+        with contextlib.suppress(GatewayError), self._state.write() as connection:
+            note(connection, key, self.wall_us())
+
+    def _find(self, prefix: str, key: str) -> CredentialRow | None:
         """Return a session or token that is good now, whoever shows it."""
-        find = user_rows.find_session if prefix == "gs" else user_rows.find_token
+        find = credential_rows.find_session if prefix == "gs" else credential_rows.find_token
         with self._state.read() as connection:
             row = find(connection, key)
-        if row is None or row.user.disabled:
+        now_us = self.wall_us()
+        if row is None or row.user.disabled or (row.expires_at is not None and row.expires_at <= now_us):
             return None
-        if row.expires_at is not None and row.expires_at <= _us(self._wall()):
+        idles = prefix == "gs" and Role(row.role) not in self.rules.always_on and row.used_at is not None
+        if idles and (row.used_at or 0) + self.rules.idle_s * 1_000_000 <= now_us:
             return None
         # a token whose owner's role was lowered since is good no more
-        return row if _may_give(Role(row.user.role), Role(row.role)) else None
+        return row if may_give(Role(row.user.role), Role(row.role)) else None
 
-    def make_token(self, user: User, name: str, role: Role, days: int | None) -> tuple[user_rows.TokenRow, str]:
-        """Make an API token for `user`; its text is shown once. Raises RefusedError.
-
-        403 `forbidden` for a role above one's own, 403 `session_only` if a token asks, 409 `too_many`.
-        """
-        _only_people(user)
-        if not _may_give(user.role, role):
-            raise RefusedError(403, "forbidden", "a token may have your own role, or viewer")
-        token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
-        created = _us(self._wall())
-        expires = None if days is None else created + days * 86_400_000_000
-        row = user_rows.TokenRow(token_id, name, user.name, role, created, expires, revoked=False)
+    def audit(self, who: str, act: str, subject: str, **detail: object) -> None:
+        """Write a line of the audit trail in a transaction of its own."""
         with self._state.write() as connection:
-            alive = [token for token in user_rows.list_tokens(connection, user.name) if not token.revoked]
-            if len(alive) >= TOKENS_OF_ONE_OWNER:
-                raise RefusedError(409, "too_many", "revoke tokens that are not used")
-            user_rows.add_token(connection, row, _digest(secret))
-            detail = {"name": name, "role": role, "days": days}
-            user_rows.add_audit(
-                connection, self._clock.now_us(), user.name, "token.make", subject=token_id, detail=detail
-            )
-        return row, f"gg_{token_id}_{secret}"
+            self._write(connection, who, act, subject, detail)
 
-    def tokens(self, user: User) -> list[user_rows.TokenRow]:
-        """Return one's own tokens; an administrator sees all."""
-        with self._state.read() as connection:
-            return user_rows.list_tokens(connection, None if user.may(Act.TOKEN_ALL) else user.name)
-
-    def revoke(self, user: User, token_id: str) -> None:
-        """End one of one's own tokens; an administrator may end any. Raises RefusedError 403 or 404."""
-        _only_people(user)
-        if all(token.id != token_id for token in self.tokens(user)):
-            raise RefusedError(404, "unknown_token")
-        with self._state.write() as connection:
-            user_rows.revoke_token(connection, token_id)
-            user_rows.add_audit(connection, self._clock.now_us(), user.name, "token.revoke", subject=token_id)
-
-    def _audit(self, who: str, act: str, detail: dict[str, str]) -> None:
-        with self._state.write() as connection:
-            user_rows.add_audit(connection, self._clock.now_us(), who[:120], act, subject=who[:200], detail=detail)
+    def _write(self, connection: Transaction, who: str, act: str, subject: str, detail: dict[str, object]) -> None:
+        user_rows.add_audit(connection, self._clock.now_us(), who[:120], act, subject=subject[:200], detail=detail)
 
 
-def _may_give(own: Role, role: Role) -> bool:
-    return own is Role.ADMINISTRATOR or role in (own, Role.VIEWER)
+def _locked(begun: Try) -> RefusedError:
+    text = f"too many failures: try again in {begun.wait_s:.0f} s"
+    return RefusedError(429, "locked", text, retry_after_s=begun.wait_s)
 
 
-def _only_people(user: User) -> None:
-    """Refuse a token: one that leaked or runs out must not make another, nor end the others."""
+def only_people(user: User) -> None:
+    """Refuse a token: one that leaked or runs out must not make another, nor change who may come in."""
     if not user.by_cookie:
-        raise RefusedError(403, "session_only", "log in to make or end tokens")
+        raise RefusedError(403, "session_only", "log in to do this; a token may not")
 
 
-def _verify(password_hash: str, password: str) -> bool:
-    with _two_at_once:
-        try:
-            return _hasher.verify(password_hash, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _us(seconds: float) -> int:
-    return int(seconds * 1_000_000)
-
-
-def _wall_us() -> int:
-    return _us(time.time())
+def _user(
+    row: user_rows.UserRow, role: Role, credential: str, *, origin: str, acts: tuple[str, ...] | None = None
+) -> User:
+    return User(
+        row.name,
+        role,
+        row.language,
+        by_cookie=credential.startswith("gs_"),
+        credential=credential,
+        acts=None if acts is None else frozenset(acts),
+        origin=origin,
+        must_change=row.must_change,
+        vouched=row.issuer is not None,
+    )

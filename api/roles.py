@@ -45,6 +45,8 @@ class Act(StrEnum):
     DEAD_LETTER_REPLAY = "dead_letter.replay"
     AUDIT_READ = "audit.read"
     CONFIGURATION_RELOAD = "configuration.reload"
+    ACCOUNT_OWN = "account.own"
+    USER_MANAGE = "user.manage"
     TOKEN_OWN = "token.own"  # noqa: S105
     TOKEN_ALL = "token.all"  # noqa: S105
 
@@ -80,6 +82,8 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.DEAD_LETTER_REPLAY: frozenset({Role.ENGINEER, Role.ADMINISTRATOR}),
     Act.AUDIT_READ: frozenset({Role.AUDITOR, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.CONFIGURATION_RELOAD: frozenset({Role.ADMINISTRATOR}),
+    Act.ACCOUNT_OWN: _EVERYONE,
+    Act.USER_MANAGE: frozenset({Role.ADMINISTRATOR}),
     Act.TOKEN_OWN: _EVERYONE,
     Act.TOKEN_ALL: frozenset({Role.ADMINISTRATOR}),
 }
@@ -88,3 +92,8 @@ ALLOWED: dict[Act, frozenset[Role]] = {
 def may(role: Role, act: Act) -> bool:
     """Return True if a role may do an act."""
     return role in ALLOWED[act]
+
+
+def may_give(own: Role, role: Role) -> bool:
+    """Return True if somebody of a role may make a token of another: of their own, or to read only."""
+    return own is Role.ADMINISTRATOR or role in (own, Role.VIEWER)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.roles import Role
+from api.roles import Act, Role
 from api.services.findings import FindingView
 from api.services.loss import LossLine
 from api.services.views import AlarmView, TicketView
@@ -36,11 +36,42 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
+Password = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_storable)]
+
+
 class LoginBody(Body):
     """Name and password."""
 
     name: Name
-    password: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_storable)]
+    password: Password
+
+
+class OwnPasswordBody(Body):
+    """One's own password, as it is and as it is to be."""
+
+    before: Password
+    after: Password
+
+
+class PasswordBody(Body):
+    """A password for somebody else."""
+
+    password: Password
+
+
+class RoleBody(Body):
+    """What somebody is to be."""
+
+    role: Role
+
+
+class UserBody(RoleBody):
+    """A new person."""
+
+    name: Name
+    password: Password
+    """the first one; it must be changed before anything else"""
+    language: Annotated[str, Field(pattern=r"^(zh|en)$")] = "zh"
 
 
 class TokenBody(Body):
@@ -48,8 +79,11 @@ class TokenBody(Body):
 
     name: Name
     role: Role = Role.VIEWER
-    days: Annotated[int, Field(ge=1, le=3650)] | None = 365
-    """how long it is good for; null: until it is revoked"""
+    """what it may do at most: one's own, or viewer"""
+    acts: Annotated[list[Act], Field(min_length=1, max_length=100)] | None = None
+    """its scope: some of what the role may, as `GET /me` names it; null: all of it"""
+    days: Annotated[int, Field(ge=1, le=366)] = 90
+    """how long it is good for"""
 
 
 Version = Annotated[int, Field(ge=0, le=2**53)] | None

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from api.auth import add_user
+from api.services.people import save_person
 from gateway.runtime import child
 from gateway.store.state import State
 from tests.end_to_end.small_site import SmallSite, wait_until
@@ -44,7 +44,7 @@ def broker(folder: Path) -> Iterator[int]:
 def running(site: SmallSite, *roles: str) -> Iterator[State]:
     """Run a site's roles, with a person who may sign in, and give its state."""
     state = State.in_folder(site.folder / "data")
-    add_user(state, PERSON, PASSWORD, "administrator", "en")
+    save_person(state, PERSON, PASSWORD, "administrator", "en", now_us=1)
     try:
         site.start_desk()
         site.start(*roles)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import getpass
+import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from api.auth import add_user
+from api.services.people import change_outside, give_password_outside, save_person, unlock_outside
 from gateway.config import Config
 from gateway.dataset import dataset_batches, read_dataset
 from gateway.errors import GatewayError, PermanentError
@@ -19,10 +22,13 @@ from gateway.model.reading import ReadingBatch
 from gateway.roles.common import open_state, site_clock
 from gateway.roles.revision import begin_first
 from gateway.snapshot import Snapshot
-from gateway.store import user_rows
+from gateway.store import audit_origin, user_rows
+from gateway.store.audit_origin import Origin
 from gateway.store.readings import DuckReadings
 from gateway.store.registry import StateRegistry
 from gateway.store.spool import FileSpool
+from gateway.store.state import State
+from gateway.store.user_rows import UserRow
 
 
 def begin(taken: Snapshot) -> None:
@@ -98,26 +104,66 @@ def add_person(config: Config, name: str, password: str, role: str, language: st
     Raises ConfigError if name, password or role will not do.
     """
     now_us = site_clock(config).now_us()
+    with _people(config) as state:
+        save_person(state, name, password, role, language, now_us=now_us)
+
+
+def change_person(config: Config, name: str, act: str, **values: str | bool) -> None:
+    """Change what is kept of a person, which ends their sessions. Raises ConfigError if nobody has this name."""
+    now_us = site_clock(config).now_us()
+    with _people(config) as state:
+        change_outside(state, name, act, now_us, **values)
+
+
+def give_password(config: Config, name: str, password: str) -> None:
+    """Give a person a new password, which ends their sessions. Raises ConfigError."""
+    now_us = site_clock(config).now_us()
+    with _people(config) as state:
+        give_password_outside(state, name, password, now_us)
+
+
+def unlock_person(config: Config, name: str) -> bool:
+    """Let a person try to sign in again at once; returns False if too many failures had not locked them out.
+
+    Raises ConfigError if nobody has this name.
+    """
+    now_us = site_clock(config).now_us()
+    with _people(config) as state:
+        return unlock_outside(state, name, now_us)
+
+
+@contextlib.contextmanager
+def _people(config: Config) -> Iterator[State]:
+    """Open the state; what is written to the audit trail tells who of this machine's users did it."""
     state = open_state(config)
+    token = audit_origin.current.set(Origin(f"command line, {_user_of_machine()}"))
     try:
-        add_user(state, name, password, role, language, now_us=now_us)
+        yield state
     finally:
+        audit_origin.current.reset(token)
         state.close()
+
+
+def _user_of_machine() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
 
 
 def ensure_people(config: Config, people: Sequence[tuple[str, str, str]]) -> None:
     """Let (name, password, role) sign in where they do not yet; those who exist stay as they are."""
-    known = {name for name, _, _ in list_people(config)}
+    known = {person.name for person in list_people(config)}
     for name, password, role in people:
         if name not in known:
             add_person(config, name, password, role, "zh")
 
 
-def list_people(config: Config) -> list[tuple[str, str, bool]]:
-    """Return (name, role, disabled) of everybody who may sign in."""
+def list_people(config: Config) -> list[UserRow]:
+    """Return everybody who may sign in, by name."""
     state = open_state(config)
     try:
         with state.read() as connection:
-            return [(user.name, user.role, user.disabled) for user in user_rows.list_users(connection)]
+            return user_rows.list_users(connection)
     finally:
         state.close()

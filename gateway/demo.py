@@ -28,7 +28,7 @@ from gateway.runtime import child
 from gateway.runtime.supervisor import PATIENCE_S
 
 PEOPLE = (("operator", "operator"), ("engineer", "engineer"), ("admin", "administrator"))
-PASSWORD = "demo-only"  # noqa: S105  (printed on purpose: the demo listens on loopback only)
+PASSWORD = "demo-only-city"  # noqa: S105  (printed on purpose: the demo listens on loopback only)
 START_LIMIT_S = 90.0
 
 

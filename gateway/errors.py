@@ -41,8 +41,9 @@ class RefusedError(GatewayError):
     `status` is the HTTP status that the API answers, `code` the stable word for programs.
     """
 
-    def __init__(self, status: int, code: str, text: str = "") -> None:
-        """Keep status, code and text."""
+    def __init__(self, status: int, code: str, text: str = "", *, retry_after_s: float | None = None) -> None:
+        """Keep status, code and text, and when to try again if that is known."""
         super().__init__(text or code)
+        self.retry_after_s = retry_after_s
         self.status = status
         self.code = code

@@ -1,67 +1,81 @@
-"""Log-in, log-out, who am I, and API tokens."""
+"""Log-in, log-out, who am I, one's own password and sessions."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from api.auth import SESSION_COOKIE, SESSION_S, User
-from api.deps import PartsDep, Reader, Require, refuse_forms
+from api.auth import BROWSER_COOKIE, SESSION_COOKIE, Login, User
+from api.deps import Anybody, Parts, PartsDep, address_of, refuse_others
+from api.lock_out import Browser
 from api.roles import Act
-from api.shapes import LoginBody, TokenBody, plain
+from api.services import people
+from api.shapes import LoginBody, OwnPasswordBody
 
 router = APIRouter(tags=["session"])
-Owner = Annotated[User, Depends(Require(Act.TOKEN_OWN))]
+_BROWSER_S = 400 * 86_400
 
 
 @router.post("/login")
 def login(body: LoginBody, request: Request, response: Response, parts: PartsDep) -> dict[str, Any]:
-    """Open a session of 12 hours; its text is also set as an http-only cookie."""
-    refuse_forms(request)
-    peer = request.client.host if request.client else ""
-    done = parts.auth.login(body.name, body.password, peer)
-    response.set_cookie(
-        SESSION_COOKIE,
-        done.session,
-        max_age=SESSION_S,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    """Open a session; its text is also set as an http-only cookie."""
+    refuse_others(request)
+    browser = Browser.of_cookie(request.cookies.get(BROWSER_COOKIE, ""))
+    done = parts.auth.login(body.name, body.password, address_of(request), browser)
+    keep_cookies(response, done, parts, request)
     return {"session": done.session, "expires_at": done.expires_at_s, **_who(done.user)}
 
 
+def keep_cookies(response: Response, done: Login, parts: Parts, request: Request) -> None:
+    """Let a browser keep its new session, and that it is known."""
+    secure = request.url.scheme == "https" or parts.public_url.startswith("https:")
+    for name, value, seconds in (
+        (SESSION_COOKIE, done.session, parts.accounts.session_s),
+        (BROWSER_COOKIE, done.browser.cookie, _BROWSER_S),
+    ):
+        response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
+
+
 @router.post("/logout", status_code=204)
-def logout(request: Request, response: Response, parts: PartsDep, _user: Reader) -> None:
+def logout(request: Request, response: Response, parts: PartsDep, _user: Anybody) -> None:
     """End the session of the cookie."""
     parts.auth.logout(request.cookies.get(SESSION_COOKIE, ""))
     response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
 
 
 @router.get("/me")
-def me(user: Reader) -> dict[str, Any]:
+def me(user: Anybody) -> dict[str, Any]:
     """Return who is asking and what that person may do."""
     return _who(user)
 
 
-@router.get("/tokens")
-def tokens(user: Owner, parts: PartsDep) -> list[dict[str, Any]]:
-    """Return one's own API tokens; an administrator sees all. Times are us since 1970."""
-    return [plain(token) for token in parts.auth.tokens(user)]
+@router.post("/me/password", status_code=204)
+def own_password(body: OwnPasswordBody, user: Anybody, parts: PartsDep) -> None:
+    """Change one's own password; all other sessions end."""
+    people.own_password(parts, user, body.before, body.after)
 
 
-@router.post("/tokens", status_code=201)
-def make_token(body: TokenBody, user: Owner, parts: PartsDep) -> dict[str, Any]:
-    """Make an API token; `token` is shown this once."""
-    row, text = parts.auth.make_token(user, body.name, body.role, body.days)
-    return {**plain(row), "token": text}
+@router.get("/me/sessions")
+def own_sessions(user: Anybody, parts: PartsDep) -> list[dict[str, Any]]:
+    """Return one's own sessions. Times are us since 1970; `here` is the one that asks."""
+    here = user.credential.removeprefix("gs_")
+    return [
+        {
+            "created_at": row.created_at,
+            "used_at": row.used_at,
+            "expires_at": row.expires_at,
+            "origin": row.origin,
+            "here": row.id == here,
+        }
+        for row in people.own_sessions(parts, user)
+    ]
 
 
-@router.delete("/tokens/{token_id}", status_code=204)
-def revoke_token(token_id: Annotated[str, Path(pattern=r"^[a-f0-9]{1,20}$")], user: Owner, parts: PartsDep) -> None:
-    """End an API token."""
-    parts.auth.revoke(user, token_id)
+@router.post("/me/sessions/end")
+def end_others(user: Anybody, parts: PartsDep) -> dict[str, int]:
+    """End one's own sessions but this one."""
+    return {"ended": people.end_others(parts, user)}
 
 
 def _who(user: User) -> dict[str, Any]:
@@ -69,5 +83,6 @@ def _who(user: User) -> dict[str, Any]:
         "name": user.name,
         "role": user.role,
         "language": user.language,
+        "must_change": user.must_change,
         "may": [act.value for act in Act if user.may(act)],
     }

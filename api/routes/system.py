@@ -89,15 +89,3 @@ def replay(
         act, detail = str(Act.DEAD_LETTER_REPLAY), {"letters": count}
         user_rows.add_audit(connection, parts.clock.now_us(), user.name, act, subject=body.source, detail=detail)
     return {"source": body.source, "letters": count}
-
-
-@router.get("/audit")
-def audit(
-    _user: Annotated[User, Depends(Require(Act.AUDIT_READ))],
-    parts: PartsDep,
-    before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> list[dict[str, Any]]:
-    """Return who did what, newest first; `before` is the last seq seen."""
-    with parts.state.read() as connection:
-        return [plain(row) for row in user_rows.list_audit(connection, before, limit)]

@@ -11,6 +11,7 @@ from gateway.errors import RefusedError
 from gateway.model.finding import SAME_CAUSE, EndCause, Finding, FindingStatus, InspectionResult
 from gateway.store import tables
 from gateway.store.finding_rows import StoredFinding, get_finding
+from gateway.store.user_rows import add_audit
 
 STATUS_AFTER = {
     InspectionResult.CONFIRMED: FindingStatus.CONFIRMED,
@@ -89,11 +90,7 @@ def record_inspection(connection: Connection, visit: Inspection) -> StoredFindin
         "note": visit.note,
     }
     subject = str(visit.finding_id)
-    connection.execute(
-        tables.audit.insert().values(
-            at=visit.at_us, who=visit.who, act="finding_inspected", subject=subject, detail=detail
-        )
-    )
+    add_audit(connection, visit.at_us, visit.who, "finding_inspected", subject=subject, detail=detail)
     return get_finding(connection, visit.finding_id)
 
 

@@ -133,7 +133,7 @@ class State:
 
 
 def _add_columns(connection: Connection) -> None:
-    """Add the columns that a table of an older version lacks; such a column must be nullable."""
+    """Add the columns and indices that a table of an older version lacks; such a column must be nullable."""
     found = inspect(connection)
     for table in tables.metadata.sorted_tables:
         have = {column["name"] for column in found.get_columns(table.name)}
@@ -142,6 +142,8 @@ def _add_columns(connection: Connection) -> None:
                 definition = CreateColumn(column).compile(dialect=connection.dialect)
                 name = connection.dialect.identifier_preparer.format_table(table)
                 connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {definition}")
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 def put_cursor(connection: Connection, name: str, seq: int) -> None:

@@ -1,18 +1,20 @@
-"""Rows about people: users, sessions, API tokens and the audit trail.
+"""Rows about people and what they did: users and the audit trail.
 
-Times of sessions and tokens are us UTC of real time, those of the audit trail of the site's clock.
+The moment of a line of the audit trail is us UTC of the site's clock; other times are real time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, desc, func, insert, select, update
+from sqlalchemy import Connection, Select, desc, func, insert, or_, select, update
 
-from gateway.store import tables
+from gateway.store import audit_origin, tables
 from gateway.store.state import upsert
+
+MOST_USERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,40 +22,23 @@ class UserRow:
     """One person who may log in."""
 
     name: str
-    password_hash: str
+    password_hash: str = field(repr=False)
+    """empty for a person whom an identity provider vouches for"""
     role: str
     language: str
     disabled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CredentialRow:
-    """A session or an API token: what proves it, until when, and whose it is."""
-
-    id: str
-    hash: str
-    expires_at: int | None
-    role: str
-    """what it may do; a session's is its user's"""
-    user: UserRow
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    """An API token as its owner sees it; the secret half is never kept."""
-
-    id: str
-    name: str
-    owner: str
-    role: str
-    created_at: int
-    expires_at: int | None
-    revoked: bool
+    issuer: str | None = None
+    """identity provider that vouches for this person; None = a local password"""
+    subject: str | None = None
+    """the provider's own name for this person"""
+    must_change: bool = False
+    """True until the password, which somebody else chose, was changed"""
+    last_login_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """Who did what, when and to what."""
+    """Who did what, when, to what, and from where."""
 
     seq: int
     at: int
@@ -61,6 +46,23 @@ class AuditRow:
     act: str
     subject: str
     detail: Mapping[str, Any]
+    origin: str = ""
+    """network address; empty = the gateway itself or a command line"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which lines of the audit trail are wanted; what is empty is not asked for."""
+
+    who: str = ""
+    act: str = ""
+    """an act, or its beginning up to a dot: `alarm` finds `alarm.acknowledge`"""
+    subject: str = ""
+    """any part of the subject"""
+    first: int | None = None
+    """us UTC of the site's clock, inclusive"""
+    last: int | None = None
+    """us UTC of the site's clock, exclusive"""
 
 
 def save_user(connection: Connection, user: UserRow, now_us: int) -> None:
@@ -74,6 +76,9 @@ def save_user(connection: Connection, user: UserRow, now_us: int) -> None:
             "role": user.role,
             "language": user.language,
             "disabled": user.disabled,
+            "issuer": user.issuer,
+            "subject": user.subject,
+            "must_change": user.must_change,
             "created_at": now_us,
         },
     )
@@ -82,104 +87,48 @@ def save_user(connection: Connection, user: UserRow, now_us: int) -> None:
 def find_user(connection: Connection, name: str) -> UserRow | None:
     """Return the user of this name."""
     row = connection.execute(select(tables.user).where(tables.user.c.name == name)).mappings().first()
-    return None if row is None else _user(row)
+    return None if row is None else user_of_row(row)
+
+
+def find_vouched(connection: Connection, issuer: str, subject: str) -> UserRow | None:
+    """Return the user for whom an identity provider vouches under this name of its own."""
+    query = select(tables.user).where(tables.user.c.issuer == issuer, tables.user.c.subject == subject)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else user_of_row(row)
 
 
 def list_users(connection: Connection) -> list[UserRow]:
     """Return all users by name."""
-    rows = connection.execute(select(tables.user).order_by(tables.user.c.name)).mappings()
-    return [_user(row) for row in rows]
+    rows = connection.execute(select(tables.user).order_by(tables.user.c.name).limit(MOST_USERS)).mappings()
+    return [user_of_row(row) for row in rows]
 
 
-def add_session(
-    connection: Connection, session_id: str, owner: str, secret_hash: str, *, created_at: int, expires_at: int
-) -> None:
-    """Open a session and drop those that ended."""
-    connection.execute(delete(tables.session).where(tables.session.c.expires_at <= created_at))
-    connection.execute(
-        insert(tables.session).values(
-            id=session_id, owner=owner, hash=secret_hash, created_at=created_at, expires_at=expires_at
-        )
-    )
+def count_users(connection: Connection) -> int:
+    """Return how many users there are."""
+    return int(connection.execute(select(func.count()).select_from(tables.user)).scalar_one())
 
 
-def find_session(connection: Connection, session_id: str) -> CredentialRow | None:
-    """Return a session with its user; the caller checks time and secret."""
-    query = (
-        select(tables.user, tables.session.c.id, tables.session.c.hash, tables.session.c.expires_at)
-        .join(tables.session, tables.session.c.owner == tables.user.c.name)
-        .where(tables.session.c.id == session_id)
-    )
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        return None
-    user = _user(row)
-    return CredentialRow(row["id"], row["hash"], row["expires_at"], user.role, user)
-
-
-def end_session(connection: Connection, session_id: str) -> None:
-    """Forget a session."""
-    connection.execute(delete(tables.session).where(tables.session.c.id == session_id))
-
-
-def end_sessions_of(connection: Connection, owner: str) -> None:
-    """Forget every session of a user."""
-    connection.execute(delete(tables.session).where(tables.session.c.owner == owner))
-
-
-def add_token(connection: Connection, token: TokenRow, secret_hash: str) -> None:
-    """Keep a new API token."""
-    connection.execute(
-        insert(tables.api_token).values(
-            id=token.id,
-            name=token.name,
-            owner=token.owner,
-            hash=secret_hash,
-            role=token.role,
-            created_at=token.created_at,
-            expires_at=token.expires_at,
-            revoked=token.revoked,
-        )
-    )
-
-
-def find_token(connection: Connection, token_id: str) -> CredentialRow | None:
-    """Return a token that was not revoked, with its owner; the caller checks time and secret."""
-    token = tables.api_token
-    query = (
-        select(tables.user, token.c.id, token.c.hash, token.c.expires_at, token.c.role.label("token_role"))
-        .join(token, token.c.owner == tables.user.c.name)
-        .where(token.c.id == token_id, token.c.revoked.is_(False))
-    )
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        return None
-    return CredentialRow(row["id"], row["hash"], row["expires_at"], row["token_role"], _user(row))
-
-
-def list_tokens(connection: Connection, owner: str | None = None) -> list[TokenRow]:
-    """Return the tokens of one owner, or all; newest first."""
-    query = select(tables.api_token).order_by(desc(tables.api_token.c.created_at), tables.api_token.c.id)
-    if owner is not None:
-        query = query.where(tables.api_token.c.owner == owner)
-    return [
-        TokenRow(r["id"], r["name"], r["owner"], r["role"], r["created_at"], r["expires_at"], r["revoked"])
-        for r in connection.execute(query).mappings()
-    ]
-
-
-def revoke_token(connection: Connection, token_id: str) -> bool:
-    """End a token for good; False if there is none of this id."""
-    done = connection.execute(update(tables.api_token).where(tables.api_token.c.id == token_id).values(revoked=True))
-    return done.rowcount == 1
+def set_user(connection: Connection, name: str, **values: str | bool | int | None) -> None:
+    """Change columns of a user."""
+    connection.execute(update(tables.user).where(tables.user.c.name == name).values(**values))
 
 
 def add_audit(
     connection: Connection, at_us: int, who: str, act: str, *, subject: str, detail: Mapping[str, Any] | None = None
 ) -> None:
-    """Write one line of the audit trail."""
+    """Write one line of the audit trail, with the address that `audit_origin.current` tells."""
+    origin = audit_origin.current.get()
+    if origin is not None:
+        origin.written += 1
     connection.execute(
-        insert(tables.audit).values(at=at_us, who=who, act=act, subject=subject, detail=dict(detail or {}))
+        insert(tables.audit).values(
+            at=at_us,
+            who=who,
+            act=act,
+            subject=subject,
+            detail=dict(detail or {}),
+            origin=None if origin is None else origin.address[:60],
+        )
     )
 
 
@@ -194,21 +143,57 @@ def add_audit_once(
     return True
 
 
-def list_audit(connection: Connection, before: int | None, limit: int) -> list[AuditRow]:
+def list_audit(
+    connection: Connection, before: int | None, limit: int, wanted: AuditFilter | None = None
+) -> list[AuditRow]:
     """Return lines of the audit trail with seq < `before`, newest first."""
     query = select(tables.audit).order_by(desc(tables.audit.c.seq)).limit(limit)
     if before is not None:
         query = query.where(tables.audit.c.seq < before)
+    if wanted is not None:
+        query = _matching(query, wanted)
     return [
-        AuditRow(r["seq"], r["at"], r["who"], r["act"], r["subject"], r["detail"])
+        AuditRow(r["seq"], r["at"], r["who"], r["act"], r["subject"], r["detail"], r["origin"] or "")
         for r in connection.execute(query).mappings()
     ]
 
 
-def count_audit(connection: Connection) -> int:
-    """Return how many lines the audit trail has."""
-    return int(connection.execute(select(func.count()).select_from(tables.audit)).scalar_one())
+def count_audit(connection: Connection, wanted: AuditFilter | None = None) -> int:
+    """Return how many lines the audit trail has, or how many match."""
+    query = select(func.count()).select_from(tables.audit)
+    return int(connection.execute(query if wanted is None else _matching(query, wanted)).scalar_one())
 
 
-def _user(row: Mapping[Any, Any]) -> UserRow:
-    return UserRow(row["name"], row["password_hash"], row["role"], row["language"], bool(row["disabled"]))
+def audit_acts(connection: Connection) -> Sequence[str]:
+    """Return every act that the audit trail tells of."""
+    return list(connection.execute(select(tables.audit.c.act).distinct().order_by(tables.audit.c.act)).scalars())
+
+
+def _matching(query: Select[Any], wanted: AuditFilter) -> Select[Any]:
+    audit = tables.audit.c
+    if wanted.who:
+        query = query.where(audit.who == wanted.who)
+    if wanted.act:
+        query = query.where(or_(audit.act == wanted.act, audit.act.startswith(f"{wanted.act}.", autoescape=True)))
+    if wanted.subject:
+        query = query.where(audit.subject.contains(wanted.subject, autoescape=True))
+    if wanted.first is not None:
+        query = query.where(audit.at >= wanted.first)
+    if wanted.last is not None:
+        query = query.where(audit.at < wanted.last)
+    return query
+
+
+def user_of_row(row: Mapping[Any, Any]) -> UserRow:
+    """Return the user in a row that holds all columns of its table."""
+    return UserRow(
+        row["name"],
+        row["password_hash"],
+        row["role"],
+        row["language"],
+        bool(row["disabled"]),
+        row["issuer"],
+        row["subject"],
+        bool(row["must_change"]),
+        row["last_login_at"],
+    )

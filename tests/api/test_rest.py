@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from api.app import LARGEST_BODY
-from api.auth import FAILURES
+from api.lock_out import FAILURES
 from api.deps import Parts
 from api.roles import ALLOWED, Act, Role
 from gateway.store import ticket_rows
@@ -61,7 +61,18 @@ async def test_an_unknown_name_answers_as_a_wrong_password_does(rest: Api) -> No
 
 
 CALLS: list[tuple[str, str, Act, Any]] = [
-    ("GET", "/api/v1/me", Act.READ, None),
+    ("GET", "/api/v1/me", Act.ACCOUNT_OWN, None),
+    ("POST", "/api/v1/me/password", Act.ACCOUNT_OWN, {"before": "x", "after": "y"}),
+    ("GET", "/api/v1/me/sessions", Act.ACCOUNT_OWN, None),
+    ("POST", "/api/v1/me/sessions/end", Act.ACCOUNT_OWN, {}),
+    ("GET", "/api/v1/users", Act.USER_MANAGE, None),
+    ("POST", "/api/v1/users", Act.USER_MANAGE, {}),
+    ("POST", "/api/v1/users/-/role", Act.USER_MANAGE, {}),
+    ("POST", "/api/v1/users/-/disable", Act.USER_MANAGE, {}),
+    ("POST", "/api/v1/users/-/enable", Act.USER_MANAGE, {}),
+    ("POST", "/api/v1/users/-/password", Act.USER_MANAGE, {}),
+    ("POST", "/api/v1/users/-/end-sessions", Act.USER_MANAGE, {}),
+    ("POST", "/api/v1/users/-/unlock", Act.USER_MANAGE, {}),
     ("GET", "/api/v1/alarms", Act.READ, None),
     ("GET", f"/api/v1/alarms/{GAS}", Act.READ, None),
     ("POST", "/api/v1/alarms/none@none/acknowledge", Act.ALARM_ACKNOWLEDGE, {"occurrence_no": 1, "request_id": "r"}),
@@ -133,6 +144,8 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/tickets/T-9/link", Act.TICKET_WORK, {"ticket_no": "T-8", "reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/note", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/cancel-request", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
+    ("GET", "/api/v1/ticket-endpoints", Act.READ, None),
+    ("POST", "/api/v1/ticket-endpoints/desk/on", Act.DEAD_LETTER_REPLAY, {"request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/size", Act.TICKET_WORK, {"size": "large", "reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/handled-by-phone", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
     ("GET", "/api/v1/ticket-dead-letters", Act.READ, None),
@@ -174,7 +187,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("GET", "/api/v1/tokens", Act.TOKEN_OWN, None),
     ("POST", "/api/v1/tokens", Act.TOKEN_OWN, {"name": "t"}),
     ("DELETE", "/api/v1/tokens/abc", Act.TOKEN_OWN, {}),
-    ("POST", "/api/v1/logout", Act.READ, {}),
+    ("POST", "/api/v1/logout", Act.ACCOUNT_OWN, {}),
 ]
 OPEN = {("POST", "/api/v1/login"), ("POST", "/api/v1/ticket-events"), ("GET", "/api/v1/live")}
 

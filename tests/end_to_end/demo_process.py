@@ -15,7 +15,7 @@ from simulators.city import demo_plan, story_meters
 from tests.end_to_end.small_site import wait_until
 
 SPEED = 60
-PASSWORD = "demo-only"
+PASSWORD = "demo-only-city"
 BUSINESS, HOME = story_meters(demo_plan(1, 60))
 """the meters that the story of the demo's city is about"""
 

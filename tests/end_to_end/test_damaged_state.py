@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth import add_user
+from api.services.people import save_person
 from gateway.runtime import child
 from gateway.store.state import State
 from gateway.store.state_copies import copied_at, copy_state
@@ -23,9 +23,9 @@ WHO = {"name": "keeper", "password": "keeper-password"}
 def damaged(folder: Path) -> Path:
     """Leave a state behind whose last hour is only in the database, then cut that in the middle; return the copy."""
     state = State.in_folder(folder)
-    add_user(state, WHO["name"], WHO["password"], "administrator", "en")
+    save_person(state, WHO["name"], WHO["password"], "administrator", "en", now_us=1)
     copy = copy_state(folder, 3, real=time.time() - 3600)
-    add_user(state, "later", WHO["password"], "administrator", "en")
+    save_person(state, "later", WHO["password"], "administrator", "en", now_us=1)
     state.close()
     assert not (folder / "state.db-wal").exists()
     os.truncate(folder / "state.db", (folder / "state.db").stat().st_size // 2)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth import add_user
+from api.services.people import save_person
 from gateway.runtime.clock import CityClock
 from gateway.store import ticket_rows
 from gateway.store.state import State
@@ -34,7 +34,7 @@ class City:
         clock = {"city_us": time.time_ns() // 1000, "wall_us": time.time_ns() // 1000, "factor": FACTOR}
         (folder / "clock.json").write_text(json.dumps(clock), encoding="utf-8")
         self.state = State.in_folder(folder / "data")
-        add_user(self.state, "wang", PASSWORD, "operator", "en")
+        save_person(self.state, "wang", PASSWORD, "operator", "en", now_us=1)
         self._clock = CityClock.from_file(folder / "clock.json")
         self._meters: Publisher | None = None
         self._web: httpx.Client | None = None

@@ -14,7 +14,7 @@ from gateway.store.tables.alarms import (
 )
 from gateway.store.tables.base import metadata
 from gateway.store.tables.findings import finding, inspection, loss
-from gateway.store.tables.people import answer, api_token, audit, session, user
+from gateway.store.tables.people import answer, api_token, audit, known_browser, login_failure, session, user
 from gateway.store.tables.readings import (
     cursor,
     dead_letter,
@@ -70,6 +70,8 @@ __all__ = [
     "interval",
     "interval_edit",
     "journal",
+    "known_browser",
+    "login_failure",
     "loss",
     "memory",
     "metadata",
