@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from gateway.columns_file import write_columns
 from gateway.csv_table import MAX_ROWS, Row, Table
 from gateway.meters_csv import BUILT, CELLS, NOT_PLAIN, REQUIRED, stamp
-from gateway.model.meters import KINDS, WORDS, MeterTable
+from gateway.model.meters import KINDS, TEXTS, WORDS, MeterTable
 from gateway.model.names import NameTable
 from gateway.model.network import MeterKind, MeterRole
+from gateway.model.text_column import TextColumn
 
 Columns = dict[str, NDArray[Any]]
 _POSITION = ("x_m", "y_m")
@@ -27,6 +28,7 @@ _NUMBERS: Mapping[str, Callable[[Any], Any]] = {
     "installed_on": lambda day: day.toordinal(),
 }
 _MOST_WORDS = 200_000
+_TEXTS_AT_ONCE = 50_000
 
 
 class _NotPlainError(Exception):
@@ -62,13 +64,14 @@ def _read(connection: Any, path: Path, zones: Container[str]) -> MeterTable:
     _must(0 < count <= MAX_ROWS and all(len(words) <= _MOST_WORDS for words in lists))
     cells = {name: _cells(name, words) for name, words in written.items()}
     _must(all(zone in zones for zone in cells["zone_id"]))
+    texts = {name: _text(connection, source, name if name in header else "''", count) for name in TEXTS}
     table = _fetch(connection, source, written, [name for name in _POSITION if name in header])
     names = NameTable.of(_plain_names(table.pop("meter_id")))
     _must(names.first_double() < 0)
     columns = {name.removesuffix("_id"): _column(name, table.pop(name), cells[name]) for name in CELLS}
     positions = {name: _position(table, name, count) for name in _POSITION}
     words = {name.removesuffix("_id"): cells[name] for name in CELLS if name.removesuffix("_id") in WORDS}
-    return MeterTable(names, {**columns, **positions}, words)
+    return MeterTable(names, {**columns, **positions}, words, texts)
 
 
 def _must(holds: bool) -> None:
@@ -114,6 +117,19 @@ def _fetch(connection: Any, source: str, written: Mapping[str, Sequence[str]], p
     select += [f"coalesce(TRY_CAST({name} AS DOUBLE), 'nan'::DOUBLE) AS {name}" for name in positions]
     found: Columns = connection.execute(f"SELECT {', '.join(select)} FROM {source}").fetchnumpy()  # noqa: S608
     return {name: np.ma.getdata(column) for name, column in found.items()}
+
+
+def _text(connection: Any, source: str, column: str, count: int) -> TextColumn:
+    """Return a column of texts, some of them at a time."""
+    found = connection.execute(f"SELECT coalesce({column}, '') FROM {source}")  # noqa: S608 - our names
+
+    def texts() -> Iterator[str]:
+        while rows := found.fetchmany(_TEXTS_AT_ONCE):
+            yield from (text.strip() for (text,) in rows)
+
+    column_of = TextColumn.of(texts())
+    _must(len(column_of) == count)
+    return column_of
 
 
 def _plain_names(names: NDArray[Any]) -> list[str]:

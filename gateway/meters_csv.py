@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.columns_file import only_one, read_columns
 from gateway.csv_table import Row, Table
-from gateway.model.meters import MeterTable
+from gateway.model.meters import TEXTS, MeterTable
 from gateway.model.network import Meter, MeterKind, MeterRole
 
 MANY_BYTES = 8 << 20
@@ -24,7 +24,7 @@ MANY_BYTES = 8 << 20
 ACCOUNTS = ("open", "closed", "never_opened", "")
 BUILT, NOT_PLAIN = 0, 3
 """exit codes of the process that reads a large file"""
-_FORMAT = 1
+_FORMAT = 2
 
 
 def _account(row: Row) -> str:
@@ -71,7 +71,9 @@ def row_by_row(table: Table, zones: Container[str]) -> dict[str, Meter]:
         cells = {column: read(row) for column, read in CELLS.items()}
         if cells["zone_id"] not in zones:
             row.problem("zone_id", f"{cells['zone_id']!r} is no zone; add it to zones.csv")
-        meters[name] = Meter(meter_id=name, **cells, x_m=row.optional("x_m"), y_m=row.optional("y_m"))
+        place = {"x_m": row.optional("x_m"), "y_m": row.optional("y_m")}
+        texts = {column: row.text(column) for column in TEXTS}
+        meters[name] = Meter(meter_id=name, **cells, **place, **texts)
     return meters
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Container, Iterator, Mapping, Sequence, ValuesView
 from datetime import date
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gateway.model.names import NameTable
 from gateway.model.network import Meter, MeterKind, MeterRole
+from gateway.model.text_column import TextColumn
 
 KINDS: Mapping[str, str] = {
     "zone": "<i4",
@@ -29,6 +30,8 @@ KINDS: Mapping[str, str] = {
 """the columns: `installed_on` is the ordinal of a day, a position NaN where unknown; zone, class, account are places in
 the words of their column, role and kind in their enumerations"""
 WORDS = ("zone", "customer_class", "account")
+TEXTS = ("account_no", "address")
+"""the columns of which nearly every meter has another text"""
 _ROLES, _KINDS_OF_METER = tuple(MeterRole), tuple(MeterKind)
 _PREFIX = "name_"
 _CHUNK = 50_000
@@ -38,13 +41,18 @@ class MeterTable(Mapping[str, Meter]):
     """Meters by their id, in the order of the company's file."""
 
     def __init__(
-        self, names: NameTable, columns: Mapping[str, NDArray[Any]], words: Mapping[str, Sequence[str]]
+        self,
+        names: NameTable,
+        columns: Mapping[str, NDArray[Any]],
+        words: Mapping[str, Sequence[str]],
+        texts: Mapping[str, TextColumn],
     ) -> None:
-        """Take columns of the `KINDS`, which are not copied. Raises ValueError if their lengths differ."""
+        """Take columns of the `KINDS` and `TEXTS`, which are not copied. Raises ValueError if their lengths differ."""
         self.names = names
+        self.texts = {name: texts[name] for name in TEXTS}
         self._columns = {name: columns[name] for name in KINDS}
         self._words = {name: tuple(words[name]) for name in WORDS}
-        if any(len(column) != len(names) for column in self._columns.values()):
+        if any(len(column) != len(names) for column in (*self._columns.values(), *self.texts.values())):
             raise ValueError("columns of meters differ in length")
         self._views = [memoryview(column.data) for column in self._columns.values()]
 
@@ -76,13 +84,14 @@ class MeterTable(Mapping[str, Meter]):
         ]
         parts = zip(*rows, strict=True) if rows else ([] for _ in KINDS)
         columns = {name: np.array(part, dtype=KINDS[name]) for name, part in zip(KINDS, parts, strict=True)}
-        return MeterTable(
-            NameTable.of(one.meter_id for one in every), columns, {name: list(of) for name, of in words.items()}
-        )
+        texts = {name: TextColumn.of(getattr(one, name) for one in every) for name in TEXTS}
+        names = NameTable.of(one.meter_id for one in every)
+        return MeterTable(names, columns, {name: list(of) for name, of in words.items()}, texts)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return all columns, those of the names too, to be kept in a file."""
-        return {**self._columns, **self.names.columns(_PREFIX)}
+        texts = {part: column for name, of in self.texts.items() for part, column in of.columns(name).items()}
+        return {**self._columns, **self.names.columns(_PREFIX), **texts}
 
     @property
     def words(self) -> dict[str, tuple[str, ...]]:
@@ -92,15 +101,31 @@ class MeterTable(Mapping[str, Meter]):
     @staticmethod
     def kept(columns: Mapping[str, NDArray[Any]], words: Mapping[str, Sequence[str]]) -> MeterTable:
         """Return the table whose columns were kept. Raises KeyError if one is missing."""
-        return MeterTable(NameTable(columns, _PREFIX), columns, words)
+        texts = {name: TextColumn.kept(columns, name) for name in TEXTS}
+        return MeterTable(NameTable(columns, _PREFIX), columns, words, texts)
 
     def __getitem__(self, meter_id: str) -> Meter:
         """Return a meter. Raises KeyError."""
         row = self.names.find(meter_id)
         if row < 0:
             raise KeyError(meter_id)
+        return self.at(row)
+
+    def at(self, row: int) -> Meter:
+        """Return the meter of a row. Raises IndexError."""
         cells: list[Any] = [view[row] for view in self._views]
-        return self._meter(meter_id, *cells)
+        return self._meter(row, self.names.name(row), *cells)
+
+    def rows(self, words: Mapping[str, Container[str]], enumerated: Mapping[str, str]) -> NDArray[np.bool_]:
+        """Return which rows have one of these words in a column of `WORDS`, and these values of role and kind."""
+        mask = np.ones(len(self), dtype=bool)
+        for name, wanted in words.items():
+            codes = [code for code, word in enumerate(self._words[name]) if word in wanted]
+            mask &= np.isin(self._columns[name], codes)
+        members: dict[str, tuple[str, ...]] = {"role": _ROLES, "kind": _KINDS_OF_METER}
+        for name, value in enumerated.items():
+            mask &= self._columns[name] == members[name].index(value)
+        return mask
 
     def __contains__(self, meter_id: object) -> bool:
         """Tell whether there is a meter of that id."""
@@ -123,8 +148,8 @@ class MeterTable(Mapping[str, Meter]):
         for at in range(0, len(self), _CHUNK * step):
             rows = range(at, min(at + _CHUNK * step, len(self)), step)
             parts = [column[rows.start : rows.stop : step].tolist() for column in self._columns.values()]
-            for name, *row in zip(self.names.names(rows), *parts, strict=True):
-                yield self._meter(name, *row)
+            for place, name, *row in zip(rows, self.names.names(rows), *parts, strict=True):
+                yield self._meter(place, name, *row)
 
     def customers(self) -> list[tuple[str, str, int]]:
         """Return (zone, class of customers, number of meters) of all customers, in no order."""
@@ -141,6 +166,7 @@ class MeterTable(Mapping[str, Meter]):
 
     def _meter(  # noqa: PLR0917 - the columns of a meter
         self,
+        row: int,
         meter_id: str,
         zone: int,
         role: int,
@@ -169,6 +195,8 @@ class MeterTable(Mapping[str, Meter]):
             account=self._words["account"][account],
             x_m=None if x_m != x_m else x_m,  # noqa: PLR0124 - NaN
             y_m=None if y_m != y_m else y_m,  # noqa: PLR0124
+            account_no=self.texts["account_no"][row],
+            address=self.texts["address"][row],
         )
 
 

@@ -66,6 +66,9 @@ class Meter:
     account: str
     x_m: float | None = None
     y_m: float | None = None
+    account_no: str = ""
+    """the customer's account in the company's billing; empty if the file does not say"""
+    address: str = ""
 
     @property
     def register(self) -> Quantity:

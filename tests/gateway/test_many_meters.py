@@ -16,9 +16,11 @@ from gateway.csv_table import Table
 from gateway.dataset import read_network
 from gateway.errors import ConfigError
 from gateway.meters_build import build
+from gateway.model import text_column
 from gateway.model.meters import MeterTable
 from gateway.model.names import NameTable
 from gateway.model.network import Meter, MeterKind, MeterRole
+from gateway.model.text_column import TextColumn
 
 HEADER = (
     "meter_id,zone_id,role,kind,customer_class,digits,decimals,max_flow_m3h,temperature_compensated,installed_on,"
@@ -126,6 +128,23 @@ def test_odd_files_are_read_as_ever(folder: Path, change: tuple[str, str]) -> No
     assert dict(read_network(folder).meters) == slowly(folder)
 
 
+def test_accounts_and_addresses_are_kept_and_found(folder: Path, tmp_path: Path) -> None:
+    path = folder / "meters.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    more = ("account_no,address", ",", '4401-7,"柳园路 12 号, 3 栋"', "4402-7, 站前街 5 号 ", "4403-9,Dock Street 5")
+    path.write_text("\n".join(",".join(pair) for pair in zip(lines, more, strict=True)), encoding="utf-8")
+    network = read_network(folder, cache=tmp_path / "columns")
+    assert dict(network.meters) == slowly(folder)
+    assert isinstance(network.meters, MeterTable)
+    assert network.meters["表-7"].address == "站前街 5 号"
+    address, account = network.meters.texts["address"], network.meters.texts["account_no"]
+    assert list(address.rows_with("柳园路")) == [1]
+    assert list(address.rows_with("dock")) == [3]
+    assert list(account.rows_with("-7")) == [1, 2]
+    assert list(account.rows_with("-7", after=1)) == [2]
+    assert network.meters.at(1).account_no == "4401-7"
+
+
 @pytest.mark.parametrize("without", ["x_m,y_m", "y_m"])
 def test_positions_may_be_missing(folder: Path, without: str) -> None:
     path = folder / "meters.csv"
@@ -188,6 +207,8 @@ def test_names_are_found_where_they_stand(kept: list[str], others: list[str]) ->
             st.sampled_from(meters_csv.ACCOUNTS),
             st.none() | st.floats(-1e6, 1e6),
             st.none() | st.floats(-1e6, 1e6),
+            st.text(max_size=8),
+            names,
         ),
         unique_by=lambda one: one.meter_id,
         max_size=20,
@@ -213,3 +234,20 @@ def test_a_file_of_columns_is_replaced_whole(tmp_path: Path) -> None:
     assert list(NameTable(first[1])) == ["a", "b"]
     assert list(NameTable(second[1])) == []
     assert [one.name for one in path.parent.iterdir()] == ["file"]
+
+
+@given(st.lists(st.text("ab界", max_size=4), max_size=30), st.text("abB界", max_size=3), st.integers(-1, 29))
+def test_texts_are_found_by_any_part(texts: list[str], part: str, after: int) -> None:
+    column = TextColumn.of(texts)
+    after = min(after, len(texts) - 1)
+    expected = [row for row, text in enumerate(texts) if part and part.lower() in text and row > after]
+    assert list(column.rows_with(part, after)) == expected
+    assert [column[row] for row in range(len(column))] == texts
+
+
+def test_a_text_is_found_wherever_the_pieces_of_a_search_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    column = TextColumn.of(f"M-{n:03}" for n in range(200))
+    for size in range(1, 12):
+        monkeypatch.setattr(text_column, "_AT_ONCE", size)
+        assert list(column.rows_with("m-19")) == list(range(190, 200))
+        assert list(column.rows_with("9M-0")) == [], "no text spans two rows"
