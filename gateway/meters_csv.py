@@ -71,9 +71,9 @@ def row_by_row(table: Table, zones: Container[str]) -> dict[str, Meter]:
         cells = {column: read(row) for column, read in CELLS.items()}
         if cells["zone_id"] not in zones:
             row.problem("zone_id", f"{cells['zone_id']!r} is no zone; add it to zones.csv")
-        place = {"x_m": row.optional("x_m"), "y_m": row.optional("y_m")}
-        texts = {column: row.text(column) for column in TEXTS}
-        meters[name] = Meter(meter_id=name, **cells, **place, **texts)
+        place: dict[str, Any] = {"x_m": row.optional("x_m"), "y_m": row.optional("y_m")}
+        place |= {column: row.text(column) for column in TEXTS}
+        meters[name] = Meter(meter_id=name, **cells, **place)
     return meters
 
 
