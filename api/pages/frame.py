@@ -44,6 +44,8 @@ SHEETS = (
     "commands",
     "login",
     "dialogs",
+    "board",
+    "reports",
     "sizes",
     "print",
 )

@@ -33,11 +33,28 @@ class Section:
 
 SECTIONS = (
     Section(mark("Control room"), (Place("/", mark("Control room")),)),
-    Section(mark("Tickets"), (Place("/service", mark("Service")),)),
+    Section(
+        mark("Tickets"),
+        (
+            Place("/tickets", mark("Board")),
+            Place("/calls", mark("Telephone reports")),
+            Place("/call-backs", mark("Call-backs"), Act.CALL_BACK),
+        ),
+    ),
     Section(mark("Loss"), (Place("/loss", mark("Loss")),)),
     Section(mark("Meters"), (Place("/commands", mark("Commands")),)),
-    Section(mark("Reports"), (Place("/alarms", mark("Alarms")),)),
-    Section(mark("System"), (Place("/system", mark("System")),)),
+    Section(
+        mark("Reports"),
+        (
+            Place("/reports", mark("Month on one sheet")),
+            Place("/reports/service", mark("Service to customers")),
+            Place("/reports/alarms", mark("Alarm system")),
+            Place("/reports/readings", mark("Reading rates")),
+            Place("/reports/loss", mark("Loss rates")),
+            Place("/alarms", mark("Alarms")),
+        ),
+    ),
+    Section(mark("System"), (Place("/system", mark("System")), Place("/definitions", mark("Alarm definitions")))),
 )
 
 

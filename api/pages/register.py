@@ -6,16 +6,40 @@ from fastapi import FastAPI
 from nicegui import app as pages_app
 from nicegui import ui
 
-from api.pages import alarms, commands, control_room, downloads, errors, finding, login, loss, service, system
+from api.pages import (
+    alarms,
+    call_backs,
+    calls,
+    commands,
+    control_room,
+    definitions,
+    downloads,
+    errors,
+    finding,
+    login,
+    loss,
+    reports,
+    service,
+    system,
+    ticket,
+    tickets,
+)
 
 PAGES = {
     "/": control_room,
     "/loss": loss,
     "/findings/{finding_id}": finding,
     "/alarms": alarms,
+    "/tickets": tickets,
+    "/tickets/{ticket_no}": ticket,
+    "/calls": calls,
+    "/call-backs": call_backs,
     "/commands": commands,
     "/service": service,
+    "/reports": reports,
+    "/reports/{report}": reports,
     "/system": system,
+    "/definitions": definitions,
 }
 """address and module of each page; all are looked at by tests/api/test_every_page.py"""
 

@@ -48,7 +48,12 @@ def full_time(moment: datetime | None, timezone: str) -> str:
 
 def duration(span: timedelta) -> str:
     """Return a span as m:ss, or h:mm:ss from one hour on."""
-    seconds = int(abs(span.total_seconds()))
+    return duration_s(span.total_seconds())
+
+
+def duration_s(span_s: float) -> str:
+    """Return a span of seconds as m:ss, or h:mm:ss from one hour on."""
+    seconds = int(abs(span_s))
     hours, rest = divmod(seconds, 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

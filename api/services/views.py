@@ -11,16 +11,30 @@ from api.deps import Parts
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.reading import from_us
 from gateway.model.ticket import TicketClass
-from gateway.store import alarm_rows, view_rows
+from gateway.store import alarm_rows, board_rows, view_rows
 from gateway.store.state import State
 
 MOST_ALARMS = 20_000
 CLASS_ORDER = {name.value: place for place, name in enumerate(TicketClass)}
 
 
+COUNTING = frozenset({"running", "late"})
+NOT_KEPT = frozenset({"late", "breached", "not_recorded"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClockView:
+    """One clock of a ticket; `standing` is a word of `alarms.service.clocks.Standing`."""
+
+    name: str
+    standing: str
+    started_at: datetime | None
+    due_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class TicketView:
-    """A ticket with its two clocks, its alarms and how its delivery stands."""
+    """A ticket with its clocks, its alarms and how its delivery stands."""
 
     ticket_no: str
     ticket_class: str
@@ -42,6 +56,13 @@ class TicketView:
     attempts: int
     last_error: str
     alarms: tuple[str, ...]
+    clocks: tuple[ClockView, ...] = ()
+    """those that its class promises, the one that ends first first; empty until they are set"""
+
+    @property
+    def not_kept(self) -> int:
+        """How many promises were not kept."""
+        return sum(clock.standing in NOT_KEPT for clock in self.clocks)
 
     @property
     def open(self) -> bool:
@@ -49,8 +70,13 @@ class TicketView:
         return self.state not in view_rows.ENDED_TICKET
 
     def clock(self) -> tuple[str, datetime] | None:
-        """Return the clock that counts now: (depart or arrive, its end); None when both are met."""
-        if not self.open or self.arrived_at is not None:
+        """Return the clock that counts now, the first to end of several: (its name, its end); None when none does."""
+        if not self.open:
+            return None
+        if self.clocks:
+            ends = [(clock.due_at, clock.name) for clock in self.clocks if clock.standing in COUNTING and clock.due_at]
+            return (min(ends)[1], min(ends)[0]) if ends else None
+        if self.arrived_at is not None:
             return None
         if self.departed_at is None and self.depart_by is not None:
             return "depart", self.depart_by
@@ -122,10 +148,14 @@ def ticket_views(parts: Parts, rows: Sequence[Any], connection: Any) -> list[Tic
     numbers = [row["ticket_no"] for row in rows]
     sent = view_rows.deliveries(connection, numbers)
     covered = view_rows.alarms_of_tickets(connection, numbers)
-    return [_ticket(parts, row, sent.get(row["ticket_no"]), covered[row["ticket_no"]]) for row in rows]
+    clocks = board_rows.clocks_of_tickets(connection, numbers)
+    return [
+        _ticket(parts, row, sent.get(row["ticket_no"]), covered[row["ticket_no"]], clocks.get(row["ticket_no"], ()))
+        for row in rows
+    ]
 
 
-def _ticket(parts: Parts, row: Any, sent: Any, covered: Sequence[tuple[str, int]]) -> TicketView:
+def _ticket(parts: Parts, row: Any, sent: Any, covered: Sequence[tuple[str, int]], clocks: Sequence[Any]) -> TicketView:
     return TicketView(
         ticket_no=row["ticket_no"],
         ticket_class=row["ticket_class"],
@@ -146,6 +176,10 @@ def _ticket(parts: Parts, row: Any, sent: Any, covered: Sequence[tuple[str, int]
         attempts=0 if sent is None else sent["attempts"],
         last_error="" if sent is None else sent["last_error"],
         alarms=tuple(alarm_id for alarm_id, _ in covered),
+        clocks=tuple(
+            ClockView(one["clock"], one["standing"], _moment(one["started_at"]), _moment(one["due_at"]))
+            for one in clocks
+        ),
     )
 
 

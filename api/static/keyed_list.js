@@ -4,7 +4,7 @@ export default {
     <div v-show="count" ref="space" style="position:relative"></div>
     <div v-show="!count" class="gg-empty" v-html="empty"></div>
   </div>`,
-  props: { rowHeight: Number, empty: String, label: String, selected: String, rows: Array, opens: String, everywhere: Boolean },
+  props: { rowHeight: Number, empty: String, label: String, selected: String, rows: Array, opens: String, everywhere: Boolean, leads: String },
   data: () => ({ count: 0 }),
   created() {
     this.chosen = this.selected;
@@ -73,7 +73,11 @@ export default {
     },
     pick(event) {
       const row = event.target.closest("[data-id]");
-      if (row) this.$emit("pick", row.dataset.id);
+      if (row) this.go(row.dataset.id);
+    },
+    go(id) {
+      if (this.leads) location.assign(this.leads + encodeURIComponent(id));
+      else this.$emit("pick", id);
     },
     // Keys that were pressed outside the list, where nothing else makes use of them.
     afar(event) {
@@ -84,7 +88,8 @@ export default {
     key(event) {
       if (event.key === "Enter") {
         event.preventDefault();
-        document.querySelector(this.opens)?.focus();
+        if (!this.leads) document.querySelector(this.opens)?.focus();
+        else if (this.byId.has(this.chosen)) this.go(this.chosen);
         return;
       }
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -96,7 +101,8 @@ export default {
       if (top < this.$el.scrollTop) this.$el.scrollTop = top;
       const bottom = top + this.rowHeight - this.$el.clientHeight;
       if (bottom > this.$el.scrollTop) this.$el.scrollTop = bottom;
-      this.$emit("pick", this.order[next].id);
+      if (this.leads) this.select(this.order[next].id);
+      else this.$emit("pick", this.order[next].id);
     },
   },
 };

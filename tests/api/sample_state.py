@@ -36,7 +36,7 @@ from gateway.store import health_rows, outbox_rows, tables, ticket_event_rows, t
 from gateway.store.intervals import IntervalStore
 from gateway.store.state import State
 from gateway.store.ticket_event_rows import TicketEvent
-from tests.api import sample_devices
+from tests.api import sample_devices, sample_intervals, sample_tickets
 
 START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
 LAST_DAY = date(2026, 1, 14)
@@ -447,6 +447,7 @@ def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
     definitions = MasterDefinitions(state, clock.now())
     desk = AlarmDesk(state, definitions, network, clock, POLICY)
     fill(state, network, clock.now())
+    sample_intervals.fill(folder / "intervals", SampleSite().gas_day, sorted(network.meters), LAST_DAY)
     note = folder / "story.json"
     note.write_text(
         json.dumps(
@@ -496,6 +497,7 @@ def serve(folder: Path, port: int) -> None:
     from api.app import make_app
 
     parts = sample_parts(folder)
+    sample_tickets.add(parts)
 
     def live() -> None:
         while True:

@@ -21,7 +21,8 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
     """Rows by key, of one height in px; `on_pick` hears the id of a chosen row.
 
     Arrow keys move the choice while the list has the focus, with `everywhere` also while nothing else wants them;
-    Enter goes on to what belongs to the chosen row: the first element of the page that `opens` (CSS) names.
+    Enter goes on to what belongs to the chosen row: the first element of the page that `opens` (CSS) names. With
+    `leads`, the beginning of an address, a click or Enter goes to the row's own page, and arrows only choose.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
         label: str,
         empty: str,
         rows: Sequence[Row],
-        on_pick: Callable[[str], Any],
+        on_pick: Callable[[str], Any] | None = None,
         opens: str = ".gg-detail button, .gg-detail",
         everywhere: bool = False,
+        leads: str = "",
     ) -> None:
         super().__init__()
         self._props["rowHeight"] = row_height
@@ -43,7 +45,10 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
         self._props["rows"] = list(rows)
         self._props["opens"] = opens
         self._props["everywhere"] = everywhere
-        self.on("pick", lambda event: on_pick(_text(event)))
+        self._props["leads"] = leads
+        if on_pick is not None:
+            heard = on_pick
+            self.on("pick", lambda event: heard(_text(event)))
 
     def apply(self, changed: Sequence[Row], gone: Sequence[str]) -> None:
         """Change some rows in the browser; nothing else is sent."""
@@ -95,6 +100,8 @@ class Html:
 
     def __init__(self, content: str = "", *, tag: str = "div", classes: str = "") -> None:
         self.element = ui.html(content, sanitize=False, tag=tag).classes(classes)
+        if "gg-scroll" in classes.split():
+            self.element.props("tabindex=0")  # scrolled by keys, too
         self._content = content
 
     def set(self, content: str) -> None:

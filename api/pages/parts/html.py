@@ -86,7 +86,7 @@ def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime, count: i
         f'<div class="where">{escape(place(view))}</div></div>'
         f'<div class="when"><b>{clock_time(raised, timezone, now)}</b>{escape(state)}</div></div>'
     )
-    return {"id": view.id, "key": _key(view.order), "html": html}
+    return {"id": view.id, "key": sort_key(view.order), "html": html}
 
 
 def ticket_row(view: TicketView, tr: Texts, key: tuple[float, ...]) -> dict[str, str]:
@@ -98,7 +98,7 @@ def ticket_row(view: TicketView, tr: Texts, key: tuple[float, ...]) -> dict[str,
         f"{escape(words.ticket_type(view.type, tr))} · {escape(view.asset_name)}</div>"
         f'<div class="where">{" · ".join(facts)}</div></div>{_clock_box(view, tr, delivery)}</div>'
     )
-    return {"id": view.ticket_no, "key": _key(key), "html": html}
+    return {"id": view.ticket_no, "key": sort_key(key), "html": html}
 
 
 def _clock_box(view: TicketView, tr: Texts, delivery: str) -> str:
@@ -281,27 +281,29 @@ def detail_tickets(tickets: Sequence[TicketView], tr: Texts, timezone: str, now:
         return f'<div class="gg-section">{escape(tr("No ticket"))}</div>'
     view = tickets[0]
     head = (
-        f'<div class="gg-section"><span>{escape(tr("Ticket"))} {escape(view.ticket_no)} · '
+        f'<div class="gg-section"><span>{escape(tr("Ticket"))} '
+        f'<a class="gg-link" href="/tickets/{escape(view.ticket_no)}">{escape(view.ticket_no)}</a> · '
         f"{escape(words.ticket_class(view.ticket_class, tr))}</span><span>{delivery_chip(view, tr)}</span></div>"
     )
-    return f'{head}<div class="gg-steps">{"".join(_steps(view, tr, timezone, now))}</div>'
+    return f'{head}<div class="gg-steps">{ticket_steps(view, tr, timezone, now)}</div>'
 
 
-def _steps(view: TicketView, tr: Texts, timezone: str, now: datetime) -> list[str]:
-    yield_ = [_step(tr("Opened"), clock_time(view.raised_at, timezone, now), "done")]
+def ticket_steps(view: TicketView, tr: Texts, timezone: str, now: datetime) -> str:
+    """Return opened, departed, arrived and completed with their times or clocks."""
+    steps = [_step(tr("Opened"), clock_time(view.raised_at, timezone, now), "done")]
     for label, met, due in (
         (tr("Departed"), view.departed_at, view.depart_by),
         (tr("Arrived"), view.arrived_at, view.arrive_by),
     ):
         if met is not None:
-            yield_.append(_step(label, clock_time(met, timezone, now), "late" if due and met > due else "done"))
+            steps.append(_step(label, clock_time(met, timezone, now), "late" if due and met > due else "done"))
         elif due is not None and view.open:
-            yield_.append(_step(label, clock(due, (due - view.raised_at).total_seconds()), ""))
+            steps.append(_step(label, clock(due, (due - view.raised_at).total_seconds()), ""))
         else:
-            yield_.append(_step(label, UNKNOWN, ""))
+            steps.append(_step(label, UNKNOWN, ""))
     done = view.completed_at
-    yield_.append(_step(tr("Completed"), clock_time(done, timezone, now) if done else UNKNOWN, "done" if done else ""))
-    return yield_
+    steps.append(_step(tr("Completed"), clock_time(done, timezone, now) if done else UNKNOWN, "done" if done else ""))
+    return "".join(steps)
 
 
 def _step(label: str, value: str, kind: str) -> str:
@@ -318,6 +320,6 @@ def journal(detail: AlarmDetail, tr: Texts, timezone: str, now: datetime) -> str
     return f'<div class="gg-section">{escape(tr("Journal"))}</div><div class="gg-journal">{lines}</div>'
 
 
-def _key(order: Sequence[float]) -> str:
+def sort_key(order: Sequence[float]) -> str:
     """Return numbers as text that sorts like them; each lies between -1e12 and 1e12."""
     return "|".join(f"{value + 1e12:020.3f}" for value in order)

@@ -1,108 +1,17 @@
-"""HTML of the service page: the call form, who was told, call-backs, and the month."""
+"""HTML of the month of service to customers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from html import escape
 
 from alarms.service.brief import GOALS, Brief, OnTime
 from api.pages.parts import service_words, words
 from api.pages.parts.html import empty
-from api.services.format import UNKNOWN, clock_time, number
-from api.services.service import Near
+from api.pages.parts.table_html import table
+from api.services.format import UNKNOWN, number
 from api.text import Texts
-from gateway.store.call_back_rows import CallBack
-from gateway.store.promise_rows import CallRow
 
 _MOST_BREACHES = 200
-
-
-def form(tr: Texts, number: str) -> str:
-    """Return the empty form of a telephone report; another number makes the browser forget what stands in it."""
-    kinds = "".join(f'<option value="{key}">{escape(tr(name))}</option>' for key, name in service_words.SAID.items())
-    sure = f'<option value="">{escape(tr("not asked"))}</option>'
-    yes_no = f'{sure}<option value="yes">{escape(tr("yes"))}</option><option value="no">{escape(tr("no"))}</option>'
-    inside, outside = escape(tr("indoors")), escape(tr("outdoors"))
-    where = f'{sure}<option value="yes">{inside}</option><option value="no">{outside}</option>'
-
-    def field(name: str, label: str, attributes: str = "", wide: str = "") -> str:
-        box = f'<input class="gg-input" name="{name}" {attributes}>'
-        return f'<label class="{wide}">{escape(label)}{box}</label>'
-
-    def choice(name: str, label: str, options: str) -> str:
-        return f'<label>{escape(label)}<select class="gg-input" name="{name}">{options}</select></label>'
-
-    return (
-        f'<form class="gg-call" data-number="{escape(number)}"><fieldset class="first">'
-        + field("called_at", tr("Taken at, if not just now"), 'type="datetime-local" step="1"')
-        + field("number", tr("Number of the caller"), 'required maxlength="40" autocomplete="off"')
-        + field("place", tr("Place"), 'required maxlength="120" autocomplete="off"', "wide")
-        + choice("what", tr("What"), kinds)
-        + field("asset", tr("Meter, zone or station, if known"), 'maxlength="120" autocomplete="off"')
-        + "</fieldset><fieldset>"
-        + choice("indoors", tr("Where"), where)
-        + choice("valve_closed", tr("Valve closed"), yes_no)
-        + choice("ill_persons", tr("Ill persons"), yes_no)
-        + field("caller", tr("Name of the caller"), 'maxlength="120" autocomplete="off"')
-        + field("note", tr("Note"), 'maxlength="500" autocomplete="off"', "wide")
-        + f'</fieldset><button class="gg-button primary" type="submit">{escape(tr("Open the ticket"))}</button></form>'
-    )
-
-
-def near(found: Near | None, tr: Texts) -> str:
-    """Return what is open where the caller is, each ticket with the way to put the call to it."""
-    if found is None:
-        return ""
-    if not found.tickets and not found.alarms:
-        return f'<p class="gg-dim">{escape(tr("Nothing is open there."))}</p>'
-    tickets = "".join(
-        f'<li><span class="gg-tag">{escape(tr(words.TICKET_CLASSES[wanted]))}</span> {escape(ticket_no)} '
-        f'<span class="gg-dim">{escape(title)}</span> <button type="button" class="gg-button" '
-        f'data-join="{escape(ticket_no)}">{escape(tr("Put the call to it"))}</button></li>'
-        for ticket_no, wanted, title in found.tickets
-    )
-    alarms = "".join(f"<li>{escape(alarm)}</li>" for alarm in found.alarms)
-    return f'<h3>{escape(tr("Open there"))}</h3><ul class="gg-near">{tickets}{alarms}</ul>'
-
-
-def told(rows: Sequence[CallRow], tr: Texts, timezone: str, now: datetime) -> str:
-    """Return who was told that a clock runs out, the newest first."""
-    if not rows:
-        return f'<div class="gg-empty">{empty(tr("No clock has run out, and nobody had to be told."))}</div>'
-    lines = "".join(
-        f"<tr><td>{clock_time(row.told_at, timezone, now)}</td><td>{escape(row.ticket_no)}</td>"
-        f"<td>{escape(tr(service_words.CLOCKS.get(row.clock, row.clock)))}</td>"
-        f"<td>{escape(tr(service_words.TOLD.get(row.tell, row.tell)))}</td>"
-        f'<td><span class="gg-state{" bad" if row.breach else ""}">'
-        f"{escape(tr('limit passed') if row.breach else tr('before the limit'))}</span></td></tr>"
-        for row in rows
-    )
-    return _table((tr("When"), tr("Ticket"), tr("Clock"), tr("Told"), tr("State")), lines)
-
-
-def call_backs(rows: Sequence[CallBack], tr: Texts, timezone: str, now: datetime, *, may: bool) -> str:
-    """Return whose customers are to be called."""
-    if not rows:
-        return f'<div class="gg-empty">{empty(tr("Nobody waits for a call."))}</div>'
-    lines = "".join(
-        f"<tr><td>{escape(one.ticket_no)}</td><td>{escape(tr(service_words.LEVELS.get(one.level, one.level)))}</td>"
-        f"<td>{escape(one.crew) or UNKNOWN}</td>"
-        f'<td><span class="gg-state{" bad" if one.due_at < now else ""}">'
-        f"{clock_time(one.due_at, timezone, now)}</span></td>"
-        f'<td class="num">{len(one.tries)}</td><td>{_tries(one, tr) if may else ""}</td></tr>'
-        for one in rows
-    )
-    head = (tr("Ticket"), tr("Level"), tr("Crew"), tr("Due"), tr("Tries"), "")
-    return _table(head, lines)
-
-
-def _tries(one: CallBack, tr: Texts) -> str:
-    key = escape(f"{one.ticket_no}/{one.level}")
-    return (
-        f'<button type="button" class="gg-button" data-reached="{key}">{escape(tr("Reached"))}</button> '
-        f'<button type="button" class="gg-button" data-missed="{key}">{escape(tr("Not reached"))}</button>'
-    )
 
 
 def month_tools(wanted: str, tr: Texts) -> str:
@@ -164,7 +73,7 @@ def _clocks(found: Brief, tr: Texts) -> str:
     rows += [_line(name or UNKNOWN, figures) for name, figures in found.by_district.items()]
     rows += [_line(name, figures) for name, figures in found.by_crew.items() if name]
     head = (tr("Promise, district or crew"), tr("Kept"), tr("Late"), tr("Not recorded"), tr("Open"), tr("On time"))
-    return _table(head, "".join(rows), numbers=5)
+    return table(head, "".join(rows), numbers=5)
 
 
 def _line(name: str, figures: OnTime) -> str:
@@ -187,7 +96,7 @@ def _took(found: Brief, tr: Texts) -> str:
         for name, one in found.took.items()
     )
     head = (tr("From raised"), tr("Median"), "90 %", "99 %", tr("Worst"), tr("Ticket"))
-    return _table(head, rows, numbers=4)
+    return table(head, rows, numbers=4)
 
 
 def _span(seconds: float) -> str:
@@ -209,7 +118,7 @@ def _called(found: Brief, tr: Texts) -> str:
         for level, one in found.called.items()
     )
     head = (tr("Call-backs"), tr("Drawn"), tr("In time"), tr("Tried"), tr("Reached"), tr("Satisfied"))
-    return _table(head, rows, numbers=5)
+    return table(head, rows, numbers=5)
 
 
 def _breaches(found: Brief, tr: Texts) -> str:
@@ -223,12 +132,4 @@ def _breaches(found: Brief, tr: Texts) -> str:
     if not rows:
         return ""
     head = (tr("Broken promise"), tr("Clock"), tr("State"), tr("District"), tr("Crew"))
-    return _table(head, rows)
-
-
-def _table(head: Sequence[str], rows: str, numbers: int = 0) -> str:
-    cells = "".join(
-        f'<th class="num">{escape(name)}</th>' if 0 < place <= numbers else f"<th>{escape(name)}</th>"
-        for place, name in enumerate(head)
-    )
-    return f'<table class="gg-table"><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>'
+    return table(head, rows)

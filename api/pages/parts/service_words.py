@@ -58,3 +58,8 @@ STEPS = {
     "arrived": mark("to on site"),
     "completed": mark("to completed"),
 }
+PAUSES = {
+    "waiting_for_customer": mark("The customer is awaited"),
+    "customer_absent": mark("The customer was absent"),
+    "agreed_date": mark("A date was agreed"),
+}

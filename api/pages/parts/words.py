@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.pages.parts import service_words
 from api.text import Texts, mark
 
 STATES = {
@@ -196,7 +197,8 @@ def ticket_state(name: str, tr: Texts) -> str:
 
 def ticket_type(name: str, tr: Texts) -> str:
     """Name what a ticket is about."""
-    return tr(TICKET_TYPES.get(name, name.replace("_", " ")))
+    known = TICKET_TYPES.get(name) or service_words.SAID.get(name)
+    return tr(known) if known else name.replace("_", " ")
 
 
 def delivery(name: str, tr: Texts) -> str:
@@ -213,7 +215,10 @@ def clock_label(name: str, tr: Texts) -> tuple[str, str]:
     """Name a running clock, and the same when it is over."""
     if name == "depart":
         return tr("to leave"), tr("late to leave")
-    return tr("to arrive"), tr("late to arrive")
+    if name == "arrive":
+        return tr("to arrive"), tr("late to arrive")
+    known = tr(service_words.CLOCKS.get(name, name))
+    return known, tr("{clock}: late", clock=known)
 
 
 def refusal(code: str, tr: Texts) -> str:

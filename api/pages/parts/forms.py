@@ -1,0 +1,59 @@
+"""What pages with forms share: reading what was typed, and acting with a plain word where an act is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from api.pages.parts import words
+from api.text import Texts
+from gateway.errors import GatewayError, RefusedError
+
+SUBMIT = "(e) => { e.preventDefault(); emit(JSON.stringify(Object.fromEntries(new FormData(e.target)))) }"
+"""what a form sends; `fields` reads it"""
+_LONGEST = 10_000
+_T = TypeVar("_T")
+
+
+def fields(event: GenericEventArguments) -> dict[str, str]:
+    """Return the fields of a form by name, each bounded."""
+    return as_texts(sent(event))
+
+
+def sent(event: GenericEventArguments) -> object:
+    """Return what the browser sent with an event."""
+    return event.args[0] if isinstance(event.args, list) and event.args else event.args
+
+
+def secret_of(value: object, name: str) -> str:
+    """Return a field of a JSON text as it was typed, spaces and all, up to 1001 characters: passwords are so."""
+    try:
+        found = json.loads(str(value)[:_LONGEST])
+    except ValueError:
+        return ""
+    return str(found.get(name, ""))[:1001] if isinstance(found, dict) else ""
+
+
+def as_texts(value: object) -> dict[str, str]:
+    """Return the fields in a JSON text; a browser may send anything."""
+    try:
+        found = json.loads(str(value)[:_LONGEST])
+    except ValueError:
+        return {}
+    return {str(key)[:40]: str(text)[:500].strip() for key, text in found.items()} if isinstance(found, dict) else {}
+
+
+async def attempt(tr: Texts, act: Callable[[], _T]) -> _T | None:
+    """Return what an act gives, done in a thread; None, and a word to the person, if it is refused or fails."""
+    try:
+        return await asyncio.to_thread(act)
+    except RefusedError as error:
+        ui.notify(words.refusal(error.code, tr), type="warning", position="top")
+    except GatewayError:
+        ui.notify(tr("That did not work. Try again."), type="negative", position="top")
+    return None
