@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from api.deps import user_of
 from api.pages.frame import LANGUAGE_COOKIE
-from api.pages.parts import tables
+from api.pages.parts import tables, tables_reports
 from api.pages.parts.tables import Asked
 from api.roles import Act
 from api.services.export import KINDS, Table, file_of
@@ -38,6 +38,10 @@ TABLES: Mapping[str, Download] = {
     "loss": Download(Act.READ, tables.loss),
     "loss-days": Download(Act.READ, tables.loss_days),
     "findings": Download(Act.READ, tables.findings),
+    "month": Download(Act.READ, tables_reports.month),
+    "alarm-measures": Download(Act.READ, tables_reports.alarm_measures),
+    "promises": Download(Act.READ, tables_reports.promises),
+    "reading-rates": Download(Act.READ, tables_reports.rates),
 }
 
 

@@ -20,11 +20,14 @@ from api.services import work
 from api.services.alarm_report import reports
 from api.services.handover import flood_json, handover
 from api.shapes import Body, Text, alarm_json, plain, removal_json
+from gateway.errors import RefusedError
+from gateway.errors import RefusedError
 from gateway.store import alarm_rows
 
 router = APIRouter(tags=["alarms"])
 DAYS = 30
 MOST_LISTED = 500
+FIRST_YEAR, LAST_YEAR = 1990, 2190
 Day = Annotated[date | None, Query()]
 
 
@@ -89,12 +92,14 @@ def check(_user: Annotated[User, Depends(Require(Act.AUDIT_READ))], parts: Parts
 @router.get("/work-items")
 def work_items(_user: Reader, parts: PartsDep, day: Day = None) -> dict[str, Any]:
     """Return the work that was found on a local day; without one, all that is open."""
+    _sane(day)
     return {"work": plain([asdict(line) for line in work.work_list(parts, day)])}
 
 
 @router.get("/work-items.csv", response_class=PlainTextResponse)
 def work_items_csv(_user: Reader, parts: PartsDep, day: Day = None) -> PlainTextResponse:
     """Return the same as CSV."""
+    _sane(day)
     return PlainTextResponse(work.as_csv(work.work_list(parts, day)), media_type="text/csv")
 
 
@@ -111,8 +116,16 @@ def finish(
 
 
 def _span(parts: Parts, first: date | None, last: date | None) -> tuple[date, date]:
+    if any(day is not None and not 1990 <= day.year <= 2190 for day in (first, last)):
+        raise RefusedError(422, "bad_span", "these days cannot be meant")
+    _sane(first, last)
     end = parts.clock.now().astimezone(ZoneInfo(parts.site.gas_day.timezone)).date() if last is None else last
     return end - timedelta(days=DAYS - 1) if first is None else first, end
+
+
+def _sane(*days: date | None) -> None:
+    if any(day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR for day in days):
+        raise RefusedError(422, "bad_time", f"years {FIRST_YEAR} to {LAST_YEAR}")
 
 
 def _json(own: Report) -> dict[str, Any]:

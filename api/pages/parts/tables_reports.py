@@ -1,0 +1,96 @@
+"""What the reports' tables have when they are saved."""
+
+from __future__ import annotations
+
+from alarms.kpi import targets
+from alarms.service.brief import OnTime
+from api.pages.parts import kpi_html, report_html, service_words, words
+from api.pages.parts.tables import Asked
+from api.services import service
+from api.services.alarm_report import reports
+from api.services.export import Column, Table
+from api.services.month import Span, month_figures, span_of, this_month
+from api.services.reading_rates import Rate, reading_rates
+
+
+def month(asked: Asked) -> Table:
+    """Return the sheet of a month."""
+    tr, span = asked.tr, _span(asked)
+    columns = [
+        Column(tr("Figure")), Column(tr("This month")), Column("2σ"), Column(tr("Goal")), Column(tr("Month before")),
+        Column(tr("Unit")),
+    ]  # fmt: skip
+    rows = (
+        (tr(report_html.FIGURES[one.name]), *(
+            None if value is None else value * (100 if one.unit == "%" else 1)
+            for value in (one.value, None if one.sigma is None else 2 * one.sigma, one.goal, one.before)
+        ), one.unit)
+        for one in month_figures(asked.parts, span.month)
+    )  # fmt: skip
+    return asked.table(f"{tr('Month on one sheet')} {span.month}", columns, rows)
+
+
+def alarm_measures(asked: Asked) -> Table:
+    """Return the measures of the alarm system over a month."""
+    tr, span = asked.tr, _span(asked)
+    columns = [Column(tr("Position")), Column(tr("Measure")), Column(tr("Value")), Column(tr("Target")),
+               Column(tr("At most"))]  # fmt: skip
+    rows = (
+        (tr(kpi_html.POSITIONS.get(position, position)), tr(kpi_html.MEASURES.get(one.name, one.name)), one.value,
+         one.target, one.most)
+        for position, found in reports(asked.parts, span.first, span.last).items()
+        for one in targets(found)
+    )  # fmt: skip
+    return asked.table(f"{tr('Alarm system')} {span.month}", columns, rows)
+
+
+def promises(asked: Asked) -> Table:
+    """Return the promises of a month's tickets by clock, district and crew."""
+    tr, span = asked.tr, _span(asked)
+    found = service.brief(asked.parts, span.month)
+    clocks = ((_clock(asked, key), figures) for key, figures in found.by_clock.items())
+    columns = [
+        Column(tr("Group")), Column(tr("Name")), Column(tr("Kept")), Column(tr("Late")), Column(tr("Not recorded")),
+        Column(tr("Open")), Column(tr("On time"), "%"),
+    ]  # fmt: skip
+    groups: list[tuple[str, str, OnTime]] = [
+        (tr("All"), "", found.on_time),
+        (tr("Emergencies"), "", found.emergencies),
+        *((tr("Clock"), name, figures) for name, figures in clocks),
+        *((tr("District"), name, figures) for name, figures in found.by_district.items()),
+        *((tr("Crew"), name, figures) for name, figures in found.by_crew.items()),
+    ]
+    rows = (
+        (group, name, one.kept, one.late, one.not_recorded, one.open, None if one.share is None else 100 * one.share)
+        for group, name, one in groups
+    )
+    return asked.table(f"{tr('Service to customers')} {span.month}", columns, rows)
+
+
+def rates(asked: Asked) -> Table:
+    """Return how many meters were read in a month, by district."""
+    tr, span = asked.tr, _span(asked)
+    homes, others = tr("Households"), tr("All other customers")
+    columns = [Column(tr("District"))]
+    for group in (homes, others):
+        columns += [Column(f"{group}: {tr('Meters')}"), Column(f"{group}: {tr('Read')}"),
+                    Column(f"{group}: {tr('Read')}", "%"), Column(f"{group}: {tr('Days measured')}", "%")]  # fmt: skip
+    found = reading_rates(asked.parts, span.first, span.last_gas_day) if span.has_gas_days else None
+    rows = ((line.name or tr("Whole city"), *_rate(line.homes), *_rate(line.others)) for line in found or ())
+    return asked.table(f"{tr('Reading rates')} {span.month}", columns, rows)
+
+
+def _rate(one: Rate) -> tuple[int, int, float | None, float | None]:
+    shares = (None if share is None else 100 * share for share in (one.share, one.share_of_days))
+    return one.meters, one.read, *shares  # type: ignore[return-value]
+
+
+def _clock(asked: Asked, key: str) -> str:
+    wanted, _, clock = key.partition("/")
+    tr = asked.tr
+    kind = tr(words.TICKET_CLASSES.get(wanted, wanted))
+    return f"{kind} · {tr(service_words.CLOCKS.get(clock, clock))}"
+
+
+def _span(asked: Asked) -> Span:
+    return span_of(asked.parts, asked.query.get("month", this_month(asked.parts)))
