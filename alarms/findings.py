@@ -22,7 +22,8 @@ from gateway.model.finding import (
 )
 from gateway.model.reading import from_us
 
-ZONE_KINDS = frozenset({"leak"})
+LEAK = "leak"
+ZONE_KINDS = frozenset({LEAK, "supply_drift"})
 ALIKE = 0.0005
 """scores nearer than this to 0 or 1 are alike"""
 CERTAIN = frozenset({"unauthorised", "ic_mismatch", "flow_when_closed", "silent"})
@@ -70,6 +71,8 @@ class Changes:
     ended: tuple[Finding, ...] = ()
     seen: tuple[Finding, ...] = ()
     """known ones that were seen again, with their newest figures and evidence; nobody need be told"""
+    reopened: tuple[Finding, ...] = ()
+    """ended ones of which the same evidence is there again, as they were told; they are seen or updated, too"""
 
 
 def update(
@@ -88,7 +91,8 @@ def update(
     open finding, by kind and subject, was last confirmed by a pass (its detection where unknown); `cause_of` names
     what the company did that ends one. A subject that is UNKNOWN changes nothing. A meter that is open as one kind is
     not raised as another one with the same cause, unless that is much likelier and takes its place; and it does not
-    end while the loss that it explains is still there and only bears another name, that of a leak.
+    end while the loss that it explains is still there and only bears another name, that of a leak. What ended because
+    it was not seen any more, and comes back with the same evidence, is the same episode.
     """
     config, seen = config or EpisodeConfig(), seen_at or {}
     newest = {(f.kind, f.subject): f for f in sorted(known, key=lambda f: f.episode_no)}
@@ -98,6 +102,7 @@ def update(
     ended: list[Finding] = []
     again: list[Finding] = []
     replaced: list[Finding] = []
+    reopened: list[Finding] = []
     leaks = [leak for detection in detections for leak in _leaks(detection, now, zone_of)]
     for detection in detections:
         for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL):
@@ -106,7 +111,13 @@ def update(
             if old is not None and old.status is FindingStatus.OPEN:
                 kept = _kept(old, new)
                 (updated if _changed(old, new, config) else again).append(kept)
-            elif not _told(newest, new, config) and not _settled(visited.get(new.subject, ()), new, now, config):
+            elif _told(newest, new, config) or _settled(visited.get(new.subject, ()), new, now, config):
+                continue
+            elif old is not None and _came_back(old, new, config):
+                reopened.append(replace(old, status=FindingStatus.OPEN, cause=""))
+                (updated if _changed(old, new, config) else again).append(_kept(old, new))
+                replaced += _same_meter(newest, new)
+            else:
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
                 replaced += _same_meter(newest, new)
         normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
@@ -125,7 +136,7 @@ def update(
     other = [replace(finding, status=FindingStatus.ENDED, cause=EndCause.OTHER) for finding in replaced]
     gone = {(finding.kind, finding.subject) for finding in other}
     ended = [finding for finding in ended if (finding.kind, finding.subject) not in gone]
-    return Changes(tuple(raised), tuple(updated), (*ended, *other), tuple(again))
+    return Changes(tuple(raised), tuple(updated), (*ended, *other), tuple(again), tuple(reopened))
 
 
 def _same_meter(newest: Mapping[tuple[str, str], Finding], new: Finding) -> list[Finding]:
@@ -133,6 +144,16 @@ def _same_meter(newest: Mapping[tuple[str, str], Finding], new: Finding) -> list
     kinds = SAME_CAUSE - {new.kind} if new.kind in SAME_CAUSE else frozenset()
     others = (newest.get((kind, new.subject)) for kind in sorted(kinds))
     return [other for other in others if other is not None and other.status is FindingStatus.OPEN]
+
+
+def _came_back(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
+    """Say whether evidence against a meter, that nobody settled, was only hidden: it began before it was first told."""
+    return (
+        new.kind in SAME_CAUSE
+        and old.status is FindingStatus.ENDED
+        and old.cause in {EndCause.GONE, EndCause.OTHER}
+        and new.onset <= old.detected_at + config.same_onset
+    )
 
 
 def _kept(old: Finding, new: Finding) -> Finding:
@@ -147,9 +168,9 @@ def _cause(finding: Finding) -> EndCause:
 
 
 def _may_end(finding: Finding) -> bool:
-    """Say whether a pass may end a finding: an open one; and a leak that people confirmed, once its loss is gone."""
-    confirmed_leak = finding.kind in ZONE_KINDS and finding.status is FindingStatus.CONFIRMED
-    return finding.status is FindingStatus.OPEN or confirmed_leak
+    """Say whether a pass may end a finding: an open one; and of a zone one that people confirmed, once it is gone."""
+    confirmed_zone = finding.kind in ZONE_KINDS and finding.status is FindingStatus.CONFIRMED
+    return finding.status is FindingStatus.OPEN or confirmed_zone
 
 
 def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: EpisodeConfig) -> bool:
@@ -160,7 +181,7 @@ def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: Episo
     """
     if new.kind in SAME_CAUSE:
         return any(not _likelier(other, new, config) for other in _same_meter(newest, new))
-    return new.kind in ZONE_KINDS and explained_by_a_meter(new, newest.values(), config)
+    return new.kind == LEAK and explained_by_a_meter(new, newest.values(), config)
 
 
 def explained_by_a_meter(leak: Finding, known: Iterable[Finding], config: EpisodeConfig | None = None) -> bool:
@@ -175,7 +196,7 @@ def explained_by_a_meter(leak: Finding, known: Iterable[Finding], config: Episod
 
 
 def _leaks(detection: Detection, now: datetime, zone_of: Callable[[str], str]) -> list[Finding]:
-    if detection.condition not in ZONE_KINDS:
+    if detection.condition != LEAK:
         return []
     return [
         _finding(detection, int(row), now, zone_of) for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL)

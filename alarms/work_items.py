@@ -44,6 +44,7 @@ def record(
             connection,
             result.until_us,
             raised=changes.raised,
+            reopened=changes.reopened,
             updated=(*changes.updated, *changes.seen),
             ended=changes.ended,
         )

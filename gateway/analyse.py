@@ -31,7 +31,7 @@ from gateway.pass_runs import results
 
 SETTLE = timedelta(hours=6)
 """readings of a gas day are awaited this long before it is judged"""
-NOT_ANSWERED = frozenset({FindingKind.INSIDE_LEAK})
+NOT_ANSWERED = frozenset({FindingKind.INSIDE_LEAK, FindingKind.SUPPLY_DRIFT})
 """kinds that the exchange format has no word for: they stand in the page for people only"""
 HOURLY_EVERY = timedelta(hours=6)
 """so often leaks are looked for by hours"""
@@ -133,7 +133,7 @@ def replay(
         changes = update(
             list(known.values()), result.detections, now, city.model.zone_for, seen_at=seen, cause_of=cause_of
         )
-        for finding in (*changes.raised, *changes.updated, *changes.ended):
+        for finding in (*changes.raised, *changes.reopened, *changes.updated, *changes.ended):
             known[finding.kind, finding.subject, finding.episode_no] = finding
         for finding in (*changes.raised, *changes.updated, *changes.seen):
             fresh[finding.kind, finding.subject, finding.episode_no] = finding

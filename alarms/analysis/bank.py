@@ -57,7 +57,9 @@ def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
     if len(cases) > 1:
         cases, rounds = _each_anew(trial, cases, config)
         weights = _given(trial, cases)
-    rivals = [case for each in (*rounds, weights) for case in each.suspects(config.suspect)]
+    # what is likely speaks for itself: its alternatives stand beside it
+    undecided = [each for each in rounds if not each.suspects(config.likely)]
+    rivals = [case for each in (*undecided, weights) for case in each.suspects(config.suspect)]
     return _one_leak([case for case in cases if case.lasts] + _best_of_each(rivals, cases))
 
 

@@ -75,7 +75,9 @@ class BankConfig:
     scale_days: int = 20
     """days at least that tell how large it is"""
     accept: float = 0.5
-    """probability from which a hypothesis is taken for true"""
+    """probability that something is wrong from which its likeliest cause is taken for true"""
+    likely: float = 0.5
+    """probability from which a hypothesis is told without what may be instead of it"""
     match: bool = True
     """False only to show what it is worth: the zone's word about meters is not heard"""
     vacancy: bool = True

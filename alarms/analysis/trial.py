@@ -113,7 +113,7 @@ class Trial:
     def _of_leaks(self, pull: Floats, mass: Floats, sizes: Floats, days_off: Scatter) -> Floats:
         """Return the log likelihood ratio of leaks of several typical sizes, each as likely."""
         found = logsumexp(np.stack([positive(pull, mass, size, days_off) for size in sizes]))
-        return self.config.temper * (found - np.log(len(sizes)))
+        return np.asarray(self.config.temper * (found - np.log(len(sizes))))
 
     def _meters(self, scattered: Scatter) -> tuple[dict[Form, Floats], dict[Form, Floats]]:
         """Return the log weights of (first day, meter) by form, and the size: the factor of what is missing."""

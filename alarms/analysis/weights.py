@@ -34,7 +34,7 @@ class LeakWeights:
     @property
     def lasts(self) -> Floats:
         """Of leaks that last, (first day, steady or growing)."""
-        return np.stack([self.table[:, -1], self.growing], axis=1)
+        return np.asarray(np.stack([self.table[:, -1], self.growing], axis=1))
 
     def missing(self, first: int, *, over: bool) -> Floats:
         """Return what the likeliest leak from a first day on takes from the loss, m3, (d,)."""

@@ -113,6 +113,7 @@ def apply_changes(
     raised: Iterable[Finding] = (),
     updated: Iterable[Finding] = (),
     ended: Iterable[Finding] = (),
+    reopened: Iterable[Finding] = (),
 ) -> list[StoredFinding]:
     """Write what a pass changed; return the findings that were raised.
 
@@ -127,7 +128,8 @@ def apply_changes(
             done = connection.execute(table.insert().values(**values))
             key = done.inserted_primary_key
             new.append(StoredFinding(int(key[0]) if key else 0, finding, now_us))
-    for findings, expected in ((updated, (FindingStatus.OPEN,)), (ended, LASTING)):
+    expectations = ((reopened, (FindingStatus.ENDED,)), (updated, (FindingStatus.OPEN,)), (ended, LASTING))
+    for findings, expected in expectations:
         for finding in findings:
             values = {**_columns(finding), "updated_at": now_us}
             del values["detected_at"], values["inspected_at"]

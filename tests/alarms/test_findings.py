@@ -209,6 +209,22 @@ def test_what_is_seen_again_keeps_its_episode_and_gets_its_newest_evidence():
     assert [(f.score, f.detected_at, f.episode_no) for f in again.seen] == [(0.91, NOW, 1)]
 
 
+@pytest.mark.parametrize(("score", "told"), [(0.9, 0), (0.99, 1)])
+def test_evidence_that_was_hidden_for_some_time_is_the_same_episode_and_told_when_it_is_stronger(score, told):
+    gone = replace(opened(), status=FindingStatus.ENDED, cause=EndCause.GONE)
+    back = changes([gone], found(score=score, onset=NOW - timedelta(days=1)), now=NOW + timedelta(days=20))
+    assert [(f.status, f.cause, f.score, f.episode_no) for f in back.reopened] == [(FindingStatus.OPEN, "", 0.9, 1)]
+    assert (len(back.raised), len(back.updated), len(back.seen)) == (0, told, 1 - told)
+
+
+def test_what_begins_after_an_episode_was_told_or_put_right_is_a_new_one():
+    later = found(onset=NOW + timedelta(days=4))
+    gone = replace(opened(), status=FindingStatus.ENDED, cause=EndCause.GONE)
+    exchanged = replace(gone, cause=EndCause.EXCHANGED)
+    assert [f.episode_no for f in changes([gone], later, now=NOW + timedelta(days=9)).raised] == [2]
+    assert [f.episode_no for f in changes([exchanged], found(), now=NOW + timedelta(days=9)).raised] == [2]
+
+
 def test_exchanges_and_accounts_name_the_cause_if_they_came_since_the_onset():
     day_us = 86_400_000_000
     begun = to_us(ONSET)
