@@ -52,7 +52,8 @@ class MeterTable(Mapping[str, Meter]):
         self.texts = {name: texts[name] for name in TEXTS}
         self._columns = {name: columns[name] for name in KINDS}
         self._words = {name: tuple(words[name]) for name in WORDS}
-        if any(len(column) != len(names) for column in (*self._columns.values(), *self.texts.values())):
+        lengths = {len(column) for column in self._columns.values()} | {len(texts) for texts in self.texts.values()}
+        if lengths != {len(names)}:
             raise ValueError("columns of meters differ in length")
         self._views = [memoryview(column.data) for column in self._columns.values()]
 

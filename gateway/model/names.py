@@ -13,6 +13,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.model.text_column import TextColumn
+
 _LARGEST_TEXT = 2**32 - 1
 _CHUNK = 100_000
 
@@ -57,6 +59,11 @@ class NameTable:
         sorted by bucket, the lowest bits of that; and where each bucket starts.
         """
         return {prefix + name: column for name, column in self._columns.items()}
+
+    @property
+    def texts(self) -> TextColumn:
+        """The names as texts, to be found by any part of them."""
+        return TextColumn(self._columns["text"], self._ends)
 
     def __len__(self) -> int:
         """Return the number of names."""

@@ -36,7 +36,7 @@ from gateway.store import health_rows, outbox_rows, tables, ticket_event_rows, t
 from gateway.store.intervals import IntervalStore
 from gateway.store.state import State
 from gateway.store.ticket_event_rows import TicketEvent
-from tests.api import sample_devices, sample_intervals, sample_tickets
+from tests.api import sample_devices, sample_intervals, sample_meters, sample_tickets
 
 START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
 LAST_DAY = date(2026, 1, 14)
@@ -498,6 +498,7 @@ def serve(folder: Path, port: int) -> None:
 
     parts = sample_parts(folder)
     sample_tickets.add(parts)
+    parts = sample_meters.add(parts)
 
     def live() -> None:
         while True:

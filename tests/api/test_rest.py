@@ -169,6 +169,8 @@ CALLS: list[tuple[str, str, Act, Any]] = [
         Act.READ,
         None,
     ),
+    ("GET", "/api/v1/meters?text=M-00&zone=D-1", Act.READ, None),
+    ("GET", "/api/v1/meters/M-000001", Act.READ, None),
     ("GET", "/api/v1/meters/M-000001/intervals?first=2026-01-01&last=2026-01-14", Act.READING_AUDIT, None),
     ("POST", "/api/v1/meters/M-000001/choice", Act.READING_DECIDE, {}),
     ("POST", "/api/v1/meters/M-000001/intervals/2026-01-14", Act.READING_DECIDE, {}),
