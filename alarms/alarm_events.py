@@ -49,7 +49,9 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Realarm:
-    """Timer: an acknowledged alarm has stayed for the definition's `realarm_after`."""
+    """Timer: an acknowledged alarm has stayed for the definition's `realarm_after`; or what it is about grew."""
+
+    grew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

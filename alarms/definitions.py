@@ -55,7 +55,9 @@ class DefinitionRow(Settings):
     ticket_type: str = ""
     ticket_delay_s: Seconds = 0.0
     join_group: Literal["home", "network", "station", "area", "comms", "meter", ""] = ""
-    rules: tuple[Literal["higher_limit", "parent_silent", "area_supply", "planned_interruption"], ...] = ()
+    rules: tuple[
+        Literal["higher_limit", "parent_silent", "area_supply", "planned_interruption", "delivery_down"], ...
+    ] = ()
     cause: Text
     consequence: Text
     action: Text

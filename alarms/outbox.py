@@ -28,7 +28,7 @@ from gateway.model.ticket import (
     Unknown,
 )
 from gateway.ports import Clock, TicketSink
-from gateway.store import delivery_rows, outbox_rows, ticket_rows
+from gateway.store import delivery_rows, endpoint_rows, outbox_rows, ticket_rows
 from gateway.store.change_watch import ChangeWatch
 from gateway.store.state import State, Transaction
 
@@ -206,6 +206,8 @@ class OutboxWorker:
     def _release(self) -> tuple[int, int]:
         with self._state.write() as connection:
             released = outbox_rows.release_leases(connection)
+            for name in endpoint_rows.switched_off(connection):
+                endpoint_rows.switch_on(connection, name, wall_now_s=self._wall())
             # a repaired configuration starts this role anew
             return released, outbox_rows.revive_misconfigured(connection, wall_now_s=self._wall())
 
@@ -222,9 +224,16 @@ class OutboxWorker:
         """Lease at most `room` commands: whatever is leased here is sent."""
         with self._state.read() as connection:
             rows = outbox_rows.due_commands(connection, name, ticket_class, wall_now_s=self._wall())
+            off = endpoint_rows.switched_off(connection).get(name) if rows else None
         if not rows:
             return []
         with self._state.write() as connection:
+            if off is not None:
+                for row in rows:
+                    self._postpone(
+                        connection, row, Misconfigured(f"switched off: {off.reason}", gone=True), self._wall()
+                    )
+                return []
             return [row for row in rows[:room] if outbox_rows.lease(connection, row.id)]
 
     def _store(self, batch: Sequence[tuple[outbox_rows.OutboxRow, Outcome]]) -> None:
@@ -247,6 +256,8 @@ class OutboxWorker:
         wall_now_s: float,
     ) -> None:
         state, next_at, cause = self._next(row, outcome, wall_now_s)
+        if cause is Cause.GONE:
+            endpoint_rows.switch_off(connection, row.sink, outcome.reason, wall_now_s=wall_now_s)
         outbox_rows.set_delivery(
             connection, row.id, state, attempts=row.attempts + 1, next_at=next_at, error=outcome.reason, cause=cause
         )
@@ -290,7 +301,11 @@ class OutboxWorker:
         lane, tries = self._lanes[row.command.ticket_class], row.attempts + 1
         emergency = row.command.ticket_class is TicketClass.EMERGENCY
         cause = _cause(outcome, lane, now - row.wall_created_at)
-        if isinstance(outcome, Refused) or (isinstance(outcome, Misconfigured) and not emergency):
+        if (
+            cause is Cause.GONE
+            or isinstance(outcome, Refused)
+            or (isinstance(outcome, Misconfigured) and not emergency)
+        ):
             return DeliveryState.DEAD, now, cause
         too_old = lane.ends_after_s is not None and now - row.wall_created_at >= lane.ends_after_s
         if too_old or (lane.ends_after_attempts is not None and tries >= lane.ends_after_attempts):
@@ -308,9 +323,11 @@ def _cause(outcome: Unknown | Refused | Misconfigured, lane: Lane, age_s: float)
     match outcome:
         case Refused():
             return Cause.REFUSED
+        case Misconfigured(gone=True):
+            return Cause.GONE
         case Misconfigured():
             return Cause.MISCONFIGURED
-        case Unknown(retry_after_s=float(asked)) if lane.fallback_after_s is not None:
+        case Unknown(retry_after_s=float(asked)) if lane.fallback_after_s is not None and not lane.fallback_when_open:
             return Cause.PATIENCE if age_s + asked > lane.fallback_after_s else None
         case Unknown(accepted=True):
             return Cause.ACCEPTED

@@ -15,6 +15,7 @@ LEFT_BEHIND = timedelta(minutes=15)
 _HIGHER = {"OVERPRESS_HI": ("OVERPRESS_HIHI",), "UNDERPRESS_LO": ("UNDERPRESS_LOLO", "SUPPLY_LOSS")}
 _COVERING = frozenset(name for names in _HIGHER.values() for name in names)
 _AREAS = ("AREA_COMM_LOSS", "AREA_SUPPLY_LOSS")
+_DOWN = "DELIVERY_DOWN@gasgate"
 
 
 def wanted_rules(
@@ -41,6 +42,9 @@ def wanted_rules(
     for rule, area in zip(("parent_silent", "area_supply"), _AREAS, strict=True):
         if rule in definition.rules and _area_active(area, asset, alarms, network, now):
             wanted.add(rule)
+    down = alarms.get(_DOWN)
+    if "delivery_down" in definition.rules and down is not None and down.cond and not down.hidden:
+        wanted.add("delivery_down")
     return frozenset(wanted)
 
 
@@ -93,7 +97,7 @@ def causes_of(alarms: Mapping[str, Alarm], plans: Sequence[Interruption], now: d
         if alarm.definition in _AREAS:
             waits = alarm.cleared_at is not None and now - alarm.cleared_at < LEFT_BEHIND
             found.add((alarm_id, alarm.cond, waits))
-        elif alarm.definition in _COVERING:
+        elif alarm.definition in _COVERING or alarm_id == _DOWN:
             found.add((alarm_id, alarm.cond, alarm.hidden))
     return frozenset(found)
 

@@ -17,7 +17,7 @@ from alarms.alarm_events import (
     TicketDue,
 )
 from alarms.suppress import area_of, below
-from alarms.tickets.watch import ABOUT
+from alarms.tickets.watch import ABOUT, DOWN, many_unconfirmed
 from gateway.model.alarm import Alarm, AlarmState, Definition, Priority
 from gateway.model.interruption import LONGEST, Interruption
 from gateway.model.network import Network
@@ -70,6 +70,9 @@ def ticket_edges(
     `tickets` are at least the late ones, `undelivered` the alarms of `alarms.tickets.watch` that hold now.
     """
     holds: dict[str, float | None] = dict.fromkeys(undelivered)
+    down = active.get(DOWN)
+    if many_unconfirmed(undelivered, before=down is not None and down.cond):
+        holds[DOWN] = None
     for ticket in tickets:
         emergency = ticket.ticket_class is TicketClass.EMERGENCY
         left = ticket.departed_at or ticket.arrived_at
@@ -80,7 +83,12 @@ def ticket_edges(
     about = ("DEPART_OVERDUE", "ARRIVE_OVERDUE", *ABOUT)
     over = {alarm.alarm_id: alarm for alarm in active.values() if alarm.definition in about and alarm.cond}
     begun = [alarm_id for alarm_id in holds if alarm_id not in over]
+    # one that speaks for many comes first, so that it hides them before they are announced
+    begun.sort(key=lambda alarm_id: alarm_id != DOWN)
     edges = [Edge(alarm_id, ConditionRises(now, holds[alarm_id])) for alarm_id in begun]
+    more = any(alarm_id.startswith("TICKET_UNCONFIRMED@") for alarm_id in begun)
+    if more and down is not None and down.state is AlarmState.ACKNOWLEDGED:
+        edges.append(Edge(DOWN, Realarm(grew=True)))
     return edges + [Edge(alarm_id, ConditionFalls()) for alarm_id in over if alarm_id not in holds]
 
 

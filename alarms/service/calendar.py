@@ -20,6 +20,8 @@ from chinese_calendar import constants
 from gateway.errors import ConfigError
 
 SATURDAY = 5
+OPENS = time(8, 0)
+"""local time at which a working day begins"""
 CLOSES = time(18, 0)
 """local time at which a working day ends"""
 WARN_BEFORE = timedelta(days=45)
@@ -56,6 +58,11 @@ class WorkCalendar:
     def works(self, day: date) -> bool:
         """Return whether a date is worked."""
         return self.listed.get(day, day.weekday() < SATURDAY)
+
+    def is_open(self, at: datetime) -> bool:
+        """Return whether a moment lies in working hours."""
+        local = self.local(at)
+        return self.works(local.date()) and OPENS <= local.time() < CLOSES
 
     def is_certain(self, day: date) -> bool:
         """Return whether the list, or a correction, tells of a date."""

@@ -50,7 +50,7 @@ def state_of(word: str) -> TicketState | None:
 
 
 def steps_of(external: ExternalTicket) -> list[tuple[ExternalEvent, datetime | None]]:
-    """Return the steps that a ticketing system told, each with its moment; None where it says none.
+    """Return the steps that a ticketing system told in their order, each with its moment; None where it says none.
 
     How the ticket stands now is a step, too, if it is not among them.
     """
@@ -59,7 +59,7 @@ def steps_of(external: ExternalTicket) -> list[tuple[ExternalEvent, datetime | N
     if external.version not in {one.version for one in told} and state_of(external.state) not in nothing:
         event_id = f"{external.external_id}-{external.version}"
         told.append(ExternalEvent(event_id, external.version, external.state, ""))
-    return [(one, moment_of(one.occurred_at)) for one in told]
+    return [(one, moment_of(one.occurred_at)) for one in sorted(told, key=lambda step: step.version)]
 
 
 def moment_of(text: str) -> datetime | None:

@@ -21,7 +21,7 @@ from gateway.model.network import Network
 from gateway.model.reading import to_us
 from gateway.model.ticket import Ticket, TicketAct, TicketClass
 from gateway.ports import Clock
-from gateway.store import alarm_rows, delivery_rows, outbox_rows, ticket_rows, user_rows
+from gateway.store import alarm_rows, delivery_rows, endpoint_rows, outbox_rows, ticket_rows, user_rows
 from gateway.store.delivery_rows import Act
 from gateway.store.state import State, Transaction
 
@@ -157,6 +157,16 @@ class TicketDesk:
             return {"sent_again": done}
 
         return self._once(request_id, who, "", act)
+
+    def switch_on(self, sink: str, *, who: str, request_id: str) -> Answer:
+        """Let a ticketing system that said that its address is gone get tickets again. Raises RefusedError 409 `on`."""
+
+        def act(work: Raising) -> Answer:
+            if not endpoint_rows.switch_on(work.connection, sink, wall_now_s=work.wall_s):
+                raise RefusedError(409, "on", f"{sink} is not switched off")
+            return {"sink": sink}
+
+        return self._once(request_id, who, f"endpoint {sink}", act)
 
     def _once(self, request_id: str, who: str, subject: str, act: Callable[[Raising], Answer]) -> Answer:
         """Act unless the request was answered before; a refusal leaves nothing and may be tried again."""

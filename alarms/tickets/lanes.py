@@ -23,9 +23,13 @@ class Lane:
     """age of an unconfirmed ticket at which an alarm tells people; it stands on their page a second or two later"""
     fallback_after_s: float | None = None
     """age of an unconfirmed ticket at which it goes another way, too; None: only when nobody hopes for it any more"""
+    fallback_when_open: bool = False
+    """that other way is taken in working hours only: nobody reads of such a ticket at night"""
 
 
-_CALM = Lane((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), 5, 20, None, 10)
+_CALM = Lane(
+    (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), 5, 20, None, 10, 1800, 1800, fallback_when_open=True
+)
 LANES: Mapping[TicketClass, Lane] = {
     TicketClass.EMERGENCY: Lane((1, 1, 2, 4, 7, 15), 2, 5, None, None, 18, 60),
     TicketClass.URGENT: Lane((5, 10, 15, 30, 60, 300), 3, 10, 24 * 3600, None, 300, 900),

@@ -191,7 +191,7 @@ class RoundupSink:
         if status in (400, 413, 415, 422):
             return Refused(f"{status}: {text[:200]}")
         if status in (401, 403, 404, 405, 410):
-            return Misconfigured(f"{status}: {text[:200]}")
+            return Misconfigured(f"{status}: {text[:200]}", gone=status == httpx.codes.GONE)
         return Unknown(f"status {status}", waits)
 
     async def _post(self, name: str, item: Mapping[str, Any], attempt: Attempt) -> tuple[int, str, float | None]:

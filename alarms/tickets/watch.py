@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from alarms.tickets.lanes import LANES
 from gateway.model.ticket import DifferenceKind, TicketClass
-from gateway.store import delivery_rows, outbox_rows
+from gateway.store import delivery_rows, endpoint_rows, outbox_rows
 from gateway.store.state import Transaction
 
-ABOUT = ("TICKET_UNCONFIRMED", "TICKET_DELAYED", "TICKET_DEAD", "TICKET_MISSING", "KEY_COLLISION")
-"""definitions of the alarms that are told of here; each alarm's asset is a ticket's number"""
+DOWN = "DELIVERY_DOWN@gasgate"
+DOWN_FROM = 5
+"""so many unconfirmed emergencies are one trouble of their receiver, and one alarm"""
+DOWN_UNTIL = 2
+"""it is over when fewer are left"""
+ABOUT = (
+    "TICKET_UNCONFIRMED", "TICKET_DELAYED", "TICKET_DEAD", "TICKET_MISSING", "KEY_COLLISION",
+    "ENDPOINT_OFF", "DELIVERY_DOWN",
+)  # fmt: skip
+"""definitions of the alarms that are told of here; an alarm's asset is the number of a ticket or the name of a sink"""
 
 
 def delivery_alarms(connection: Transaction, wall_now_s: float) -> set[str]:
@@ -27,4 +37,11 @@ def delivery_alarms(connection: Transaction, wall_now_s: float) -> set[str]:
     missing = delivery_rows.tickets_with(connection, DifferenceKind.MISSING_THERE, TicketClass.EMERGENCY)
     found.update(f"TICKET_MISSING@{number}" for number in missing)
     collided = delivery_rows.tickets_with(connection, DifferenceKind.COLLISION)
-    return found | {f"KEY_COLLISION@{number}" for number in collided}
+    found.update(f"KEY_COLLISION@{number}" for number in collided)
+    return found | {f"ENDPOINT_OFF@{sink}" for sink in endpoint_rows.switched_off(connection)}
+
+
+def many_unconfirmed(undelivered: Collection[str], *, before: bool) -> bool:
+    """Tell whether so many emergencies are unconfirmed that they are one trouble; `before` says that they were."""
+    count = sum(alarm_id.startswith("TICKET_UNCONFIRMED@") for alarm_id in undelivered)
+    return count >= (DOWN_UNTIL if before else DOWN_FROM)

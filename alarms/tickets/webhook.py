@@ -48,7 +48,7 @@ from gateway.settings import Secret, Settings
 _LOOKUP_S = 5.0
 _PULL_S = 30.0
 _BAD_MESSAGE = (400, 413, 415, 422)
-_WRONG_SETUP = (401, 403, 404, 410)
+_WRONG_SETUP = (401, 403, 404)
 
 
 class WebhookConfig(Settings):
@@ -223,8 +223,8 @@ def _outcome(status: int, text: str, waits: float | None, command: Command) -> O
         return Unknown(f"{status}: accepted, not known", accepted=True)
     if status in _BAD_MESSAGE:
         return Refused(f"{status}: {text[:200]}")
-    if status in _WRONG_SETUP:
-        return Misconfigured(f"{status}: {text[:200]}")
+    if status in _WRONG_SETUP or status == httpx.codes.GONE:
+        return Misconfigured(f"{status}: {text[:200]}", gone=status == httpx.codes.GONE)
     return Unknown(f"status {status}", waits)
 
 

@@ -139,6 +139,24 @@ def replay(body: ReplayBody, user: Worker, parts: PartsDep) -> dict[str, Any]:
     return tickets.desk(parts).send_again(body.ids, who=user.name, request_id=body.request_id)
 
 
+@router.get("/ticket-endpoints")
+def endpoints(_user: Reader, parts: PartsDep) -> dict[str, Any]:
+    """Return the ticketing systems that are switched off, because they said that their address is gone."""
+    off = tickets.endpoints_off(parts)
+    return {"switched_off": [{"sink": name, **plain(one)} for name, one in off.items()]}
+
+
+@router.post("/ticket-endpoints/{sink}/on")
+def switch_on(
+    sink: Annotated[str, Path(pattern=r"^[a-z0-9_-]{1,40}$")],
+    body: RequestBody,
+    user: Annotated[User, Depends(Require(Act.DEAD_LETTER_REPLAY))],
+    parts: PartsDep,
+) -> dict[str, Any]:
+    """Let a ticketing system get tickets again."""
+    return tickets.desk(parts).switch_on(sink, who=user.name, request_id=body.request_id)
+
+
 @router.get("/ticket-differences")
 def differences(
     _user: Reader, parts: PartsDep, limit: Limit = 200, *, open_only: Annotated[bool, Query()] = True

@@ -11,7 +11,8 @@ from api.deps import Parts
 from api.shapes import plain
 from gateway.errors import RefusedError
 from gateway.model.ticket import Difference
-from gateway.store import delivery_rows, outbox_rows, ticket_event_rows, ticket_rows
+from gateway.store import delivery_rows, endpoint_rows, outbox_rows, ticket_event_rows, ticket_rows
+from gateway.store.endpoint_rows import SwitchedOff
 from gateway.store.outbox_rows import OutboxRow
 
 
@@ -40,6 +41,12 @@ def one(parts: Parts, number: str) -> dict[str, Any]:
             "differences": [plain(row) for row in delivery_rows.list_differences(connection, ticket_no=number)],
         }
     return shown
+
+
+def endpoints_off(parts: Parts) -> Mapping[str, SwitchedOff]:
+    """Return the ticketing systems that said that their address is gone, by name."""
+    with parts.state.read() as connection:
+        return endpoint_rows.switched_off(connection)
 
 
 def dead_letters(

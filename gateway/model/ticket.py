@@ -62,6 +62,8 @@ class Cause(StrEnum):
     """the receiver took it and makes the ticket later: look, and send again only after some looks"""
     REFUSED = "refused"
     MISCONFIGURED = "misconfigured"
+    GONE = "gone"
+    """the receiver said that its address is no more: it is switched off"""
     PATIENCE = "patience"
     """the receiver asks for more patience than the class has"""
     TOO_LATE = "too_late"
@@ -242,6 +244,8 @@ class Misconfigured:
     """Credentials or address are wrong; a person must repair them."""
 
     reason: str
+    gone: bool = False
+    """the receiver says that this address is no more and will not be again"""
 
 
 Outcome = Confirmed | Unknown | Refused | Misconfigured

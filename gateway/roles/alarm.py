@@ -68,6 +68,7 @@ async def work(site: Snapshot) -> None:
     follower = Follower(state, "alarm", site)
     clock = site_clock(config)
     network = site_network(config)
+    await asyncio.to_thread(network.affected, "")
     definitions = await asyncio.to_thread(MasterDefinitions, state, clock.now())
     desk = AlarmDesk(state, definitions, network, clock, ticket_policy(config, state))
     pipeline = await asyncio.to_thread(AlarmPipeline, desk, network, StateRegistry(state), definitions, clock)
@@ -78,12 +79,16 @@ async def work(site: Snapshot) -> None:
     service = service_desk(config, state, network, clock)
     checks = Checks(state, network, desk.policy, service.calendar, clock, config.service.checks_a_day)
     judge = Judge(pipeline, state, clock, remote_store(config), calendar=service.calendar, definitions=definitions)
+
+    def at_work() -> bool:
+        return service.calendar.is_open(clock.now())
+
     async with asyncio.TaskGroup() as group:
         group.create_task(heartbeat(state, "alarm", follower.status(judge.health)), name="heartbeat")
         group.create_task(follower.run(), name="configuration")
         group.create_task(_judge(reconciler, judge), name="judge")
         group.create_task(OutboxWorker(state, sinks, clock).run(), name="outbox")
-        group.create_task(FallbackWorker(state, sinks, ways).run(), name="fallback")
+        group.create_task(FallbackWorker(state, sinks, ways, working=at_work).run(), name="fallback")
         group.create_task(reconciler.run(), name="reconcile")
         group.create_task(ServiceClocks(service, checks).run(), name="clocks of tickets")
 

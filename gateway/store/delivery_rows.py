@@ -14,7 +14,7 @@ from gateway.model.ticket import ENDED, Cause, DeliveryState, Difference, Differ
 from gateway.store import tables
 from gateway.store.state import upsert
 
-HOPELESS = (Cause.REFUSED, Cause.MISCONFIGURED, Cause.PATIENCE, Cause.TOO_LATE)
+HOPELESS = (Cause.REFUSED, Cause.MISCONFIGURED, Cause.GONE, Cause.PATIENCE, Cause.TOO_LATE)
 """causes for which nobody waits before another way is tried"""
 _WAITING = [state.value for state in (DeliveryState.PENDING, DeliveryState.UNKNOWN, DeliveryState.RETRY)]
 _OPEN = tables.outbox.alias("opening")
@@ -34,6 +34,8 @@ class FallbackRow:
     next_at: float
     wall_confirmed_at: float | None
     last_error: str
+    sent_no: int | None = None
+    """newest command of the ticket that went this way after its `open`; None = none yet"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,39 @@ def due_fallbacks(connection: Connection, *, wall_now_s: float) -> list[Fallback
         .limit(100)
     )
     return [_fallback(row) for row in connection.execute(query).mappings()]
+
+
+def due_follow_ups(connection: Connection, *, wall_now_s: float) -> list[FallbackRow]:
+    """Return the fallbacks that took the ticket and whose next command is due: who drives by it hears what changes.
+
+    A ticket that has ended, or that a person handled, sends nothing more this way.
+    """
+    fallback, column, ticket = tables.ticket_fallback, tables.outbox.c, tables.ticket.c
+    newer = exists().where(
+        column.ticket_no == fallback.c.ticket_no,
+        column.command != "open",
+        column.command_no > func.coalesce(fallback.c.sent_no, 0),
+    )
+    query = (
+        select(fallback)
+        .join(tables.ticket, ticket.ticket_no == fallback.c.ticket_no)
+        .where(fallback.c.state == DeliveryState.CONFIRMED.value, fallback.c.next_at <= wall_now_s)
+        .where(ticket.state.not_in([state.value for state in ENDED]), newer)
+        .where(~handled_by_phone(fallback.c.ticket_no))
+        .order_by(fallback.c.next_at, fallback.c.id)
+        .limit(100)
+    )
+    return [_fallback(row) for row in connection.execute(query).mappings()]
+
+
+def settle_follow_up(
+    connection: Connection, row_id: int, *, sent_no: int | None, attempts: int, next_at: float, error: str = ""
+) -> None:
+    """Record what came of a further command; `sent_no` is its number once it is done with, else None."""
+    values = {"attempts": attempts, "next_at": next_at, "last_error": error[:500]}
+    if sent_no is not None:
+        values["sent_no"] = sent_no
+    connection.execute(update(tables.ticket_fallback).where(tables.ticket_fallback.c.id == row_id).values(**values))
 
 
 def settle_fallback(

@@ -81,7 +81,7 @@ class DeskServer:
         envelope = json.loads(body)
         self.posts.append((dict(request.headers), envelope))
         mode = self.modes.popleft() if self.modes else (self.choose() if self.choose else "")
-        if mode in ("500", "503", "302", "400", "401", "409"):
+        if mode in ("500", "503", "302", "400", "401", "409", "410"):
             return Response(status_code=int(mode), headers={"location": "/elsewhere"} if mode == "302" else {})
         if mode == "an hour":
             return Response(status_code=503, headers={"retry-after": "3600"})
@@ -124,6 +124,10 @@ class DeskServer:
     async def _by_key(self, request: Request) -> Response:
         found = self.tickets.get(request.path_params["key"])
         return Response(status_code=404) if found is None else JSONResponse(found)
+
+    def advance(self, dedup_key: str, *states: str) -> None:
+        for state in states:
+            self.move(dedup_key, state)
 
     def move(self, key: str, *states: str, at: str = "2026-01-15T05:01:00Z", told: bool = True) -> None:
         """Let a crew move a ticket on, without a word to gasgate; `told` keeps the step in the ticket's history."""

@@ -114,6 +114,9 @@ class RoundupDesk:
     def count(self, dedup_key: str) -> int:
         return sum(row["_dedup_key"] == dedup_key for row in self.tickets())
 
+    def advance(self, dedup_key: str, *states: str) -> None:
+        self.set_state(next(str(row["id"]) for row in self.tickets() if row["_dedup_key"] == dedup_key), *states)
+
     def set_state(self, number: str, *states: str) -> None:
         """Move a ticket on as a crew does, inside the tracker."""
         from roundup import instance
@@ -135,7 +138,7 @@ class _Faulty:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         mode = self._mode(environ)
-        if mode in ("500", "503", "429", "302", "400", "401", "409", "202"):
+        if mode in ("500", "503", "429", "302", "400", "401", "409", "410", "202"):
             headers = [("content-length", "0"), ("retry-after", "7")]
             start_response(f"{mode} Ordered", headers if mode == "429" else headers[:1])
             return [b""]

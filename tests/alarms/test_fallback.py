@@ -7,17 +7,23 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from alarms.acts import AlarmDesk
+from alarms.acts import AlarmDesk, Edge
+from alarms.alarm_events import ConditionFalls, ConditionRises
 from alarms.fallback import FallbackWorker
 from alarms.outbox import OutboxWorker
+from alarms.service.calendar import official
 from alarms.tickets.command import CommandConfig, CommandSink
+from alarms.tickets.desk import TicketDesk
 from alarms.tickets.lanes import Lane
+from alarms.tickets.raising import Raising, Wanted
 from alarms.tickets.watch import delivery_alarms
+from gateway.errors import RefusedError
 from gateway.model.ticket import Attempt, Confirmed, DeliveryState, Misconfigured, TicketAct, TicketClass, Unknown
 from gateway.ports import TicketSink
 from gateway.runtime.clock import ManualClock
@@ -150,6 +156,84 @@ async def test_a_program_gets_the_ticket_as_a_line_of_json(
         await until(lambda: confirmed_elsewhere(desk))
     (line,) = (tmp_path / "told").read_text().splitlines()
     assert json.loads(line)["dedup_key"] == "hq.1:X-000001:HOME_GAS_SENSOR:1"
+
+
+async def test_who_took_a_ticket_the_other_way_hears_what_follows(
+    tmp_path: Path, servers: tuple[DeskServer, DeskServer]
+) -> None:
+    first, second = servers
+    desk = make_desk(tmp_path)
+    first.stop()
+    alarm_id = "HOME_GAS_SENSOR@M-000001"
+    desk.commit([Edge(alarm_id, ConditionRises(START, 64.0))])
+    async with working(desk, {"desk": make_sink(first.url), "second": make_sink(second.url, "second")}, SOON):
+        await until(lambda: confirmed_elsewhere(desk))
+        second.behave("503")
+        desk.commit([Edge("HOME_GAS_SENSOR@M-000002", ConditionRises(START, 64.0)), Edge(alarm_id, ConditionFalls())])
+        await until(lambda: len(second.posts) == 4)
+        await until(lambda: fallbacks(desk)[0].sent_no == 3)
+        await asyncio.sleep(0.3)
+    sent = [(envelope["data"]["command"], envelope["id"]) for _, envelope in second.posts]
+    assert [command for command, _ in sent] == ["open", "update", "update", "rtn"]
+    assert sent[1][1] == sent[2][1]
+    assert len({message for _, message in sent}) == 3
+    assert first.posts == []
+
+
+async def test_a_receiver_that_is_gone_is_switched_off_and_told_of_until_a_person_switches_it_on(
+    tmp_path: Path, servers: tuple[DeskServer, DeskServer]
+) -> None:
+    first, second = servers
+    desk = make_desk(tmp_path)
+    first.behave("410")
+    raise_gas(desk, 1)
+    async with working(desk, {"desk": make_sink(first.url), "second": make_sink(second.url, "second")}, LATE):
+        await until(lambda: confirmed_elsewhere(desk))
+        raise_gas(desk, 2)
+        await until(lambda: len(second.created) == 2)
+        assert len(first.posts) == 1
+        with desk.state.read() as connection:
+            told = delivery_alarms(connection, 0.0)
+        assert told == {"ENDPOINT_OFF@desk", f"TICKET_UNCONFIRMED@{NUMBER}", "TICKET_UNCONFIRMED@T-20260115-000002"}
+        tickets = TicketDesk(desk.state, desk.definitions, desk.network, desk.clock, desk.policy)
+        assert tickets.switch_on("desk", who="li", request_id="r1")["sink"] == "desk"
+        await until(lambda: all_confirmed(desk))
+    with desk.state.read() as connection:
+        assert delivery_alarms(connection, 1e12) == set()
+    with pytest.raises(RefusedError) as refused:
+        tickets.switch_on("desk", who="li", request_id="r2")
+    assert refused.value.code == "on"
+    assert (sorted(first.created.values()), sorted(second.created.values())) == ([1, 1], [1, 1])
+
+
+@pytest.mark.parametrize("open_now", [True, False])
+async def test_what_is_not_urgent_goes_the_other_way_in_working_hours_only(
+    tmp_path: Path, servers: tuple[DeskServer, DeskServer], open_now: bool
+) -> None:
+    first, second = servers
+    desk = make_desk(tmp_path)
+    first.stop()
+    work = Raising(desk.state, desk.network, desk.policy, START, 0.0)  # type: ignore[arg-type]
+    with desk.state.write() as connection:
+        wanted = Wanted(TicketClass.REPAIR, "other", "REG-001", "X:{number}", START, "a lamp", "it is broken", 4)
+        replace(work, connection=connection).open_other(wanted, {})
+    sink = make_sink(second.url, "second")
+    ways = {TicketClass.REPAIR: ["second"]}
+    worker = FallbackWorker(desk.state, {"second": sink}, ways, working=lambda: open_now, rng=random.Random(3))
+    task = asyncio.create_task(worker.run())
+    await asyncio.sleep(1.0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    await sink.close()
+    assert bool(second.posts) is open_now
+
+
+def test_working_hours_are_those_of_the_calendar() -> None:
+    calendar = official("Asia/Shanghai")
+    friday = datetime(2026, 11, 20, tzinfo=UTC)
+    assert [calendar.is_open(friday + timedelta(hours=hour)) for hour in (-1, 0, 9.9, 10)] == [False, True, True, False]
+    assert not calendar.is_open(friday + timedelta(days=1, hours=3))
 
 
 def program_sink(*argv: str) -> CommandSink:

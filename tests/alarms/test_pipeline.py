@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alarms.alarm_events import Acknowledge, Shelve
+from alarms.acts import Edge
+from alarms.alarm_events import Acknowledge, ConditionRises, Shelve
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, AlarmState
 from gateway.model.finding import Finding, FindingStatus
@@ -460,3 +461,35 @@ def test_a_point_without_name_and_a_definition_that_is_gone_stop_nothing(tmp_pat
     plant.tick()
     assert plant.state("GAS_CONC_HIHI@REG-001") == "B"
     assert plant.state("DEPART_OVERDUE@T-20260115-000001") == "never"
+
+
+def test_many_unconfirmed_emergencies_are_one_alarm_that_sounds_for_each_new_one(plant: Plant) -> None:
+    plant.desk._wall = lambda: plant.wall
+    down, numbers = "DELIVERY_DOWN@gasgate", [f"TICKET_UNCONFIRMED@T-20260115-{number:06d}" for number in range(1, 8)]
+
+    def raise_homes(first: int, last: int) -> None:
+        homes = [f"HOME_GAS_SENSOR@X-{number}" for number in range(first, last + 1)]
+        plant.desk.commit([Edge(one, ConditionRises(START, 64.0)) for one in homes])
+        plant.wall += 18.0
+        plant.after(18)
+        plant.tick()
+
+    raise_homes(1, 3)
+    assert [plant.state(one) for one in (down, *numbers[:3])] == ["never", "B", "B", "B"]
+    raise_homes(4, 6)
+    assert [plant.state(one) for one in (down, *numbers[:6])] == ["B", *["F"] * 6]
+    alarm = plant.alarm(numbers[5])
+    assert alarm is not None
+    assert (alarm.cond, alarm.announced_no) == (True, 0)
+    plant.desk.apply(down, Acknowledge(1, "li"), "li")
+    plant.tick()
+    assert plant.state(down) == "C"
+    raise_homes(7, 7)
+    assert [plant.state(down), plant.state(numbers[6])] == ["B", "F"]
+    with plant.desk.state.write() as connection:
+        for number in range(1, 7):
+            (row,) = outbox_rows.outbox_of(connection, f"T-20260115-{number:06d}")
+            outbox_rows.set_confirmed(connection, row.id, attempts=3, at=START, wall_now_s=plant.wall)
+    plant.tick()
+    assert plant.state(down) == "D"
+    assert plant.state(numbers[6]) == "B"

@@ -103,6 +103,22 @@ async def test_lasting_faults_of_roundup(sink: RoundupSink, desk: RoundupDesk) -
     await sink_contract.check_faults_that_last(sink, desk, opening("hq.1:REG-001:FAULTS:1"))
 
 
+async def test_a_tracker_that_is_gone(sink: RoundupSink, desk: RoundupDesk) -> None:
+    await sink_contract.check_gone(sink, desk, opening("hq.1:REG-001:GONE:1"))
+
+
+async def test_a_key_that_roundup_has_for_something_else(sink: RoundupSink, desk: RoundupDesk) -> None:
+    await sink_contract.check_key_collision(sink, desk, opening("hq.1:REG-001:USED:1"))
+
+
+async def test_roundup_tells_what_was_missed(sink: RoundupSink, desk: RoundupDesk) -> None:
+    await sink_contract.check_pull_after_a_gap(sink, desk, opening("hq.1:REG-001:GAP:1"))
+
+
+async def test_steps_of_roundup_in_any_order(sink: RoundupSink, desk: RoundupDesk) -> None:
+    await sink_contract.check_shuffled_steps(sink, desk, opening("hq.1:REG-001:SHUFFLED:1"))
+
+
 async def test_look_up_in_roundup(sink: RoundupSink, desk: RoundupDesk) -> None:
     await sink_contract.check_lookup(sink, desk, opening("hq.1:REG-001:LOOK:1"))
 

@@ -93,6 +93,22 @@ async def test_unreachable(sink: WebhookSink, desk: DeskServer) -> None:
     await sink_contract.check_unreachable(sink, COMMAND)
 
 
+async def test_an_address_that_is_gone(sink: WebhookSink, desk: DeskServer) -> None:
+    await sink_contract.check_gone(sink, desk, COMMAND)
+
+
+async def test_a_key_in_use(sink: WebhookSink, desk: DeskServer) -> None:
+    await sink_contract.check_key_collision(sink, desk, COMMAND)
+
+
+async def test_pull_after_a_gap(sink: WebhookSink, desk: DeskServer) -> None:
+    await sink_contract.check_pull_after_a_gap(sink, desk, COMMAND)
+
+
+async def test_steps_in_any_order(sink: WebhookSink, desk: DeskServer) -> None:
+    await sink_contract.check_shuffled_steps(sink, desk, COMMAND)
+
+
 async def test_probe_and_close(sink: WebhookSink, desk: DeskServer) -> None:
     await sink_contract.check_probe_and_close(sink, desk, COMMAND)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from typing import Protocol
 
 import pytest
 
+from alarms.tickets.compare import steps_of
+from alarms.tickets.sending import Collision, ours
 from gateway.errors import GatewayError, TransientError
 from gateway.model.ticket import Attempt, Command, Confirmed, Misconfigured, Refused, Unknown
 from gateway.ports import TicketSink
@@ -21,12 +24,16 @@ class Receiver(Protocol):
     def behave(self, *modes: str) -> None:
         """Answer the next posts in these ways, then well again.
 
-        Modes: `500`, `503`, `429`, `302`, `202`, `400`, `401`, `409`, `cut` (works, then cuts the answer), `hang`
-        (works, then answers too late), `reset` (closes at once), `garbage` (works, then answers no JSON), `huge`.
+        Modes: `500`, `503`, `429`, `302`, `202`, `400`, `401`, `409`, `410`, `cut` (works, then cuts the answer),
+        `hang` (works, then answers too late), `reset` (closes at once), `garbage` (works, then answers no JSON),
+        `huge`.
         """
 
     def count(self, dedup_key: str) -> int:
         """Return how many tickets of this key exist."""
+
+    def advance(self, dedup_key: str, *states: str) -> None:
+        """Let a crew take these steps, without a word to gasgate."""
 
 
 def rekeyed(command: Command, dedup_key: str) -> Command:
@@ -84,7 +91,17 @@ async def check_faults_that_last(sink: TicketSink, receiver: Receiver, command: 
     receiver.behave("400")
     assert isinstance(await sink.deliver(command, ATTEMPT), Refused)
     receiver.behave("401")
-    assert isinstance(await sink.deliver(command, ATTEMPT), Misconfigured)
+    wrong = await sink.deliver(command, ATTEMPT)
+    assert isinstance(wrong, Misconfigured)
+    assert not wrong.gone
+
+
+async def check_gone(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """An address that is gone for good is told apart from a wrong one."""
+    receiver.behave("410")
+    outcome = await sink.deliver(command, ATTEMPT)
+    assert isinstance(outcome, Misconfigured)
+    assert outcome.gone
 
 
 async def check_lookup(sink: TicketSink, receiver: Receiver, command: Command) -> None:
@@ -96,6 +113,48 @@ async def check_lookup(sink: TicketSink, receiver: Receiver, command: Command) -
     assert isinstance(made, Confirmed)
     assert found is not None
     assert (found.external_id, found.dedup_key) == (made.ticket.external_id, odd.dedup_key)
+
+
+async def check_key_collision(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """A key that stands for something raised at another moment is told apart, and makes no second ticket."""
+    await sink.deliver(replace(command, body={**command.body, "raised_at": "2026-01-15T05:00:00.000Z"}), ATTEMPT)
+    other = replace(command, body={**command.body, "raised_at": "2026-01-16T05:00:00.000Z"})
+    outcome = await sink.deliver(other, ATTEMPT)
+    assert isinstance(outcome, Confirmed)
+    assert isinstance(ours(outcome, other), Collision)
+    assert receiver.count(command.dedup_key) == 1
+
+
+async def check_pull_after_a_gap(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """Whatever was missed since a cursor comes with all its steps, and comes again as it was when it is asked again."""
+    keys = [f"{command.dedup_key}:{number}" for number in range(3)]
+    for key in keys:
+        assert isinstance(await sink.deliver(rekeyed(command, key), ATTEMPT), Confirmed)
+    cursor = [change async for change in sink.changed_since("")][-1].cursor
+    receiver.advance(keys[2], "accepted")
+    receiver.advance(keys[0], "accepted", "departed")
+    receiver.advance(keys[2], "departed", "arrived")
+    first = {change.ticket.dedup_key: change.ticket async for change in sink.changed_since(cursor)}
+    again = {change.ticket.dedup_key: change.ticket async for change in sink.changed_since(cursor)}
+    assert first == again
+    assert (first[keys[0]].state, first[keys[0]].version) == ("departed", 2)
+    steps = sorted((step.version, step.type) for step in first[keys[2]].events)
+    assert steps == [(1, "accepted"), (2, "departed"), (3, "arrived")]
+    assert [key for key in keys if key in {one.ticket.dedup_key async for one in sink.changed_since("")}] == keys
+
+
+async def check_shuffled_steps(sink: TicketSink, receiver: Receiver, command: Command) -> None:
+    """In whatever order steps come, the ticket stands as it does in theirs."""
+    await sink.deliver(command, ATTEMPT)
+    receiver.advance(command.dedup_key, "accepted", "departed", "arrived", "completed", "reopened", "departed")
+    found = await sink.lookup(command.dedup_key)
+    assert found is not None
+    in_order = [(step.version, step.type) for step, _ in steps_of(found)]
+    assert in_order == list(enumerate(("accepted", "departed", "arrived", "completed", "reopened", "departed"), 1))
+    for seed in range(5):
+        events = list(found.events)
+        random.Random(seed).shuffle(events)
+        assert [(step.version, step.type) for step, _ in steps_of(replace(found, events=tuple(events)))] == in_order
 
 
 async def check_unreachable(sink: TicketSink, command: Command) -> None:

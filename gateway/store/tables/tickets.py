@@ -125,6 +125,7 @@ ticket_fallback = Table(
     Column("next_at", Float, nullable=False, comment="real seconds since 1970"),
     Column("wall_confirmed_at", Float),
     Column("last_error", Text, nullable=False),
+    Column("sent_no", Integer, comment="newest command that went this way after the `open`"),
     UniqueConstraint("ticket_no", "sink"),
     comment="tickets that went another way because the receiver of their class did not confirm them in time",
 )
