@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 
 from argon2 import PasswordHasher
@@ -27,6 +28,7 @@ _TOO_KNOWN = (
 )
 """what most lists of stolen passwords begin with; no password is one of these with a little around it"""
 _MOST_AROUND = 4
+_FIRST, _SECOND = "bdfghjkmnprstvwz", "aeiou"
 
 _hasher = PasswordHasher()
 _two_at_once = threading.Semaphore(2)  # one check takes 64 MiB
@@ -48,6 +50,12 @@ def problem_of(password: str, name: str) -> str:
     if any(known in plain and len(plain) - len(known) <= _MOST_AROUND for known in _TOO_KNOWN):
         return "one that nobody tries first"
     return ""
+
+
+def suggest() -> str:
+    """Return a password that can be told by telephone: 5 groups of 4 letters, 63 bits."""
+    syllables = [secrets.choice(_FIRST) + secrets.choice(_SECOND) for _ in range(10)]
+    return "-".join(a + b for a, b in zip(syllables[::2], syllables[1::2], strict=True))
 
 
 def hash_of(password: str) -> str:

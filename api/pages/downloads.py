@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from api.deps import user_of
 from api.pages.frame import LANGUAGE_COOKIE
-from api.pages.parts import tables, tables_reports
+from api.pages.parts import tables, tables_people, tables_reports
 from api.pages.parts.tables import Asked
 from api.roles import Act
 from api.services.export import KINDS, Table, file_of
@@ -34,6 +34,7 @@ class Download:
 
 
 TABLES: Mapping[str, Download] = {
+    "audit-trail": Download(Act.AUDIT_READ, tables_people.trail),
     "alarms": Download(Act.READ, tables.alarms),
     "loss": Download(Act.READ, tables.loss),
     "loss-days": Download(Act.READ, tables.loss_days),

@@ -9,11 +9,13 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
 from nicegui import app as pages_app
 from nicegui import ui
+from starlette.exceptions import HTTPException
 
 from api.auth import User
 from api.deps import Parts, user_of
@@ -25,6 +27,7 @@ from api.roles import Act
 from api.services.live import Board
 from api.services.pulse import Pulse
 from api.text import LANGUAGES, Texts, texts
+from gateway.errors import GatewayError
 
 LANGUAGE_COOKIE = "gasgate_language"
 THEME_COOKIE = "gasgate_theme"
@@ -43,6 +46,7 @@ SHEETS = (
     "cards",
     "commands",
     "login",
+    "people",
     "dialogs",
     "board",
     "reports",
@@ -94,16 +98,29 @@ class Page:
         return self.user.may(act)
 
 
+ACCOUNT = "/account"
+SESSION_EVERY_S = 10.0
+"""how long an open page may go on showing things after its session has ended, at most"""
+
+
 async def open_page(request: Request) -> Page | RedirectResponse:
-    """Return the page of whoever is logged in, else the way to the log-in."""
+    """Return the page of whoever is logged in, else the way to the log-in, or to the password that must be changed."""
     request.scope["app"] = pages_app
     user = await asyncio.to_thread(user_of, request)
     if user is None:
-        return RedirectResponse(f"/login?next={request.url.path}", status_code=303)
+        return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
+    if user.must_change and request.url.path != ACCOUNT:
+        return RedirectResponse(ACCOUNT, status_code=303)
     state = pages_app.state
     language = request.cookies.get(LANGUAGE_COOKIE, user.language)
     theme = "light" if request.cookies.get(THEME_COOKIE) == "light" else "dark"
     return Page(state.parts, state.board, state.pulse, user, texts(language), theme)
+
+
+def refuse_page(page: Page, act: Act) -> None:
+    """Show that a page is not for this role. Raises HTTPException 403."""
+    if not page.can(act):
+        raise HTTPException(403)
 
 
 def head_html(page_texts: Texts, clock: str = "") -> str:
@@ -137,6 +154,20 @@ def draw_frame(page: Page, title: str) -> None:
     # somebody may change the pace of a simulated city
     every_s = 2.0 if page.parts.simulated else 60.0
     ui.timer(every_s, lambda: ui.run_javascript(_clock_script(page)))
+    ui.timer(SESSION_EVERY_S, lambda: _end_with_session(page), immediate=False)
+
+
+async def _end_with_session(page: Page) -> None:
+    """Lead an open page to the log-in once its session has ended, and send it nothing more."""
+    try:
+        if await asyncio.to_thread(page.parts.auth.still, page.user) is not None:
+            return
+    except GatewayError:
+        return
+    client = ui.context.client
+    ui.run_javascript("location.replace('/login?why=ended&next=' + encodeURIComponent(location.pathname))")
+    await asyncio.sleep(1.0)
+    client.delete()
 
 
 def _clock_script(page: Page) -> str:
@@ -163,7 +194,8 @@ def header_html(page: Page, current: str) -> str:
         f'<div class="gg-head-right">{simulated}<div class="gg-time"><span data-clock="date"></span><b '
         'data-clock="time"></b>'
         f"<span>{charts.zone_label(page.timezone, page.now())}</span></div>"
-        f'<div class="gg-user"><b title="{role}">{escape(page.user.name)}</b> <span>{role}</span></div><div>'
+        f'<a class="gg-user" href="{ACCOUNT}" title="{escape(tr("Your account"))}"><b title="{role}">'
+        f"{escape(page.user.name)}</b> <span>{role}</span></a><div>"
         f'<button class="gg-icon" onclick="gasgate.language({escape(json.dumps(other))})" '
         f'data-language="{other}">{LANGUAGES[other]}</button>'
         f'<button class="gg-icon" onclick="gasgate.theme()" aria-label="{escape(tr("Light or dark"))}" '

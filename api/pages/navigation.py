@@ -54,7 +54,16 @@ SECTIONS = (
             Place("/alarms", mark("Alarms")),
         ),
     ),
-    Section(mark("System"), (Place("/system", mark("System")), Place("/definitions", mark("Alarm definitions")))),
+    Section(
+        mark("System"),
+        (
+            Place("/system", mark("System")),
+            Place("/users", mark("People"), Act.USER_MANAGE),
+            Place("/tokens", mark("API tokens"), Act.TOKEN_OWN),
+            Place("/audit-trail", mark("Audit trail"), Act.AUDIT_READ),
+            Place("/definitions", mark("Alarm definitions")),
+        ),
+    ),
 )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 from nicegui import app as pages_app
 from nicegui import ui
 
 from api.pages import (
+    account,
     alarms,
+    audit_trail,
     call_backs,
     calls,
     commands,
@@ -19,10 +24,11 @@ from api.pages import (
     login,
     loss,
     reports,
-    service,
     system,
     ticket,
     tickets,
+    tokens,
+    users,
 )
 
 PAGES = {
@@ -35,13 +41,18 @@ PAGES = {
     "/calls": calls,
     "/call-backs": call_backs,
     "/commands": commands,
-    "/service": service,
     "/reports": reports,
     "/reports/{report}": reports,
     "/system": system,
+    "/users": users,
+    "/tokens": tokens,
+    "/audit-trail": audit_trail,
+    "/account": account,
     "/definitions": definitions,
 }
 """address and module of each page; all are looked at by tests/api/test_every_page.py"""
+MOVED = {"/service": "/calls"}
+"""earlier addresses and where they lead now"""
 
 
 def register(app: FastAPI) -> None:
@@ -50,6 +61,8 @@ def register(app: FastAPI) -> None:
     app.include_router(downloads.router)
     for path, module in PAGES.items():
         ui.page(path, response_timeout=10.0)(module.build)
+    for old, new in MOVED.items():
+        app.add_api_route(old, partial(RedirectResponse, new, 308), include_in_schema=False)
     for status in (403, 404):
         pages_app.add_exception_handler(status, errors.refused)
     pages_app.add_exception_handler(Exception, errors.failed)

@@ -158,7 +158,8 @@ def _apply(
     except RefusedError as error:
         note(parts, user, act, alarm_id, {"refused": error.code})
         raise
-    note(parts, user, act, alarm_id, {"request_id": request_id})
+    why = {"reason": event.reason} if isinstance(event, alarm_events.Shelve) else {}
+    note(parts, user, act, alarm_id, {**why, "request_id": request_id})
     return one_alarm(parts, alarm_id)
 
 

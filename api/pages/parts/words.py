@@ -177,6 +177,18 @@ REFUSALS = {
     "same_person": mark("The second person must be another one."),
     "not_waiting": mark("It is decided already, or too old."),
     "login_required": mark("Your session has ended: log in again."),
+    "wrong_password": mark("The password until now is wrong."),
+    "weak_password": mark("Take a longer password, and not one that others would try first."),
+    "same_password": mark("Take another password than before."),
+    "bad_name": mark("A name has 1 to 120 characters and no space at its ends."),
+    "locked": mark("Too many failures. Try again in a few minutes."),
+    "vouched": mark("The identity provider decides on this."),
+    "last_administrator": mark("Somebody must stay administrator."),
+    "exists": mark("There is somebody of this name."),
+    "too_many": mark("There are too many already."),
+    "unknown_user": mark("There is nobody of this name."),
+    "bad_scope": mark("A token may not be allowed that."),
+    "password_change": mark("Change your password first."),
 }
 
 
