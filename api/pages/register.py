@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
@@ -23,7 +23,10 @@ from api.pages import (
     finding,
     login,
     loss,
+    meter,
+    meters,
     reports,
+    rooms,
     system,
     ticket,
     tickets,
@@ -40,6 +43,8 @@ PAGES = {
     "/tickets/{ticket_no}": ticket,
     "/calls": calls,
     "/call-backs": call_backs,
+    "/meters": meters,
+    "/meters/{meter_id}": meter,
     "/commands": commands,
     "/reports": reports,
     "/reports/{report}": reports,
@@ -59,10 +64,19 @@ def register(app: FastAPI) -> None:
     """Add the log-in page to the app and all others to the pages' library."""
     app.include_router(login.router)
     app.include_router(downloads.router)
+    app.include_router(rooms.router)
+    app.state.rooms = rooms.Rooms(app.state.board, app.state.pulse)
     for path, module in PAGES.items():
         ui.page(path, response_timeout=10.0)(module.build)
     for old, new in MOVED.items():
-        app.add_api_route(old, partial(RedirectResponse, new, 308), include_in_schema=False)
+        app.add_api_route(old, _way_to(new), include_in_schema=False)
     for status in (403, 404):
         pages_app.add_exception_handler(status, errors.refused)
     pages_app.add_exception_handler(Exception, errors.failed)
+
+
+def _way_to(path: str) -> Callable[[], RedirectResponse]:
+    def moved() -> RedirectResponse:
+        return RedirectResponse(path, 308)
+
+    return moved

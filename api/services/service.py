@@ -102,7 +102,7 @@ def near(parts: Parts, asset: str, x_m: float | None, y_m: float | None) -> Near
 def call_backs(parts: Parts, *, month: str | None, waiting: bool) -> list[CallBack]:
     """Return call-backs of a month, or those that wait. Raises RefusedError 422."""
     if month is not None:
-        _month(month)
+        first_of(month)
     with parts.state.read() as connection:
         return call_back_rows.listed(connection, month=month, waiting=waiting)
 
@@ -117,7 +117,7 @@ def seeds(parts: Parts) -> list[tuple[str, str, str | None]]:
 
 def brief(parts: Parts, month: str) -> Brief:
     """Return the service brief of a local month. Raises RefusedError 422."""
-    first = _month(month)
+    first = first_of(month)
     zone = ZoneInfo(parts.service.calendar.timezone)
     following = (first + timedelta(days=32)).replace(day=1)
     start, end = (datetime.combine(day, datetime.min.time(), zone).astimezone(UTC) for day in (first, following))
@@ -186,7 +186,8 @@ def _call_fact(one: CallBack) -> CallFact:
     return CallFact(one.level, bool(one.tries), reached, marks, first is not None and first <= one.due_at)
 
 
-def _month(text: str) -> date:
+def first_of(text: str) -> date:
+    """Return the first day of a month such as 2026-11. Raises RefusedError 422 `month`."""
     if _MONTH.fullmatch(text) is None:
         raise RefusedError(422, "month", "write a month as 2026-11")
     return date.fromisoformat(f"{text}-01")

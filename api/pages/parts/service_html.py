@@ -14,16 +14,6 @@ from api.text import Texts
 _MOST_BREACHES = 200
 
 
-def month_tools(wanted: str, tr: Texts) -> str:
-    """Return the choice of the month, and the ways to take it along."""
-    return (
-        f'<label class="gg-dim">{escape(tr("Month"))} <input class="gg-input" type="month" value="{wanted}"></label>'
-        f'<a class="gg-button" href="/api/v1/service/brief.csv?month={wanted}" download>CSV</a>'
-        '<button type="button" class="gg-button" onclick="window.print()">'
-        f"{escape(tr('Print or save as PDF'))}</button>"
-    )
-
-
 def month(found: Brief, tr: Texts) -> str:
     """Return the figures of a month: promises kept by clock, district and crew, how long it took, breaches."""
     if not found.tickets:
