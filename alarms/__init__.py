@@ -9,6 +9,7 @@ from alarms.detectors.ic_card import CreditDetector
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.slow import SlowDetector
+from alarms.detectors.supply_drift import SupplyDriftDetector
 from alarms.detectors.theft import TheftDetector
 from alarms.tickets.command import CommandSink
 from alarms.tickets.roundup import RoundupSink
@@ -25,6 +26,7 @@ DETECTORS = {
     "unauthorised": UnauthorisedDetector,
     "flow_when_closed": ClosedValveDetector,
     "ic_mismatch": CreditDetector,
+    "supply_drift": SupplyDriftDetector,
     "silent": SilentDetector,
 }
 """Every kind of finding and the class that judges it, made with a `CityModel`."""

@@ -18,6 +18,7 @@ from alarms.detectors.meter_rows import MeterRows
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.silent import SilentDetector
 from alarms.detectors.slow import SlowDetector
+from alarms.detectors.supply_drift import SupplyDriftDetector
 from alarms.detectors.theft import TheftDetector
 from alarms.hourly_data import hourly_city
 from alarms.hourly_passes import HourlyPasses
@@ -81,6 +82,7 @@ class Passes:
             NonMovingDetector(city.model, city.config).judge(known),
             TheftDetector(city.model, city.config).judge(known),
             SlowDetector(city.model, city.config).judge(known),
+            SupplyDriftDetector(city.model, city.config).judge(known),
             *certain(city, until_us),
         )
         loss = tuple(loss_rows(known.balance, city.config.loss, self._loss_days))
