@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from api.deps import user_of
 from api.pages.frame import LANGUAGE_COOKIE
-from api.pages.parts import tables, tables_people, tables_reports
+from api.pages.parts import tables, tables_meters, tables_people, tables_reports
 from api.pages.parts.tables import Asked
 from api.roles import Act
 from api.services.export import KINDS, Table, file_of
@@ -39,6 +39,8 @@ TABLES: Mapping[str, Download] = {
     "loss": Download(Act.READ, tables.loss),
     "loss-days": Download(Act.READ, tables.loss_days),
     "findings": Download(Act.READ, tables.findings),
+    "meters": Download(Act.READ, tables_meters.meters),
+    "meter-days": Download(Act.READING_AUDIT, tables_meters.meter_days),
     "month": Download(Act.READ, tables_reports.month),
     "alarm-measures": Download(Act.READ, tables_reports.alarm_measures),
     "promises": Download(Act.READ, tables_reports.promises),

@@ -45,6 +45,7 @@ SHEETS = (
     "tables",
     "cards",
     "commands",
+    "meters",
     "login",
     "people",
     "dialogs",

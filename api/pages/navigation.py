@@ -42,7 +42,7 @@ SECTIONS = (
         ),
     ),
     Section(mark("Loss"), (Place("/loss", mark("Loss")),)),
-    Section(mark("Meters"), (Place("/commands", mark("Commands")),)),
+    Section(mark("Meters"), (Place("/meters", mark("Meters")), Place("/commands", mark("Commands")))),
     Section(
         mark("Reports"),
         (

@@ -145,6 +145,12 @@ async def meter_days(parts: Parts, meter: str, first: date, last: date) -> Meter
     )
 
 
+def gas_days(parts: Parts, meter: str, first: date, last: date) -> list[Day]:
+    """Return a meter's gas days alone, with their revisions. Blocks; raises TransientError."""
+    rows = parts.intervals.of_meter(meter, first, last)
+    return [_day(list(revisions)) for _, revisions in groupby(rows, lambda row: row.gas_day)]
+
+
 def _day(revisions: list[IntervalRow]) -> Day:
     *earlier, row = revisions
     unit = 10.0**row.decimals

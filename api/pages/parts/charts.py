@@ -58,6 +58,27 @@ PALETTES = {
 }
 
 
+PENS = {
+    "dark": ("#b9c7d4", "#7fb8a8", "#cbb283", "#b79cc6", "#86a9d8", "#9aa0a6"),
+    "light": ("#3b5166", "#2b7565", "#7d6220", "#75508c", "#2c5a9c", "#5f6670"),
+}
+"""quiet colours of up to six lines of one chart, none of which means anything; their dashes differ too"""
+
+
+def saving(palette: Palette, tr: Texts, name: str) -> Options:
+    """Return the button that saves a chart as PNG; merge it into the options."""
+    picture = {"title": tr("Save as picture"), "name": name, "pixelRatio": 2, "backgroundColor": palette.panel}
+    return {
+        "toolbox": {
+            "right": 0,
+            "top": -6,
+            "itemSize": 14,
+            "iconStyle": {"borderColor": palette.muted},
+            "feature": {"saveAsImage": {**picture, "excludeComponents": ["toolbox"]}},
+        }
+    }
+
+
 def offset_ms(timezone: str, moment: datetime) -> int:
     """Return how far the site's clock is ahead of UTC."""
     offset = moment.astimezone(ZoneInfo(timezone)).utcoffset()

@@ -14,7 +14,7 @@ from api.text import Texts, mark
 from gateway.model.command import APPROVE_WITHIN_S, CommandOffer, CommandState
 
 _NAMES = {"valve_close": mark("Close the valve"), "valve_open": mark("Open the valve")}
-_STATES = {
+STATES = {
     CommandState.REQUESTED: mark("asked for"),
     CommandState.APPROVED: mark("agreed"),
     CommandState.SENT: mark("sent"),
@@ -125,7 +125,7 @@ def _row(view: CommandView, tr: Texts, timezone: str, now: datetime) -> str:
 
 def _state(view: CommandView, tr: Texts) -> str:
     command = view.command
-    said = tr("waits for a second person") if view.waits_for_second_person else tr(_STATES[command.state])
+    said = tr("waits for a second person") if view.waits_for_second_person else tr(STATES[command.state])
     kind = " bad" if command.state in _BAD else ""
     note = _seen(view, tr) or command.detail
     small = f"<small>{escape(note)}</small>" if note else ""
