@@ -8,65 +8,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from alarms.service.brief_facts import LATE, OPEN, CallFact, ClockFact, TicketFact
+from alarms.service.brief_index import index
 from alarms.service.clocks import Standing
+from alarms.service.month import Delivery, Stops
 from alarms.service.quota import satisfied
 
-LATE = frozenset({Standing.BREACHED, Standing.LATE})
 GOALS = {"all": 0.95, "emergency": 1.0, "reached": 0.86, "satisfied": 0.98}
 """shares on time and of call-backs by the company's service standards (documents 001, 004)"""
 
 
 @dataclass(frozen=True, slots=True)
-class ClockFact:
-    """One clock of a ticket: which row promised what, and how it stands."""
-
-    clock: str
-    promise_id: str
-    standing: Standing
-    due_at: datetime | None
-    stopped_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class TicketFact:
-    """One ticket of the month, as far as the brief looks at it; times are UTC, None = not recorded."""
-
-    ticket_no: str
-    ticket_class: str
-    type: str
-    source: str
-    """alarm, telephone or other"""
-    district: str
-    crew: str
-    raised_at: datetime
-    confirmed_at: datetime | None
-    departed_at: datetime | None
-    arrived_at: datetime | None
-    completed_at: datetime | None
-    reopened: int
-    late_entries: int
-    clocks: tuple[ClockFact, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CallFact:
-    """One call-back: level, whether anybody was reached, and the marks of the answers."""
-
-    level: str
-    tried: bool
-    reached: bool
-    marks: Mapping[str, int]
-    in_time: bool
-
-
-@dataclass(frozen=True, slots=True)
 class OnTime:
-    """Promises of one group. Not recorded counts as late; what is still open counts for neither."""
+    """Promises of one group. Not recorded counts as late; what is still open, or was cancelled, counts for neither."""
 
     kept: int = 0
     late: int = 0
     not_recorded: int = 0
     open: int = 0
+    cancelled: int = 0
 
     @property
     def share(self) -> float | None:
@@ -135,10 +95,25 @@ class Brief:
     reopened: int
     late_entries: int
     called: Mapping[str, Called] = field(default_factory=dict)
+    not_believed: int = 0
+    complaints: int = 0
+    """complaints received; how they were answered stands among the clocks SERVICE/first_answer and SERVICE/solution"""
+    stops: Stops | None = None
+    delivery: Delivery | None = None
+    opened: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """the tickets that each figure counts, by `group:name:figure`; a ticket stands once for each count"""
 
 
-def make_brief(month: str, tickets: Sequence[TicketFact], calls: Iterable[CallFact] = ()) -> Brief:
+def make_brief(
+    month: str,
+    tickets: Sequence[TicketFact],
+    calls: Iterable[CallFact] = (),
+    *,
+    stops: Stops | None = None,
+    delivery: Delivery | None = None,
+) -> Brief:
     """Return the brief of the tickets raised in a month."""
+    calls = list(calls)
     everything = [(one, clock) for one in tickets for clock in one.clocks]
     return Brief(
         month=month,
@@ -155,9 +130,16 @@ def make_brief(month: str, tickets: Sequence[TicketFact], calls: Iterable[CallFa
         reopened=sum(one.reopened for one in tickets),
         late_entries=sum(one.late_entries for one in tickets),
         called=_called(calls),
+        not_believed=sum(one.not_believed for one in tickets),
+        complaints=sum(one.type == COMPLAINT for one in tickets),
+        stops=stops,
+        delivery=delivery,
+        opened=index(tickets, calls, delivery),
     )  # fmt: skip
 
 
+COMPLAINT = "complaint"
+"""type of the tickets that customers open to complain"""
 _STEPS = ("confirmed", "departed", "arrived", "completed")
 _NOT_KEPT = LATE | {Standing.NOT_RECORDED}
 
@@ -168,7 +150,8 @@ def _on_time(clocks: Iterable[ClockFact]) -> OnTime:
         kept=count[Standing.MET],
         late=sum(count[standing] for standing in LATE),
         not_recorded=count[Standing.NOT_RECORDED],
-        open=sum(count[standing] for standing in (Standing.RUNNING, Standing.WAITING, Standing.PAUSED)),
+        open=sum(count[standing] for standing in OPEN),
+        cancelled=count[Standing.CANCELLED],
     )
 
 

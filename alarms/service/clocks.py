@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -36,6 +36,8 @@ class Standing(StrEnum):
     BREACHED = "breached"
     NOT_RECORDED = "not_recorded"
     """the ticket has ended and a step of the clock was never reported: counts as late, never as met"""
+    CANCELLED = "cancelled"
+    """the ticket was cancelled before the clock was due: counts for neither"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,15 @@ def read_clock(
     known = {name: [at for at in times if at <= now] for name, times in steps.items()}
     match promise.kind:
         case ClockKind.DEADLINE:
-            return _deadline(promise, known, now, calendar, ended=ended, pauses=pauses, agreed=agreed)
+            state = _deadline(promise, known, now, calendar, ended=ended, pauses=pauses, agreed=agreed)
         case ClockKind.NOT_BEFORE:
-            return _not_before(promise, known, ended=ended)
+            state = _not_before(promise, known, ended=ended)
         case ClockKind.LEAD_TIME:
-            return _lead_time(promise, known, steps, now)
+            state = _lead_time(promise, known, steps, now)
+    gone = _cancelled_at(known) if ended else None
+    if gone is None or state.stopped_at is not None or (state.due_at is not None and state.due_at <= gone):
+        return state
+    return replace(state, standing=Standing.CANCELLED)
 
 
 def due(promise: Promise, start: datetime, calendar: WorkCalendar, pauses: Sequence[Pause] = ()) -> Due | None:
@@ -203,6 +209,14 @@ def _state(
 ) -> ClockState:
     at, provisional = (None, False) if limit is None else (limit.at, limit.provisional)
     return ClockState(promise.clock, promise.id, promise.revision, promise.kind, standing, start, at, stop, provisional)
+
+
+def _cancelled_at(steps: Steps) -> datetime | None:
+    """Return when a ticket was cancelled, None if work on it went on and was completed."""
+    cancelled, completed = steps.get("cancelled", ()), steps.get("completed", ())
+    if not cancelled or (completed and completed[-1] > cancelled[-1]):
+        return None
+    return cancelled[-1]
 
 
 def _first(steps: Steps, name: str, not_before: datetime | None = None) -> datetime | None:

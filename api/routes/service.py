@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -213,7 +213,17 @@ def brief(month: Month, _user: Reader, parts: PartsDep) -> dict[str, Any]:
     """Return the service brief of a month."""
     found = service.brief(parts, month)
     shares = {"on_time": found.on_time.share, "emergencies_on_time": found.emergencies.share}
-    return {**plain(asdict(found)), "shares": shares}
+    shown: dict[str, Any] = plain(asdict(replace(found, opened={})))
+    del shown["opened"]
+    return {**shown, "shares": shares}
+
+
+@router.get("/service/brief/tickets")
+def brief_tickets(
+    month: Month, figure: Annotated[str, Query(min_length=3, max_length=200)], _user: Reader, parts: PartsDep
+) -> dict[str, Any]:
+    """Return the tickets that a figure of a month counts: `group:name:figure`, e.g. `clock:EMERGENCY/arrive:late`."""
+    return {"tickets": list(service.opened(parts, month, figure))}
 
 
 @router.get("/service/brief.csv", response_class=PlainTextResponse)

@@ -7,20 +7,21 @@ import io
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alarms.service.brief import Brief, CallFact, ClockFact, OnTime, TicketFact, make_brief
-from alarms.service.clocks import Standing
+from alarms.service.brief import Brief, OnTime, make_brief
+from alarms.service.brief_facts import CallFact
 from alarms.service.quota import marks_of, published
 from api.auth import User
 from api.deps import Parts
+from api.services import brief_facts
 from api.services.views import load_alarms
 from gateway.errors import RefusedError
 from gateway.model.call import Call
-from gateway.store import brief_rows, call_back_rows, call_rows, promise_rows, ticket_rows
+from gateway.store import call_back_rows, call_rows, promise_rows, ticket_rows
 from gateway.store.call_back_rows import CallBack
 from gateway.store.call_rows import CallReport
 from gateway.store.promise_rows import CallRow, ChangeRow, ClockRow, PauseRow
@@ -122,41 +123,36 @@ def brief(parts: Parts, month: str) -> Brief:
     following = (first + timedelta(days=32)).replace(day=1)
     start, end = (datetime.combine(day, datetime.min.time(), zone).astimezone(UTC) for day in (first, following))
     with parts.state.read() as connection:
-        tickets = brief_rows.tickets_between(connection, start, end)
         back = call_back_rows.listed(connection, month=month, limit=None)
-    facts = [
-        TicketFact(
-            ticket_no=one.ticket_no,
-            ticket_class=one.ticket_class,
-            type=one.type,
-            source="alarm" if one.from_alarm else "telephone" if one.by_telephone else "other",
-            district=parts.call_backs.unit_of(one.asset),
-            crew=one.crew,
-            raised_at=one.raised_at,
-            confirmed_at=one.confirmed_at,
-            departed_at=one.departed_at,
-            arrived_at=one.arrived_at,
-            completed_at=one.completed_at,
-            reopened=one.reopened,
-            late_entries=one.late_entries,
-            clocks=tuple(
-                ClockFact(row.clock, row.promise["id"], Standing(row.standing), row.due_at, row.stopped_at)
-                for row in one.clocks
-            ),
+        return make_brief(
+            month,
+            brief_facts.tickets_of(parts, connection, start, end),
+            map(_call_fact, back),
+            stops=brief_facts.stops_of(connection, start, end),
+            delivery=brief_facts.delivery_of(connection, start, end),
         )
-        for one in tickets
-    ]
-    return make_brief(month, facts, map(_call_fact, back))
+
+
+def opened(parts: Parts, month: str, figure: str) -> tuple[str, ...]:
+    """Return the tickets that a figure of a month's brief counts, once for each count.
+
+    A figure is `group:name:figure`, e.g. `clock:EMERGENCY/arrive:late`. Raises RefusedError 422.
+    """
+    return brief(parts, month).opened.get(figure, ())
 
 
 def brief_csv(found: Brief) -> str:
     """Return a brief as CSV: one line a figure, then one line a breach."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n")
-    write.writerow(["group", "name", "kept", "late", "not_recorded", "open", "share_on_time"])
+    write.writerow(["group", "name", "kept", "late", "not_recorded", "open", "cancelled", "share_on_time"])
     for group, name, figures in _lines(found):
         share = "" if figures.share is None else f"{figures.share:.4f}"
-        write.writerow([group, name, figures.kept, figures.late, figures.not_recorded, figures.open, share])
+        counts = (figures.kept, figures.late, figures.not_recorded, figures.open, figures.cancelled)
+        write.writerow([group, name, *counts, share])
+    write.writerow([])
+    write.writerow(["figure", "count"])
+    write.writerows(_counts(found))
     write.writerow([])
     write.writerow(["ticket", "class", "type", "clock", "promise", "standing", "district", "crew", "due", "stopped"])
     for one in found.breaches:
@@ -174,6 +170,17 @@ def _lines(found: Brief) -> Iterator[tuple[str, str, OnTime]]:
             yield group, _cell(name), figures
 
 
+def _counts(found: Brief) -> Iterator[tuple[str, int]]:
+    """Yield the figures that are plain counts."""
+    yield from (("reopened", found.reopened), ("late_entries", found.late_entries))
+    yield from (("not_believed", found.not_believed), ("complaints", found.complaints))
+    for group, counted in (("interruptions", found.stops), ("delivery", found.delivery)):
+        for field in fields(counted) if counted is not None else ():
+            value = getattr(counted, field.name)
+            if not isinstance(value, Mapping):
+                yield f"{group}.{field.name}", value if isinstance(value, int) else len(value)
+
+
 def _cell(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
     return f"'{text}" if text[:1] in "=+-@\t\r" else text
@@ -183,7 +190,8 @@ def _call_fact(one: CallBack) -> CallFact:
     reached = one.answers is not None
     marks = marks_of(one.answers or {})
     first = datetime.fromisoformat(one.tries[0]["at"]) if one.tries else None
-    return CallFact(one.level, bool(one.tries), reached, marks, first is not None and first <= one.due_at)
+    in_time = first is not None and first <= one.due_at
+    return CallFact(one.level, bool(one.tries), reached, marks, in_time, one.ticket_no)
 
 
 def first_of(text: str) -> date:

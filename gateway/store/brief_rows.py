@@ -10,8 +10,9 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, func, select
 
 from gateway.model.reading import from_us, to_us
-from gateway.model.ticket import TicketState
+from gateway.model.ticket import DeliveryState, TicketState
 from gateway.store import tables
+from gateway.store.delivery_rows import handled_by_phone
 from gateway.store.promise_rows import ClockRow, clocks_between
 
 _ticket = tables.ticket.c
@@ -35,6 +36,7 @@ class MonthTicket:
     crew: str
     reopened: int
     late_entries: int
+    not_believed: int
     clocks: list[ClockRow] = field(default_factory=list)
 
 
@@ -42,7 +44,7 @@ def tickets_between(connection: Connection, start: datetime, end: datetime) -> l
     """Return the tickets raised in [start, end), the oldest first, each with its clocks."""
     span = (_ticket.raised_at >= to_us(start), _ticket.raised_at < to_us(end))
     numbers = select(_ticket.ticket_no).where(*span)
-    crews, reopened, late = _events(connection, numbers)
+    crews, reopened, late, not_believed = _events(connection, numbers)
     confirmed = _confirmed(connection, numbers)
     alarms, calls = _sources(connection, numbers)
     found = {
@@ -61,6 +63,7 @@ def tickets_between(connection: Connection, start: datetime, end: datetime) -> l
             crew=crews.get(row.ticket_no, ""),
             reopened=reopened[row.ticket_no],
             late_entries=late[row.ticket_no],
+            not_believed=not_believed[row.ticket_no],
         )
         for row in connection.execute(select(tables.ticket).where(*span).order_by(_ticket.raised_at, _ticket.ticket_no))
     }
@@ -69,22 +72,78 @@ def tickets_between(connection: Connection, start: datetime, end: datetime) -> l
     return list(found.values())
 
 
+@dataclass(frozen=True, slots=True)
+class MonthDelivery:
+    """How one ticket was delivered."""
+
+    ticket_no: str
+    confirmed: bool
+    attempts: int
+    """of its `open`"""
+    dead: int
+    """commands that were given up"""
+    fallbacks: int
+    """other ways that took it"""
+    by_phone: bool
+
+
+def deliveries_between(connection: Connection, start: datetime, end: datetime) -> list[MonthDelivery]:
+    """Return how the tickets raised in [start, end) were delivered, the oldest first."""
+    command, fallback = tables.outbox.c, tables.ticket_fallback.c
+    numbers = select(_ticket.ticket_no).where(_ticket.raised_at >= to_us(start), _ticket.raised_at < to_us(end))
+    given_up = select(command.ticket_no, func.count()).where(
+        command.ticket_no.in_(numbers), command.state == DeliveryState.DEAD.value
+    )
+    took = select(fallback.ticket_no, func.count()).where(
+        fallback.ticket_no.in_(numbers), fallback.state == DeliveryState.CONFIRMED.value
+    )
+    dead = {str(number): int(count) for number, count in connection.execute(given_up.group_by(command.ticket_no))}
+    ways = {str(number): int(count) for number, count in connection.execute(took.group_by(fallback.ticket_no))}
+    query = (
+        select(
+            command.ticket_no, command.state, command.attempts, handled_by_phone(command.ticket_no).label("by_phone")
+        )
+        .where(command.ticket_no.in_(numbers), command.command == "open")
+        .order_by(command.id)
+    )
+    return [
+        MonthDelivery(
+            ticket_no=row.ticket_no,
+            confirmed=row.state == DeliveryState.CONFIRMED.value,
+            attempts=row.attempts,
+            dead=dead.get(row.ticket_no, 0),
+            fallbacks=ways.get(row.ticket_no, 0),
+            by_phone=bool(row.by_phone),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def differences_between(connection: Connection, start: datetime, end: datetime) -> dict[str, int]:
+    """Return how many disagreements with ticketing systems were found in [start, end), by kind."""
+    column = tables.ticket_difference.c
+    query = select(column.kind, func.count()).where(column.found_at >= to_us(start), column.found_at < to_us(end))
+    return {str(kind): int(count) for kind, count in connection.execute(query.group_by(column.kind))}
+
+
 def _events(
     connection: Connection, numbers: Select[tuple[str]]
-) -> tuple[Mapping[str, str], Counter[str], Counter[str]]:
-    """Return who went, how often it was opened again, and how many steps were entered late, by ticket."""
+) -> tuple[Mapping[str, str], Counter[str], Counter[str], Counter[str]]:
+    """Return by ticket: who went, and how often it was reopened, a step entered late, a moment not believed."""
     event = tables.ticket_event.c
     query = select(event.ticket_no, event.type, event.actor, event.data).where(event.ticket_no.in_(numbers))
     crews: dict[str, str] = {}
     reopened: Counter[str] = Counter()
     late: Counter[str] = Counter()
+    not_believed: Counter[str] = Counter()
     went = (TicketState.DEPARTED.value, TicketState.ARRIVED.value, TicketState.COMPLETED.value)
     for row in connection.execute(query.order_by(event.version)):
         if row.type in went and row.actor:
             crews[row.ticket_no] = row.actor
         reopened[row.ticket_no] += row.type == TicketState.REOPENED.value
         late[row.ticket_no] += bool(row.data.get("late_entry"))
-    return crews, reopened, late
+        not_believed[row.ticket_no] += bool(row.data.get("not_believed"))
+    return crews, reopened, late, not_believed
 
 
 def _confirmed(connection: Connection, numbers: Select[tuple[str]]) -> dict[str, datetime]:

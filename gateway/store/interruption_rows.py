@@ -111,6 +111,13 @@ def around(connection: Connection, moment: datetime, span: timedelta) -> list[In
     ]
 
 
+def between(connection: Connection, start: datetime, end: datetime) -> list[Interruption]:
+    """Return those whose start, or planned start before it, lies in [start, end)."""
+    begins = func.coalesce(_row.c.closed_at, _row.c.planned_start)
+    query = select(_row).where(begins >= to_us(start), begins < to_us(end)).order_by(begins, _row.c.id)
+    return [_interruption(row) for row in connection.execute(query).mappings()]
+
+
 def add_notice(connection: Connection, interruption_id: str, notice: Notice) -> None:
     """Write that customers were told. Raises RefusedError 404 `unknown_interruption`."""
     find(connection, interruption_id)

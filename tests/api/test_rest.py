@@ -12,8 +12,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from api.app import LARGEST_BODY
-from api.lock_out import FAILURES
 from api.deps import Parts
+from api.lock_out import FAILURES
 from api.roles import ALLOWED, Act, Role
 from gateway.store import ticket_rows
 from tests.api.conftest import Api
@@ -114,6 +114,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/call-backs/T-20260101-999999/station/tries", Act.CALL_BACK, {"reached": False}),
     ("GET", "/api/v1/service/brief?month=2026-01", Act.READ, None),
     ("GET", "/api/v1/service/brief.csv?month=2026-01", Act.READ, None),
+    ("GET", "/api/v1/service/brief/tickets?month=2026-01&figure=all::late", Act.READ, None),
     ("GET", "/api/v1/alarm-report", Act.READ, None),
     ("GET", "/api/v1/alarm-report.csv", Act.READ, None),
     ("GET", "/api/v1/alarm-lists", Act.READ, None),

@@ -98,6 +98,32 @@ async def test_only_a_supervisor_moves_clocks_and_only_the_desk_takes_calls(rest
         assert (await client.get(f"{path}/clocks")).status_code == 200
 
 
+FIGURES = ("kept", "late", "not_recorded", "open", "cancelled")
+
+
+async def opens_to_its_tickets(client: httpx.AsyncClient, month: str, found: dict[str, Any]) -> None:
+    """Each figure opens to as many tickets as it counts, and they are tickets indeed."""
+    groups = [("all", {"": found["on_time"]}), ("emergencies", {"": found["emergencies"]})]
+    groups += [(name, found[f"by_{name}"]) for name in ("clock", "district", "crew")]
+    expected = {
+        f"{group}:{name}:{figure}": figures[figure]
+        for group, named in groups
+        for name, figures in named.items()
+        for figure in FIGURES
+    }
+    expected |= {f"class:{name}:tickets": count for name, count in found["by_class"].items()}
+    expected |= {f"source:{name}:tickets": count for name, count in found["by_source"].items()}
+    expected |= {f"took:{name}:tickets": took["count"] for name, took in found["took"].items()}
+    expected |= {f"delivery:{name}:tickets": len(found["delivery"][name]) for name in ("confirmed", "unconfirmed")}
+    assert sum(expected.values()) > 30
+    for figure, count in expected.items():
+        asked = {"month": month, "figure": figure}
+        opened = (await client.get("/api/v1/service/brief/tickets", params=asked)).json()["tickets"]
+        assert len(opened) == count, figure
+    for number in opened[:3]:
+        assert (await client.get(f"/api/v1/tickets/{number}")).status_code == 200
+
+
 async def test_the_brief_counts_what_an_independent_count_does(rest: Api, parts: Parts) -> None:
     async with rest.as_user("operator") as client:
         for number, what in enumerate(("smell", "no_gas", "other", "smell")):
@@ -118,14 +144,16 @@ async def test_the_brief_counts_what_an_independent_count_does(rest: Api, parts:
             "late": standings["late"] + standings["breached"],
             "not_recorded": standings["not_recorded"],
             "open": standings["running"] + standings["waiting"] + standings["paused"],
+            "cancelled": standings["cancelled"],
         }
+        await opens_to_its_tickets(client, month, found)
         assert len(found["breaches"]) == found["on_time"]["late"] + found["on_time"]["not_recorded"]
         text = (await client.get("/api/v1/service/brief.csv", params={"month": month})).text
         rows = list(csv.reader(io.StringIO(text)))
-        assert rows[1][:6] == [
+        assert rows[1][:7] == [
             "all",
             "",
-            *(str(found["on_time"][name]) for name in ("kept", "late", "not_recorded", "open")),
+            *(str(found["on_time"][name]) for name in FIGURES),
         ]
         for wrong in ("2026-13", "2\u0660\u0662\u0666-11", "0000-01"):
             assert (await client.get("/api/v1/service/brief", params={"month": wrong})).status_code == 422

@@ -25,6 +25,7 @@ STANDINGS = {
     "met": mark("kept"),
     "breached": mark("too late"),
     "not_recorded": mark("not recorded"),
+    "cancelled": mark("cancelled"),
 }
 ACTS = {
     "split": mark("alarm got its own ticket"),

@@ -340,7 +340,7 @@ def test_each_active_row_changes_what_its_ticket_is_promised(desk: ServiceDesk) 
 
 def test_standings_are_words_that_pages_know() -> None:
     assert {one.value for one in Standing} == {
-        "waiting", "running", "paused", "late", "met", "breached", "not_recorded",
+        "waiting", "running", "paused", "late", "met", "breached", "not_recorded", "cancelled",
     }  # fmt: skip
 
 
