@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from api.auth import User
 from api.deps import Parts, user_of
+from api.pages import welcome
 from api.pages.navigation import navigation_html
 from api.pages.parts import charts, words
 from api.pages.parts.charts import PALETTES, Palette
@@ -139,6 +140,7 @@ def static(name: str) -> str:
     return f"/static/{name}?v={(STATIC / name).stat().st_mtime_ns:x}"
 
 
+_SKIP = "const m = document.querySelector('.gg main'); m.tabIndex = -1; m.focus(); return false"
 _FACTOR_HERE = "\ufffc"
 _STANDS = 1e-3
 """a city whose time runs no faster than this has been told to stand"""
@@ -150,8 +152,10 @@ def draw_frame(page: Page, title: str) -> None:
     ui.page_title(f"{title} · {page.parts.site.name} · gasgate")
     ui.add_head_html(head_html(tr, _clock_script(page)))
     ui.dark_mode(page.theme == "dark")
+    ui.html(f'<a class="gg-skip" href="#" onclick="{_SKIP}">{escape(tr("To the content"))}</a>', sanitize=False)
     lost = escape(tr("Connection lost. What you see may be old. Trying again…"))
     ui.html(f'<div id="gg-lost" role="alert">{lost}</div>', sanitize=False)
+    welcome.draw(page)
     # somebody may change the pace of a simulated city
     every_s = 2.0 if page.parts.simulated else 60.0
     ui.timer(every_s, lambda: ui.run_javascript(_clock_script(page)))

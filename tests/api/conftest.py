@@ -71,14 +71,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with subprocess.Popen([sys.executable, "-m", "tests.api.sample_state", str(folder), str(port)]) as process:
         try:
             served = Served(f"http://127.0.0.1:{port}", folder, process.pid)
-            _wait_for(served.url, process)
+            wait_for(served.url, process)
             yield served
         finally:
             process.terminate()
             process.wait(10)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that was started answers."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         assert process.poll() is None, "the server ended"
