@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from html import escape
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from fastapi.responses import RedirectResponse
 from nicegui import background_tasks, ui
 from nicegui.events import KeyEventArguments
 
-from api.pages.frame import Page, draw_frame, header_html, open_page, panel
+from api.pages.frame import Page, draw_frame, header_html, open_page, panel, static
 from api.pages.parts import charts, command_html, html, room_html, words
 from api.pages.parts.elements import CityMap, Html, KeyedList
 from api.pages.parts.service_dialog import ServiceDialog
@@ -26,32 +27,35 @@ from api.services.city import place_of
 from api.services.detail import AlarmDetail, Latest, alarm_detail, latest, limit_of, trend
 from api.services.findings import list_findings
 from api.services.live import Change
-from api.services.shown import ShownRow, shown_rows
+from api.services.room import related
 from api.services.summary import story, summary
-from api.services.views import AlarmView, TicketView, ticket_order
 from gateway.errors import GatewayError, RefusedError
 from gateway.model.finding import LIKELY, FindingStatus
 
 ROW_PX = 52
+_LONGEST_ID = 200
 _MOST_FINDINGS = 300
 _KEYS = {"a": "acknowledge", "s": "shelve", "u": "unshelve", "r": "reset", "m": "silence", "b": "undo", "o": "service"}
+_WAYS = {"t": "ticket", "v": "place"}
 
 
 async def build(request: Request) -> RedirectResponse | None:
-    """Draw the page."""
+    """Draw the page; `?alarm=` chooses one."""
     page = await open_page(request)
     if isinstance(page, RedirectResponse):
         return page
     draw_frame(page, page.tr("Control room"))
+    ui.add_head_html(f'<script src="{static("room.js")}"></script>')
+    ui.add_head_html(f'<script>gasgate.room.open("{page.tr.language}")</script>')
     room = ControlRoom(page)
-    room.draw()
+    room.draw(request.query_params.get("alarm", "")[:_LONGEST_ID])
     stop = page.board.listen(room.changed)
     ui.context.client.on_delete(stop)
     return None
 
 
 class ControlRoom:
-    """One browser's control room."""
+    """One browser's control room. What all see comes over the room's own connection; here is what is this person's."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -59,24 +63,23 @@ class ControlRoom:
         self.chosen = ""
         self.detail: AlarmDetail | None = None
         self.live: Latest | None = None
-        self._chart_of = ""
-        self._shown: dict[str, tuple[ShownRow, dict[str, str]]] = {}
-        self._flooded = False
 
-    def draw(self) -> None:
-        """Lay the page out and fill it."""
+    def draw(self, wanted: str) -> None:
+        """Lay the page out and choose an alarm: the wanted one, else the most urgent one."""
         page, tr = self.page, self.page.tr
         with ui.element("div").classes("gg"):
             ui.html(header_html(page, "/"), sanitize=False, tag="header").classes("gg-head")
-            self.strip = Html(self._strip(), classes="gg-strip")
+            Html(html.strip(summary(page.board, page.pulse), tr), classes="gg-strip")
             with ui.element("main").classes("gg-room"):
                 with ui.element("div").classes("gg-column"):
                     with panel(tr("Alarms"), "grow-3"):
+                        Html(room_html.beside_title(tr), classes="gg-in-head")
+                        Html(room_html.tools(tr), classes="gg-alarm-tools")
                         self.alarms = KeyedList(
                             row_height=ROW_PX,
                             label=tr("Alarms"),
                             empty=html.empty(tr("No alarm. All is well.")),
-                            rows=list(self._rows().values()),
+                            feed="alarms",
                             on_pick=self.choose,
                             everywhere=True,
                         )
@@ -86,25 +89,26 @@ class ControlRoom:
                             row_height=ROW_PX,
                             label=tr("Tickets"),
                             empty=html.empty(tr("No crew is out.")),
-                            rows=[self._ticket_row(view) for view in page.board.tickets.values()],
+                            feed="tickets",
                             on_pick=self._choose_ticket,
                         )
                 with ui.element("div").classes("gg-column"), panel(tr("Selected alarm"), "grow-2"):
                     self._draw_detail()
                 with ui.element("div").classes("gg-column"):
                     with panel(tr("Map"), "grow-3"):
-                        self.map = CityMap(
-                            marks=self._marks(), on_pick=self._choose_asset, zoom=(tr("Closer"), tr("Farther"))
-                        )
+                        self.map = CityMap(marks=[], on_pick=self._choose_asset, zoom=(tr("Closer"), tr("Farther")))
                     self._draw_story()
+        Html(room_html.help_table(tr), tag="aside", classes="gg-help").element.props(
+            f'role=dialog hidden aria-label="{tr("Keys")}"'
+        )
         self.shelf = ShelfDialog(tr, self._shelve)
         self.service = ServiceDialog(tr, self._service)
         ui.keyboard(on_key=self._key, ignore=["input", "select", "textarea"], repeating=False)
-        ui.timer(1.0, self._every_second)
+        ui.run_javascript(f"gasgate.room.on('marks', (marks) => getElement({self.map.id})?.show(marks))")
         ui.timer(3.0, self._refresh_trend)
-        first = next(iter(page.board.sorted_alarms()), None)
-        if first is not None:
-            self.choose(first.id)
+        first = wanted or min(page.board.alarms.values(), key=lambda view: view.order, default=None)
+        if first:
+            self.choose(first if isinstance(first, str) else first.id)
         background_tasks.create(self._load_findings(), name="load findings")
 
     def _draw_detail(self) -> None:
@@ -119,6 +123,7 @@ class ControlRoom:
                 with ui.element("div") as self.trend_box:
                     self.trend_title = Html(classes="gg-section")
                     self.chart = ui.echart({}).classes("gg-chart")
+                self.related = Html().on_data("related", self.choose)
                 self.journal = Html()
             self.box.set_visibility(False)
 
@@ -133,87 +138,22 @@ class ControlRoom:
     # What changed ------------------------------------------------------------------------------------------
 
     def changed(self, change: Change) -> None:
-        """Bring one change to this browser: only rows that differ."""
-        with self.client:
-            if change.alarms or change.gone:
-                self._show_alarms()
-            self.tickets.apply([self._ticket_row(view) for view in change.tickets], change.tickets_gone)
-            self.strip.set(self._strip())
-            if change.alarms or change.gone or change.tickets or change.tickets_gone:
-                self.map.show(self._marks())
-            if change.findings:
-                background_tasks.create(self._load_findings(), name="load findings")
-            if not self.chosen and change.alarms:
-                self.choose(self.page.board.sorted_alarms()[0].id)
-            elif self._concerns_chosen(change):
-                self._reload()
+        """Look again at what this person has chosen, if the change is about it."""
+        if change.findings or self._concerns_chosen(change) or (not self.chosen and change.alarms):
+            with self.client:
+                if change.findings:
+                    background_tasks.create(self._load_findings(), name="load findings")
+                if not self.chosen and change.alarms:
+                    self.choose(min(change.alarms, key=lambda view: view.order).id)
+                elif self._concerns_chosen(change):
+                    self._reload()
 
     def _concerns_chosen(self, change: Change) -> bool:
         mine = self.chosen
+        if mine in change.alarm_ids:
+            return True
         tickets = {ticket.ticket_no for ticket in self.detail.tickets} if self.detail else set()
-        return (
-            mine in change.gone
-            or any(view.id == mine for view in change.alarms)
-            or any(ticket.ticket_no in tickets or mine in ticket.alarms for ticket in change.tickets)
-        )
-
-    def _every_second(self) -> None:
-        self.strip.set(self._strip())
-        flooded = self.page.board.flood is not None
-        if flooded != self._flooded:
-            self._flooded = flooded
-            self._show_alarms()
-
-    def _strip(self) -> str:
-        return html.strip(summary(self.page.board, self.page.pulse), self.page.tr)
-
-    def _rows(self) -> dict[str, dict[str, str]]:
-        """Return the rows of the list by id; those that are as they were are not drawn anew."""
-        board = self.page.board
-        rows: dict[str, tuple[ShownRow, dict[str, str]]] = {}
-        for shown in shown_rows(board.sorted_alarms(), flood=board.flood is not None):
-            before = self._shown.get(shown.view.id)
-            known = before is not None and before[0] == shown
-            rows[shown.view.id] = before if before is not None and known else (shown, self._row(shown))
-        self._shown = rows
-        return {key: row for key, (_, row) in rows.items()}
-
-    def _show_alarms(self) -> None:
-        before = {key: row for key, (_, row) in self._shown.items()}
-        rows = self._rows()
-        changed = [row for key, row in rows.items() if before.get(key) is not row]
-        self.alarms.apply(changed, [key for key in before if key not in rows])
-
-    def _row(self, shown: ShownRow) -> dict[str, str]:
-        return html.alarm_row(shown.view, self.page.tr, self.page.timezone, self.page.now(), shown.count)
-
-    def _ticket_row(self, view: TicketView) -> dict[str, str]:
-        return html.ticket_row(view, self.page.tr, ticket_order(view))
-
-    def _marks(self) -> list[dict[str, Any]]:
-        """Return one mark per place: its worst visible alarm, and how far the most urgent ticket there is."""
-        tickets = sorted((ticket for ticket in self.page.board.tickets.values() if ticket.open), key=ticket_order)
-        worst: dict[tuple[float, float], AlarmView] = {}
-        flags: dict[tuple[float, float], str] = {}
-        for view in self.page.board.sorted_alarms():
-            place = place_of(self.page.parts.network, view.alarm.asset)
-            if place is None or view.alarm.hidden:
-                continue
-            worst.setdefault(place, view)
-            ticket = next((ticket for ticket in tickets if view.id in ticket.alarms), None)
-            if ticket is not None:
-                flags.setdefault(place, words.ticket_state(ticket.state, self.page.tr))
-        return [self._mark(view, place, flags.get(place, "")) for place, view in worst.items()]
-
-    def _mark(self, view: AlarmView, place: tuple[float, float], flag: str) -> dict[str, Any]:
-        label = f'<span class="flag">{escape(flag)}</span>' if flag else ""
-        return {
-            "asset": view.alarm.asset,
-            "x": place[0],
-            "y": place[1],
-            "priority": int(view.alarm.priority),
-            "html": html.priority_mark(view.alarm) + label,
-        }
+        return any(ticket.ticket_no in tickets or mine in ticket.alarms for ticket in change.tickets)
 
     def _story(self) -> str:
         page = self.page
@@ -241,9 +181,9 @@ class ControlRoom:
         self._reload()
 
     def _choose_asset(self, asset: str) -> None:
-        found = next((v for v in self.page.board.sorted_alarms() if v.alarm.asset == asset), None)
-        if found is not None:
-            self.choose(found.id)
+        own = [view for view in self.page.board.alarms.values() if view.alarm.asset == asset]
+        if own:
+            self.choose(min(own, key=lambda view: view.order).id)
 
     def _choose_ticket(self, ticket_no: str) -> None:
         self.tickets.select(ticket_no)
@@ -276,7 +216,9 @@ class ControlRoom:
         self._show_top(detail)
         self.actions.set(html.actions(acts.offer(view, page.user), tr))
         may_order = page.can(Act.COMMAND_CLOSE) and place_of(page.parts.network, view.alarm.asset) is not None
-        self.guide.set(html.guide(view, tr) + (command_html.link(view.alarm.asset, tr) if may_order else ""))
+        ways = room_html.ways(_way_to(view.alarm.asset, page), tr)
+        self.guide.set(html.guide(view, tr) + ways + (command_html.link(view.alarm.asset, tr) if may_order else ""))
+        self.related.set(room_html.related(related(page.board, view), tr, zone, now))
         self.ticket.set(html.detail_tickets(detail.tickets, tr, zone, now))
         self.journal.set(html.journal(detail, tr, zone, now))
 
@@ -316,8 +258,22 @@ class ControlRoom:
     async def _key(self, event: KeyEventArguments) -> None:
         act = _KEYS.get(str(event.key).lower())
         modified = event.modifiers.ctrl or event.modifiers.meta or event.modifiers.alt
-        if act and event.action.keydown and not modified and not (self.shelf.is_open or self.service.is_open):
+        if not event.action.keydown or modified or self.shelf.is_open or self.service.is_open:
+            return
+        if act:
             await self._act(act)
+        elif str(event.key).lower() in _WAYS:
+            self._go(_WAYS[str(event.key).lower()])
+
+    def _go(self, where: str) -> None:
+        """Open the chosen alarm's ticket, or the page of its station or meter."""
+        detail = self.detail
+        if detail is None:
+            return
+        if where == "ticket" and detail.tickets:
+            ui.navigate.to(f"/tickets/{detail.tickets[0].ticket_no}")
+        elif where == "place" and (way := _way_to(detail.view.alarm.asset, self.page)):
+            ui.navigate.to(way)
 
     async def _act(self, act: str) -> None:
         detail = self.detail
@@ -374,3 +330,11 @@ class ControlRoom:
             return False
         self._reload()
         return True
+
+
+def _way_to(asset: str, page: Page) -> str:
+    """Return the address of the page about an asset, empty where there is none."""
+    network = page.parts.network
+    if asset in network.meters:
+        return f"/meters/{quote(asset)}"
+    return f"/network?asset={quote(asset)}" if asset in network.stations or asset in network.zones else ""

@@ -51,6 +51,7 @@ SHEETS = (
     "people",
     "dialogs",
     "board",
+    "room",
     "reports",
     "sizes",
     "print",

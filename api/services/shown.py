@@ -1,9 +1,8 @@
-"""Which rows the operator's list has: nothing that another row tells already, and groups while there is a flood."""
+"""Which rows the operator's list has, under which tab, and which of them belong together in a flood."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from api.services.views import AlarmView
 from gateway.model.alarm import Priority
@@ -11,36 +10,26 @@ from gateway.model.alarm import Priority
 FOLDS_INTO = {"GAS_CONC_HI": "GAS_CONC_HIHI"}
 """a lower limit of the same point, which no rule may hide: its row is that of the higher one"""
 BELOW = {higher: lower for lower, higher in FOLDS_INTO.items()}
+TABS = ("active", "shelved", "suppressed", "removed")
+_TAB_OF = {"E": "shelved", "F": "suppressed", "G": "removed"}
 
 
-@dataclass(frozen=True, slots=True)
-class ShownRow:
-    """A row: the alarm that it stands for, and how many it stands for altogether."""
-
-    view: AlarmView
-    count: int = 1
-
-
-def shown_rows(views: Iterable[AlarmView], *, flood: bool) -> list[ShownRow]:
-    """Return the rows of a list that is sorted by urgency.
-
-    What a rule covers has none. The lower limit of a point whose higher one is active is told by it. In a flood
-    alarms of one priority, zone and definition share a row, the most urgent one's; priority 1 never does.
-    """
-    listed = [view for view in views if view.listed]
-    active = {view.id for view in listed if view.alarm.cond and not view.alarm.hidden}
-    listed = [view for view in listed if _told_by(view) not in active]
-    if not flood:
-        return [ShownRow(view) for view in listed]
-    groups: dict[tuple[object, ...], list[AlarmView]] = {}
-    for view in listed:
-        alarm = view.alarm
-        alone = alarm.priority is Priority.P1
-        key = (view.id,) if alone else (alarm.priority, alarm.hidden, view.zone, alarm.definition)
-        groups.setdefault(key, []).append(view)
-    return [ShownRow(min(own, key=lambda view: not view.unacknowledged), len(own)) for own in groups.values()]
-
-
-def _told_by(view: AlarmView) -> str:
+def is_told(view: AlarmView, alarms: Mapping[str, AlarmView]) -> bool:
+    """Return whether another row tells of this alarm: that of the same point's higher limit, while it is active."""
     higher = FOLDS_INTO.get(view.alarm.definition)
-    return "" if higher is None else f"{higher}@{view.alarm.asset}"
+    told_by = None if higher is None else alarms.get(f"{higher}@{view.alarm.asset}")
+    return told_by is not None and told_by.alarm.cond and not told_by.alarm.hidden
+
+
+def tab_of(view: AlarmView) -> str:
+    """Return the tab of the list that an alarm stands under: what is hidden is not among what is active."""
+    return _TAB_OF.get(view.letter, "active")
+
+
+def group_of(view: AlarmView) -> str:
+    """Return what an alarm has in common with others that may share its line: area and cause.
+
+    Alarms of one priority, zone and definition belong together; priority 1 always stands alone, and the group is empty.
+    """
+    alarm = view.alarm
+    return "" if alarm.priority is Priority.P1 else f"{int(alarm.priority)}|{view.zone}|{alarm.definition}"

@@ -76,6 +76,8 @@
     root.classList.toggle("gg-lost", !alive);
   }
   setInterval(beat, 2500);
+  addEventListener("offline", () => root.classList.add("gg-lost"));
+  addEventListener("online", beat);
 
   // What is drawn anew shows its time at once, not at the next tick.
   new MutationObserver((changes) => {

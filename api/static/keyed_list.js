@@ -1,22 +1,30 @@
 // A list of any length: rows come and go by key, and only those in sight are in the document.
+// `keep` (set from outside) says which rows are shown; with `grouped`, rows of one group share a line until it is opened.
 export default {
   template: `<div class="gg-list" role="listbox" tabindex="0" :aria-label="label" @scroll="draw" @click="pick" @keydown="key">
     <div v-show="count" ref="space" style="position:relative"></div>
     <div v-show="!count" class="gg-empty" v-html="empty"></div>
   </div>`,
-  props: { rowHeight: Number, empty: String, label: String, selected: String, rows: Array, opens: String, everywhere: Boolean, leads: String },
+  props: {
+    rowHeight: Number, empty: String, label: String, selected: String, rows: Array, opens: String, everywhere: Boolean, leads: String, feed: String,
+  },
   data: () => ({ count: 0 }),
   created() {
     this.chosen = this.selected;
     this.byId = new Map();
     this.order = [];
     this.drawn = new Map();
+    this.sizes = new Map();
+    this.opened = new Set();
+    this.keep = null;
+    this.grouped = false;
   },
   mounted() {
     this.apply(this.rows || [], []);
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.$el);
     if (this.everywhere) document.addEventListener("keydown", this.afar);
+    if (this.feed) window.gasgate.room.attach(this.feed, this);
   },
   unmounted() {
     document.removeEventListener("keydown", this.afar);
@@ -27,12 +35,37 @@ export default {
       this.chosen = id;
       this.draw();
     },
+    replace(rows) {
+      this.byId = new Map(rows.map((row) => [row.id, row]));
+      this.arrange();
+    },
     apply(changed, gone) {
       for (const id of gone) this.byId.delete(id);
       for (const row of changed) this.byId.set(row.id, row);
-      this.order = [...this.byId.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+      this.arrange();
+    },
+    arrange() {
+      const shown = [];
+      for (const row of this.byId.values()) if (!this.keep || this.keep(row)) shown.push(row);
+      shown.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+      this.sizes = new Map();
+      this.order = this.grouped ? this.gathered(shown) : shown;
       this.count = this.order.length;
       this.draw();
+    },
+    gathered(rows) {
+      const lines = [];
+      const first = new Map();
+      for (const row of rows) {
+        const size = row.group ? (this.sizes.get(row.group) || 0) + 1 : 0;
+        if (size) this.sizes.set(row.group, size);
+        if (size < 2 || this.opened.has(row.group)) lines.push(row);
+        if (size === 1) first.set(row.group, lines.length - 1);
+        // a group is told by the most urgent one that still waits for a person
+        const at = first.get(row.group);
+        if (size > 1 && row.waits && !lines[at].waits && !this.opened.has(row.group)) lines[at] = row;
+      }
+      return lines;
     },
     draw() {
       const space = this.$refs.space;
@@ -45,23 +78,21 @@ export default {
       for (let n = first; n < last; n++) {
         const row = this.order[n];
         seen.add(row.id);
-        let node = this.drawn.get(row.id);
-        if (!node) {
-          node = document.createElement("div");
-          node.className = "gg-row";
-          node.setAttribute("role", "option");
-          node.dataset.id = row.id;
-          node.id = `row-${row.id}`;
-          node.style.height = `${height}px`;
-          this.drawn.set(row.id, node);
-          space.append(node);
-        }
+        const node = this.drawn.get(row.id) || this.made(row.id);
         if (node.html !== row.html) {
           node.html = row.html;
           node.innerHTML = row.html;
         }
+        const size = (this.grouped && this.sizes.get(row.group)) || 1;
+        const badge = node.querySelector("[data-times]");
+        if (badge) {
+          badge.textContent = size > 1 ? `×${size}` : "";
+          badge.hidden = size < 2;
+        }
         node.style.transform = `translateY(${n * height}px)`;
         node.setAttribute("aria-selected", String(row.id === this.chosen));
+        node.setAttribute("aria-posinset", n + 1);
+        node.setAttribute("aria-setsize", this.order.length);
       }
       if (this.drawn.has(this.chosen)) this.$el.setAttribute("aria-activedescendant", `row-${this.chosen}`);
       for (const [id, node] of this.drawn) {
@@ -71,9 +102,28 @@ export default {
         }
       }
     },
+    made(id) {
+      const node = document.createElement("div");
+      node.className = "gg-row";
+      node.setAttribute("role", "option");
+      node.dataset.id = id;
+      node.id = `row-${id}`;
+      node.style.height = `${this.rowHeight}px`;
+      this.drawn.set(id, node);
+      this.$refs.space.append(node);
+      return node;
+    },
     pick(event) {
       const row = event.target.closest("[data-id]");
-      if (row) this.go(row.dataset.id);
+      if (!row) return;
+      if (event.target.closest("[data-times]")) this.unfold(this.byId.get(row.dataset.id));
+      this.go(row.dataset.id);
+    },
+    unfold(row, open = !this.opened.has(row?.group)) {
+      if (!this.grouped || !row?.group) return;
+      if (open) this.opened.add(row.group);
+      else this.opened.delete(row.group);
+      this.arrange();
     },
     go(id) {
       if (this.leads) location.assign(this.leads + encodeURIComponent(id));
@@ -92,17 +142,23 @@ export default {
         else if (this.byId.has(this.chosen)) this.go(this.chosen);
         return;
       }
-      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (this.grouped && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
+        event.preventDefault();
+        this.unfold(this.byId.get(this.chosen), event.key === "ArrowRight");
+        return;
+      }
+      const at = this.order.findIndex((row) => row.id === this.chosen);
+      const page = Math.max(1, Math.floor(this.$el.clientHeight / this.rowHeight) - 1);
+      const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -this.order.length, End: this.order.length }[event.key];
       if (!step || !this.order.length) return;
       event.preventDefault();
-      const at = this.order.findIndex((row) => row.id === this.chosen);
       const next = Math.min(this.order.length - 1, Math.max(0, at + step));
       const top = next * this.rowHeight;
       if (top < this.$el.scrollTop) this.$el.scrollTop = top;
       const bottom = top + this.rowHeight - this.$el.clientHeight;
       if (bottom > this.$el.scrollTop) this.$el.scrollTop = bottom;
-      if (this.leads) this.select(this.order[next].id);
-      else this.$emit("pick", this.order[next].id);
+      this.select(this.order[next].id);
+      if (!this.leads) this.$emit("pick", this.order[next].id);
     },
   },
 };

@@ -46,6 +46,20 @@ def alarms_touched(connection: Connection, after_seq: int, limit: int) -> list[s
     return list(connection.execute(query).scalars())
 
 
+def active_versions(connection: Connection, limit: int) -> dict[str, tuple[int, str]]:
+    """Return version and ticket (empty if none) of all alarms that are not normal, at most so many of the worst."""
+    link, alarm = tables.ticket_alarm, tables.alarm
+    own = and_(link.c.alarm_id == alarm.c.alarm_id, link.c.occurrence_no == alarm.c.occurrence_no)
+    query = (
+        select(alarm.c.alarm_id, alarm.c.version, link.c.ticket_no)
+        .outerjoin(link, own)
+        .where(alarm.c.state != "A")
+        .order_by(alarm.c.priority, alarm.c.condition_at.desc(), alarm.c.alarm_id)
+        .limit(limit)
+    )
+    return {alarm_id: (version, ticket_no or "") for alarm_id, version, ticket_no in connection.execute(query)}
+
+
 def ticket_rows(connection: Connection, *, ended_after: int | None, limit: int) -> list[RowMapping]:
     """Return open tickets, and ended ones raised after a moment (None: no ended ones), newest first."""
     ticket = tables.ticket

@@ -268,4 +268,4 @@ def test_who_may_not_give_commands_sees_only_what_became_of_them(visit: Any) -> 
     page = visit("viewer", "/commands?asset=REG-001")
     expect(page.locator("main.gg-commands")).to_contain_text("what was asked of devices, and what became of it")
     expect(page.locator("button[data-choose], button[data-find], button[data-decide]")).to_have_count(0)
-    visit("operator", "/").locator(".gg-way a").click()
+    visit("operator", "/").locator(".gg-way a", has_text="Commands to").click()

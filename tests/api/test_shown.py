@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from alarms.acts import AlarmDesk, Edge
 from alarms.alarm_events import ConditionRises, RuleOn
 from api.deps import Parts
 from api.services.live import Board
-from api.services.shown import shown_rows
+from api.services.shown import group_of, is_told, tab_of
 from api.services.views import load_alarms
 from gateway.model.reading import to_us
 from gateway.runtime.clock import ManualClock
@@ -23,9 +24,10 @@ def desk_at(parts: Parts) -> tuple[AlarmDesk, ManualClock]:
     return AlarmDesk(parts.state, parts.desk.definitions, parts.network, clock, POLICY), clock
 
 
-def rows(parts: Parts, *, flood: bool = False) -> list[tuple[str, int]]:
-    shown = shown_rows(load_alarms(parts, parts.state), flood=flood)
-    return [(one.view.id, one.count) for one in shown]
+def rows(parts: Parts) -> list[tuple[str, str]]:
+    """Return id and tab of the list's rows."""
+    views = {view.id: view for view in load_alarms(parts, parts.state)}
+    return [(view.id, tab_of(view)) for view in views.values() if not is_told(view, views)]
 
 
 async def test_both_gas_limits_of_a_point_are_one_row_and_one_acknowledgement(rest: Api, parts: Parts) -> None:
@@ -34,7 +36,7 @@ async def test_both_gas_limits_of_a_point_are_one_row_and_one_acknowledgement(re
     desk.commit([Edge("GAS_CONC_HI@REG-002", ConditionRises(clock.now(), 25.0))])
     assert rows(parts) == before, "the row of the higher limit tells it"
     desk.commit([Edge("GAS_CONC_HI@REG-003", ConditionRises(clock.now(), 12.0))])
-    assert ("GAS_CONC_HI@REG-003", 1) in rows(parts), "where it is alone it has its own"
+    assert ("GAS_CONC_HI@REG-003", "active") in rows(parts), "where it is alone it has its own"
     async with rest.as_user("operator") as client:
         path = "/api/v1/alarms/GAS_CONC_HIHI@REG-002"
         await client.post(f"{path}/acknowledge", json={"occurrence_no": 1, "request_id": "a"})
@@ -42,12 +44,13 @@ async def test_both_gas_limits_of_a_point_are_one_row_and_one_acknowledgement(re
         assert (await client.get("/api/v1/alarms/GAS_CONC_HI@REG-003")).json()["state"] == "B"
 
 
-def test_what_a_rule_covers_has_no_row(parts: Parts) -> None:
+def test_what_a_rule_covers_stands_under_a_tab_of_its_own(parts: Parts) -> None:
     desk, _ = desk_at(parts)
     low = "UNDERPRESS_LO@REG-003"
-    assert (low, 1) in rows(parts)
+    assert (low, "active") in rows(parts)
     desk.commit([Edge(low, RuleOn("area_supply"))])
-    assert low not in dict(rows(parts))
+    assert (low, "suppressed") in rows(parts)
+    assert ("UNDERPRESS_LO@REG-001", "shelved") in rows(parts)
 
 
 async def test_275_alarms_in_11_minutes_show_the_worst_first_and_lose_nothing(parts: Parts) -> None:
@@ -64,13 +67,14 @@ async def test_275_alarms_in_11_minutes_show_the_worst_first_and_lose_nothing(pa
         name = f"UNDERPRESS_LO@Z-{n:03d}" if n != 200 else "HOME_GAS_SENSOR@M-000007"
         desk.commit([Edge(name, ConditionRises(clock.now(), 1.0))])
     board.apply(board._read(full=False))
-    shown = shown_rows(board.sorted_alarms(), flood=board.flood is not None)
     assert board.flood is not None
     assert board.flood.announced >= 275
-    first = [one.view.id for one in shown[:5]]
-    assert "HOME_GAS_SENSOR@M-000007" in first
-    assert max(one.count for one in shown) == 274, "of one kind in one zone"
-    assert len(shown) < 12, "one screen"
+    listed = board.sorted_alarms()
+    assert "HOME_GAS_SENSOR@M-000007" in [view.id for view in listed[:5]]
+    groups = Counter(group_of(view) or view.id for view in listed if tab_of(view) == "active")
+    assert max(groups.values()) == 274, "of one kind in one zone"
+    assert groups["HOME_GAS_SENSOR@M-000007"] == 1, "the highest priority stands alone"
+    assert len(groups) < 12, "one screen"
     with parts.state.read() as connection:
         raised = alarm_rows.journal_since(connection, begun, ("raised",))
     assert len(raised) == 275

@@ -20,6 +20,8 @@ Row = dict[str, str]
 class KeyedList(Element, component=STATIC / "keyed_list.js"):
     """Rows by key, of one height in px; `on_pick` hears the id of a chosen row.
 
+    With `feed` (alarms or tickets) the rows come over the control room's own connection, not from here.
+
     Arrow keys move the choice while the list has the focus, with `everywhere` also while nothing else wants them;
     Enter goes on to what belongs to the chosen row: the first element of the page that `opens` (CSS) names. With
     `leads`, the beginning of an address, a click or Enter goes to the row's own page, and arrows only choose.
@@ -31,7 +33,8 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
         row_height: int,
         label: str,
         empty: str,
-        rows: Sequence[Row],
+        rows: Sequence[Row] = (),
+        feed: str = "",
         on_pick: Callable[[str], Any] | None = None,
         opens: str = ".gg-detail button, .gg-detail",
         everywhere: bool = False,
@@ -46,6 +49,7 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
         self._props["opens"] = opens
         self._props["everywhere"] = everywhere
         self._props["leads"] = leads
+        self._props["feed"] = feed
         if on_pick is not None:
             heard = on_pick
             self.on("pick", lambda event: heard(_text(event)))

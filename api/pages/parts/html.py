@@ -74,15 +74,15 @@ def place(view: AlarmView) -> str:
     return " · ".join(names)
 
 
-def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime, count: int = 1) -> dict[str, str]:
-    """Return the list's row of an alarm, which may stand for several in a flood."""
+def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime) -> dict[str, str]:
+    """Return the list's row of an alarm; `data-times` is where a list writes for how many it stands."""
     alarm = view.alarm
     raised = alarm.raised_at or alarm.condition_at
     classes = "gg-alarm" + (" covered" if alarm.hidden else "") + ("" if view.unacknowledged else " seen")
     state = words.state(view.letter, tr)
     html = (
         f'<div class="{classes}">{priority_mark(alarm)}<div style="min-width:0"><div class="what">'
-        f"{escape(tr(view.definition.title))}{f' ×{count}' if count > 1 else ''}</div>"
+        f"{escape(tr(view.definition.title))} <span data-times hidden></span></div>"
         f'<div class="where">{escape(place(view))}</div></div>'
         f'<div class="when"><b>{clock_time(raised, timezone, now)}</b>{escape(state)}</div></div>'
     )

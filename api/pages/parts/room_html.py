@@ -1,16 +1,142 @@
-"""HTML of the control room's quiet parts: the story of a simulated city, and what waits for the meter engineers."""
+"""HTML of the control room: rows, marks, filters, help, the story of a simulated city, what waits for engineers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
+from typing import Any
 
-from api.pages.parts import words
+from api.pages.parts import html, words
 from api.services.findings import FindingView
 from api.services.format import clock_time
+from api.services.room import Mark
+from api.services.shown import TABS, group_of, tab_of
 from api.services.summary import Note
-from api.text import Texts
+from api.services.views import AlarmView
+from api.text import Texts, mark
+
+TAB_NAMES = dict(
+    zip(
+        TABS,
+        (mark("Active"), mark("Shelved"), mark("Suppressed"), mark("Out of service")),
+        strict=True,
+    )
+)
+KEYS = (
+    ("↑ ↓", mark("alarm above, below")),
+    ("PgUp PgDn", mark("a page up, down")),
+    ("Enter", mark("go to the chosen alarm's acts")),
+    ("A", mark("Acknowledge")),
+    ("S · U", mark("shelve, take off the shelf")),
+    ("M", mark("mute this alarm's horn for 2 minutes")),
+    ("H", mark("mute the horn of this place for 2 minutes")),
+    ("R", mark("reset a latched alarm")),
+    ("B", mark("take an acknowledgement back")),
+    ("O", mark("out of service, and back")),
+    ("T", mark("open the ticket")),
+    ("V", mark("open the station or meter")),
+    ("1 2 3 4", mark("only this priority, and all again")),
+    ("N", mark("only unacknowledged, and all again")),
+    ("G", mark("group by area and cause; → opens a group, ← closes it")),
+    ("[ ]", mark("tab to the left, to the right")),
+    ("/", mark("search")),
+    ("?", mark("this help")),
+)
+
+
+def row(view: AlarmView, tr: Texts, timezone: str, now: datetime) -> dict[str, Any]:
+    """Return the list's row of an alarm, with what browsers filter and group it by."""
+    alarm = view.alarm
+    return {
+        **html.alarm_row(view, tr, timezone, now),
+        "priority": int(alarm.priority),
+        "tab": tab_of(view),
+        "waits": view.unacknowledged,
+        "group": group_of(view),
+        "find": f"{tr(view.definition.title)} {html.place(view)}".casefold(),
+    }
+
+
+def map_mark(found: Mark, tr: Texts) -> dict[str, Any]:
+    """Return the map's mark of a place: its worst alarm, and how far the most urgent ticket there is."""
+    flag = "" if found.ticket is None else words.ticket_state(found.ticket.state, tr)
+    label = f'<span class="flag">{escape(flag)}</span>' if flag else ""
+    alarm = found.view.alarm
+    return {
+        "asset": alarm.asset,
+        "x": found.place[0],
+        "y": found.place[1],
+        "priority": int(alarm.priority),
+        "html": html.priority_mark(alarm) + label,
+    }
+
+
+def tools(tr: Texts) -> str:
+    """Return tabs and filters of the list of alarms; the browser does the rest."""
+    tabs = "".join(
+        f'<button type="button" role="tab" class="gg-tab" data-tab="{tab}" aria-selected="{_yes(tab == TABS[0])}">'
+        f'{escape(tr(name))}<b data-count="{tab}">0</b></button>'
+        for tab, name in TAB_NAMES.items()
+    )
+    priorities = "".join(
+        f'<button type="button" class="gg-toggle" data-priority="{level}" aria-pressed="false" '
+        f'title="{escape(tr("Priority {level}", level=level))}">{html.glyph(level, f"gg-prio p{level}")}</button>'
+        for level in (1, 2, 3, 4)
+    )
+    toggles = "".join(
+        f'<button type="button" class="gg-toggle" data-{name} aria-pressed="false">{escape(label)}</button>'
+        for name, label in (("waiting", tr("unacknowledged")), ("grouped", tr("grouped")))
+    )
+    hint = escape(tr("Search"))
+    return (
+        f'<div class="tabs" role="tablist">{tabs}</div><div class="filters">{priorities}{toggles}'
+        f'<input class="gg-input" type="search" maxlength="60" placeholder="{hint}" aria-label="{hint}"></div>'
+    )
+
+
+def beside_title(tr: Texts) -> str:
+    """Return what stands in the head of the list: the horn and the way to the keys."""
+    return (
+        f'<button type="button" class="gg-horn" hidden data-sounds="{escape(tr("Horn: mute"))}" '
+        f'data-muted="{escape(tr("Horn muted"))}" data-blocked="{escape(tr("Switch the horn on"))}"></button>'
+        f'<button type="button" class="gg-icon" data-help title="{escape(tr("Keys"))}" '
+        f'aria-label="{escape(tr("Keys"))}"><kbd>?</kbd></button>'
+    )
+
+
+def ways(address: str, tr: Texts) -> str:
+    """Return the link to the page about an alarm's asset."""
+    if not address:
+        return ""
+    name = tr("Meter") if address.startswith("/meters/") else tr("Station and its values")
+    return f'<p class="gg-way"><a href="{escape(address)}">{escape(name)} →</a></p>'
+
+
+def related(views: Sequence[AlarmView], tr: Texts, timezone: str, now: datetime) -> str:
+    """Return other alarms of the same place, each a way to it; nothing if there is none."""
+    if not views:
+        return ""
+    lines = "".join(
+        f'<li><button type="button" data-related="{escape(view.id)}">{html.priority_mark(view.alarm, blink=False)}'
+        f"<span>{escape(tr(view.definition.title))}</span><small>{escape(view.alarm.asset)} · "
+        f"{clock_time(view.alarm.raised_at or view.alarm.condition_at, timezone, now)}</small></button></li>"
+        for view in views
+    )
+    return f'<div class="gg-section">{escape(tr("Related alarms"))}</div><ul class="gg-related">{lines}</ul>'
+
+
+def help_table(tr: Texts) -> str:
+    """Return what every key does."""
+    rows = "".join(
+        f"<dt>{''.join(f'<kbd>{escape(one)}</kbd>' for one in keys.split())}</dt><dd>{escape(tr(what))}</dd>"
+        for keys, what in KEYS
+    )
+    return f'<h2>{escape(tr("Keys"))}</h2><dl class="gg-keys">{rows}</dl>'
+
+
+def _yes(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def story(notes: Sequence[Note], tr: Texts, timezone: str, now: datetime) -> str:
