@@ -6,6 +6,7 @@ from datetime import date
 
 from api.deps import Parts
 from api.services.reading_rates import reading_rates
+from tests.api.conftest import Api
 from tests.api.sample_intervals import add_days
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 1, 4)
@@ -32,3 +33,21 @@ def test_meters_that_were_read_are_counted_by_district(parts: Parts) -> None:
     assert found[0].homes.share_of_days == 6 / 1200
     assert found[0].others.share is None
     assert reading_rates(parts, DAYS[0], DAYS[0])[1].homes.read == 3  # type: ignore[index]
+
+
+async def test_the_month_and_its_rates_over_rest(rest: Api, parts: Parts) -> None:
+    add_days(parts.intervals._folder, parts.site.gas_day, ["M-000001"], DAYS, "measured")  # type: ignore[attr-defined]
+    async with rest.as_user("viewer") as client:
+        rates = (await client.get("/api/v1/reading-rates?month=2026-01")).json()
+        assert (rates["first"], rates["last"]) == ("2026-01-01", "2026-01-14")
+        found = {line["zone"]: line["homes"] for line in rates["lines"]}
+        # of 200 meters 19 are unknown to the audit, of the others 26 have no reading near: 155 with ten days, and this
+        north = found["D-1"]
+        assert (north["read"], north["meters"], north["days_measured"]) == (155 + 1, 200, 155 * 10 + 2)
+        figures = {one["name"]: one for one in (await client.get("/api/v1/month?month=2026-01")).json()["figures"]}
+        assert (figures["loss_rate"]["goal"], figures["loss_rate"]["met"]) == (0.04, True)
+        assert figures["others_read"]["value"] is None
+        assert figures["others_read"]["met"] is None
+        for wrong in ("2026-13", "x", "0001-01", "9999-12"):
+            assert (await client.get(f"/api/v1/month?month={wrong}")).status_code == 422, wrong
+        assert (await client.get("/api/v1/reading-rates?month=1999-01")).json()["lines"] == []
