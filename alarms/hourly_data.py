@@ -27,7 +27,7 @@ def hourly_city(city: CityData, since_us: int, until_us: int) -> HourlyCity | No
     begin = max(min(first), since_us - WINDOW_H * HOUR_US) // HOUR_US * HOUR_US
     hours = (until_us - begin) // HOUR_US
     network = city.model.network
-    tree = build_tree(network, list(network.meters))
+    tree = build_tree(network, list(network.meters), city.model.elsewhere)
     if hours < 48 or not tree.measured.any() or (hours + 1) * len(network.meters) > MOST_CELLS:
         return None
     grids = [_registers(city, city.series[one], begin, hours, until_us) for one in REGISTERS if one in city.series]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from alarms.analysis.hourly import HourlyCity
 from alarms.analysis.loss_rows import loss_rows
 from alarms.analysis.study import study
+from alarms.analysis.whole import UnitSums, sums_of, whole
 from alarms.city_data import CityData
 from alarms.detectors.accounts import UnauthorisedDetector
 from alarms.detectors.balance import BalanceDetector
@@ -39,6 +41,8 @@ class PassResult:
     until_us: int
     loss: tuple[LossRow, ...]
     detections: tuple[Detection, ...]
+    sums: UnitSums | None = None
+    """of a part of a city, what it adds to the balances above it"""
 
 
 class Passes:
@@ -54,20 +58,26 @@ class Passes:
         lookback_days: int = LOOKBACK_DAYS,
         loss_days: int | None = None,
         hourly: HourlyCity | None = None,
+        units: Sequence[str] = (),
     ) -> None:
         """Look at nothing yet. Only the loss of the last `loss_days` gas days is told; of the lookback if None.
 
-        Leaks are looked for by hours as well where `hourly` tells them.
+        Leaks are looked for by hours as well where `hourly` tells them. A part of a large city names its topmost zones
+        in `units`: only of them and what is below loss is told.
         """
+        network = city.model.network
+        self._units = tuple(units)
+        self._told = frozenset(zone for unit in units for zone in network.below(unit)) or frozenset(network.zones)
         self._city, self._loss_days = city, loss_days or lookback_days
         self._windows = KeptWindows(city, lookback_days)
         self._hourly = HourlyPasses(city, hourly)
 
-    def at(self, until_us: int) -> PassResult:
+    def at(self, until_us: int, parts: Sequence[UnitSums] = ()) -> PassResult:
         """Judge the gas days that have ended by a moment, not before the last one, from rows received by then.
 
         The balance of every day in the lookback is made anew, so late readings correct it; the detectors judge the
-        last day. Without a whole gas day of readings the result is empty.
+        last day. Without a whole gas day of readings the result is empty. `parts` is what the parts of a large city add
+        to the balances above them, where that is what this city stands for.
         """
         city = self._city
         windows, gaps = self._windows.at(until_us)
@@ -85,8 +95,11 @@ class Passes:
             SupplyDriftDetector(city.model, city.config).judge(known),
             *certain(city, until_us),
         )
-        loss = tuple(loss_rows(known.balance, city.config.loss, self._loss_days))
-        return PassResult(until_us, loss, detections)
+        result = whole(known.balance, parts, city.model.temperature) if parts else known.balance
+        told = self._told - city.model.elsewhere
+        loss = tuple(row for row in loss_rows(result, city.config.loss, self._loss_days) if row.zone in told)
+        sums = sums_of(known.balance, self._units) if self._units else None
+        return PassResult(until_us, loss, detections, sums)
 
     def between(self, until_us: int) -> PassResult:
         """Look, between two daily passes, for what cannot wait: leaks by hours, and what is certain and quick to see.

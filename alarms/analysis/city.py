@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from alarms.analysis.parts import fed_zones
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network
 
@@ -103,6 +104,10 @@ class CityModel:
     temperature: GasTemperature = GasTemperature()
     accounts: Mapping[str, tuple[AccountChange, ...]] = field(default_factory=dict)
     """what changed after the network was described, by meter, oldest first"""
+    elsewhere: frozenset[str] = frozenset()
+    """zones whose customers another part of the city holds: only what passes on into them counts here"""
+    _fed: list[frozenset[str]] = field(default_factory=list, init=False, repr=False)
+    """the zones that have a supply meter, once somebody asked"""
     _trees: dict[tuple[str, ...], ZoneTree] = field(default_factory=dict, init=False, repr=False)
 
     def shut_days(self, assets: Sequence[str], bounds: NDArray[np.int64]) -> Flags:
@@ -126,7 +131,7 @@ class CityModel:
         key = tuple(assets)
         if key not in self._trees:
             self._trees.clear()
-            self._trees[key] = build_tree(self.network, assets)
+            self._trees[key] = build_tree(self.network, assets, self.elsewhere)
         return self._trees[key]
 
     def air_c(self, days: Sequence[date]) -> Floats:
@@ -152,7 +157,9 @@ class CityModel:
     def zone_for(self, meter_id: str) -> str:
         """Return the lowest zone with a supply meter that holds a meter; its own zone if there is none."""
         own = at = self.network.zone_of(meter_id)
-        measured = {m.zone_id for m in self.network.meters.values() if m.role is MeterRole.SUPPLY}
+        if not self._fed:
+            self._fed.append(fed_zones(self.network))
+        measured = self._fed[0]
         while at in self.network.zones:
             if at in measured:
                 return at
@@ -165,8 +172,11 @@ def uncompensated_of(meters: Sequence[Meter]) -> Flags:
     return np.array([not m.temperature_compensated and m.kind is not MeterKind.CORRECTOR for m in meters], dtype=bool)
 
 
-def build_tree(network: Network, assets: Sequence[str]) -> ZoneTree:
-    """Lay the tree of zones over the supply and customer meters among `assets`."""
+def build_tree(network: Network, assets: Sequence[str], elsewhere: frozenset[str] = frozenset()) -> ZoneTree:
+    """Lay the tree of zones over the supply and customer meters among `assets`.
+
+    Zones that are balanced `elsewhere` count as not measured, though what passes on into them is known.
+    """
     meters = [network.meters[name] for name in assets if name in network.meters]
     supplies = tuple(m.meter_id for m in meters if m.role is MeterRole.SUPPLY)
     customers = tuple(m.meter_id for m in meters if m.role is MeterRole.CUSTOMER)
@@ -194,7 +204,7 @@ def build_tree(network: Network, assets: Sequence[str]) -> ZoneTree:
         holds += [(row[zone], column, 1.0) for zone in chain[chain.index(lowest) :]]
     return ZoneTree(
         zones=zones,
-        measured=np.array([zone in fed for zone in zones], dtype=np.bool_),
+        measured=np.array([zone in fed and zone not in elsewhere for zone in zones], dtype=np.bool_),
         supplies=supplies,
         customers=customers,
         supplied_by=_matrix(supplied, len(zones), len(supplies)),

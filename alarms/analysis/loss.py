@@ -18,7 +18,7 @@ from alarms.analysis.expectation import shapes
 from alarms.analysis.filling import Course, Filling, course_of, fill
 from alarms.analysis.gaps import Gaps
 from alarms.analysis.loss_config import LossConfig
-from alarms.analysis.loss_errors import SupplyVariances, TermVariances, customer_sums
+from alarms.analysis.loss_errors import CustomerSums, SupplyVariances, TermVariances, customer_sums
 from gateway.model.network import Meter, MeterKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
@@ -73,6 +73,10 @@ class Balance:
     """share of the expected volume that readings tell, (d, z)"""
     own_terms: TermVariances
     """of `own_loss`, by cause, (d, z)"""
+    held: CustomerSums
+    """over the customers of each zone and of all below it, (d, z)"""
+    customers: NDArray[np.int64]
+    """how many customers each zone and all below it have, (z,)"""
 
     @property
     def loss(self) -> Floats:
@@ -150,12 +154,14 @@ def balance(
     filled = np.where(blind, filled * (1.0 + weather.share[:, None]), filled)
     own_terms = sums.terms(city.temperature, weather.variance, own_variances)
     variances = _of_supply(config, aligned, supplied, gained_variance, tree.supplied_by)
-    terms = sums.held_by(tree.above).terms(city.temperature, weather.variance, variances)
+    held = sums.held_by(tree.above)
+    terms = held.terms(city.temperature, weather.variance, variances)
     read = np.isfinite(use)
     counted = np.where(read, step[:, customer] * city.at_base_temperature(meters), 0.0)
     own_metered = filled @ own
     metered = own_metered @ up
     customers = np.asarray(tree.own_customers.sum(axis=1))
+    coverage = _share(read.astype(np.float64) @ own @ up, np.broadcast_to(customers @ up, metered.shape))
     return Balance(
         tree=tree,
         days=days,
@@ -174,9 +180,11 @@ def balance(
         counted=counted @ own @ up,
         unread=np.where(read, 0.0, filled) @ own @ up,
         terms=terms,
-        coverage=_share(read.astype(np.float64) @ own @ up, np.broadcast_to(customers @ up, metered.shape)),
-        volume_coverage=_share((filling.known * filled) @ own @ up, metered),
+        coverage=coverage,
+        volume_coverage=_share((filling.known * filled) @ own @ up, metered, coverage),
         own_terms=own_terms,
+        held=held,
+        customers=np.asarray(tree.holds.sum(axis=1), dtype=np.int64),
     )
 
 
@@ -307,8 +315,9 @@ def _alignment(spread: Floats, matrix: sparse.csr_array) -> Floats:
     return np.asarray(np.nan_to_num(spread) @ abs(matrix).T)
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 1.0)
+def _share(part: Floats, whole: Floats, otherwise: Floats | float = 1.0) -> Floats:
+    """Return a share of a whole; of nothing it is `otherwise`."""
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), otherwise)
 
 
 def _own_part(gained: Floats, tree: ZoneTree) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,10 @@ class CustomerSums:
         return CustomerSums(
             self.skew @ up, self.unread @ up, self.alike @ up, self.gain @ up, self.warm @ up, self.blind @ up
         )
+
+    def of(self, zones: NDArray[np.int64]) -> CustomerSums:
+        """Return those of some zones."""
+        return CustomerSums(*(getattr(self, one.name)[:, zones] for one in fields(self)))
 
     @property
     def noise(self) -> Floats:

@@ -57,7 +57,6 @@ def _told(result: Balance, config: LossConfig) -> _Told:
     alike = result.steady_variance + config.unread_lasting**2 * result.terms.unread
     variance, steady = rates.variance * supply**2 + alike, rates.lasting * supply**2 + alike
     tree = result.tree
-    customers = np.asarray(tree.holds.sum(axis=1), dtype=np.int64)
     passes_on = tree.measured & (tree.own_supply.toarray() < 0).any(axis=1)
     return _Told(
         loss=rates.rate * supply,
@@ -66,7 +65,7 @@ def _told(result: Balance, config: LossConfig) -> _Told:
         raw=loss,
         alone=result.sigma,
         between_sigma=result.own_sigma,
-        customers=customers,
+        customers=result.customers,
         passes_on=passes_on,
     )
 

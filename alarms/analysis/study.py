@@ -187,12 +187,17 @@ def _warmth(city: CityModel, result: Balance, meters: Sequence[Meter]) -> NDArra
 
 
 def _own_coverage(result: Balance) -> NDArray[np.float64]:
-    """Return the share of the expected volume that readings tell, over each zone's own customers, (d, z)."""
+    """Return the share of the expected volume that readings tell, over each zone's own customers, (d, z).
+
+    Where nothing is expected of them it is the share of customers that were read.
+    """
     weight = result.filled
     own = result.tree.own_customers.T
     read = (result.known * weight) @ own
     whole = weight @ own
-    return np.where(whole > 0, read / np.where(whole > 0, whole, 1.0), 1.0)
+    customers = np.asarray(own.sum(axis=0))
+    heard = np.where(customers > 0, (np.isfinite(result.use) @ own) / np.maximum(customers, 1.0), 1.0)
+    return np.where(whole > 0, read / np.where(whole > 0, whole, 1.0), heard)
 
 
 def plain(values: NDArray[np.float64]) -> list[float | None]:
