@@ -1,39 +1,32 @@
-"""The alarm system: planned interruptions, what is hidden, what changes, and how much it asks of the operator."""
+"""The alarm system: what is hidden, what changes, and how much it asks of the operator."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
 from nicegui import ui
-from nicegui.events import GenericEventArguments
 
 from alarms.kpi import Report
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import alarm_html
 from api.pages.parts.elements import Html
 from api.roles import Act
-from api.services import definitions, interruptions, out_of_service
+from api.services import definitions, out_of_service
 from api.services.alarm_report import reports
 from api.services.definitions import Master
 from api.services.handover import Handover, handover
-from api.services.interruptions import InterruptionView
 from gateway.errors import GatewayError, RefusedError
 
 EVERY_S = 5.0
 REPORT_EVERY = 12
 """looks between two readings of the report, which goes through a month of the journal"""
 DAYS = 30
-_MOST = 50
-_SUBMIT = "(e) => { e.preventDefault(); emit(JSON.stringify(Object.fromEntries(new FormData(e.target)))) }"
-_STEPS = ("closed", "restored", "cancelled")
 
 
 async def build(request: Request) -> RedirectResponse | None:
@@ -55,7 +48,6 @@ class AlarmsPage:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.looks = 0
-        self.request_id = uuid4().hex
 
     def draw(self) -> None:
         """Lay the page out."""
@@ -64,12 +56,6 @@ class AlarmsPage:
             ui.html(header_html(page, "/alarms"), sanitize=False, tag="header").classes("gg-head")
             with ui.element("main").classes("gg-service"):
                 with ui.element("div").classes("gg-column"):
-                    if page.can(Act.INTERRUPTION_PLAN):
-                        with panel(tr("Plan an interruption")), ui.element("div").classes("gg-call-box"):
-                            self.form = Html(alarm_html.form(tr, self.request_id))
-                            self.form.element.on("submit", self._submitted, js_handler=_SUBMIT)
-                    with panel(tr("Planned interruptions"), "grow-2"):
-                        self.plans = Html(classes="gg-scroll").on_data("step", self._step)
                     note = tr("what is hidden, old, or comes and goes")
                     with panel(tr("Hand-over"), "grow-3", note), ui.element("div").classes("gg-scroll"):
                         self.removals = Html().on_data("decide", self._decide)
@@ -86,43 +72,14 @@ class AlarmsPage:
         with_report = self.looks % REPORT_EVERY == 0
         self.looks += 1
         try:
-            plans, lists, master, report = await asyncio.to_thread(_read, page, with_report=with_report)
+            lists, master, report = await asyncio.to_thread(_read, page, with_report=with_report)
         except GatewayError:
             return
-        run, plan = page.can(Act.INTERRUPTION_RUN), page.can(Act.INTERRUPTION_PLAN)
-        self.plans.set(alarm_html.interruptions(plans, tr, zone, now, may_run=run, may_plan=plan))
         self.lists.set(alarm_html.handover(lists, tr, zone, now))
         self.removals.set(alarm_html.removals(lists, tr, zone, now) if page.can(Act.ALARM_SUPERVISE) else "")
         self.master.set(alarm_html.proposals(master, tr, may=page.can(Act.DEFINITION_APPROVE)))
         if report is not None:
             self.report.set(alarm_html.reports(report, tr))
-
-    async def _submitted(self, event: GenericEventArguments) -> None:
-        page = self.page
-        try:
-            said = {str(key): str(value) for key, value in json.loads(str(event.args)[:6000]).items()}
-            zone = ZoneInfo(page.timezone)
-            times = [datetime.fromisoformat(said[name]).replace(tzinfo=zone) for name in ("start", "end")]
-        except (ValueError, KeyError, AttributeError):
-            ui.notify(page.tr("These times cannot be."), type="warning", position="top")
-            return
-        plan = interruptions.Plan(
-            _names(said.get("zones", "")),
-            _names(said.get("assets", "")),
-            said.get("reason", "")[:500],
-            times[0],
-            times[1],
-            "emergency" in said,
-        )
-        if await self._try(lambda: interruptions.enter(page.parts, page.user, plan, self.request_id)):
-            self.request_id = uuid4().hex
-            self.form.set(alarm_html.form(page.tr, self.request_id))
-
-    async def _step(self, value: str) -> None:
-        step, _, number = value.partition(":")
-        page = self.page
-        if step in _STEPS:
-            await self._try(lambda: interruptions.step(page.parts, page.user, number, step, None))
 
     async def _decide(self, value: str) -> None:
         what, _, rest = value.partition(":")
@@ -154,16 +111,10 @@ class AlarmsPage:
         return True
 
 
-def _read(
-    page: Page, *, with_report: bool
-) -> tuple[list[InterruptionView], Handover, Master, dict[str, Report] | None]:
+def _read(page: Page, *, with_report: bool) -> tuple[Handover, Master, dict[str, Report] | None]:
     parts = page.parts
     report = None
     if with_report:
         today = page.now().astimezone(ZoneInfo(page.timezone)).date()
         report = reports(parts, today - timedelta(days=DAYS - 1), today)
-    return interruptions.listed(parts, _MOST), handover(parts), definitions.master(parts), report
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text.replace(",", " ").replace("，", " ").split()))[:200]
+    return handover(parts), definitions.master(parts), report

@@ -40,6 +40,8 @@ TABLES: Mapping[str, Download] = {
     "loss-days": Download(Act.READ, tables.loss_days),
     "findings": Download(Act.READ, tables.findings),
     "meters": Download(Act.READ, tables_meters.meters),
+    "sites": Download(Act.READ, tables_meters.sites),
+    "notices": Download(Act.INTERRUPTION_PLAN, tables_meters.notices),
     "meter-days": Download(Act.READING_AUDIT, tables_meters.meter_days),
     "month": Download(Act.READ, tables_reports.month),
     "alarm-measures": Download(Act.READ, tables_reports.alarm_measures),

@@ -44,6 +44,10 @@ SECTIONS = (
     Section(mark("Loss"), (Place("/loss", mark("Loss")),)),
     Section(mark("Meters"), (Place("/meters", mark("Meters")), Place("/commands", mark("Commands")))),
     Section(
+        mark("Network"),
+        (Place("/network", mark("Network")), Place("/interruptions", mark("Planned interruptions"))),
+    ),
+    Section(
         mark("Reports"),
         (
             Place("/reports", mark("Month on one sheet")),

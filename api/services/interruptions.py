@@ -7,7 +7,10 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from api.auth import User
 from api.deps import Parts
@@ -22,6 +25,7 @@ from gateway.model.interruption import (
     InterruptionState,
     repeated_zones,
 )
+from gateway.model.meters import MeterTable
 from gateway.model.network import Meter, MeterRole
 from gateway.store import interruption_rows
 from gateway.store.interruption_rows import Notice
@@ -168,15 +172,18 @@ def _view(parts: Parts, connection: Any, plan: Interruption) -> InterruptionView
 
 
 def _meters(parts: Parts, plan: Interruption) -> Iterator[Meter]:
-    network = parts.network
-    zones = {below for zone in plan.zones for below in network.below(zone)}
-    listed_meters = set(plan.assets)
-    if not zones:
-        meters: Iterable[Meter] = (network.meters[asset] for asset in plan.assets if asset in network.meters)
-    else:
-        meters = network.meters.values()
-    for meter in meters:
-        if meter.role is MeterRole.CUSTOMER and (meter.zone_id in zones or meter.meter_id in listed_meters):
+    """Yield the customers' meters without gas; of a large city only these become objects."""
+    meters = parts.network.meters
+    zones = {below for zone in plan.zones for below in parts.network.below(zone)}
+    inside: Iterable[Meter] = ()
+    if zones and isinstance(meters, MeterTable):
+        rows = meters.rows({"zone": zones}, {"role": MeterRole.CUSTOMER})
+        inside = (meters.at(row) for row in np.flatnonzero(rows).tolist())
+    elif zones:
+        inside = (meter for meter in meters.values() if meter.zone_id in zones)
+    singly = (meters[asset] for asset in dict.fromkeys(plan.assets) if asset in meters)
+    for meter in chain(inside, (meter for meter in singly if meter.zone_id not in zones)):
+        if meter.role is MeterRole.CUSTOMER:
             yield meter
 
 

@@ -42,7 +42,7 @@ class Newest:
 async def newest(parts: Parts, points: Sequence[str]) -> dict[str, Newest]:
     """Return the newest reading of each of at most `MOST_POINTS` points that has one. Raises TransientError."""
     wanted = list(dict.fromkeys(points))[:MOST_POINTS]
-    names = await asyncio.to_thread(_indices, parts, wanted)
+    names = await asyncio.to_thread(indices_of, parts, wanted)
     if not names:
         return {}
     batch = await parts.store.latest(np.array(sorted(names), dtype=np.uint32))
@@ -55,7 +55,8 @@ async def newest(parts: Parts, points: Sequence[str]) -> dict[str, Newest]:
     return found
 
 
-def _indices(parts: Parts, names: Sequence[str]) -> Mapping[int, str]:
+def indices_of(parts: Parts, names: Sequence[str]) -> Mapping[int, str]:
+    """Return the points that have an index in the store, by it. Blocks."""
     found: dict[int, str] = {}
     with parts.state.read() as connection:
         for at in range(0, len(names), _NAMES_AT_ONCE):

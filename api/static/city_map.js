@@ -121,6 +121,13 @@ export default {
         this.lit.push(layer);
       });
     },
+    // Goes to the marks that are shown now; whoever had chosen a part of the map gives it up.
+    frame() {
+      if (!this.map) return;
+      this.moved = false;
+      this.bounds = this.around() || this.bounds;
+      this.fit();
+    },
     // What `near` shows: lit pipes and marks, with some streets around them.
     around() {
       if (!this.near) return null;
@@ -195,6 +202,11 @@ export default {
       this.shown = marks;
       if (!this.overlay) return;
       this.overlay.clearLayers();
+      if (this.near && !this.framed && marks.length) {
+        this.framed = true;
+        this.bounds = this.around() || this.bounds;
+        if (!this.moved) this.map.fitBounds(this.bounds, EDGES);
+      }
       const width = this.map.getSize().x;
       for (const mark of marks) {
         const box = document.createElement("div");

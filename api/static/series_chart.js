@@ -144,7 +144,7 @@ export default {
       const moments = (this.now.moments || []).map(({ at, label }) => ({
         xAxis: at + this.zone.offset,
         lineStyle: line(this.palette.muted, "dotted"),
-        label: text(label, this.palette.muted, "end"),
+        label: { ...text(label, this.palette.muted, "end"), distance: 3 },
       }));
       return [...levels, ...moments];
     },
@@ -175,12 +175,12 @@ export default {
         animation: false,
         useUTC: true,
         textStyle: { fontFamily: "Noto Sans, Noto Sans CJK SC, sans-serif", color: palette.muted },
-        grid: { left: 56, right: units.length > 1 ? 56 : 20, top: 40, bottom: 68 },
-        legend: { top: 0, left: 8, right: 40, type: "scroll", itemWidth: 20, itemHeight: 8, textStyle: { color: palette.muted, fontSize: 11 } },
+        grid: { left: 56, right: units.length > 1 ? 56 : 20, top: 52, bottom: 68 },
+        legend: { top: 0, left: 52, right: 40, type: "scroll", itemWidth: 20, itemHeight: 8, textStyle: { color: palette.muted, fontSize: 11 } },
         toolbox: {
-          right: 4,
-          top: -4,
-          itemSize: 14,
+          right: 0,
+          top: -6,
+          itemSize: 13,
           iconStyle: { borderColor: palette.muted },
           feature: { saveAsImage: { title: texts.save, name: this.label, pixelRatio: 2, backgroundColor: palette.panel, excludeComponents: ["toolbox", "dataZoom"] } },
         },

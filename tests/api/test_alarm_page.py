@@ -24,27 +24,6 @@ def client(served: Served, name: str) -> Iterator[httpx.Client]:
         yield made
 
 
-def test_an_interruption_is_announced_stopped_and_restored(visit: Any) -> None:
-    page = visit("manager", "/alarms")
-    form = page.locator("form.gg-call")
-    form.locator("[name=zones]").fill("R-003")
-    form.locator("[name=start]").fill("2026-01-16T10:00")
-    form.locator("[name=end]").fill("2026-01-17T12:00")
-    form.locator("[name=reason]").fill("new valve")
-    form.locator("button").click()
-    expect(page.locator(".q-notification").last).to_contain_text("within 24 hours")
-    form.locator("[name=end]").fill("2026-01-16T16:00")
-    form.locator("button").click()
-    row = page.locator("tr", has_text="R-003")
-    expect(row).to_contain_text("planned · short notice")
-    expect(form.locator("[name=zones]")).to_have_value("")
-    row.locator("[data-step^=closed]").click()
-    expect(row).to_contain_text("alarms hidden until")
-    row.locator("[data-step^=restored]").click()
-    expect(row).to_contain_text("supply restored")
-    expect(row.locator("[data-step]")).to_have_count(0)
-
-
 def test_a_highly_managed_alarm_leaves_service_with_a_second_person(visit: Any, served: Served) -> None:
     page = visit("manager")
     page.locator(".gg-row", has_text="Gas concentration").first.click()

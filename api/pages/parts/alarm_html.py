@@ -8,23 +8,15 @@ from html import escape
 
 from alarms.kpi import Report, Target, targets
 from api.pages.parts import words
-from api.pages.parts.html import empty, place
+from api.pages.parts.html import place
 from api.services.definitions import Master
 from api.services.format import UNKNOWN, clock_time, significant
 from api.services.handover import Handover
-from api.services.interruptions import InterruptionView
 from api.services.views import AlarmView
 from api.text import Texts, mark
-from gateway.model.interruption import InterruptionState
 from gateway.model.reading import from_us
 from gateway.store.definition_rows import DefinitionChange
 
-STATES = {
-    InterruptionState.PLANNED: mark("planned"),
-    InterruptionState.STOPPED: mark("supply stopped"),
-    InterruptionState.RESTORED: mark("supply restored"),
-    InterruptionState.CANCELLED: mark("cancelled"),
-}
 MEASURES = {
     "announced per 10 minutes": mark("announced per 10 minutes"),
     "announced per hour": mark("announced per hour"),
@@ -42,65 +34,6 @@ MEASURES = {
 }
 POSITIONS = {"control_room": mark("Control room")}
 _MOST = 60
-
-
-def form(tr: Texts, key: str) -> str:
-    """Return the form of a planned interruption; another `key` empties it."""
-
-    def field(name: str, label: str, attributes: str, wide: str = "") -> str:
-        return f'<label class="{wide}">{escape(label)}<input class="gg-input" name="{name}" {attributes}></label>'
-
-    return (
-        f'<form class="gg-call" data-key="{key}"><fieldset class="first">'
-        + field("zones", tr("Zones, with all below them"), 'maxlength="2000" autocomplete="off"')
-        + field("assets", tr("Stations, regulators or meters besides"), 'maxlength="2000" autocomplete="off"')
-        + field("start", tr("Supply stops"), 'type="datetime-local" required')
-        + field("end", tr("Supply is back"), 'type="datetime-local" required')
-        + field("reason", tr("Reason"), 'required maxlength="500" autocomplete="off"', "wide")
-        + f'<label><span><input type="checkbox" name="emergency" value="1"> {escape(tr("Emergency"))}</span></label>'
-        + f'</fieldset><button class="gg-button primary" type="submit">{escape(tr("Announce"))}</button></form>'
-    )
-
-
-def interruptions(
-    views: Sequence[InterruptionView], tr: Texts, timezone: str, now: datetime, *, may_run: bool, may_plan: bool
-) -> str:
-    """Return the list of interruptions with the steps that this person may record."""
-    if not views:
-        return f'<div class="gg-empty">{empty(tr("Nothing is planned."))}</div>'
-    rows = []
-    for view in views:
-        plan = view.plan
-        facts = [tr(STATES[plan.state])]
-        facts += [tr("short notice")] if plan.short_notice else []
-        facts += [tr("tell the customers")] if view.notices_due else []
-        facts += [tr("stopped again within 30 days: {zones}", zones=", ".join(view.repeated))] if view.repeated else []
-        if plan.state is InterruptionState.STOPPED and plan.hidden_until is not None:
-            facts.append(tr("alarms hidden until {time}", time=clock_time(plan.hidden_until, timezone, now)))
-        steps = []
-        if plan.state is InterruptionState.PLANNED:
-            steps += [("closed", tr("Supply stopped"))] if may_run else []
-            steps += [("cancelled", tr("Cancel"))] if may_plan else []
-        elif plan.state is InterruptionState.STOPPED and may_run:
-            steps += [("restored", tr("Supply restored"))]
-        buttons = "".join(
-            f'<button type="button" class="gg-button" data-step="{step}:{plan.id}">{escape(label)}</button>'
-            for step, label in steps
-        )
-        link = (
-            f'<a href="/api/v1/interruptions/{plan.id}/notices.csv" download>{escape(tr("Notices (CSV)"))}</a>'
-            if may_plan
-            else ""
-        )
-        what = escape(", ".join((*plan.zones, *plan.assets)))
-        rows.append(
-            f"<tr><td><b>{what}</b><small>{escape(plan.id)} · {escape(plan.reason)}</small></td>"
-            f"<td>{clock_time(plan.planned_start, timezone, now)}<small>{clock_time(plan.planned_end, timezone, now)}"
-            f'</small></td><td>{escape(" · ".join(facts))}<small>{link}</small><div class="gg-choices">{buttons}</div>'
-            "</td></tr>"
-        )
-    head = "".join(f"<th>{escape(one)}</th>" for one in (tr("Where and why"), tr("From and to"), tr("How it stands")))
-    return f'<table class="gg-table gg-ordered"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def handover(found: Handover, tr: Texts, timezone: str, now: datetime) -> str:
@@ -241,11 +174,4 @@ def refusal(code: str, tr: Texts) -> str:
     return tr(REFUSALS[code]) if code in REFUSALS else words.refusal(code, tr)
 
 
-REFUSALS = {
-    "short_notice": mark("Less than 48 hours ahead needs a supervisor."),
-    "nothing_listed": mark("Name a zone, a station, a regulator or a meter."),
-    "bad_time": mark("These times cannot be."),
-    "too_long": mark("Supply must be back within 24 hours."),
-    "wrong_step": mark("It is not its turn for that."),
-    "second_person": mark("The second person must be another one."),
-}
+REFUSALS = {"second_person": mark("The second person must be another one.")}

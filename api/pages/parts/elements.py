@@ -93,6 +93,10 @@ class CityMap(Element, component=STATIC / "city_map.js", esm={"nicegui-leaflet":
         """Replace the marks in the browser."""
         self.run_method("show", list(marks))
 
+    def frame(self) -> None:
+        """Show the surroundings of the marks there are now."""
+        self.run_method("frame")
+
     def select(self, asset: str) -> None:
         """Mark one place."""
         self._props["selected"] = asset

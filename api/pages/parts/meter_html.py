@@ -96,7 +96,7 @@ def newest(view: MeterView, tr: Texts, timezone: str, now: datetime) -> str:
     signs = " ".join(f'<span class="gg-chip warn">{escape(tr(SIGNS[name]))}</span>' for name in view.flags)
     if Quantity.FLAGS in view.newest:
         cells.append(_cell(tr("Signs"), signs or escape(tr("none"))))
-    cells.append(_cell(tr("Clock"), _clock(view.clock_offset, tr)))
+    cells.append(_cell(tr("Device clock"), _clock(view.clock_offset, tr)))
     cells.append(_cell(tr("Last heard"), f"{clock_time(view.last_heard, timezone, now)}"))
     return "".join(cells)
 
@@ -107,7 +107,7 @@ def _newest(  # noqa: PLR0917 - each part of the cell is looked up elsewhere
     if one.value is None:
         shown = UNKNOWN
     elif quantity == Quantity.VALVE:
-        shown = escape(tr("open") if one.value > 0 else tr("closed"))
+        shown = escape(tr("valve open") if one.value > 0 else tr("valve closed"))
     elif quantity in {Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3}:
         shown = number(one.value, meter.decimals)
     else:
@@ -194,7 +194,7 @@ def happened(  # noqa: PLR0917 - each list is looked up elsewhere
     ]
     for event in events:
         if event.name == "valve":
-            lines.append((event.at, tr("Valve"), tr("opened") if event.on else tr("closed")))
+            lines.append((event.at, tr("Valve"), tr("valve open") if event.on else tr("valve closed")))
         else:
             lines.append((event.at, tr(SIGNS[event.name]), tr("began") if event.on else tr("ended")))
     for one in view.commands:

@@ -74,7 +74,7 @@ def listed(  # noqa: PLR0917 - each part is looked up elsewhere
         f"<th>{escape(tr('Meter'))}</th><th>{escape(tr('Account number'))}</th><th>{escape(tr('Address'))}</th>"
         f"<th>{escape(tr('Zone'))}</th><th>{escape(tr('Built as'))}</th><th>{escape(tr('Customer'))}</th>"
         f"<th>{escape(tr('Account'))}</th>"
-        f'<th class="num">{escape(tr("Register"))} <small>m³</small></th><th class="num">{escape(tr("Read"))}</th>'
+        f'<th class="num">{escape(tr("Register"))} <small>m³</small></th><th class="num">{escape(tr("Read at"))}</th>'
     )
     rows = "".join(_row(meter, heard.get(meter.meter_id), tr, timezone, now, name_of) for meter in found)
     return f'<table class="gg-table gg-meters"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
@@ -101,7 +101,7 @@ def _row(  # noqa: PLR0917 - each part of the line is looked up elsewhere
 
 def _register(one: Newest | None, decimals: int, tr: Texts, timezone: str, now: datetime) -> str:
     if one is None:
-        return f'<td class="num">{UNKNOWN}</td><td class="num dim">{escape(tr("never"))}</td>'
+        return f'<td class="num">{UNKNOWN}</td><td class="num dim">{escape(tr("never heard"))}</td>'
     stale = " gg-stale" if one.value is None or now - one.at > STALE else ""
     quality = "" if one.severity == "good" else f" · {escape(tr(SEVERITIES[one.severity]))}"
     return (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
-from api.pages.parts import finding_words, meter_days_html
+from api.pages.parts import finding_words, meter_days_html, meter_html, network_html
 from api.pages.parts.tables import Asked
+from api.services import interruptions, network
 from api.services import meters as service
 from api.services.export import Column, Table
 from api.services.intervals import gas_days
 from api.services.meter import known
+from api.services.series import unit_of
+from gateway.model.reading import split_point
 
 
 def meters(asked: Asked) -> Table:
@@ -49,3 +53,46 @@ def meter_days(asked: Asked) -> Table:
         for day in gas_days(parts, meter.meter_id, last - timedelta(days=61), last)
     )  # fmt: skip
     return asked.table(f"{tr('Gas days')} {meter.meter_id}", columns, rows)
+
+
+def notices(asked: Asked) -> Table:
+    """Return the customers of an interruption with how and until when each is to be told."""
+    tr, parts, zone = asked.tr, asked.parts, asked.zone
+    plan = interruptions.one(parts, asked.query.get("id", "")[:40]).plan
+    columns = [
+        Column(tr("Meter")), Column(tr("Account number")), Column(tr("Address")), Column(tr("Zone")),
+        Column(tr("Customer")), Column(tr("Depends on supply")), Column(tr("To be told by")),
+        Column(tr("To be told until"), zone), Column(tr("Supply stops"), zone), Column(tr("Supply is back"), zone),
+        Column(tr("Reason")),
+    ]  # fmt: skip
+    rows = (
+        (one.meter.meter_id, one.meter.account_no, one.meter.address, one.meter.zone_id,
+         tr(finding_words.CLASSES.get(one.meter.customer_class, one.meter.customer_class)),
+         tr("yes") if one.sensitive else tr("no"), tr("poster or call") if one.sensitive else tr("message"),
+         plan.notice_by, plan.planned_start, plan.planned_end, plan.reason)
+        for one in interruptions.affected(parts, plan.id)
+    )  # fmt: skip
+    return asked.table(f"{tr('Notices')} {plan.id}", columns, rows)
+
+
+def sites(asked: Asked) -> Table:
+    """Return stations and regulators as the company's files describe them, with the limits of their points."""
+    tr, query, parts = asked.tr, asked.query, asked.parts
+    columns = [
+        Column(tr("Station, regulator")), Column(tr("Name")), Column(tr("Kind")), Column(tr("Zone")),
+        Column(tr("Address")), Column(tr("Set pressure"), "kPa"), Column(tr("Measures")), Column(tr("Unit")),
+        Column(tr("Low limits")), Column(tr("High limits")), Column("x", "m"), Column("y", "m"),
+    ]  # fmt: skip
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        wanted = (query.get("text", "")[:60], query.get("zone", "")[:120], query.get("kind", "")[:20])
+        for station, point in network.described(parts, *wanted):
+            limits = network.limits_of(parts, point)
+            low, high = ([one.value for one in limits if one.side == side] for side in ("low", "high"))
+            name = meter_html.QUANTITIES[split_point(point)[1]]
+            yield (station.station_id, station.name, tr(network_html.KINDS.get(station.kind, station.kind)),
+                   station.zone_id, station.address, station.set_pressure_gauge_kpa, tr(name), unit_of(point),
+                   " / ".join(f"{one:g}" for one in low), " / ".join(f"{one:g}" for one in high), station.x_m,
+                   station.y_m)  # fmt: skip
+
+    return asked.table(tr("Stations and regulators"), columns, rows())
