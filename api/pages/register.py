@@ -23,7 +23,6 @@ from api.pages import (
     finding,
     interruptions,
     login,
-    login_oidc,
     loss,
     meter,
     meters,
