@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.analysis.city import AccountChange, CityModel, SiteFigures
+from alarms.analysis.marks import Marks
 from alarms.analysis.study import IN_TURN, StudyConfig
 from alarms.detectors.meter_rows import MeterRows, rows_of
 from gateway.meterdata.arrivals import Arrivals
@@ -30,6 +31,7 @@ PASS_QUANTITIES = (
     Quantity.VALVE,
     Quantity.PURCHASED_M3,
     Quantity.BALANCE_M3,
+    Quantity.FLAGS,
 )
 """what a pass looks at; other points need not be fetched"""
 NOT_USED = (Reason.CONFLICT, Reason.CLOCK_AHEAD)
@@ -63,9 +65,14 @@ class CityData:
         registers = {quantity: part for quantity, part in self.series.items() if quantity in REGISTERS}
         return rows_of(self.model, self.series, registers if self.heard is None else self.heard)
 
+    @cached_property
+    def marks(self) -> Marks:
+        """What readings say of valves and tampering."""
+        return Marks.of(self.series)
+
     def prepare(self) -> None:
         """Sort what passes need, so that processes that begin here share it."""
-        _ = self.rows, self.arrivals
+        _ = self.rows, self.arrivals, self.marks
 
     @cached_property
     def arrivals(self) -> Mapping[Quantity, Arrivals]:

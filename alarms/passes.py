@@ -83,7 +83,8 @@ class Passes:
         windows, gaps = self._windows.at(until_us)
         if not windows:
             return PassResult(until_us, (), ())
-        known = study(city.model, windows, from_us(until_us), city.config, gaps)
+        marks = city.marks.known(until_us)
+        known = study(city.model, windows, from_us(until_us), city.config, gaps, marks=marks)
         if not known.balance.days:
             return PassResult(until_us, (), ())
         leak = BalanceDetector(city.model, city.config).judge(known)

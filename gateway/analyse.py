@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from alarms.analysis.city import CityModel, SiteFigures, build_tree
+from alarms.analysis.marks import tampered_with
 from alarms.analysis.study import StudyConfig
 from alarms.city_data import PASS_QUANTITIES, REGISTERS, CityData, heard_rows, make_series
 from alarms.company_events import accounts_of, cause_in, exchanges_of
@@ -198,6 +199,8 @@ def city_of(dataset: Dataset) -> CityData:
             # most valves are never closed, and nothing is concluded from those
             closed = np.bincount(part.column[part.value == 0.0], minlength=len(part.assets)) > 0
             batch = batch.take(closed[part.column])
+        if part.quantity is Quantity.FLAGS:
+            batch = batch.take(tampered_with(part.value))
         usable = series[part.quantity] = make_series(dataset.network, part.quantity, part.assets, batch)
         if part.quantity in REGISTERS:
             whole = len(usable.time) == len(part.time)

@@ -18,7 +18,7 @@ class BankConfig:
     """of a leak that lasts"""
     leak_before: float = 0.03
     """chance that a zone leaks since before anything is known"""
-    leak_sizes: tuple[float, ...] = (0.005, 0.02, 0.08)
+    leak_sizes: tuple[float, ...] = (0.005, 0.02, 0.08, 0.3)
     """typical sizes, as shares of the zone's supply, each as likely"""
     growing: float = 0.3
     """share of leaks that grow in a straight line"""
@@ -62,6 +62,8 @@ class BankConfig:
     """of what the deficit makes it, that the zone must lose"""
     least_share: float = 0.1
     """of what is counted that is missing besides, to speak of theft since before anything is known"""
+    most_share: float = 5.0
+    """of what is counted that is missing besides, at the most: a register that counts still less is at rest"""
     least_plain: float = 3.0
     """log likelihood ratio of a deficit from which it is weighed against a leak"""
     least_days: int = 10

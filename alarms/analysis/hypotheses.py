@@ -42,10 +42,12 @@ class ZoneDays:
     """share of a meter's class whose use fell as much as its own from each day until now, (d, m)"""
     business: Flags
     """(m,)"""
+    tampered: Floats
+    """log factor by which a theft is likelier to have begun on each day, (d, m)"""
 
     def of_meters(self, chosen: NDArray[np.int64]) -> ZoneDays:
         """Return the zone with some of its meters only; its loss stays."""
-        columns = {name: getattr(self, name)[:, chosen] for name in ("use", "shape", "rests", "usual_less")}
+        columns = {name: getattr(self, name)[:, chosen] for name in ("use", "shape", "rests", "usual_less", "tampered")}
         past = self.past.of_meters(chosen)
         return replace(self, **columns, past=past, absent=self.absent[chosen], business=self.business[chosen])
 
@@ -68,6 +70,8 @@ class Case:
     """probability that nothing is wrong"""
     others: float
     """probability that another meter is the cause"""
+    tampered: float = 0.0
+    """log factor by which a theft is likelier to have begun on that day than on others"""
     lasts: bool = True
     """False for a leak that has ended, or that is as old as the readings: it only explains"""
 

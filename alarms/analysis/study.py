@@ -18,6 +18,7 @@ from alarms.analysis.gaps import Gaps
 from alarms.analysis.hypotheses import Case, ZoneDays
 from alarms.analysis.loss import Balance, balance
 from alarms.analysis.loss_config import LossConfig
+from alarms.analysis.marks import Known, Marks
 from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
 from alarms.analysis.screen import due, news, resting
@@ -101,18 +102,24 @@ def study(
     now: datetime,
     config: StudyConfig | None = None,
     gaps: Mapping[Quantity, Gaps] | None = None,
+    *,
+    marks: Marks | None = None,
 ) -> Study:
     """Balance the city up to `now` and weigh what explains the loss of each zone.
 
-    `gaps`, of the same windows, lets customers be estimated that are read seldom.
+    `gaps`, of the same windows, lets customers be estimated that are read seldom; `marks` are what readings said by
+    then of valves and tampering.
     """
     config = config or StudyConfig()
-    return study_of(city, balance(city, trim(windows, now), config.loss, gaps), config)
+    return study_of(city, balance(city, trim(windows, now), config.loss, gaps), config, marks)
 
 
-def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
+def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks | None = None) -> Study:
     """Weigh what explains the loss of each zone of a balance."""
-    rests = rest_runs(result.use, result.still_m3)
+    known = _known(city, result, marks or Marks())
+    # nothing is expected of a customer whose valve or account is shut, so nothing that is missing there tells anything
+    use = np.where(known.idle, np.nan, result.use)
+    rests = rest_runs(use, result.still_m3)
     assessable = np.isfinite(result.own_loss) & (result.own_supply > 0)
     coverage = _own_coverage(result)
     assessable &= coverage >= config.loss.coverage_limit
@@ -122,15 +129,12 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
     judged = _judged(result, rests, telling, config.every_days)
     meters = [city.network.meters[name] for name in result.tree.customers]
     classes = [meter.customer_class for meter in meters]
-    absent = _absent(rests, np.isfinite(result.use), classes)
-    shut = city.shut_days(result.tree.customers, result.bounds)
-    # who gave up the home, as the company knows, does not use gas there
-    absent[(shut & (rests[-1:] > np.arange(len(rests))[::-1, None])).any(axis=0)] = 0.0
+    absent = _absent(rests, np.isfinite(use), classes)
     business = np.array([name not in HOMES for name in classes], dtype=np.bool_)
     warm = _warmth(city, result, meters)
-    shape = weekly(result.use, result.shape, rests, result.days, business)
-    past = Past.of(result.use, shape, rests, config.bank.least_days)
-    less = usual_less(past, result.use, shape, np.where(business, 1, 0))
+    shape = weekly(use, result.shape, rests, result.days, business)
+    past = Past.of(use, shape, rests, config.bank.least_days)
+    less = usual_less(past, use, shape, np.where(business, 1, 0))
     cases: list[ZoneCase] = []
     for zone in np.flatnonzero(judged):
         members = np.flatnonzero(result.tree.home == zone)
@@ -142,18 +146,25 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig) -> Study:
             unread_variance=result.own_terms.unread[:, zone],
             steady=np.sqrt(np.nan_to_num(result.own_terms.steady[:, zone])),
             warmth=warm[:, zone],
-            use=result.use[:, members],
+            use=use[:, members],
             shape=shape[:, members],
             rests=rests[:, members],
             absent=absent[members],
             usual_less=less[:, members],
             business=business[members],
+            tampered=known.odds[:, members],
         )
         cases += [
             ZoneCase(int(zone), int(members[case.meter]) if case.meter >= 0 else -1, case)
             for case in weigh(days, config.bank)
         ]
     return Study(result, rests, assessable, judged, tuple(cases))
+
+
+def _known(city: CityModel, result: Balance, marks: Marks) -> Known:
+    """Return what the company and the meters say of the days of customers."""
+    names, bounds = result.tree.customers, result.bounds
+    return Known(city.shut_days(names, bounds) | marks.closed(names, bounds), marks.tampered(names, bounds))
 
 
 def _judged(

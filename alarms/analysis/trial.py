@@ -143,18 +143,19 @@ class Trial:
         less = word * self._shaken(
             ratio(trust * pull, trust * mass, 1.0, sigma_less, scattered.times(trust)), trust, scattered
         )
-        part = np.clip(missing / np.maximum(used, 1e-9), 0.1, 20.0)
+        part = np.clip(missing / np.maximum(used, 1e-9), config.least_share, config.most_share)
         share = word * ratio(pull_use, mass_use, part, 0.35 * part + 0.05, scattered)
         spread = 4.0 * np.maximum(count, 1.0) * past.variance + 2.0 * beyond**2
         own = np.sign(missing) * missing**2 / spread - 0.5 * np.log1p(count)
-        theft = config.theft_rate * np.where(zone.business, config.business_theft_factor, 1.0)
-        slow, theft = np.log(theft + config.slow_rate), np.log(theft)
+        business = np.where(zone.business, config.business_theft_factor, 1.0)
+        theft = np.log(config.theft_rate * business)[None, :] + zone.tampered
+        slow = np.logaddexp(theft, np.log(config.slow_rate))
         lasting = (1.0 - config.lasting_share) * np.exp(-count / config.less_use_d) + config.lasting_share
         honest = np.log(np.maximum(config.less_use_rate * lasting, zone.usual_less / (count + 3.0)))
         known = own - np.logaddexp(0.0, honest + own)
         possible = past.usable & (count >= 1) & recent[None, :] & (missing >= config.least_missing * expected)
         possible &= expected > 0
-        share = np.where(possible & (pull_use > 0), share + known + slow[None, :], NEVER)
+        share = np.where(possible & (pull_use > 0), share + known + slow, NEVER)
         always = ratio(pull_use[:1], mass_use[:1], 1.0, config.before_sigma, scattered.first())[0]
         least = np.log(config.since_before) + config.before_temper * word * always
         told = recent & (count[0] >= config.before_days)
@@ -177,7 +178,7 @@ class Trial:
         }
         weights: dict[Form, Floats] = {
             "rest": rests,
-            "less": np.where(possible & fits & config.shares, less + known + (theft + then)[None, :], NEVER),
+            "less": np.where(possible & fits & config.shares, less + known + theft + then[None, :], NEVER),
             "share": np.where((possible | (np.arange(len(use)) == 0)[:, None]) & config.shares, share, NEVER),
         }
         return weights, sizes
@@ -217,7 +218,7 @@ class Trial:
         result = np.full((days, meters), NEVER)
         for back in (0, 1):  # it may have stopped within the day before
             first = np.clip(after - back, 0, days - 1)
-            weight = fault + less[first, column] - (self.zone.absent if self.config.vacancy else RAREST)
+            weight = fault[first, column] + less[first, column] - (self.zone.absent if self.config.vacancy else RAREST)
             result[first, column] = np.where((length > 0) & possible[first, column], weight, NEVER)
         return result
 

@@ -43,7 +43,7 @@ class LeakWeights:
             end = int(np.argmax(self.table[first, :-1]))
             return np.where((days >= first) & (days < self.ends[end]), self.size[first, end], 0.0)
         if self.growing[first] > self.table[first, -1]:
-            return self.slope[first] * np.maximum(days - first + 1.0, 0.0)
+            return np.asarray(self.slope[first] * np.maximum(days - first + 1.0, 0.0))
         return np.where(days >= first, self.size[first, -1], 0.0)
 
 
@@ -97,7 +97,7 @@ class Weights:
         missing = self.leak.missing(first, over=over)
         # a loss that is as old as the readings may as well be a gain of the supply meter
         lasts = not over and first > 0
-        return Case(-1, first, max(p_leak, p_over), np.empty(0), missing, "leak", p_leak, nothing, others, lasts)
+        return Case(-1, first, max(p_leak, p_over), np.empty(0), missing, "leak", p_leak, nothing, others, lasts=lasts)
 
     def _meter_case(self, meter: int, chance: Floats, p_leak: float, nothing: float) -> Case:
         zone, past = self.zone, self.zone.past
@@ -114,4 +114,5 @@ class Weights:
             missing = np.where(later, size * (expected - np.nan_to_num(use)), 0.0)
         p = float(chance[meter])
         number = int(self.number[meter])
-        return Case(number, first, p, expected, missing, form, p_leak, nothing, float(chance.sum()) - p)
+        others, tampered = float(chance.sum()) - p, float(zone.tampered[first, meter])
+        return Case(number, first, p, expected, missing, form, p_leak, nothing, others, tampered)

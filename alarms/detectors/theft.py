@@ -42,7 +42,7 @@ def causes(city: CityModel, known: Study, found: ZoneCase, config: StudyConfig) 
     """
     name, bank = known.balance.tree.customers[found.customer], config.bank
     home = city.network.meters[name].customer_class in HOMES
-    rates = {"theft": bank.theft_rate * (1.0 if home else bank.business_theft_factor)}
+    rates = {"theft": bank.theft_rate * (1.0 if home else bank.business_theft_factor) * np.exp(found.case.tampered)}
     if found.case.at_rest:
         rates["non_moving"] = bank.stop_rate
     elif found.case.form == "share" and found.case.missing_share <= bank.most_slip:

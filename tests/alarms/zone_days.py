@@ -76,6 +76,7 @@ class MadeZone:
             absent=np.log(rate * survival(rests, known)[length]),
             usual_less=usual_less(past, self.counted, shape, np.zeros(len(groups), dtype=np.int64)),
             business=np.zeros(len(groups), dtype=np.bool_),
+            tampered=np.zeros(self.counted.shape),
         )
 
 

@@ -1,0 +1,105 @@
+"""What readings say of meters beside their registers: days of closed valves, and of tampering. Pure.
+
+A meter whose valve the company closed rests for a known reason. A magnet that was sensed, a cover that was opened or
+flow against the meter's sense raise the odds that somebody took gas from then on; on their own they prove nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.meterdata.series import Flags, Ints, Series
+from gateway.model.quantity import FLAG_COVER_OPEN, FLAG_MAGNET, FLAG_REVERSE_FLOW, Quantity
+
+TAMPER = int(FLAG_MAGNET | FLAG_COVER_OPEN | FLAG_REVERSE_FLOW)
+AROUND_D = 3
+"""a meter that is touched counts less from some days before to some days after"""
+USUAL_RATE, USUAL_DAYS = 0.0005, 100_000.0
+"""share of days that lie so near to a flag, and of how many days of meters it is taken to be told"""
+TOLD = 0.2
+"""share of tampered meters that say so when it begins"""
+
+
+def tampered_with(flags: NDArray[np.float64]) -> Flags:
+    """Say which values of the quantity `flags` say that somebody touched the meter."""
+    finite = np.isfinite(flags) & (np.abs(flags) < 2.0**32)
+    return np.asarray((np.where(finite, flags, 0.0).astype(np.int64) & TAMPER) > 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """Readings of valves, and flags that say that a meter was touched; nothing where a city has none."""
+
+    valve: Series | None = None
+    """0 is closed; meters whose valve was never closed may be left out"""
+    touched: Series | None = None
+    """one row for each reading that says so"""
+
+    @classmethod
+    def of(cls, series: Mapping[Quantity, Series]) -> Marks:
+        """Take them from the readings of a city."""
+        flags = series.get(Quantity.FLAGS)
+        return cls(series.get(Quantity.VALVE), None if flags is None else flags.take(tampered_with(flags.value)))
+
+    def known(self, until_us: int) -> Marks:
+        """Return what had arrived by a moment."""
+        parts = (self.valve, self.touched)
+        return Marks(*(None if part is None else part.known(until_us) for part in parts))
+
+    def closed(self, customers: Sequence[str], bounds: Ints) -> Flags:
+        """Return on which gas days a valve was closed for some time, (d, n): from a closed reading to the next one."""
+        days = max(len(bounds) - 1, 0)
+        if self.valve is None or not len(self.valve.time) or not days:
+            return np.zeros((days, len(customers)), dtype=np.bool_)
+        part, to = self.valve, _placed(self.valve, customers)
+        shut = (part.value == 0.0) & (to >= 0)
+        goes_on = np.append(shut[1:] & (part.column[1:] == part.column[:-1]), np.False_)
+        day = np.searchsorted(bounds, part.time, side="right") - 1
+        last = np.where(goes_on, np.append(day[1:], 0), day)
+        first, last = np.clip(day, 0, days), np.clip(last + 1, 0, days)
+        change = np.zeros((days + 1, len(customers)), dtype=np.int64)
+        np.add.at(change, (first[shut], to[shut]), 1)
+        np.add.at(change, (np.maximum(last, first)[shut], to[shut]), -1)
+        return np.asarray(np.cumsum(change, axis=0)[:-1] > 0)
+
+    def tampered(self, customers: Sequence[str], bounds: Ints) -> Flags:
+        """Return on which gas days a meter said that somebody touched it, (d, n)."""
+        days = max(len(bounds) - 1, 0)
+        result = np.zeros((days, len(customers)), dtype=np.bool_)
+        if self.touched is not None and days:
+            to = _placed(self.touched, customers)
+            day = np.searchsorted(bounds, self.touched.time, side="right") - 1
+            inside = (to >= 0) & (day >= 0) & (day < days)
+            result[day[inside], to[inside]] = True
+        return result
+
+
+def _placed(part: Series, customers: Sequence[str]) -> Ints:
+    """Return the column of each row's meter among the customers, -1 for none."""
+    place = {name: index for index, name in enumerate(customers)}
+    return np.array([place.get(name, -1) for name in part.assets], dtype=np.int64)[part.column]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known of days of customers besides what they used, (d, n)."""
+
+    idle: Flags
+    """closed valves and accounts: nothing is expected of them"""
+    tampered: Flags
+    odds: NDArray[np.float64] = field(init=False)
+    """log of the factor by which a theft is likelier to have begun on each day than on others"""
+
+    def __post_init__(self) -> None:
+        """Compare how often thieves leave a flag with how often anybody does, in this city."""
+        near = self.tampered.copy()
+        for by in range(1, AROUND_D + 1):
+            near[by:] |= self.tampered[:-by]
+            near[:-by] |= self.tampered[by:]
+        usual = (near.sum() + USUAL_RATE * USUAL_DAYS) / (near.size + USUAL_DAYS)
+        odds = np.where(near, max(np.log(TOLD / usual), 0.0), 0.0)
+        object.__setattr__(self, "odds", odds)

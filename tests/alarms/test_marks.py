@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from alarms.analysis.marks import Known, Marks, tampered_with
+from gateway.model.quantity import Quantity
+from tests.alarms.detector_city import DAY, HOUR, a_series
+
+BOUNDS = np.arange(11) * DAY
+NAMES = ("A", "B", "C")
+
+
+def test_a_valve_is_closed_from_a_closed_reading_to_the_next_that_is_not():
+    series = a_series(
+        {
+            "A": [(1 * DAY, 1.0), (2 * DAY + HOUR, 0.0), (5 * DAY + HOUR, 0.0), (7 * DAY + HOUR, 1.0)],
+            "B": [(9 * DAY + HOUR, 0.0)],
+            "X": [(3 * DAY, 0.0)],
+        }
+    )
+    closed = Marks.of({Quantity.VALVE: series}).closed(NAMES, BOUNDS)
+    assert np.flatnonzero(closed[:, 0]).tolist() == [2, 3, 4, 5]
+    assert np.flatnonzero(closed[:, 1]).tolist() == [9]
+    assert not closed[:, 2].any()
+
+
+def test_what_had_not_arrived_is_not_known():
+    series = a_series({"A": [(2 * DAY + HOUR, 0.0), (4 * DAY, 0.0, 6 * DAY)]})
+    assert np.flatnonzero(Marks(valve=series).known(5 * DAY).closed(NAMES, BOUNDS)[:, 0]).tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [(1, True), (2, True), (4, True), (8, False), (9, True), (64, False), (np.nan, False), (-1e30, False)],
+)
+def test_a_magnet_an_open_cover_and_reverse_flow_say_that_a_meter_was_touched(flags, says):
+    assert tampered_with(np.array([float(flags)])).tolist() == [says]
+
+
+def test_a_flag_raises_the_odds_of_a_theft_around_it_and_less_where_flags_are_usual():
+    touched = a_series({"B": [(5 * DAY + HOUR, 1.0)]})
+    marks = Marks.of({Quantity.FLAGS: touched})
+    assert np.flatnonzero(marks.tampered(NAMES, BOUNDS)[:, 1]).tolist() == [5]
+    idle = np.zeros((10, 3), dtype=np.bool_)
+    rare = Known(idle, marks.tampered(NAMES, BOUNDS)).odds
+    assert np.flatnonzero(rare[:, 1] > 4.0).tolist() == [2, 3, 4, 5, 6, 7, 8]
+    assert not rare[:, [0, 2]].any()
+    usual = np.zeros((200, 3000), dtype=np.bool_)
+    usual[::9, ::2] = True
+    assert 0.0 <= Known(np.zeros_like(usual), usual).odds.max() < 1.0
+
+
+def test_without_marks_nothing_is_known():
+    marks = Marks()
+    assert not marks.closed(NAMES, BOUNDS).any()
+    assert not marks.tampered(NAMES, BOUNDS).any()
+    assert marks.closed(NAMES, BOUNDS[:1]).shape == (0, 3)
