@@ -83,7 +83,9 @@ class InterruptionsPage:
         self.list.set(interruption_html.listed(views, tr, zone, now, self.chosen, may_run=run, may_plan=plan))
         chosen = self.views.get(self.chosen)
         self.told.set(interruption_html.told(chosen, tr, zone, now, may_plan=plan) if chosen else "")
-        self.customers.set(interruption_html.customers(self.affected[1], tr) if chosen else "")
+        self.customers.set(
+            interruption_html.customers(self.affected[1], tr) if chosen else interruption_html.none_chosen(tr)
+        )
 
     async def _read_affected(self) -> None:
         if self.chosen and self.affected[0] != self.chosen:

@@ -136,10 +136,10 @@ export default {
     marks() {
       const line = (colour, type) => ({ color: colour, type, width: 1 });
       const text = (label, colour, position) => ({ formatter: label, color: colour, position, fontSize: 11 });
-      const levels = (this.now.levels || []).map(({ value, label }) => ({
+      const levels = (this.now.levels || []).map(({ value, label }, n) => ({
         yAxis: value,
         lineStyle: line(this.palette.bad, "dashed"),
-        label: text(label, this.palette.bad, "insideStartTop"),
+        label: text(label, this.palette.bad, n % 2 ? "insideEndTop" : "insideStartTop"),
       }));
       const moments = (this.now.moments || []).map(({ at, label }) => ({
         xAxis: at + this.zone.offset,

@@ -144,7 +144,7 @@ class SampleStore:
             return 0.4 + 0.2 * np.sin(phase * 9) + rise
         if name.endswith("flow_base_m3h"):
             return 180 + 60 * np.sin(phase * math.tau / 24) + 6 * np.sin(phase * 40)
-        return 3.0 + 0.06 * np.sin(phase * 3)
+        return (400.0 if name.startswith("S-") else 3.0) + 0.06 * np.sin(phase * 3)
 
     async def history(self, points: Any, start_us: int, end_us: int) -> ReadingBatch:
         self._check()

@@ -44,7 +44,7 @@ def form(tr: Texts, key: str) -> str:
         + field("start", tr("Supply stops"), 'type="datetime-local" required')
         + field("end", tr("Supply is back"), 'type="datetime-local" required')
         + field("reason", tr("Reason"), 'required maxlength="500" autocomplete="off"', "wide")
-        + f'<label><span><input type="checkbox" name="emergency" value="1"> {escape(tr("Emergency"))}</span></label>'
+        + f'<label><span><input type="checkbox" name="emergency" value="1"> {escape(tr("Emergency: no notice of 48 hours"))}</span></label>'
         + f'</fieldset><button class="gg-button primary" type="submit">{escape(tr("Announce"))}</button></form>'
     )
 
@@ -128,6 +128,11 @@ def told(view: InterruptionView, tr: Texts, timezone: str, now: datetime, *, may
         f'<button class="gg-button" type="submit">{escape(tr("Record"))}</button>'
         f"{export(tr, 'notices', id=plan.id)}</form>"
     )
+
+
+def none_chosen(tr: Texts) -> str:
+    """Return what stands where the customers would be."""
+    return f'<div class="gg-empty">{empty(tr("Nothing is planned."))}</div>'
 
 
 def customers(found: Sequence[Affected], tr: Texts) -> str:

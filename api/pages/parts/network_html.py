@@ -60,7 +60,7 @@ def listed(sites: Sequence[Site], chosen: Sequence[PointId], tr: Texts) -> str:
     if not sites:
         return nothing(tr)
     used = [quantity for quantity in COLUMNS if any(site.value_of(quantity) for site in sites)]
-    head = f"<th>{escape(tr('Name'))}</th>" + "".join(
+    head = f"<th>{escape(tr('Designation'))}</th>" + "".join(
         f'<th class="num">{escape(tr(QUANTITIES[quantity]))} <small>{escape(UNITS[quantity])}</small></th>'
         for quantity in used
     )

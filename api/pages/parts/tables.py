@@ -66,7 +66,7 @@ def alarms(asked: Asked) -> Table:
     """Return the alarms that are not normal, the most urgent first."""
     tr, zone = asked.tr, asked.zone
     columns = [
-        Column(tr("Priority")), Column(tr("Alarm")), Column(tr("State")), Column(tr("Asset")), Column(tr("Name")),
+        Column(tr("Priority")), Column(tr("Alarm")), Column(tr("State")), Column(tr("Asset")), Column(tr("Designation")),
         Column(tr("Zone")), Column(tr("Value")), Column(tr("Limit")), Column(tr("Unit")), Column(tr("Raised"), zone),
         Column(tr("Ticket")),
     ]  # fmt: skip
@@ -98,7 +98,7 @@ def loss(asked: Asked) -> Table:
         raise RefusedError(422, "bad_period", f"use one of {', '.join(loss_service.Period)}")
     first, last = loss_service.span(loss_service.Period(wanted), day)
     columns = [
-        Column(tr("First gas day")), Column(tr("Last gas day")), Column(tr("Zone")), Column(tr("Name")),
+        Column(tr("First gas day")), Column(tr("Last gas day")), Column(tr("Zone")), Column(tr("Designation")),
         Column(tr("Kind")), Column(tr("Part of")), *_balance(asked),
     ]  # fmt: skip
     rows = (
@@ -133,7 +133,7 @@ def findings(asked: Asked) -> Table:
     zones = list(asked.parts.network.below(zone)) if zone else None
     least = 0.0 if asked.query.get("weak") == "1" else LIKELY
     columns = [
-        Column(tr("Kind")), Column(tr("Zone")), Column(tr("Name")), Column(tr("Meter")), Column(tr("Status")),
+        Column(tr("Kind")), Column(tr("Zone")), Column(tr("Designation")), Column(tr("Meter")), Column(tr("Status")),
         Column(tr("Probability"), "%"), Column(tr("Size"), "m³/d"), Column(tr("Share of the zone's supply"), "%"),
         Column(tr("Onset"), moment), Column(tr("Detected"), moment), Column(tr("Inspected"), moment),
     ]  # fmt: skip

@@ -23,7 +23,7 @@ def meters(asked: Asked) -> Table:
     wanted = service.Wanted(**{name: query.get(name, "")[:120] for name in names})
     columns = [
         Column(tr("Meter")), Column(tr("Account number")), Column(tr("Address")), Column(tr("Zone")),
-        Column(tr("Name")), Column(tr("Built as")), Column(tr("Customer")), Column(tr("Account")),
+        Column(tr("Designation")), Column(tr("Built as")), Column(tr("Customer")), Column(tr("Account")),
         Column(tr("Largest flow"), "m³/h"), Column(tr("Installed")), Column("x", "m"), Column("y", "m"),
     ]  # fmt: skip
     rows = (
@@ -79,7 +79,7 @@ def sites(asked: Asked) -> Table:
     """Return stations and regulators as the company's files describe them, with the limits of their points."""
     tr, query, parts = asked.tr, asked.query, asked.parts
     columns = [
-        Column(tr("Station, regulator")), Column(tr("Name")), Column(tr("Kind")), Column(tr("Zone")),
+        Column(tr("Station, regulator")), Column(tr("Designation")), Column(tr("Kind")), Column(tr("Zone")),
         Column(tr("Address")), Column(tr("Set pressure"), "kPa"), Column(tr("Measures")), Column(tr("Unit")),
         Column(tr("Low limits")), Column(tr("High limits")), Column("x", "m"), Column("y", "m"),
     ]  # fmt: skip
