@@ -39,7 +39,9 @@ class EpisodeConfig:
     score_step: float = 0.15
     """change of the score of a certain kind after which people are told again"""
     odds_step: float = 7.0
-    """factor by which the odds of any other kind rise before people are told again; that it fell is not told"""
+    """factor by which the odds of a leak rise before people are told again; that it fell is not told"""
+    meter_odds_step: float = 19.0
+    """the same of a meter, under its own name: from a faint suspicion to an even chance to near certainty"""
     size_step: float = 0.5
     """rise of the size, as a share of the size before"""
     sure: float = 0.95
@@ -244,8 +246,9 @@ def _changed(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
 
 
 def _likelier(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
-    """Say whether the odds rose by the step that is worth telling."""
-    return _log_odds(new) - _log_odds(old) >= math.log(config.odds_step)
+    """Say whether the odds are larger by the step that is worth telling."""
+    step = config.meter_odds_step if old.kind == new.kind and new.kind in SAME_CAUSE else config.odds_step
+    return _log_odds(new) - _log_odds(old) >= math.log(step)
 
 
 def _visited(known: Iterable[Finding]) -> dict[str, list[Finding]]:

@@ -46,7 +46,7 @@ def test_a_leak_names_the_zone():
 
 @pytest.mark.parametrize(
     ("score", "size", "told"),
-    [(0.98, 40.0, 0), (0.985, 40.0, 1), (0.9, 59.0, 0), (0.9, 60.0, 1), (0.4, 80.0, 0), (0.1, 9.0, 0)],
+    [(0.994, 40.0, 0), (0.995, 40.0, 1), (0.9, 59.0, 0), (0.9, 60.0, 1), (0.4, 80.0, 0), (0.1, 9.0, 0)],
 )
 def test_it_is_updated_when_odds_or_size_rose_much(score, size, told):
     again = changes([opened()], found(score=score, size=size), now=NOW + timedelta(days=1))
@@ -209,7 +209,7 @@ def test_what_is_seen_again_keeps_its_episode_and_gets_its_newest_evidence():
     assert [(f.score, f.detected_at, f.episode_no) for f in again.seen] == [(0.91, NOW, 1)]
 
 
-@pytest.mark.parametrize(("score", "told"), [(0.9, 0), (0.99, 1)])
+@pytest.mark.parametrize(("score", "told"), [(0.9, 0), (0.995, 1)])
 def test_evidence_that_was_hidden_for_some_time_is_the_same_episode_and_told_when_it_is_stronger(score, told):
     gone = replace(opened(), status=FindingStatus.ENDED, cause=EndCause.GONE)
     back = changes([gone], found(score=score, onset=NOW - timedelta(days=1)), now=NOW + timedelta(days=20))
