@@ -25,6 +25,17 @@ AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 LIMIT_KINDS = ("high_limit", "low_limit", "flag")
 
 
+BANDS_S = (180.0, 600.0, 1800.0)
+"""times available that divide the matrix; a crew leaves within the first (document 001)"""
+MATRIX: Mapping[str, tuple[Priority | None, ...]] = {
+    "people": (Priority.P1, Priority.P1, Priority.P2, Priority.P2),
+    "many": (Priority.P1, Priority.P2, Priority.P2, Priority.P3),
+    "few": (Priority.P2, Priority.P3, Priority.P3, Priority.P4),
+    "money": (Priority.P3, Priority.P4, Priority.P4, None),
+}
+"""priority by harm and time available: under 3, 10 and 30 minutes, and longer"""
+
+
 class DefinitionRow(Settings):
     """One `[[alarm]]` table."""
 
@@ -56,10 +67,14 @@ class DefinitionRow(Settings):
     ticket_delay_s: Seconds = 0.0
     join_group: Literal["home", "network", "station", "area", "comms", "meter", ""] = ""
     rules: tuple[
-        Literal["higher_limit", "parent_silent", "area_supply", "planned_interruption", "delivery_down"], ...
+        Literal["higher_limit", "parent_silent", "area_supply", "planned_interruption", "delivery_down", "commanded"],
+        ...,
     ] = ()
     cause: Text
     consequence: Text
+    harm: Literal["people", "many", "few", "money", ""] = ""
+    """what the consequence means: people in danger; 500 and more customers without gas, or damage of plant; fewer
+    customers, or loss of sight; money or quality. With the time available it makes the priority"""
     action: Text
     time_available_s: AboveZero
     time_needed_s: AboveZero
@@ -89,7 +104,17 @@ class DefinitionRow(Settings):
             (gas and self.on_delay_s > 0, "a leak or gas concentration alarm has no on_delay_s"),
             (gas and bool(self.rules), "no rule may suppress a leak or gas concentration alarm"),
             (bool(self.ticket_class) != bool(self.ticket_type), "ticket_class and ticket_type go together"),
+            *self._priority_of_harm(),
         ]
+
+    def _priority_of_harm(self) -> list[tuple[bool, str]]:
+        if not self.harm:
+            return []
+        wanted = priority_of(self.harm, self.time_available_s)
+        if wanted is None:
+            return [(True, "money with more than 30 min of time is a work item, no alarm")]
+        text = f"priority must be {int(wanted)}: harm {self.harm} within {self.time_available_s:g} s"
+        return [(self.priority is not wanted, text)]
 
     def definition(self) -> Definition:
         """Return the row as a plain value."""
@@ -100,6 +125,12 @@ class DefinitionRow(Settings):
         values["realarm_after"] = None if realarm is None else timedelta(seconds=realarm)
         values["quantity"] = str(self.quantity)
         return Definition(**values)
+
+
+def priority_of(harm: str, time_available_s: float) -> Priority | None:
+    """Return the priority by consequence and time to respond; None for what is no alarm but a work item."""
+    band = sum(time_available_s >= limit for limit in BANDS_S)
+    return MATRIX[harm][band]
 
 
 def load_definitions(path: Path | None = None) -> Mapping[str, Definition]:

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ from gateway.model.network import Network
 from gateway.model.reading import PointId, from_us, to_us
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock, PointRegistry, SpoolRecord
-from gateway.store import alarm_rows, interruption_rows, ticket_rows
+from gateway.store import alarm_rows, command_rows, interruption_rows, ticket_rows
 from gateway.store.state import Transaction
 
 COMMIT_EVERY_S = 1.0
@@ -50,6 +50,8 @@ MOST_AT_ONCE = 200
 """events of one transaction, so that a flood leaves other writers their turn; the last one moves the cursor"""
 MOST_IN_A_CALL = 5000
 """events that one call commits; what is left waits for the next one, behind whatever is worse"""
+CLOSED_LATELY = timedelta(days=400)
+"""commands that closed a valve before that are not looked at any more"""
 LEAK_SCORE = 0.9
 LEAK_M3H = 5.0
 _log = logging.getLogger(__name__)
@@ -256,6 +258,7 @@ class AlarmPipeline:
         with self._desk.state.read() as connection:
             found = self._seen.read(connection)
             self._shaping.plans = interruption_rows.hiding(connection, self._clock.now())
+            self._shaping.closed = command_rows.closed_by_command(connection, self._clock.now() - CLOSED_LATELY)
         return {alarm_id: alarm for alarm_id, alarm in found.items() if alarm.definition in self._definitions}
 
     def _commit(self, edges: Sequence[Edge], active: dict[str, Alarm] | None = None) -> None:

@@ -34,6 +34,8 @@ class Shaping:
         self.chatter = chatter
         self.plans: Sequence[Interruption] = ()
         """interruptions that may hide alarms"""
+        self.closed: Mapping[str, datetime] = {}
+        """when valves were last closed by a command"""
         self._causes: frozenset[object] | None = None
         """what the rules rested on when all alarms were held against them last"""
 
@@ -67,7 +69,7 @@ class Shaping:
             if known is None or not known.cond:
                 for measure in self._against_chatter(facts[edge.alarm_id], now):
                     take(measure)
-        causes = causes_of(facts, self.plans, now)
+        causes = causes_of(facts, self.plans, now, closed=self.closed)
         looks = [] if causes == self._causes else self._looks(facts, now)
         return Shaped(ready, looks, causes)
 
@@ -97,7 +99,7 @@ class Shaping:
             return []
         known = facts.get(alarm_id)
         present = frozenset() if known is None else known.sbd
-        wanted = wanted_rules(alarm_id, definition, facts, self._network, now, plans=self.plans)
+        wanted = wanted_rules(alarm_id, definition, facts, self._network, now, plans=self.plans, closed=self.closed)
         changes = [Edge(alarm_id, RuleOn(rule)) for rule in sorted(wanted - present)]
         return changes + [Edge(alarm_id, RuleOff(rule)) for rule in sorted(present - wanted)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from gateway.model.alarm import Alarm, Definition
 from gateway.model.interruption import Interruption
@@ -12,6 +13,18 @@ from gateway.model.network import Network
 
 LEFT_BEHIND = timedelta(minutes=15)
 """a child still silent this long after its area is back gets its own entry"""
+FOLLOWS_WITHIN = timedelta(minutes=5)
+"""a valve that closes so soon after its command closed by it; one that closes later closed by itself"""
+LONGEST_HIDDEN = {
+    "higher_limit": timedelta(hours=24),
+    "parent_silent": timedelta(hours=24),
+    "area_supply": timedelta(hours=24),
+    "planned_interruption": timedelta(days=3),
+    "delivery_down": timedelta(hours=1),
+    "commanded": timedelta(hours=24),
+}
+"""for how long each rule may hide a condition; an interruption ends its own hiding 24 h after it began"""
+CLOCKS_DIFFER = timedelta(seconds=5)
 _HIGHER = {"OVERPRESS_HI": ("OVERPRESS_HIHI",), "UNDERPRESS_LO": ("UNDERPRESS_LOLO", "SUPPLY_LOSS")}
 _COVERING = frozenset(name for names in _HIGHER.values() for name in names)
 _AREAS = ("AREA_COMM_LOSS", "AREA_SUPPLY_LOSS")
@@ -26,10 +39,11 @@ def wanted_rules(
     now: datetime,
     *,
     plans: Sequence[Interruption] = (),
+    closed: Mapping[str, datetime] = MappingProxyType({}),
 ) -> frozenset[str]:
     """Return the rules that hide an alarm now, given the facts of all alarms that are not normal and `plans`.
 
-    `plans` are the interruptions that were recorded as closed.
+    `plans` are the interruptions that were recorded as closed, `closed` when valves were last closed by a command.
     """
     asset = alarm_id.partition("@")[2]
     wanted = set()
@@ -37,6 +51,11 @@ def wanted_rules(
         plan.hides_at(now) and covers(plan, asset, network) for plan in plans
     ):
         wanted.add("planned_interruption")
+    if "commanded" in definition.rules and asset in closed:
+        known = alarms.get(alarm_id)
+        since = now if known is None or not known.cond or known.condition_at is None else known.condition_at
+        if closed[asset] - CLOCKS_DIFFER <= since <= closed[asset] + FOLLOWS_WITHIN:
+            wanted.add("commanded")
     if "higher_limit" in definition.rules and _higher_active(definition.id, asset, alarms):
         wanted.add("higher_limit")
     for rule, area in zip(("parent_silent", "area_supply"), _AREAS, strict=True):
@@ -45,7 +64,13 @@ def wanted_rules(
     down = alarms.get(_DOWN)
     if "delivery_down" in definition.rules and down is not None and down.cond and not down.hidden:
         wanted.add("delivery_down")
-    return frozenset(wanted)
+    known = alarms.get(alarm_id)
+    return frozenset(rule for rule in wanted if known is None or not _too_long(known, rule, now))
+
+
+def _too_long(alarm: Alarm, rule: str, now: datetime) -> bool:
+    """Tell whether a condition has lasted for longer than a rule may hide it; then it speaks."""
+    return alarm.cond and alarm.condition_at is not None and now - alarm.condition_at >= LONGEST_HIDDEN[rule]
 
 
 def area_of(assets: Iterable[str], network: Network, *, least: int, share: float, many: int) -> str | None:
@@ -90,15 +115,24 @@ def below(asset: str, zone: str, network: Network) -> bool:
     return zone in _above(network.zone_of(asset), network)
 
 
-def causes_of(alarms: Mapping[str, Alarm], plans: Sequence[Interruption], now: datetime) -> frozenset[object]:
+def causes_of(
+    alarms: Mapping[str, Alarm],
+    plans: Sequence[Interruption],
+    now: datetime,
+    *,
+    closed: Mapping[str, datetime] = MappingProxyType({}),
+) -> frozenset[object]:
     """Return everything that rules rest on, so that they need be looked at anew only when it differs."""
-    found: set[object] = {(plan.id, plan.hides_at(now)) for plan in plans}
+    found: set[object] = {(plan.id, plan.hides_at(now)) for plan in plans} | set(closed.items())
+    spoken = 0
     for alarm_id, alarm in alarms.items():
+        spoken += sum(_too_long(alarm, rule, now) for rule in alarm.sbd)
         if alarm.definition in _AREAS:
             waits = alarm.cleared_at is not None and now - alarm.cleared_at < LEFT_BEHIND
             found.add((alarm_id, alarm.cond, waits))
         elif alarm.definition in _COVERING or alarm_id == _DOWN:
             found.add((alarm_id, alarm.cond, alarm.hidden))
+    found.add(("hidden for too long", spoken))
     return frozenset(found)
 
 

@@ -183,6 +183,7 @@ def alarm_json(view: AlarmView) -> dict[str, Any]:
         **facts,
         "id": view.id,
         "state": view.letter,
+        "late": view.alarm.late,
         "title": rule.title,
         "unit": rule.unit,
         "limit": rule.limit,

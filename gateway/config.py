@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, Union
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from alarms import TICKET_SINKS
+from api.account_config import AccountsConfig
 from collectors import COLLECTORS
 from gateway.errors import ConfigError
 from gateway.model.gasday import GasDay
@@ -63,6 +64,8 @@ class SiteConfig(Settings):
     """name of the control room that crews call back; goes out with each ticket"""
     phone: Annotated[str, Field(max_length=40)] = ""
     """telephone number of the control room; goes out with each ticket"""
+    time_server: Annotated[str, Field(pattern=r"^([A-Za-z0-9.-]+(:[0-9]{1,5})?)?$", max_length=200)] = ""
+    """NTP server, HOST or HOST:PORT, that the machine's clock is held against; empty = the clock is not judged"""
     timezone: TimeZoneName = "Asia/Shanghai"
     """IANA time zone of the gas day and of all pages"""
     gas_day_start: time = time(6)
@@ -131,6 +134,8 @@ class WebConfig(Settings):
     """address of pages and API; put a TLS proxy in front of any other than loopback"""
     public_url: Annotated[str, AfterValidator(_web_address)] = ""
     """address under which people open the pages, e.g. "https://gas.example.com"; links in tickets begin with it"""
+    proxies: Annotated[tuple[str, ...], Field(max_length=20)] = ("127.0.0.1", "::1")
+    """addresses of the TLS proxies in front, which are believed when they name the address of a browser"""
     note_file: ConfigPath | None = None
     """JSON list of notes shown on the control room, written by a simulator"""
 
@@ -168,6 +173,7 @@ class Config(Settings):
     web: WebConfig = WebConfig()
     analyse: AnalyseConfig = AnalyseConfig()
     service: ServiceConfig = ServiceConfig()
+    accounts: AccountsConfig = AccountsConfig()
     source: tuple[SourceConfig, ...] = ()
     output: tuple[OutputConfig, ...] = ()
     ticket_sink: tuple[TicketSinkConfig, ...] = ()
@@ -178,6 +184,10 @@ class Config(Settings):
             names = [entry.name for entry in getattr(self, table)]
             if doubled := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{table}: the name {doubled[0]} is used twice; every {table} needs its own")
+        if self.accounts.oidc is not None and not self.web.public_url:
+            raise ValueError(
+                "accounts.oidc needs web.public_url: the address to which the identity provider sends people back"
+            )
         if self.keep.listen == self.web.listen:
             raise ValueError(f"keep.listen and web.listen are both {self.web.listen}; give each its own port")
         return self

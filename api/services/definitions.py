@@ -137,6 +137,8 @@ def _checked(row: Mapping[str, Any], known: DefinitionChange | None) -> dict[str
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:10]]
         raise RefusedError(422, "bad_row", "; ".join(problems)) from error
+    if "harm" not in checked:
+        raise RefusedError(422, "bad_row", "harm: one of people, many, few, money; it makes the priority")
     if known is None and checked["kind"] not in NEW_KINDS:
         raise RefusedError(422, "new_kind", f"a new definition is one of {', '.join(NEW_KINDS)}")
     if known is not None:

@@ -103,6 +103,10 @@ class Definition:
     """the operating place on whose list it stands"""
 
 
+LATE = timedelta(minutes=2)
+"""between the device's time and ours, longer than any delay of judging"""
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """A definition applied to one asset: stored facts only."""
@@ -134,6 +138,12 @@ class Alarm:
     def alarm_id(self) -> str:
         """`<definition>@<asset>`."""
         return f"{self.definition}@{self.asset}"
+
+    @property
+    def late(self) -> bool:
+        """True if its condition became known long after it began: the gateway, or the way to it, was away."""
+        begun, known = self.source_at, self.condition_at
+        return begun is not None and known is not None and known - begun > LATE
 
     @property
     def hidden(self) -> bool:

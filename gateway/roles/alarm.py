@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from alarms import TICKET_SINKS
@@ -32,6 +33,7 @@ from gateway.roles.common import (
 )
 from gateway.roles.revision import Follower
 from gateway.roles.service_clocks import ServiceClocks
+from gateway.roles.standing_watch import StandingWatch
 from gateway.snapshot import Snapshot
 from gateway.store import alarm_rows, command_rows, finding_rows, health_rows
 from gateway.store.change_watch import ChangeWatch
@@ -78,7 +80,15 @@ async def work(site: Snapshot) -> None:
     reconciler = Reconciler(desk, sinks)
     service = service_desk(config, state, network, clock)
     checks = Checks(state, network, desk.policy, service.calendar, clock, config.service.checks_a_day)
-    judge = Judge(pipeline, state, clock, remote_store(config), calendar=service.calendar, definitions=definitions)
+    judge = Judge(
+        pipeline,
+        state,
+        clock,
+        remote_store(config),
+        calendar=service.calendar,
+        definitions=definitions,
+        standing=StandingWatch(state, config.site.time_server),
+    )
 
     def at_work() -> bool:
         return service.calendar.is_open(clock.now())
@@ -111,8 +121,13 @@ class Judge:
         *,
         calendar: WorkCalendar,
         definitions: MasterDefinitions | None = None,
+        standing: StandingWatch | None = None,
     ) -> None:
-        """Remember the parts; nothing is asked yet. Without `definitions` those of the pipeline never change."""
+        """Remember the parts; nothing is asked yet.
+
+        Without `definitions` those of the pipeline never change, without `standing` desk and clock are not judged.
+        """
+        self._standing = standing
         self._definitions = definitions
         self._revised: set[str] = set()
         """definitions that changed and that the pipeline has not taken yet"""
@@ -142,6 +157,8 @@ class Judge:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="tail")
+                if self._standing is not None:
+                    group.create_task(self._standing.run(self._judge_standing), name="desk and clock")
                 group.create_task(self._every("timers", TICK_S, self._tick, self._tick_is_due), name="tick")
                 group.create_task(
                     self._every("findings", FINDINGS_S, self._judge_findings, self._standing_changes), name="findings"
@@ -215,6 +232,11 @@ class Judge:
             if (count := told.get(figure)) is not None:
                 self._pipeline.own(alarm, holds=count > 0, value=float(count))
         self._judge_commands()
+
+    async def _judge_standing(self, judged: Mapping[str, tuple[bool, float | None]]) -> None:
+        for alarm_id, (holds, value) in judged.items():
+            async with self._turn:
+                await asyncio.to_thread(partial(self._pipeline.own, alarm_id, holds=holds, value=value))
 
     def _take_definitions(self) -> None:
         if self._definitions is None:

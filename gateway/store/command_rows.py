@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, desc, func, insert, select, true, update
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, desc, func, insert, select, true, update
 from gateway.errors import RefusedError
 from gateway.model.command import WAITING, CommandOffer, CommandState, CommandWish, DeviceCommand
 from gateway.model.quantity import Quantity
+from gateway.model.reading import from_us, to_us
 from gateway.store import tables
 from gateway.store.user_rows import add_audit
 
@@ -22,6 +24,8 @@ GATEWAY = "gasgate"
 """who acts where no person does"""
 _MINUTE_S = 60.0
 _LONGEST_DETAIL = 500
+CLOSE = "valve_close"
+"""name, in every profile, of the command that closes a valve"""
 _row = tables.device_command
 _IS_OPEN = _row.c.open == true()
 """as the partial index has it"""
@@ -166,6 +170,18 @@ def assets_that_differ(connection: Connection) -> list[str]:
     newer = select(later.c.id).where(later.c.asset == _row.c.asset, later.c.id > _row.c.id).exists()
     query = select(_row.c.asset).where(_row.c.state == CommandState.MISMATCH, ~newer)
     return [str(asset) for asset in connection.execute(query).scalars()]
+
+
+def closed_by_command(connection: Connection, since: datetime) -> dict[str, datetime]:
+    """Return the assets whose newest command closes a valve and may have been done, and when it was sent."""
+    later = _row.alias()
+    newer = select(later.c.id).where(later.c.asset == _row.c.asset, later.c.id > _row.c.id).exists()
+    query = (
+        select(_row.c.asset, _row.c.sent_at)
+        .where(_row.c.name == CLOSE, _row.c.sent_at >= to_us(since), ~newer)
+        .where(_row.c.state != CommandState.REFUSED.value)
+    )
+    return {str(asset): from_us(int(at)) for asset, at in connection.execute(query)}
 
 
 def _count(connection: Connection, *conditions: Any) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alarms.definitions import load_definitions, parse_definitions
+from alarms.definitions import load_definitions, parse_definitions, priority_of, shipped_rows
 from gateway.errors import ConfigError
 
 ROW = """
@@ -79,3 +79,28 @@ def test_a_row_that_cannot_be_used_is_refused_with_its_place(old: str, new: str,
 def test_doubled_and_missing_rows_are_refused() -> None:
     assert "defined twice" in problems(ROW + ROW)
     assert "at least one" in problems("")
+
+
+@pytest.mark.parametrize(
+    ("harm", "seconds", "priority"),
+    [
+        ("people", 180, 1), ("people", 600, 2), ("many", 170, 1), ("many", 180, 2), ("many", 1800, 3),
+        ("few", 170, 2), ("few", 1799, 3), ("few", 1800, 4), ("money", 599, 4),
+    ],
+)  # fmt: skip
+def test_harm_and_time_available_make_the_priority(harm: str, seconds: int, priority: int) -> None:
+    assert priority_of(harm, seconds) == priority
+    row = ROW.replace("time_available_s = 600", f'harm = "{harm}"\ntime_available_s = {seconds}')
+    row = row.replace("time_needed_s = 300", "time_needed_s = 60")
+    parse_definitions(row.replace("priority = 2", f"priority = {priority}"), "own.toml")
+    other = priority % 4 + 1
+    assert f"priority must be {priority}" in problems(row.replace("priority = 2", f"priority = {other}"))
+
+
+def test_money_that_can_wait_is_no_alarm() -> None:
+    row = ROW.replace("time_available_s = 600", 'harm = "money"\ntime_available_s = 7200')
+    assert "work item" in problems(row)
+
+
+def test_every_definition_that_comes_with_gasgate_has_the_priority_of_its_harm() -> None:
+    assert [row.id for row in shipped_rows().values() if not row.harm] == []

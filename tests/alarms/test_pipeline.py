@@ -17,7 +17,7 @@ from gateway.model.finding import Finding, FindingStatus
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, quality
 from gateway.model.ticket import TicketClass
 from gateway.ports import SpoolRecord
-from gateway.store import alarm_rows, outbox_rows, ticket_rows
+from gateway.store import alarm_rows, outbox_rows, tables, ticket_rows
 from tests.alarms.alarm_fixtures import START, minutes
 from tests.alarms.plant import Plant
 
@@ -493,3 +493,43 @@ def test_many_unconfirmed_emergencies_are_one_alarm_that_sounds_for_each_new_one
     plant.tick()
     assert plant.state(down) == "D"
     assert plant.state(numbers[6]) == "B"
+
+
+def test_a_valve_that_closes_by_itself_is_told_and_one_that_was_ordered_is_not(plant: Plant) -> None:
+    shut = [f"SLAM_SHUT@REG-00{number}" for number in (1, 2)]
+    order_closing(plant, "REG-002")
+    plant.after(4)
+    plant.feed(("REG-001/valve", 0.0), ("REG-002/valve", 0.0))
+    assert [plant.state(one) for one in shut] == ["B", "F"]
+    plant.after(10)
+    plant.feed(("REG-002/valve", 1.0))
+    plant.after(600)
+    plant.feed(("REG-002/valve", 0.0))
+    assert plant.state(shut[1]) == "B"
+
+
+def test_what_was_ordered_speaks_when_it_has_been_hidden_for_a_day(plant: Plant) -> None:
+    order_closing(plant, "REG-002")
+    plant.feed(("REG-002/valve", 0.0))
+    plant.after(86_399)
+    plant.feed(("REG-001/valve", 1.0))
+    plant.tick()
+    assert plant.state("SLAM_SHUT@REG-002") == "F"
+    plant.after(1)
+    plant.tick()
+    assert plant.state("SLAM_SHUT@REG-002") == "B"
+
+
+def order_closing(plant: Plant, asset: str) -> None:
+    values = {"key": asset, "asset": asset, "name": "valve_close", "reason": "", "who": "li", "offer": {}}
+    moments = {"requested_at": plant.clock.now_us(), "sent_at": plant.clock.now_us(), "wall_requested": 1.0}
+    with plant.desk.state.write() as connection:
+        row = {**values, **moments, "wall_asked": 1.0, "state": "confirmed", "open": False}
+        connection.execute(tables.device_command.insert().values(**row))
+
+
+def test_what_happened_while_the_gateway_was_away_is_marked_as_late(plant: Plant) -> None:
+    plant.feed(("REG-001/gas_lel_pct", 28.0), ago_s=600.0)
+    plant.feed(("REG-002/gas_lel_pct", 28.0))
+    late = [plant.alarm(f"GAS_CONC_HIHI@REG-00{number}") for number in (1, 2)]
+    assert [alarm is not None and alarm.late for alarm in late] == [True, False]

@@ -72,7 +72,7 @@ async def test_a_new_limit_needs_everything_an_operator_needs(rest: Api, parts: 
         "title": "Gas too warm", "kind": "high_limit", "quantity": "temperature_c", "asset_kinds": ["station"],
         "limit": 45.0, "unit": "°C", "deadband": 2.0, "on_delay_s": 60, "priority": 3, "alarm_class": "supply",
         "cause": "The heater does not switch off", "consequence": "Seals age", "action": "Switch the heater off",
-        "time_available_s": 3600, "time_needed_s": 600,
+        "harm": "few", "time_available_s": 1200, "time_needed_s": 600,
     }  # fmt: skip
     async with rest.as_user("engineer") as client:
         without = {key: value for key, value in row.items() if key != "action"}
