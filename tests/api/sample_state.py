@@ -439,10 +439,10 @@ def _findings(state: State, now: datetime) -> None:
             )
 
 
-def sample_parts(folder: Path, *, factor: float = 30.0) -> Parts:
+def sample_parts(folder: Path, *, factor: float = 30.0, meters_per_zone: int = 100) -> Parts:
     """Make the parts of a web role over a freshly filled state."""
     state = State.in_folder(folder)
-    network = sample_network()
+    network = sample_network(meters_per_zone)
     clock = CityClock(to_us(START), int(datetime.now(UTC).timestamp() * 1e6), factor)
     definitions = MasterDefinitions(state, clock.now())
     desk = AlarmDesk(state, definitions, network, clock, POLICY)
