@@ -176,11 +176,12 @@ def told(rows: Sequence[CallRow], tr: Texts, timezone: str, now: datetime) -> st
 
 def tabs(titles: Sequence[tuple[str, str]], counts: Mapping[str, int], chosen: str) -> str:
     """Return the heads of panels that share a place, each with how much it holds."""
-    return "".join(
+    buttons = "".join(
         f'<button type="button" role="tab" class="gg-tab" data-tab="{key}" aria-selected="{_yes(key == chosen)}">'
         f"{escape(title)}<b>{counts.get(key, 0)}</b></button>"
         for key, title in titles
     )
+    return f'<div class="gg-tablist" role="tablist">{buttons}</div>'
 
 
 def _yes(value: bool) -> str:
