@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from api import passwords
+from api.account_config import AccountRules
 from api.digest import digest
 from api.lock_out import LOCKED_S, Browser, LockOut, Try
 from api.roles import Act, Role, may, may_give
@@ -27,19 +28,6 @@ LANGUAGES = ("zh", "en")
 _TOUCH_US = 60_000_000
 
 _room = threading.BoundedSemaphore(8)  # log-ins under way; more would take the threads that acknowledgements need
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRules:
-    """How long sessions last, and whether a password is enough."""
-
-    session_s: int = 12 * 3600
-    idle_s: int = 3600
-    """a session that nobody used for so long has ended"""
-    always_on: frozenset[Role] = frozenset({Role.OPERATOR})
-    """roles whose sessions do not end by not being used: a control room's page is watched, not clicked"""
-    passwords: bool = True
-    """False: only an identity provider lets people in"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,11 @@ from alarms.service.desk import ServiceDesk
 from alarms.service.policy import Promise, shipped
 from alarms.service.release import Checks
 from alarms.service.telephone import Telephone
-from api.auth import SESSION_COOKIE, AccountRules, Authenticator, User
+from api.account_config import AccountRules
+from api.auth import SESSION_COOKIE, Authenticator, User
+from api.oidc import Provider
 from api.roles import Act
+from api.services.city import Tiles
 from gateway.errors import RefusedError
 from gateway.model.alarm import Definition
 from gateway.model.command import CommandOffer
@@ -126,6 +129,8 @@ class Parts:
     """secrets that ticketing systems sign their events with"""
     note_file: Path | None = None
     """JSON list that the demo's story writes; shown beside the map"""
+    tiles: Tiles | None = None
+    """where the map's tiles come from; None: no tiles, nothing is loaded from elsewhere"""
     reload: Callable[[str], Awaitable[Mapping[str, Any]]] | None = None
     """takes the configuration files anew in the name of somebody; see `gateway.reloading.Outcome`"""
     refresh: Callable[[], object] = lambda: None
@@ -135,6 +140,8 @@ class Parts:
     promises: Sequence[Promise] = field(default_factory=shipped, repr=False)
     calendar: WorkCalendar = field(default_factory=official, repr=False)
     accounts: AccountRules = field(default_factory=AccountRules)
+    oidc: Provider | None = None
+    """identity provider that vouches for people"""
     public_url: str = ""
     """address under which people open the pages; empty where none is configured"""
     auth: Authenticator = field(init=False)

@@ -103,6 +103,10 @@ class LockOut:
             if key.startswith("address:") and count > 1:
                 credential_rows.count_failure(connection, key, count - 1, last)
 
+    def is_genuine(self, connection: Transaction, browser: Browser) -> bool:
+        """Return True if somebody logged in in this browser before."""
+        return bool(_known_to(connection, browser))
+
     def unlock(self, connection: Transaction, name: str) -> bool:
         """Let a name be tried again by strangers; False if it had not failed."""
         return credential_rows.forget_failures(connection, [f"name:{name}"]) > 0

@@ -192,6 +192,8 @@ def _secrets(config: Config) -> Iterator[tuple[str, Location, Secret]]:
             for one in value if isinstance(value, tuple) else (value,):
                 if isinstance(one, Secret):
                     yield where, (*location, name), one
+    if config.accounts.oidc is not None:
+        yield "accounts.oidc", ("accounts", "oidc", "client_secret"), config.accounts.oidc.client_secret
 
 
 def _guarded_files(config: Config) -> Iterator[tuple[str, Location, Path]]:
@@ -211,6 +213,8 @@ def _certificates(config: Config) -> Iterator[tuple[str, Location, Path]]:
             file = getattr(table, name, None)
             if isinstance(file, Path):
                 yield where, (*location, name), file
+    if config.accounts.oidc is not None and config.accounts.oidc.ca_file is not None:
+        yield "accounts.oidc", ("accounts", "oidc", "ca_file"), config.accounts.oidc.ca_file
 
 
 def _tables(config: Config) -> Iterator[tuple[str, Location, BaseModel]]:

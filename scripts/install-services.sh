@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Installs on Debian 12 the real services that the tests use: Mosquitto, InfluxDB 1.6, Chromium with fonts for Chinese,
-# mbpoll, shellcheck, and VictoriaMetrics, which Debian has from version 13 on and which is unpacked into .services.
+# mbpoll, shellcheck, Glewlwyd (an identity provider), and VictoriaMetrics, which Debian has from version 13 on and
+# which is unpacked into .services.
 #
 # Run it as root or as a user who may use sudo; what is there already is left alone. Nothing is started, now or at boot.
 # All packages come from the machine's own apt sources, whatever mirror those name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PACKAGES=(mosquitto influxdb chromium fonts-noto-cjk mbpoll shellcheck)
-SERVICES=(mosquitto influxdb)
+PACKAGES=(mosquitto influxdb chromium fonts-noto-cjk mbpoll shellcheck glewlwyd dbconfig-no-thanks)
+SERVICES=(mosquitto influxdb glewlwyd)
 LATER_SUITE=trixie
 POLICY=/usr/sbin/policy-rc.d
 ROOT_COMMAND=()

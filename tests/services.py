@@ -25,6 +25,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "victoria-metrics": ("victoria-metrics",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "mbpoll": ("mbpoll",),
+    "glewlwyd": ("glewlwyd",),
 }
 
 # Asks the kernel to kill this process when the one that started it dies, then becomes the server. A helper program and

@@ -23,6 +23,7 @@ from api.pages import (
     finding,
     interruptions,
     login,
+    login_oidc,
     loss,
     meter,
     meters,
@@ -67,6 +68,7 @@ MOVED = {"/service": "/calls"}
 def register(app: FastAPI) -> None:
     """Add the log-in page to the app and all others to the pages' library."""
     app.include_router(login.router)
+    app.include_router(login_oidc.router)
     app.include_router(downloads.router)
     app.include_router(rooms.router)
     app.state.rooms = rooms.Rooms(app.state.board, app.state.pulse)

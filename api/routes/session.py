@@ -6,15 +6,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.auth import BROWSER_COOKIE, SESSION_COOKIE, Login, User
-from api.deps import Anybody, Parts, PartsDep, address_of, refuse_others
+from api.auth import BROWSER_COOKIE, SESSION_COOKIE, User
+from api.cookies import keep_cookies
+from api.deps import Anybody, PartsDep, address_of, refuse_others
 from api.lock_out import Browser
 from api.roles import Act
 from api.services import people
 from api.shapes import LoginBody, OwnPasswordBody
 
 router = APIRouter(tags=["session"])
-_BROWSER_S = 400 * 86_400
 
 
 @router.post("/login")
@@ -25,16 +25,6 @@ def login(body: LoginBody, request: Request, response: Response, parts: PartsDep
     done = parts.auth.login(body.name, body.password, address_of(request), browser)
     keep_cookies(response, done, parts, request)
     return {"session": done.session, "expires_at": done.expires_at_s, **_who(done.user)}
-
-
-def keep_cookies(response: Response, done: Login, parts: Parts, request: Request) -> None:
-    """Let a browser keep its new session, and that it is known."""
-    secure = request.url.scheme == "https" or parts.public_url.startswith("https:")
-    for name, value, seconds in (
-        (SESSION_COOKIE, done.session, parts.accounts.session_s),
-        (BROWSER_COOKIE, done.browser.cookie, _BROWSER_S),
-    ):
-        response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
 
 @router.post("/logout", status_code=204)

@@ -2,6 +2,15 @@
 const form = document.querySelector("form");
 const alertLine = form.querySelector("[role=alert]");
 
+function refusal(answer) {
+  if (answer.status === 429) {
+    const seconds = Number(answer.headers.get("retry-after")) || 300;
+    return form.dataset.locked.replace("{minutes}", Math.max(1, Math.ceil(seconds / 60)));
+  }
+  if (answer.status === 503) return form.dataset.busy;
+  return answer.status < 500 ? form.dataset.wrong : form.dataset.failed;
+}
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = form.querySelector("button");
@@ -17,7 +26,7 @@ form.addEventListener("submit", async (event) => {
       location.replace(form.dataset.next);
       return;
     }
-    alertLine.textContent = answer.status === 429 ? form.dataset.locked : answer.status < 500 ? form.dataset.wrong : form.dataset.failed;
+    alertLine.textContent = refusal(answer);
   } catch {
     alertLine.textContent = form.dataset.failed;
   }

@@ -8,6 +8,7 @@ from alarms.acts import AlarmDesk
 from alarms.master import MasterDefinitions
 from api.app import make_app
 from api.deps import Parts
+from api.oidc import Provider
 from gateway.roles.common import (
     be_nice,
     calendar_of,
@@ -53,6 +54,9 @@ async def work(site: Snapshot) -> None:
         reload=reloader,
         refresh=definitions.refresh,
         simulated=config.clock is not None,
+        accounts=config.accounts.rules,
+        oidc=None if config.accounts.oidc is None else Provider(config.accounts.oidc, config.web.public_url),
+        public_url=config.web.public_url,
         promises=promises_of(config),
         calendar=calendar_of(config),
     )
@@ -62,7 +66,7 @@ async def work(site: Snapshot) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(heartbeat(state, "web", follower.status(lambda: (True, {}))), name="heartbeat")
             group.create_task(follower.run(), name="configuration")
-            group.create_task(serve(app, config.web.listen), name="pages")
+            group.create_task(serve(app, config.web.listen, proxies=config.web.proxies), name="pages")
     finally:
         await store.close()
         state.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -40,8 +40,12 @@ class _Server(uvicorn.Server):
         self._ending.set()
 
 
-async def serve(app: Any, listen: str, *, on_end: Callable[[], None] | None = None) -> None:
+async def serve(
+    app: Any, listen: str, *, on_end: Callable[[], None] | None = None, proxies: Sequence[str] = ()
+) -> None:
     """Serve until cancelled; requests under way get two seconds to end, and `on_end` is called to hurry them.
+
+    Only `proxies` are believed when they tell for whom they ask, and whether over HTTPS.
 
     Raises PermanentError if the port is taken.
     """
@@ -55,6 +59,8 @@ async def serve(app: Any, listen: str, *, on_end: Callable[[], None] | None = No
             access_log=False,
             timeout_graceful_shutdown=_GRACE_S,
             server_header=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
         )
     )
     serving = asyncio.create_task(_serving(server, listen), name=f"serve {listen}")

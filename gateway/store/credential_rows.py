@@ -191,6 +191,13 @@ def revoke_token(connection: Connection, token_id: str) -> bool:
     return done.rowcount == 1
 
 
+def revoke_tokens_of(connection: Connection, owner: str) -> int:
+    """End every token of a user and return how many there were."""
+    token = tables.api_token
+    alive = update(token).where(token.c.owner == owner, token.c.revoked.is_(False))
+    return connection.execute(alive.values(revoked=True)).rowcount
+
+
 def know_browser(connection: Connection, browser_id: str, owner: str, secret_hash: str, now_us: int) -> None:
     """Remember that somebody logged in in a browser; beyond a bound the oldest of this person is forgotten."""
     browser = tables.known_browser
