@@ -39,6 +39,7 @@ from api.routes import (
     tokens,
     users,
 )
+from api.services.city import CityFile
 from api.services.live import Board
 from api.services.pulse import Pulse
 from gateway import __version__
@@ -75,6 +76,7 @@ def make_rest(parts: Parts) -> FastAPI:
     app.state.board = Board(parts)
     app.state.pulse = Pulse(parts)
     app.state.streams = stream.Streams(parts)
+    app.state.city = CityFile(parts.network, parts.tiles)
     for router in (
         session.router,
         tokens.router,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
 from api.auth import User
 from api.deps import PartsDep, Reader, Require
 from api.roles import Act
 from api.services import findings as service
-from api.services.city import city_map
+from api.services.city import CityFile
 from api.services.loss import Period, known_days, loss_months, loss_tree, loss_trend, span, zone_total
 from api.services.precision import precision
 from api.services.series import MOST_POINTS, MOST_WIDTH, several
@@ -83,9 +84,19 @@ def zones(_user: Reader, parts: PartsDep) -> list[dict[str, Any]]:
 
 
 @router.get("/map")
-def network_map(_user: Reader, parts: PartsDep) -> dict[str, Any]:
-    """Return pipes, stations and meters in local metres."""
-    return city_map(parts.network)
+def network_map(_user: Reader, request: Request) -> Response:
+    """Return pipes, stations and meters in local metres, packed; 304 to whoever has it already."""
+    city: CityFile = request.app.state.city
+    body, tag = city.get()
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(
+            gzip.decompress(body), media_type="application/json", headers={**headers, "vary": "accept-encoding"}
+        )
+    packed = {"content-encoding": "gzip", "vary": "accept-encoding"}
+    return Response(body, media_type="application/json", headers={**headers, **packed})
 
 
 @router.get("/findings")

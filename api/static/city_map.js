@@ -1,10 +1,15 @@
-// The network without tiles: local metres on a plain plane, pipes and meters on one canvas, alarms on top.
+// The map of the city: pipes and meters on one canvas, sites and alarms on top. Without tiles it is a plain plane in local
+// metres; with a tile server, which only the configuration can name, the plane lies on the earth.
 import { leaflet as L } from "nicegui-leaflet";
+import { CityNet, unpack } from "/static/city_net.js";
 
 const SHAPE_SIZE = 24;
 const APART = 15;
 const FLAG_ROOM = 72;
 const STREETS = 150;
+const SIGNS = 60;
+const MOST_MARKS = 400;
+const EARTH = 6378137;
 const EDGES = { paddingTopLeft: [24, 28], paddingBottomRight: [24, 44], animate: false };
 
 // Where a name may stand beside its site, best first: distance of its left upper corner from the site.
@@ -58,49 +63,49 @@ export default {
       this.chosen = asset;
       this.show(this.shown);
       const mark = this.shown.find((m) => m.asset === asset);
-      if (mark && this.map && !this.map.getBounds().pad(-0.05).contains([mark.y, mark.x])) this.map.panTo([mark.y, mark.x]);
+      if (mark && this.map && !this.map.getBounds().pad(-0.05).contains(this.at(mark.x, mark.y))) this.map.panTo(this.at(mark.x, mark.y));
+    },
+    // Where a place in local metres lies.
+    at(x, y) {
+      const tiles = this.city.tiles;
+      if (!tiles) return L.latLng(y, x);
+      const turn = 180 / Math.PI / EARTH;
+      return L.latLng(tiles.latitude + y * turn, tiles.longitude + (x * turn) / Math.cos((tiles.latitude * Math.PI) / 180));
     },
     build() {
       const style = getComputedStyle(document.documentElement);
       const colour = (name) => style.getPropertyValue(name).trim();
+      const { tiles } = this.city;
       this.map = L.map(this.$refs.map, {
-        crs: L.CRS.Simple,
-        preferCanvas: true,
-        attributionControl: false,
+        crs: tiles ? L.CRS.EPSG3857 : L.CRS.Simple,
+        attributionControl: Boolean(tiles),
         zoomControl: false,
-        minZoom: -5,
-        maxZoom: 3,
-        zoomSnap: 0.05,
+        minZoom: tiles ? 9 : -6,
+        maxZoom: tiles ? 20 : 3,
+        zoomSnap: tiles ? 0.25 : 0.05,
         zoomDelta: 0.5,
       });
-      this.map.setView([0, 0], 0, { animate: false });
-      const bounds = L.latLngBounds([]);
-      this.lines = [];
-      if (this.city.pipes) {
-        const pipes = L.geoJSON(this.city.pipes, {
-          interactive: false,
-          coordsToLatLng: ([x, y]) => L.latLng(y, x),
-          style: (feature) => {
-            const main = ["medium", "high"].includes(feature.properties?.pressure || feature.properties?.kind);
-            return { color: colour(main ? "--pipe-main" : "--pipe"), weight: main ? 3 : 1.5 };
-          },
-        }).addTo(this.map);
-        pipes.eachLayer((layer) => layer.getLatLngs && this.lines.push(layer.getLatLngs().flat(2)));
-        bounds.extend(pipes.getBounds());
-        this.light(pipes, colour("--bad"));
-      }
-      for (const [id, x, y] of this.city.meters) {
-        const dot = L.circleMarker([y, x], { radius: 1.5, stroke: false, fillColor: colour("--faint"), fillOpacity: 0.9 });
-        dot.bindTooltip(id).addTo(this.map);
-        bounds.extend([y, x]);
-      }
-      this.sites = this.city.stations.map((site) => this.site(site));
-      for (const { at } of this.sites) bounds.extend(at);
-      this.bounds = this.around() || (bounds.isValid() ? bounds : L.latLngBounds([0, 0], [1000, 1000]));
+      this.map.setView(this.at(0, 0), tiles ? 13 : 0, { animate: false });
+      if (tiles) L.tileLayer(tiles.url, { attribution: tiles.attribution, maxZoom: 20, className: "gg-tiles" }).addTo(this.map);
+      const project = (x, y) => this.map.options.crs.latLngToPoint(this.at(x, y), 0);
+      this.net = new CityNet(unpack(this.city, project), {
+        pipe: colour("--pipe"),
+        main: colour("--pipe-main"),
+        dot: colour("--faint"),
+        lit: colour("--bad"),
+      });
+      this.net.lit = this.shares();
+      this.net.addTo(this.map);
+      this.sites = this.city.stations.map((site) => ({ ...site, at: this.at(site.x, site.y) }));
+      this.sites.sort((a, b) => (a.kind === "station" ? 0 : 1) - (b.kind === "station" ? 0 : 1));
+      this.whole = this.everything();
+      this.bounds = this.around() || this.whole;
       L.control.scale({ imperial: false }).addTo(this.map);
       L.control.zoom({ position: "bottomright", zoomInTitle: this.zoom[0], zoomOutTitle: this.zoom[1] }).addTo(this.map);
+      this.signs = L.layerGroup().addTo(this.map);
       this.overlay = L.layerGroup().addTo(this.map);
       this.map.on("zoomend resize moveend", () => this.name());
+      this.tell();
       this.fit();
       // Whoever chose a part of the map keeps it when the window changes; a click on a mark is no such choice.
       const chosen = () => (this.moved = true);
@@ -108,18 +113,29 @@ export default {
       this.$refs.map.addEventListener("wheel", chosen, { passive: true });
       this.$refs.map.querySelector(".leaflet-control-zoom").addEventListener("click", chosen);
     },
-    // Candidate pipes, the likeliest strongest.
-    light(pipes, colour) {
-      const most = Math.max(...(this.pipes || []).map((pipe) => pipe.probability), 1e-6);
-      const share = new Map((this.pipes || []).map((pipe) => [pipe.id, pipe.probability / most]));
-      this.lit = [];
-      pipes.eachLayer((layer) => {
-        const part = share.get(String(layer.feature.properties?.id));
-        if (part === undefined || !layer.setStyle) return;
-        layer.setStyle({ color: colour, weight: 3 + 3 * part, opacity: 0.25 + 0.75 * part });
-        layer.bringToFront();
-        this.lit.push(layer);
+    // The id of the meter under the pointer.
+    tell() {
+      const tip = L.tooltip({ direction: "top", offset: [0, -4] });
+      let last = "";
+      this.map.on("mousemove", (event) => {
+        const name = this.map.dragging.moving?.() ? "" : this.net.meterAt(event.layerPoint);
+        if (name !== last) name ? tip.setContent(name).setLatLng(event.latlng).openOn(this.map) : this.map.closeTooltip(tip);
+        last = name;
       });
+    },
+    // How likely each candidate pipe is, in shares of the likeliest.
+    shares() {
+      const most = Math.max(...(this.pipes || []).map((pipe) => pipe.probability), 1e-6);
+      return new Map((this.pipes || []).map((pipe) => [pipe.id, pipe.probability / most]));
+    },
+    everything() {
+      const { box, dots } = this.net.net;
+      const bounds = L.bounds([]);
+      for (let n = 0; n < box.length; n += 2) bounds.extend([box[n], box[n + 1]]);
+      for (let n = 0; n < dots.length; n += 2) bounds.extend([dots[n], dots[n + 1]]);
+      const found = L.latLngBounds(this.sites.map((site) => site.at));
+      if (bounds.isValid()) for (const corner of [bounds.min, bounds.max]) found.extend(this.map.options.crs.pointToLatLng(corner, 0));
+      return found.isValid() ? found : L.latLngBounds(this.at(0, 0), this.at(1000, 1000));
     },
     // Goes to the marks that are shown now; whoever had chosen a part of the map gives it up.
     frame() {
@@ -131,28 +147,46 @@ export default {
     // What `near` shows: lit pipes and marks, with some streets around them.
     around() {
       if (!this.near) return null;
+      const { ids, box } = this.net.net;
       const bounds = L.latLngBounds([]);
-      for (const layer of this.lit || []) bounds.extend(layer.getBounds());
-      for (const mark of this.shown) bounds.extend([mark.y, mark.x]);
+      const corner = (n) => this.map.options.crs.pointToLatLng(L.point(box[n], box[n + 1]), 0);
+      ids.forEach((id, pipe) => this.net.lit.has(id) && bounds.extend(corner(4 * pipe)).extend(corner(4 * pipe + 2)));
+      for (const mark of this.shown) bounds.extend(this.at(mark.x, mark.y));
       if (!bounds.isValid()) return null;
+      const room = this.at(STREETS, STREETS);
+      const zero = this.at(0, 0);
+      const [up, aside] = [room.lat - zero.lat, room.lng - zero.lng];
       const [a, b] = [bounds.getSouthWest(), bounds.getNorthEast()];
-      return L.latLngBounds([a.lat - STREETS, a.lng - STREETS], [b.lat + STREETS, b.lng + STREETS]);
+      return L.latLngBounds([a.lat - up, a.lng - aside], [b.lat + up, b.lng + aside]);
     },
-    site({ id, kind, name, x, y }) {
-      const size = kind === "station" ? 14 : 11;
+    // Signs of the sites in sight, stations first, as many as there is room for: a large city shows the rest when one goes closer.
+    place() {
+      const view = this.map.getBounds().pad(0.05);
+      const seen = this.sites.filter((site) => view.contains(site.at)).slice(0, SIGNS);
+      const keep = new Set(seen.map((site) => site.id));
+      for (const site of this.sites) {
+        if (site.marker && !keep.has(site.id)) {
+          this.signs.removeLayer(site.marker);
+          site.marker = site.label = null;
+        }
+      }
+      for (const site of seen) if (!site.marker) this.sign(site);
+      return seen;
+    },
+    sign(site) {
+      const size = site.kind === "station" ? 14 : 11;
       const box = document.createElement("div");
-      const sign = document.createElement("div");
-      sign.className = `gg-site ${kind === "station" ? "station" : "regulator"}`;
-      sign.style.width = sign.style.height = `${size}px`;
+      const shape = document.createElement("div");
+      shape.className = `gg-site ${site.kind === "station" ? "station" : "regulator"}`;
+      shape.style.width = shape.style.height = `${size}px`;
       const label = document.createElement("span");
       label.className = "gg-name";
-      label.textContent = name;
-      box.append(sign, label);
+      label.textContent = site.name;
+      box.append(shape, label);
       const icon = L.divIcon({ className: "gg-site-box", iconSize: [size, size], html: box });
-      L.marker([y, x], { icon, keyboard: false })
-        .on("click", () => this.$emit("pick", id))
-        .addTo(this.map);
-      return { at: L.latLng(y, x), label, middle: size / 2 };
+      site.marker = L.marker(site.at, { icon, keyboard: false }).on("click", () => this.$emit("pick", site.id)).addTo(this.signs);
+      site.label = label;
+      site.middle = size / 2;
     },
     fit() {
       this.map.fitBounds(this.bounds, EDGES);
@@ -161,15 +195,17 @@ export default {
     // Puts each name where it hides the least: never outside, not on other names and signs, seldom on pipes.
     name() {
       if (!this.overlay) return;
+      const sites = this.place();
       const point = (at) => this.map.latLngToContainerPoint(at);
       const size = this.map.getSize();
       const right = (mark, p) => (mark.html.includes("flag") && p.x < size.x - FLAG_ROOM ? FLAG_ROOM : 12);
       const taken = [
-        ...this.sites.map(({ at }) => around(point(at))),
-        ...this.shown.map((mark) => [mark, point([mark.y, mark.x])]).map(([mark, p]) => around(p, right(mark, p))),
+        ...sites.map(({ at }) => around(point(at))),
+        ...this.shown.slice(0, SIGNS).map((mark) => [mark, point(this.at(mark.x, mark.y))]).map(([mark, p]) => around(p, right(mark, p))),
       ];
-      const dots = this.drawn(point);
-      for (const { at, label, middle } of this.sites) {
+      const shift = this.map.layerPointToContainerPoint(this.net._bounds?.min || [0, 0]);
+      const dots = this.net.spots.map(([x, y]) => [x + shift.x, y + shift.y]);
+      for (const { at, label, middle } of sites) {
         const p = point(at);
         const [w, h] = [label.offsetWidth, label.offsetHeight];
         let best = [Infinity];
@@ -179,24 +215,13 @@ export default {
           const inside = shared(box, [2, 2, size.x - 2, size.y - 2]);
           let cost = 20 * (w * h - inside) + 2 * rank;
           for (const other of taken) cost += 10 * shared(box, other);
-          for (const [x, y] of dots) cost += x > box[0] && x < box[2] && y > box[1] && y < box[3] ? 8 : 0;
+          for (const [x, y] of dots) cost += x > box[0] && x < box[2] && y > box[1] && y < box[3] ? 16 : 0;
           if (cost < best[0]) best = [cost, dx, dy, box];
         });
         label.style.transform = `translate(${Math.round(best[1] + middle)}px, ${Math.round(best[2] + middle)}px)`;
+        label.style.visibility = sites.length > 12 && best[0] > 4 * w * h ? "hidden" : "";
         taken.push(best[3]);
       }
-    },
-    // Points on the pipes, some pixels apart.
-    drawn(point) {
-      const dots = [];
-      for (const line of this.lines) {
-        for (let n = 1; n < line.length; n++) {
-          const [a, b] = [point(line[n - 1]), point(line[n])];
-          const steps = Math.min(200, Math.ceil(a.distanceTo(b) / 8));
-          for (let k = 0; k <= steps; k++) dots.push([a.x + ((b.x - a.x) * k) / (steps || 1), a.y + ((b.y - a.y) * k) / (steps || 1)]);
-        }
-      }
-      return dots;
     },
     show(marks) {
       this.shown = marks;
@@ -208,13 +233,13 @@ export default {
         if (!this.moved) this.map.fitBounds(this.bounds, EDGES);
       }
       const width = this.map.getSize().x;
-      for (const mark of marks) {
+      for (const mark of [...marks].sort((a, b) => a.priority - b.priority).slice(0, MOST_MARKS)) {
         const box = document.createElement("div");
-        const flipped = this.map.latLngToContainerPoint([mark.y, mark.x]).x > width - FLAG_ROOM;
+        const flipped = this.map.latLngToContainerPoint(this.at(mark.x, mark.y)).x > width - FLAG_ROOM;
         box.className = `gg-pin${mark.asset === this.chosen ? " chosen" : ""}${flipped ? " flipped" : ""}`;
         box.innerHTML = mark.html;
         const icon = L.divIcon({ className: "gg-pin-box", iconSize: [SHAPE_SIZE, SHAPE_SIZE], html: box });
-        L.marker([mark.y, mark.x], { icon, zIndexOffset: 1000 - mark.priority * 100, keyboard: false })
+        L.marker(this.at(mark.x, mark.y), { icon, zIndexOffset: 1000 - mark.priority * 100, keyboard: false })
           .on("click", () => this.$emit("pick", mark.asset))
           .addTo(this.overlay);
       }

@@ -46,6 +46,8 @@ def test_the_meters_that_come_next_are_those_of_the_file_or_of_the_names() -> No
 
 def test_a_map_draws_no_more_dots_than_a_browser_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     every = city.city_map(network(many=False))["meters"]
+    assert every["ids"] == NAMES
+    assert every["at"] == [0, 10, 10, 10, 20, 10, 30, 10, 40, 10], "x and y in decimetres"
     assert city.city_map(network(many=True))["meters"] == every
     monkeypatch.setattr(city, "MOST_METERS", 2)
-    assert city.city_map(network(many=True))["meters"] == every[::3]
+    assert city.city_map(network(many=True))["meters"] == {"ids": NAMES[::3], "at": [0, 10, 30, 10]}
