@@ -6,25 +6,29 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from alarms import work_items
-from alarms.analysis.city import SiteFigures
-from alarms.city_data import CityData, city_from_batch
-from alarms.company_events import accounts_of, cause_in, exchanges_of
-from alarms.passes import daily_pass
+from alarms.analysis.parts import Plan, plan
+from alarms.city_data import CityData
+from alarms.company_events import cause_in
+from alarms.passes import PassResult, daily_pass
 from alarms.reading_audit import Auditor
 from gateway.config import Config
-from gateway.dataset import read_events, read_weather
 from gateway.errors import ConfigError, RefusedError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import PointId, ReadingBatch, to_us
+from gateway.pass_runs import cores
 from gateway.roles.audit_source import StoreSource
 from gateway.roles.common import be_nice, heartbeat, open_state, remote_store, site_clock, site_network
 from gateway.roles.interval_stream import IntervalStreams, LineOutput
 from gateway.roles.kept_rows import KeptRows
+from gateway.roles.pass_parts import LEAD_DAYS, PART_CUSTOMERS, Site, judged
 from gateway.roles.revision import Follower
 from gateway.roles.state_care import StateCare
 from gateway.snapshot import Snapshot
@@ -43,9 +47,9 @@ AGAIN_AFTER_CLOSE = (timedelta(0), timedelta(minutes=20), timedelta(minutes=45),
 AGAIN_AFTER = timedelta(hours=6)
 """otherwise, so that late readings count"""
 RETRY_S = 2.0
-LEAD_DAYS = 5
-"""readings of so many days before the lookback tell its first boundaries"""
 _MOST_TOLD = 20
+SMALL_PART = 1_000
+"""so many customers a part has of a city that has too many readings to be judged at once"""
 LOOK_S = 2.0
 """real seconds between looks at what auditors decided"""
 NICENESS = 19
@@ -86,6 +90,7 @@ class Analyst:
         self._intervals = IntervalStore(config.data.folder / "intervals")
         self.care = StateCare(state, config.data.folder, config.data.state_copies)
         self._rows = KeptRows(config.analyse.lookback_days + LEAD_DAYS)
+        self._dealt = plan(network, PART_CUSTOMERS)
         self._auditor = Auditor(state, self._intervals, days=config.analyse.audit_days)
         self.streams = IntervalStreams(_outputs(config, network), self._intervals, StateMemory(state), network)
         self._changes = ChangeWatch(state)
@@ -144,21 +149,27 @@ class Analyst:
         return min(moment for moment in (*after_close, now + AGAIN_AFTER) if moment > now)
 
     async def _pass(self, store: RemoteStore, now: datetime) -> None:
-        names: Mapping[int, PointId] = {}
-        batch = ReadingBatch.empty()
         registry = await asyncio.to_thread(StateRegistry, self._state)
-        try:
-            batch, names = await self._rows.at(store, len(registry), registry.names, to_us(now))
-            self._problem = ""
-        except RefusedError as error:
-            self._complain(str(error))
-        city = await self._city(batch, names)
-        if len(batch):
+        site = await asyncio.to_thread(Site.read, self._config, self._network)
+        read, batch, names = False, ReadingBatch.empty(), dict[int, PointId]()
+        if self._dealt is None:
+            try:
+                every = np.arange(len(registry), dtype=np.uint32)
+                batch, names = await self._rows.at(store, every, registry.names, to_us(now))
+            except RefusedError as error:
+                self._dealt = plan(self._network, SMALL_PART)
+                self._complain(str(error))
+            else:
+                self._problem = ""
+        city = await asyncio.to_thread(site.city, batch, names)
+        if self._dealt is not None:
+            read = await self._judge_parts(self._dealt, city, now)
+        elif len(batch):
             await self._judge(city, now)
         elif not self._problem:
             self._last = _Done(now, 0.0, 0)
         del batch
-        if names or self._problem:
+        if names or read or self._problem:
             loop = asyncio.get_running_loop()
             source = StoreSource(city.model, city.exchanges, store, registry, loop)
             await asyncio.to_thread(self._audit, source, now)
@@ -167,12 +178,34 @@ class Analyst:
     async def _judge(self, city: CityData, now: datetime) -> None:
         began = asyncio.get_running_loop().time()
         result = await asyncio.to_thread(daily_pass, city, to_us(now), lookback_days=self._config.analyse.lookback_days)
+        raised = await asyncio.to_thread(self._record, city, result)
+        self._done(now, began, len(result.loss), raised)
+
+    async def _judge_parts(self, dealt: Plan, city: CityData, now: datetime) -> bool:
+        """Judge part by part, and write each when it is done; return whether anything was read."""
+        began, problems, raised, rows = asyncio.get_running_loop().time(), list[str](), 0, 0
+        async with aclosing(judged(self._config, dealt, now, cores())) as made:
+            async for one in made:
+                if one.result is None:
+                    problems.append(one.problem)
+                else:
+                    rows += len(one.result.loss)
+                    raised += await asyncio.to_thread(self._record, city, one.result)
+        self._done(now, began, rows, raised)
+        if problems:
+            self._complain("; ".join(problems[:_MOST_TOLD]))
+        else:
+            self._problem = ""
+        return rows > 0
+
+    def _record(self, city: CityData, result: PassResult) -> int:
         cause_of = cause_in(city.exchanges, city.model.accounts)
-        found = await asyncio.to_thread(work_items.record, self._state, result, city.model.zone_for, cause_of)
-        raised = len(found)
+        return len(work_items.record(self._state, result, city.model.zone_for, cause_of))
+
+    def _done(self, now: datetime, began: float, rows: int, raised: int) -> None:
         seconds = asyncio.get_running_loop().time() - began
         self._last = _Done(now, seconds, raised)
-        log.info("pass until %s: %d loss rows, %d new findings, %.1f s", now, len(result.loss), raised, seconds)
+        log.info("pass until %s: %d loss rows, %d new findings, %.1f s", now, rows, raised, seconds)
 
     def _audit(self, source: StoreSource, now: datetime) -> None:
         began = time.monotonic()
@@ -180,27 +213,6 @@ class Analyst:
         seconds = time.monotonic() - began
         log.info("audit until %s: %d new intervals, %d verdicts, %d work items, %.1f s",
                  now, found.intervals, found.verdicts, found.work_items, seconds)  # fmt: skip
-
-    async def _city(self, batch: ReadingBatch, names: Mapping[int, PointId]) -> CityData:
-        problems: list[str] = []
-        folder = self._config.network.folder
-        weather = await asyncio.to_thread(read_weather, folder, problems)
-        events = await asyncio.to_thread(read_events, folder, problems)
-        if problems:
-            raise ConfigError(problems)
-        site = self._config.site
-        return await asyncio.to_thread(
-            lambda: city_from_batch(
-                self._network,
-                site.gas_day,
-                SiteFigures(site.base_temperature_c, site.base_pressure_kpa, site.customer_pressure_kpa),
-                batch,
-                names,
-                weather=weather,
-                exchanges=exchanges_of(events),
-                accounts=accounts_of(events),
-            )
-        )
 
     def _complain(self, problem: str) -> None:
         if problem != self._problem:

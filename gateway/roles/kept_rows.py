@@ -73,15 +73,17 @@ class KeptRows:
         self._far: Points = np.empty(0, dtype=np.uint32)
         """registers of which rows before the lookback are kept"""
 
-    async def at(self, store: Store, count: int, names: Names, now_us: int) -> tuple[ReadingBatch, dict[int, PointId]]:
+    async def at(
+        self, store: Store, points: Points, names: Names, now_us: int
+    ) -> tuple[ReadingBatch, dict[int, PointId]]:
         """Return the readings up to a moment, sorted by point and device time, and the points that have any.
 
-        `count` points are registered, and `names` gives the names of some. Raises RefusedError if they are too many,
+        `points` may have some, and `names` gives the names of points. Raises RefusedError if they are too many,
         TransientError while the store is away; then the next call goes on from there.
         """
         begun = self._begun_us
         if now_us < begun or now_us - begun >= ANEW_US or not await self._since(store, names):
-            await self._anew(store, count, names, now_us)
+            await self._anew(store, points, names, now_us)
         await self._look_far_back(store, now_us)
         if len(self._rows) > MOST_ROWS:
             self._forget()
@@ -132,13 +134,12 @@ class KeptRows:
         self._begun_us, self._rows, self._looked_at = -FAR_US, ReadingBatch.empty(), {}
         self._known = self._far = self._far[:0]
 
-    async def _anew(self, store: Store, count: int, names: Names, now_us: int) -> None:
+    async def _anew(self, store: Store, candidates: Points, names: Names, now_us: int) -> None:
         """Ask for everything."""
         self._forget()
         seq = await store.loaded()
-        for first in range(0, count, LATEST_AT_ONCE):
-            points = np.arange(first, min(first + LATEST_AT_ONCE, count), dtype=np.uint32)
-            read = (await store.latest(points)).point
+        for first in range(0, len(candidates), LATEST_AT_ONCE):
+            read = (await store.latest(candidates[first : first + LATEST_AT_ONCE])).point
             self._note(read, await asyncio.to_thread(names, read))
         points, parts = self._points(), list[ReadingBatch]()
         for at in range(0, len(points), POINTS_AT_ONCE):

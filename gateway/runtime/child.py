@@ -33,6 +33,12 @@ def die_with_parent() -> None:
     threading.Thread(target=_end_orphan, args=(os.getppid(),), name="orphan watch", daemon=True).start()
 
 
+def follow(parent: int) -> None:
+    """Do the same in a process that the multiprocessing of process `parent` made."""
+    os.environ[_PARENT] = str(parent)
+    die_with_parent()
+
+
 def _must_die_with_parent() -> bool:
     wanted = os.environ.get(_PARENT) or os.environ.get("GASGATE_DIE_WITH_PARENT")
     return bool(wanted) and sys.platform.startswith("linux")

@@ -24,6 +24,7 @@ START = 1_767_225_600_000_000
 QUANTITIES = (Quantity.REGISTER_MEASURED_M3, Quantity.VALVE, Quantity.FLAGS)
 NAMES = [point_id(f"M-{number}", quantity) for number in range(4) for quantity in QUANTITIES]
 BACK = 20
+EVERY = np.arange(len(NAMES), dtype=np.uint32)
 
 
 def names(points) -> Any:
@@ -52,8 +53,8 @@ async def histories(folder, seed, days) -> None:
             seq += 1
             await store.load(seq, batch_of(rng, day))
         now = START + int(day * DAY_US)
-        rows, known = await kept.at(store, len(NAMES), names, now)
-        anew, known_anew = await KeptRows(BACK).at(store, len(NAMES), names, now)
+        rows, known = await kept.at(store, EVERY, names, now)
+        anew, known_anew = await KeptRows(BACK).at(store, EVERY, names, now)
         same(rows, anew)
         assert known == known_anew
         assert not len(rows) or rows.source_time.max() < now
@@ -107,11 +108,11 @@ async def test_a_second_pass_asks_only_for_what_came_since(tmp_path):
     store = Counting(DuckReadings(tmp_path))
     await store.store.load(1, hourly(0, 480))
     kept = KeptRows(BACK)
-    rows, _ = await kept.at(store, len(NAMES), names, START + 20 * DAY_US)
+    rows, _ = await kept.at(store, EVERY, names, START + 20 * DAY_US)
     assert len(rows) == 4 * 480
     store.given = 0
     await store.store.load(2, hourly(480, 486))
-    rows, _ = await kept.at(store, len(NAMES), names, START + 20 * DAY_US + 6 * 3_600_000_000)
+    rows, _ = await kept.at(store, EVERY, names, START + 20 * DAY_US + 6 * 3_600_000_000)
     assert (len(rows), store.given) == (4 * 480, 24)
     await store.store.close()
 
@@ -126,14 +127,14 @@ async def test_a_store_that_goes_away_amid_a_pass_costs_no_reading(tmp_path):
         with_pass = 0
         for _ in range(4):
             try:
-                rows, _ = await kept.at(store, len(NAMES), names, now)
+                rows, _ = await kept.at(store, EVERY, names, now)
                 with_pass += 1
             except TransientError:
                 store.away_after = 10**9
                 await store.store.load(await store.store.loaded() + 1, hourly(500 + 9 * after, 501 + 9 * after))
                 now = START + 22 * DAY_US
         assert with_pass >= 3
-        same(rows, (await KeptRows(BACK).at(store, len(NAMES), names, now))[0])
+        same(rows, (await KeptRows(BACK).at(store, EVERY, names, now))[0])
     await store.store.close()
 
 
@@ -142,10 +143,10 @@ async def test_a_store_that_was_set_back_is_read_anew(tmp_path):
     await store.load(7, hourly(0, 48))
     kept = KeptRows(BACK)
     now = START + 3 * DAY_US
-    assert len((await kept.at(store, len(NAMES), names, now))[0]) == 4 * 48
+    assert len((await kept.at(store, EVERY, names, now))[0]) == 4 * 48
     other = DuckReadings(tmp_path / "two")
     await other.load(3, hourly(0, 24))
-    assert len((await kept.at(other, len(NAMES), names, now))[0]) == 4 * 24
+    assert len((await kept.at(other, EVERY, names, now))[0]) == 4 * 24
     await store.close()
     await other.close()
 
@@ -154,11 +155,11 @@ async def test_more_readings_than_a_pass_may_hold_are_refused_and_let_go(tmp_pat
     store = DuckReadings(tmp_path)
     await store.load(1, hourly(0, 48))
     kept = KeptRows(BACK)
-    await kept.at(store, len(NAMES), names, START + 2 * DAY_US)
+    await kept.at(store, EVERY, names, START + 2 * DAY_US)
     await store.load(2, hourly(48, 60))
     with monkeypatch.context() as patched:
         patched.setattr(kept_rows, "MOST_ROWS", 200)
         with pytest.raises(RefusedError, match="more than 200 readings"):
-            await kept.at(store, len(NAMES), names, START + 3 * DAY_US)
-    assert len((await kept.at(store, len(NAMES), names, START + 3 * DAY_US))[0]) == 4 * 60
+            await kept.at(store, EVERY, names, START + 3 * DAY_US)
+    assert len((await kept.at(store, EVERY, names, START + 3 * DAY_US))[0]) == 4 * 60
     await store.close()
