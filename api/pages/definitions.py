@@ -139,7 +139,7 @@ def _changes(row: Any, said: dict[str, str]) -> dict[str, Any] | None:
             changes[name] = text
             continue
         try:
-            changes[name] = int(text) if name == "priority" else float(text)
+            changes[name] = float(text)
         except ValueError:
             return None
     return changes

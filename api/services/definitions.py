@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from alarms.definitions import DefinitionRow, parse_rows, rows_as_toml
+from alarms.definitions import DefinitionRow, parse_rows, priority_of, rows_as_toml
 from alarms.master import definition_of, differences, digest
 from api.auth import User
 from api.deps import Parts
@@ -64,14 +64,15 @@ def history(parts: Parts, name: str) -> list[DefinitionChange]:
 
 
 def propose(parts: Parts, user: User, name: str, changes: Mapping[str, Any], reason: str) -> DefinitionChange:
-    """Propose a changed or a new definition; `changes` are keys of its row.
+    """Propose a changed or a new definition; `changes` are keys of its row. Priority follows from harm and time.
 
     Raises RefusedError 403, 409 `proposal_waits` or `no_change`, 422 `bad_row`, `fixed_field` or `new_kind`.
     """
     parts.auth.permit(user, Act.DEFINITION_PROPOSE)
     with parts.state.write() as connection:
         known = definition_rows.in_force(connection).get(name)
-        row = _checked({**({} if known is None else known.row), "id": name, **changes}, known)
+        wanted = {**({} if known is None else known.row), "id": name, **changes}
+        row = _checked(_with_priority(wanted, changes), known)
         now = parts.clock.now()
         return definition_rows.propose(connection, name, row, author=user.name, reason=reason.strip(), at=now)
 
@@ -129,6 +130,17 @@ def _digest(change: DefinitionChange) -> str:
         return digest(definition_of(change.row, change.revision))
     except ValidationError:
         return "unusable"
+
+
+def _with_priority(row: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row whose priority follows from another harm or time, unless somebody says it as well."""
+    if "priority" in changes or not {"harm", "time_available_s"} & changes.keys():
+        return row
+    try:
+        follows = priority_of(str(row.get("harm", "")), float(row.get("time_available_s", 0.0)))
+    except (TypeError, ValueError, KeyError):
+        return row
+    return row if follows is None else {**row, "priority": int(follows)}
 
 
 def _checked(row: Mapping[str, Any], known: DefinitionChange | None) -> dict[str, Any]:

@@ -39,6 +39,15 @@ async def test_a_change_holds_once_somebody_else_approved_it(rest: Api, parts: P
         assert shown["state"] == "C", "facts are kept"
 
 
+async def test_priority_follows_from_harm_and_time(rest: Api) -> None:
+    async with rest.as_user("engineer") as client:
+        wrong = await client.post(LOW, json=change(harm="people", time_available_s=120, priority=4))
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "bad_row")
+        assert (await client.post(LOW, json=change(harm="nobody"))).json()["code"] == "bad_row"
+        made = await client.post(LOW, json=change(harm="many", time_available_s=120, time_needed_s=60, shelvable=False))
+        assert (made.status_code, made.json()["row"]["priority"]) == (201, 1)
+
+
 async def test_a_row_that_nobody_could_act_on_is_refused(rest: Api) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"cause": "  "}, "bad_row"),

@@ -14,7 +14,7 @@ from api.text import Texts, mark
 from gateway.store.definition_rows import DefinitionChange
 
 FIELDS = {
-    "priority": mark("Priority"),
+    "harm": mark("Harm"),
     "limit": mark("Limit"),
     "deadband": mark("Deadband"),
     "on_delay_s": mark("On-delay, s"),
@@ -25,7 +25,13 @@ FIELDS = {
     "action": mark("Action"),
 }
 """what is proposed on the page; the rest of a row is changed over the API or with a file"""
-NUMBERS = ("priority", "limit", "deadband", "on_delay_s", "off_delay_s", "time_available_s")
+NUMBERS = ("limit", "deadband", "on_delay_s", "off_delay_s", "time_available_s")
+HARMS = {
+    "people": mark("people are hurt"),
+    "many": mark("many customers lose gas"),
+    "few": mark("few customers lose gas"),
+    "money": mark("money or reputation"),
+}
 _STATES = {"proposed": mark("proposed"), "approved": mark("approved"), "refused": mark("refused")}
 
 
@@ -115,10 +121,10 @@ def detail(
         return f'<div class="gg-empty">{empty(tr("Choose a definition to see its revisions."))}</div>'
     row = one.row
     facts = [
-        (tr("Class"), str(row["alarm_class"])),
+        (tr("Harm"), tr(HARMS[str(row["harm"])]) if row.get("harm") else UNKNOWN),
         (tr("Latches"), tr("yes") if row.get("latching") else tr("no")),
         (tr("Second person"), tr("yes") if row.get("highly_managed") else tr("no")),
-        (tr("Shelving"), _span(row["max_shelve_s"]) if row.get("shelvable") else tr("never")),
+        (tr("Shelving"), _span(row["max_shelve_s"]) if row.get("shelvable") else tr("not allowed")),
         (tr("Ticket"), tr(words.TICKET_CLASSES[str(row["ticket_class"])]) if row.get("ticket_class") else tr("none")),
         (tr("Next review"), one.next_review or UNKNOWN),
     ]
@@ -142,11 +148,18 @@ def form(one: DefinitionChange, tr: Texts) -> str:
         f'<input class="gg-input" name="{name}" value="{escape(shown(one.row.get(name)))}" maxlength="400"'
         f'{" inputmode=decimal" if name in NUMBERS else ""} autocomplete="off"></label>'
         for name, label in FIELDS.items()
-        if name in one.row or name not in {"limit", "deadband"}
+        if name != "harm" and (name in one.row or name not in {"limit", "deadband"})
     )
+    harms = "".join(
+        f'<option value="{key}"{" selected" if one.row.get("harm") == key else ""}>{escape(tr(name))}</option>'
+        for key, name in HARMS.items()
+    )
+    unknown = "" if one.row.get("harm") else '<option value="" selected></option>'
+    title = f"{tr(FIELDS['harm'])} ({tr('with the time it makes the priority')})"
+    harm = f'<label class="wide">{escape(title)}<select class="gg-input" name="harm">{unknown}{harms}</select></label>'
     return (
-        f'<form class="gg-call gg-padded" data-number="{escape(one.definition)}-{one.revision}"><fieldset>{inputs}'
-        f'<label class="wide">{escape(tr("Reason"))}'
+        f'<form class="gg-call gg-padded" data-number="{escape(one.definition)}-{one.revision}"><fieldset>'
+        f'{harm}{inputs}<label class="wide">{escape(tr("Reason"))}'
         '<input class="gg-input" name="reason" required maxlength="400" autocomplete="off"></label></fieldset>'
         f'<button class="gg-button primary" type="submit">{escape(tr("Propose"))}</button></form>'
     )
