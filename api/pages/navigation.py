@@ -39,6 +39,7 @@ SECTIONS = (
             Place("/tickets", mark("Board")),
             Place("/calls", mark("Telephone reports")),
             Place("/call-backs", mark("Call-backs"), Act.CALL_BACK),
+            Place("/handover", mark("Hand-over")),
         ),
     ),
     Section(mark("Loss"), (Place("/loss", mark("Loss")),)),
@@ -55,7 +56,6 @@ SECTIONS = (
             Place("/reports/alarms", mark("Alarm system")),
             Place("/reports/readings", mark("Reading rates")),
             Place("/reports/loss", mark("Loss rates")),
-            Place("/alarms", mark("Alarms")),
         ),
     ),
     Section(

@@ -11,7 +11,6 @@ from nicegui import ui
 
 from api.pages import (
     account,
-    alarms,
     audit_trail,
     call_backs,
     calls,
@@ -21,6 +20,7 @@ from api.pages import (
     downloads,
     errors,
     finding,
+    handover,
     interruptions,
     login,
     login_oidc,
@@ -41,11 +41,11 @@ PAGES = {
     "/": control_room,
     "/loss": loss,
     "/findings/{finding_id}": finding,
-    "/alarms": alarms,
     "/tickets": tickets,
     "/tickets/{ticket_no}": ticket,
     "/calls": calls,
     "/call-backs": call_backs,
+    "/handover": handover,
     "/meters": meters,
     "/meters/{meter_id}": meter,
     "/network": network,
@@ -61,7 +61,7 @@ PAGES = {
     "/definitions": definitions,
 }
 """address and module of each page; all are looked at by tests/api/test_every_page.py"""
-MOVED = {"/service": "/calls"}
+MOVED = {"/service": "/calls", "/alarms": "/handover"}
 """earlier addresses and where they lead now"""
 
 

@@ -1,4 +1,4 @@
-"""The page of the alarm system and the service dialog, in Chromium against a server of its own."""
+"""The hand-over and the dialog of leaving service, in Chromium against a server of its own."""
 
 from __future__ import annotations
 
@@ -35,28 +35,23 @@ def test_a_highly_managed_alarm_leaves_service_with_a_second_person(visit: Any, 
     dialog.locator("[name=until]").fill("2026-01-15T20:00")
     dialog.locator("button").click()
     expect(dialog).to_be_hidden()
-    other = visit("admin", "/alarms")
+    other = visit("admin", "/handover")
     waits = other.locator("tr", has_text="GAS_CONC_HIHI@REG-002")
-    waits.locator("[data-decide^='removal:agree']").click()
-    expect(other.locator(".gg-journal", has_text="WO-7")).to_contain_text("a watch every hour")
+    waits.locator("[data-decide^='agree']").click()
+    expect(other.locator(".gg-hand tr", has_text="WO-7")).to_contain_text("a watch every hour")
     with client(served, "admin") as api:
         oos = api.get("/api/v1/alarms/GAS_CONC_HIHI@REG-002").json()["oos"]
     assert (oos["by"], oos["second"], oos["until"]) == ("manager", "admin", "2026-01-15T12:00:00Z")
 
 
-def test_a_proposal_is_shown_with_what_it_changes_and_approved_by_another(visit: Any, served: Served) -> None:
-    with client(served, "engineer") as api:
-        body = {"changes": {"on_delay_s": 90}, "reason": "the filter is new"}
-        api.post("/api/v1/alarm-definitions/UNDERPRESS_LO/propose", json=body).raise_for_status()
-    page = visit("manager", "/alarms", language="zh")
-    row = page.locator("tr", has_text="UNDERPRESS_LO")
-    expect(row).to_contain_text("on_delay_s: 60.0 → 90.0")
-    row.get_by_role("button", name="同意").click()
-    expect(row).to_have_count(0)
-
-
-def test_a_viewer_reads_everything_and_changes_nothing(visit: Any) -> None:
-    page = visit("viewer", "/alarms")
-    expect(page.locator("table.tight")).to_contain_text("announced per 10 minutes")
-    expect(page.locator(".gg-section", has_text="Shelved")).to_have_text(re.compile("1$"))
-    expect(page.locator("form, [data-step], [data-decide]")).to_have_count(0)
+@pytest.mark.parametrize(
+    ("language", "shelved", "out"), [("zh", "已搁置", "在途工单一览"), ("en", "Shelved", "Tickets that are out")]
+)
+def test_a_viewer_reads_the_hand_over_and_decides_nothing(visit: Any, language: str, shelved: str, out: str) -> None:
+    page = visit("viewer", "/alarms", language=language)
+    assert page.url.endswith("/handover")
+    expect(page.locator(".gg-section", has_text=shelved)).to_have_text(re.compile("1$"))
+    expect(page.locator("tr", has_text="operator: 调压器检修")).to_contain_text("REG-001")
+    tickets = page.locator("section", has_text=out)
+    expect(tickets.locator("a[href^='/tickets/T-']").first).to_be_visible()
+    expect(page.locator("main form, [data-decide]")).to_have_count(0)

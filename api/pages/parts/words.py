@@ -180,6 +180,7 @@ REFUSALS = {
     "nothing_listed": mark("Name a zone, a station, a regulator or a meter."),
     "bad_time": mark("These times cannot be."),
     "too_long": mark("Supply must be back within 24 hours."),
+    "second_person": mark("The second person must be another one."),
     "wrong_step": mark("It is not its turn for that."),
     "login_required": mark("Your session has ended: log in again."),
     "wrong_password": mark("The password until now is wrong."),
