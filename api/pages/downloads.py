@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from api.deps import user_of
 from api.pages.frame import LANGUAGE_COOKIE
@@ -19,7 +20,8 @@ from api.pages.parts import tables, tables_meters, tables_people, tables_reports
 from api.pages.parts.tables import Asked
 from api.roles import Act
 from api.services.export import KINDS, Table, file_of
-from api.text import texts
+from api.services.pdf import MEDIA_TYPE, pdf_of
+from api.text import mark, texts
 from gateway.errors import RefusedError
 
 router = APIRouter(include_in_schema=False)
@@ -48,6 +50,53 @@ TABLES: Mapping[str, Download] = {
     "promises": Download(Act.READ, tables_reports.promises),
     "reading-rates": Download(Act.READ, tables_reports.rates),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A PDF of several tables, under `/download/<document>.pdf`."""
+
+    act: Act
+    title: str
+    make: tuple[Callable[[Asked], Table], ...]
+
+
+DOCUMENTS: Mapping[str, Document] = {
+    "service-brief": Document(
+        Act.READ,
+        mark("Service to customers"),
+        (tables_reports.month, tables_reports.promises, tables_reports.breaches, tables_reports.counts),
+    ),
+    "alarm-report": Document(
+        Act.READ, mark("Alarm system"), (tables_reports.alarm_measures, tables_reports.alarm_days)
+    ),
+}
+
+
+@router.get("/download/{name}.pdf")
+def document(name: str, request: Request) -> Response:
+    """Return a report as a PDF."""
+    user = user_of(request)
+    if user is None:
+        raise RefusedError(401, "login_required")
+    wanted = DOCUMENTS.get(name)
+    if wanted is None:
+        raise RefusedError(404, "unknown_table")
+    if not user.may(wanted.act):
+        raise RefusedError(403, "forbidden")
+    tr = texts(request.cookies.get(LANGUAGE_COOKIE, user.language))
+    parts = request.app.state.parts
+    asked = Asked(parts, user, tr, request.query_params)
+    tables = [make(asked) for make in wanted.make]
+    zone = parts.site.gas_day.timezone
+    made = parts.clock.now().astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
+    content = pdf_of(tr(wanted.title), tables, subtitle=f"{parts.site.name}  ·  {made} ({zone})", timezone=zone)
+    month = quote(asked.query.get("month", ""))
+    headers = {
+        "content-disposition": f'attachment; filename="{name}{"-" + month if month else ""}.pdf"',
+        "cache-control": "no-store",
+    }
+    return Response(content, media_type=MEDIA_TYPE, headers=headers)
 
 
 @router.get("/download/{name}.{kind}")

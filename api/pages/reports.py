@@ -62,10 +62,16 @@ REPORTS: Mapping[str, Report] = {
         mark("Month on one sheet"), False, _sheet, lambda tr, span: export(tr, "month", month=span.month)
     ),
     "/reports/alarms": Report(
-        mark("Alarm system"), False, _alarms, lambda tr, span: export(tr, "alarm-measures", month=span.month)
+        mark("Alarm system"),
+        False,
+        _alarms,
+        lambda tr, span: export(tr, "alarm-measures", pdf="alarm-report", month=span.month),
     ),
     "/reports/service": Report(
-        mark("Service to customers"), False, _service, lambda tr, span: export(tr, "promises", month=span.month)
+        mark("Service to customers"),
+        False,
+        _service,
+        lambda tr, span: export(tr, "promises", pdf="service-brief", month=span.month),
     ),
     "/reports/readings": Report(
         mark("Reading rates"), True, _readings, lambda tr, span: export(tr, "reading-rates", month=span.month)

@@ -13,12 +13,16 @@ _ARROW = (
 )
 
 
-def export(tr: Texts, table: str, **asked: object) -> str:
-    """Return the links to a table of `api.pages.downloads` as CSV and XLSX; `asked` goes into the address."""
+def export(tr: Texts, table: str, *, pdf: str = "", **asked: object) -> str:
+    """Return the links to a table of `api.pages.downloads` as CSV and XLSX; `asked` goes into the address.
+
+    With `pdf` there is one more, to the document of that name.
+    """
     query = urlencode({name: str(value) for name, value in asked.items() if value not in {None, ""}})
+    files = [(table, "csv"), (table, "xlsx"), *([(pdf, "pdf")] if pdf else [])]
     ways = "".join(
-        f'<a href="/download/{table}.{kind}{"?" if query else ""}{escape(query)}" download '
+        f'<a href="/download/{name}.{kind}{"?" if query else ""}{escape(query)}" download '
         f'aria-label="{escape(tr("Save as {kind}", kind=kind.upper()))}">{kind.upper()}</a>'
-        for kind in ("csv", "xlsx")
+        for name, kind in files
     )
     return f'<span class="gg-export" title="{escape(tr("Save this table"))}">{_ARROW}{ways}</span>'

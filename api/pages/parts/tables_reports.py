@@ -11,6 +11,34 @@ from api.services.alarm_report import reports
 from api.services.export import Column, Table
 from api.services.month import Span, month_figures, span_of, this_month
 from api.services.reading_rates import Rate, reading_rates
+from api.text import mark
+
+_BREACH = (
+    mark("Ticket"), mark("Promise"), mark("Standing"), mark("District"), mark("Crew"), mark("Due"), mark("Done"),
+)  # fmt: skip
+_COUNTS = {
+    "tickets": mark("Tickets"),
+    "reopened": mark("Reopened"),
+    "late_entries": mark("Steps entered late"),
+    "not_believed": mark("Steps whose moment cannot be true"),
+    "complaints": mark("Complaints"),
+}
+_STOPS = {
+    "planned": mark("Planned interruptions"),
+    "emergencies": mark("Interruptions in an emergency"),
+    "short_notice": mark("Announced later than 48 hours before"),
+    "untold": mark("Stopped without a notice"),
+    "overrun": mark("Supply away for more than 24 hours"),
+    "repeated": mark("Zones stopped twice within 30 days"),
+}
+_DELIVERY = {
+    "confirmed": mark("Tickets confirmed by the ticketing system"),
+    "retried": mark("Tickets that took more than one attempt"),
+    "unconfirmed": mark("Tickets not confirmed"),
+    "dead": mark("Tickets with messages given up"),
+    "fallbacks": mark("Tickets that went another way"),
+    "by_phone": mark("Tickets handed over by telephone"),
+}
 
 
 def month(asked: Asked) -> Table:
@@ -65,6 +93,43 @@ def promises(asked: Asked) -> Table:
         for group, name, one in groups
     )
     return asked.table(f"{tr('Service to customers')} {span.month}", columns, rows)
+
+
+def breaches(asked: Asked) -> Table:
+    """Return the promises of a month that were not kept, each with its ticket."""
+    tr, span = asked.tr, _span(asked)
+    columns = [Column(tr(name)) for name in _BREACH]
+    rows = (
+        (one.ticket_no, _clock(asked, f"{one.ticket_class}/{one.clock}"),
+         tr(service_words.STANDINGS.get(one.standing.value, one.standing.value)), one.district, one.crew, one.due_at,
+         one.stopped_at)
+        for one in service.brief(asked.parts, span.month).breaches
+    )  # fmt: skip
+    return asked.table(f"{tr('Broken promises')} {span.month}", columns, rows)
+
+
+def counts(asked: Asked) -> Table:
+    """Return what else a month counts: complaints, late entries, interruptions, delivery."""
+    tr, span = asked.tr, _span(asked)
+    found = service.brief(asked.parts, span.month)
+    rows = [(tr(name), getattr(found, field)) for field, name in _COUNTS.items()]
+    for counted, names in ((found.stops, _STOPS), (found.delivery, _DELIVERY)):
+        rows += [] if counted is None else [(tr(name), len(getattr(counted, field))) for field, name in names.items()]
+    return asked.table(f"{tr('Other figures')} {span.month}", [Column(tr("Figure")), Column(tr("Count"))], rows)
+
+
+def alarm_days(asked: Asked) -> Table:
+    """Return the days of the alarm system over a month."""
+    tr, span = asked.tr, _span(asked)
+    columns = [Column(tr("Position")), Column(tr("Day")), Column(tr("Announced")),
+               Column(tr("Spans with more than 10")), Column(tr("Most in 10 min")), Column(tr("Stale"))]  # fmt: skip
+    rows = (
+        (tr(kpi_html.POSITIONS.get(position, position)), day.day, day.announced, day.busy_buckets, day.most_in_bucket,
+         day.stale)
+        for position, found in reports(asked.parts, span.first, span.last).items()
+        for day in found.days
+    )  # fmt: skip
+    return asked.table(f"{tr('Days')} {span.month}", columns, rows)
 
 
 def rates(asked: Asked) -> Table:
