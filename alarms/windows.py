@@ -24,6 +24,7 @@ WELL_READ = 0.8
 """share of the boundaries at which a register is known that can tell how others used gas"""
 MOST_PEERS = 60
 """so many of a class tell how gas was used before the lookback"""
+NEVER_US = 2**62
 PRESSURE_SPAN_US = 3 * HOUR_US
 """pressures are joined over less than this"""
 
@@ -36,7 +37,7 @@ class KeptWindows:
     def __init__(self, city: CityData, lookback_days: int) -> None:
         """Look at nothing yet."""
         self._city, self._lookback = city, lookback_days
-        self._first_us, self._done_us = 2**62, ALWAYS_US
+        self._first_us, self._done_us, self._oldest = NEVER_US, ALWAYS_US, date.max
         self._times: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._kept: dict[Quantity, _Register] = {}
 
@@ -67,11 +68,18 @@ class KeptWindows:
         return windows, gaps
 
     def _extend(self, until_us: int) -> None:
-        """Let the grid reach to the last boundary, and find the first reading."""
+        """Let the grid reach from the first reading to the last boundary; begin anew where an older reading came."""
         gas_day = self._city.model.gas_day
+        for rows in self._city.arrivals.values():
+            self._first_us = min(self._first_us, rows.oldest(self._done_us, until_us, SELDOM_DAYS * DAY_US))
+        self._done_us = until_us
         last: date = gas_day.of(from_us(until_us))
-        if not len(self._times):
-            begin = last - timedelta(days=max(self._lookback, SELDOM_DAYS) + 1)
+        if self._first_us == NEVER_US:
+            return
+        oldest = gas_day.of(from_us(self._first_us - HOUR_US))
+        if not len(self._times) or oldest < self._oldest:
+            begin = max(oldest, last - timedelta(days=max(self._lookback, SELDOM_DAYS) + 1))
+            self._times, self._oldest = np.empty(0, dtype=np.int64), oldest
             for quantity in self._city.arrivals:
                 if quantity in REGISTERS:
                     self._kept[quantity] = _Register(self._city, quantity)
@@ -80,9 +88,6 @@ class KeptWindows:
         new = [begin + timedelta(days=number) for number in range((last - begin).days + 1)]
         more = np.array([gas_day.begins_us(day) for day in new], dtype=np.int64)
         self._times = np.concatenate([self._times, more])
-        for rows in self._city.arrivals.values():
-            self._first_us = min(self._first_us, rows.oldest(self._done_us, until_us, SELDOM_DAYS * DAY_US))
-        self._done_us = until_us
 
     def _span(self) -> tuple[int, int]:
         """Return first and last number of the boundaries of the lookback, none before the first reading."""
