@@ -80,7 +80,7 @@ export default {
         crs: tiles ? L.CRS.EPSG3857 : L.CRS.Simple,
         attributionControl: Boolean(tiles),
         zoomControl: false,
-        minZoom: tiles ? 9 : -6,
+        minZoom: tiles ? 8 : -8,
         maxZoom: tiles ? 20 : 3,
         zoomSnap: tiles ? 0.25 : 0.05,
         zoomDelta: 0.5,
@@ -159,10 +159,11 @@ export default {
       const [a, b] = [bounds.getSouthWest(), bounds.getNorthEast()];
       return L.latLngBounds([a.lat - up, a.lng - aside], [b.lat + up, b.lng + aside]);
     },
-    // Signs of the sites in sight, stations first, as many as there is room for: a large city shows the rest when one goes closer.
+    // Signs of the sites in sight; of more than there is room for only stations, until one goes closer.
     place() {
       const view = this.map.getBounds().pad(0.05);
-      const seen = this.sites.filter((site) => view.contains(site.at)).slice(0, SIGNS);
+      let seen = this.sites.filter((site) => view.contains(site.at));
+      if (seen.length > SIGNS) seen = seen.filter((site) => site.kind === "station").slice(0, SIGNS);
       const keep = new Set(seen.map((site) => site.id));
       for (const site of this.sites) {
         if (site.marker && !keep.has(site.id)) {
@@ -205,9 +206,11 @@ export default {
       ];
       const shift = this.map.layerPointToContainerPoint(this.net._bounds?.min || [0, 0]);
       const dots = this.net.spots.map(([x, y]) => [x + shift.x, y + shift.y]);
-      for (const { at, label, middle } of sites) {
+      // all sizes are read before anything is written, or the browser would lay out the page for each name
+      const sizes = sites.map(({ label }) => [label.offsetWidth, label.offsetHeight]);
+      sites.forEach(({ at, label, middle }, number) => {
         const p = point(at);
-        const [w, h] = [label.offsetWidth, label.offsetHeight];
+        const [w, h] = sizes[number];
         let best = [Infinity];
         SIDES.forEach((side, rank) => {
           const [dx, dy] = side(w, h);
@@ -221,7 +224,7 @@ export default {
         label.style.transform = `translate(${Math.round(best[1] + middle)}px, ${Math.round(best[2] + middle)}px)`;
         label.style.visibility = sites.length > 12 && best[0] > 4 * w * h ? "hidden" : "";
         taken.push(best[3]);
-      }
+      });
     },
     show(marks) {
       this.shown = marks;

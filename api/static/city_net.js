@@ -1,10 +1,12 @@
-// Draws pipes and meters of a city on one canvas. At each zoom only what is in sight and large enough is drawn: of lines
-// that are shorter than a pixel one dot for each pixel, of meters that stand close one disc for each cell.
+// Draws pipes and meters of a city on one canvas. At each zoom only what is in sight is drawn: many pipes pixel by pixel,
+// few as lines, and for meters that stand close one disc for each cell of a grid.
 import { leaflet as L } from "nicegui-leaflet";
 
 const CELL = 26;
-const DETAIL = 0.8;
-const MOST_DOTS = 4000;
+const DETAIL = 1.2;
+const AT_ONCE = 200;
+const MANY = 2500;
+const MOST_DOTS = 1500;
 
 // Positions as they are at zoom 0, so that another zoom is but a factor.
 export function unpack(city, project) {
@@ -30,6 +32,38 @@ export function unpack(city, project) {
     dots[n + 1] = p.y;
   }
   return { ids, main, ends, corners, box, dots, names: city.meters.ids };
+}
+
+// A colour of the style sheet as the four bytes of a pixel.
+function packed(colour) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.fillStyle = colour;
+  pen.fillRect(0, 0, 1, 1);
+  return new Uint32Array(pen.getImageData(0, 0, 1, 1).data.buffer)[0];
+}
+
+// Lines of one kind, drawn some at a time: one path of many thousands takes seconds where there is no graphics card.
+class Strokes {
+  constructor(pen, colour, width) {
+    Object.assign(this, { pen, colour, width, count: 0, path: new Path2D() });
+  }
+  moveTo(x, y) {
+    if (this.count > AT_ONCE) this.end();
+    this.path.moveTo(x, y);
+  }
+  lineTo(x, y) {
+    this.path.lineTo(x, y);
+    this.count += 1;
+  }
+  end() {
+    this.pen.strokeStyle = this.colour;
+    this.pen.lineWidth = this.width;
+    this.pen.lineJoin = "bevel";
+    this.pen.lineCap = "butt";
+    this.pen.stroke(this.path);
+    this.path = new Path2D();
+    this.count = 0;
+  }
 }
 
 export const CityNet = L.Renderer.extend({
@@ -79,49 +113,36 @@ export const CityNet = L.Renderer.extend({
     const view = this.view();
     this.spots = [];
     this.cells = 0;
-    this.discs(size, view);
     this.pipes(size, view);
+    this.discs(size, view);
     this.took = performance.now() - began;
   },
-  pipes(size, { scale, left, top }) {
-    const { main, ends, corners, box, ids } = this.net;
+  pipes(size, view) {
+    const { scale, left, top } = view;
+    const { main, box, ids } = this.net;
     const pen = this._pen;
-    const paths = [new Path2D(), new Path2D()];
-    const wide = Math.ceil(size.x);
-    const taken = [new Uint8Array(wide * Math.ceil(size.y)), new Uint8Array(wide * Math.ceil(size.y))];
+    const seen = [];
     const bright = [];
+    for (let pipe = 0; pipe < main.length; pipe++) {
+      if (box[4 * pipe + 2] * scale < left || box[4 * pipe + 3] * scale < top) continue;
+      if (box[4 * pipe] * scale > left + size.x || box[4 * pipe + 1] * scale > top + size.y) continue;
+      (this.lit.has(ids[pipe]) ? bright : seen).push(pipe);
+    }
     const spacing = Math.max(8, Math.sqrt((size.x * size.y) / MOST_DOTS));
     const named = new Set();
-    for (let pipe = 0; pipe < main.length; pipe++) {
-      const x0 = box[4 * pipe] * scale - left;
-      const y0 = box[4 * pipe + 1] * scale - top;
-      const x1 = box[4 * pipe + 2] * scale - left;
-      const y1 = box[4 * pipe + 3] * scale - top;
-      if (x1 < 0 || y1 < 0 || x0 > size.x || y0 > size.y) continue;
-      if (this.lit.has(ids[pipe])) bright.push(pipe);
-      const kind = main[pipe];
-      if (x1 - x0 < 1 && y1 - y0 < 1) {
-        const cell = Math.max(0, y0 | 0) * wide + Math.max(0, x0 | 0);
-        if (taken[kind][cell]) continue;
-        taken[kind][cell] = 1;
-        paths[kind].moveTo(x0, y0);
-        paths[kind].lineTo(x0 + 1, y0);
-        continue;
-      }
-      this.line(paths[kind], pipe, scale, left, top, (x, y) => {
-        const spot = Math.round(x / spacing) * 100003 + Math.round(y / spacing);
-        if (!named.has(spot) && this.spots.length < MOST_DOTS) {
-          named.add(spot);
-          this.spots.push([x, y]);
-        }
-      });
+    const pass = (x, y) => {
+      const spot = Math.round(x / spacing) * 100003 + Math.round(y / spacing);
+      if (named.has(spot) || this.spots.length >= MOST_DOTS) return;
+      named.add(spot);
+      this.spots.push([x, y]);
+    };
+    if (seen.length > MANY) this.plot(seen, size, view, pass);
+    else {
+      const paths = [new Strokes(pen, this.style.pipe, 1.5), new Strokes(pen, this.style.main, 3)];
+      for (const pipe of seen) this.line(paths[main[pipe]], pipe, scale, left, top, pass);
+      for (const path of paths) path.end();
     }
     pen.lineJoin = pen.lineCap = "round";
-    [this.style.pipe, this.style.main].forEach((colour, kind) => {
-      pen.strokeStyle = colour;
-      pen.lineWidth = kind ? 3 : 1.5;
-      pen.stroke(paths[kind]);
-    });
     bright.sort((a, b) => this.lit.get(ids[a]) - this.lit.get(ids[b]));
     for (const pipe of bright) {
       const share = this.lit.get(ids[pipe]);
@@ -133,6 +154,41 @@ export const CityNet = L.Renderer.extend({
       pen.stroke(path);
     }
     pen.globalAlpha = 1;
+  },
+  // Many pipes pixel by pixel: strokes of so many lines would take a second, this takes milliseconds.
+  plot(seen, size, { scale, left, top }, pass) {
+    const fine = this._container.width / size.x;
+    const [wide, high] = [this._container.width, this._container.height];
+    const picture = this._pen.createImageData(wide, high);
+    const pixels = new Uint32Array(picture.data.buffer);
+    const { main, ends, corners } = this.net;
+    const inks = [this.style.pipe, this.style.main].map(packed);
+    for (const kind of [0, 1]) {
+      const broad = Math.round((kind ? 2 : 1) * fine);
+      for (const pipe of seen) {
+        if (main[pipe] !== kind) continue;
+        const first = pipe ? ends[pipe - 1] : 0;
+        let x = (corners[2 * first] * scale - left) * fine;
+        let y = (corners[2 * first + 1] * scale - top) * fine;
+        pass(x / fine, y / fine);
+        for (let corner = first + 1; corner < ends[pipe]; corner++) {
+          const [toX, toY] = [(corners[2 * corner] * scale - left) * fine, (corners[2 * corner + 1] * scale - top) * fine];
+          const steps = Math.max(1, Math.ceil(Math.max(Math.abs(toX - x), Math.abs(toY - y))));
+          if (steps < 2 * (wide + high)) {
+            for (let step = 0; step <= steps; step++) {
+              const px = (x + ((toX - x) * step) / steps) | 0;
+              const py = (y + ((toY - y) * step) / steps) | 0;
+              for (let more = 0; more < broad; more++) {
+                if (px >= 0 && py + more >= 0 && px < wide && py + more < high) pixels[(py + more) * wide + px] = inks[kind];
+                if (px + more >= 0 && py >= 0 && px + more < wide && py < high) pixels[py * wide + px + more] = inks[kind];
+              }
+            }
+          }
+          [x, y] = [toX, toY];
+        }
+      }
+    }
+    this._pen.putImageData(picture, 0, 0);
   },
   // Corners that lie closer than a pixel to the one before are left out; `pass` hears places along the line.
   line(path, pipe, scale, left, top, pass) {
