@@ -29,9 +29,10 @@ def due(day_number: int, zones: int, every_days: int) -> Flags:
 
 
 def news(loss: Floats, supply: Floats) -> Flags:
-    """Return the zones whose loss of the last days is not what it was, (z,). Shapes (d, z); NaN where unknown."""
+    """Return the zones whose loss of the last known days is not what it was, (z,). Shapes (d, z); NaN where unknown."""
     if len(loss) <= NEW_D + 2:
         return np.ones(loss.shape[1], dtype=np.bool_)
+    loss = _to_last_known(loss)
     before, new = loss[-BEFORE_D - NEW_D : -NEW_D], loss[-NEW_D:]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a zone without a known day has no median
@@ -42,6 +43,14 @@ def news(loss: Floats, supply: Floats) -> Flags:
         last, mean = np.abs(new[-1] - usual), np.abs(np.nanmean(new, axis=0) - usual)
     # what cannot be compared is news
     return np.asarray(~((last <= LAST_FAR * noise) & (mean <= MEAN_FAR * noise)))
+
+
+def _to_last_known(loss: Floats) -> Floats:
+    """Shift each zone's days so that its last known one stands last: many are read a day or two late."""
+    known = np.isfinite(loss)
+    late = np.where(known.any(axis=0), np.argmax(known[::-1], axis=0), 0)
+    day = np.arange(len(loss))[:, None] - late[None, :]
+    return np.where(day >= 0, np.take_along_axis(loss, np.maximum(day, 0), axis=0), np.nan)
 
 
 def resting(rests: Ints, use: Floats, home: Ints, supply: Floats) -> Flags:
