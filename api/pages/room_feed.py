@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,6 +36,7 @@ class RoomFeed:
         self._alarms: dict[str, str] = {}
         self._tickets: dict[str, str] = {}
         self._facts: dict[str, str] = {}
+        self._marks: dict[str, str] = {}
         self._day = self._today()
         self._places: dict[str, Place | None] = {}
         self._readers: set[asyncio.Queue[str | None]] = set()
@@ -69,8 +70,9 @@ class RoomFeed:
 
     def _whole(self) -> str:
         facts = "".join(f",{json.dumps(name)}:{fact}" for name, fact in self._facts.items())
-        alarms, tickets = ",".join(self._alarms.values()), ",".join(self._tickets.values())
-        return f'{{"n":{self.number},"alarms":[{alarms}],"tickets":[{tickets}]{facts}}}'
+        rows = {"alarms": self._alarms, "tickets": self._tickets, "marks": self._marks}
+        lists = ",".join(f'"{name}":[{",".join(known.values())}]' for name, known in rows.items())
+        return f'{{"n":{self.number},{lists}{facts}}}'
 
     def look(self) -> None:
         """Look at key figures and marks, and at what the day's change does to the times; to be called every second."""
@@ -79,17 +81,24 @@ class RoomFeed:
             self._draw_all()
             for queue in list(self._readers):
                 self._send_away(queue)
-        fresh = self._seen_facts()
+        fresh, before = self._seen_facts(), self._marks
+        self._marks = self._seen_marks()
         changed = {name: fact for name, fact in fresh.items() if self._facts.get(name) != fact}
         self._facts = fresh
-        if changed:
-            self._tell([f"{json.dumps(name)}:{fact}" for name, fact in changed.items()])
+        told = [f"{json.dumps(name)}:{fact}" for name, fact in changed.items()]
+        told += _difference("marks", before, self._marks)
+        if told:
+            self._tell(told)
+
+    def _seen_marks(self) -> dict[str, str]:
+        """Return the marks of the map by asset."""
+        found = (room_html.map_mark(one, self._tr) for one in marks(self._board, self._places))
+        return {one["asset"]: json.dumps(one, ensure_ascii=False) for one in found}
 
     def _seen_facts(self) -> dict[str, str]:
         board, tr = self._board, self._tr
         seen: dict[str, Any] = {
             "strip": html.strip(summary(board, self._pulse), tr),
-            "marks": [room_html.map_mark(one, tr) for one in marks(board, self._places)],
             "flood": board.flood is not None,
             "horn": horn(board, board.parts.clock.now()),
         }
@@ -99,7 +108,7 @@ class RoomFeed:
         board = self._board
         self._alarms = dict(self._rows(board.alarms))
         self._tickets = {number: self._ticket(number) for number in board.tickets}
-        self._facts = self._seen_facts()
+        self._facts, self._marks = self._seen_facts(), self._seen_marks()
         self.number += 1
 
     def _rows(self, ids: Iterable[str]) -> Iterable[tuple[str, str]]:
@@ -131,10 +140,7 @@ class RoomFeed:
             del self._alarms[key]
         for key in change.tickets_gone:
             self._tickets.pop(key, None)
-        parts = [f'"alarms":[{",".join(rows.values())}]'] if rows else []
-        parts += [f'"alarms_gone":{json.dumps(gone)}'] if gone else []
-        parts += [f'"tickets":[{",".join(tickets.values())}]'] if tickets else []
-        parts += [f'"tickets_gone":{json.dumps(list(change.tickets_gone))}'] if change.tickets_gone else []
+        parts = [*_told("alarms", rows, gone), *_told("tickets", tickets, change.tickets_gone)]
         if parts:
             self._tell(parts)
 
@@ -162,3 +168,14 @@ class RoomFeed:
 def _below(alarm_id: str) -> list[tuple[str, str]]:
     definition, _, asset = alarm_id.partition("@")
     return [(BELOW[definition], asset)] if definition in BELOW else []
+
+
+def _difference(name: str, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return what a message says of rows that differ."""
+    changed = {key: row for key, row in now.items() if before.get(key) != row}
+    return _told(name, changed, [key for key in before if key not in now])
+
+
+def _told(name: str, changed: Mapping[str, str], gone: Sequence[str]) -> list[str]:
+    rows = [f'"{name}":[{",".join(changed.values())}]'] if changed else []
+    return rows + ([f'"{name}_gone":{json.dumps(list(gone), ensure_ascii=False)}'] if gone else [])

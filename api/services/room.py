@@ -10,7 +10,7 @@ from api.services.city import place_of
 from api.services.live import Board
 from api.services.views import AlarmView, TicketView, ticket_order
 
-MOST_MARKS = 300
+MOST_MARKS = 150
 """marks that a map shows and a person can tell apart; the most urgent places have one"""
 MOST_RELATED = 5
 Place = tuple[float, float]

@@ -79,6 +79,17 @@
   addEventListener("offline", () => root.classList.add("gg-lost"));
   addEventListener("online", beat);
 
+  // The pages' library shows a box of its own when its connection is lost; ours says it instead.
+  addEventListener("DOMContentLoaded", () => {
+    const box = document.getElementById("popup");
+    if (!box) return;
+    const look = () => root.classList.toggle("gg-away", box.getAttribute("aria-hidden") === "false");
+    new MutationObserver(look).observe(box, { attributes: true });
+  });
+
+  // What waits for a person blinks, all at once and slowly: an animation of each would cost a frame's work every frame.
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) setInterval(() => root.classList.toggle("gg-dark-half"), 800);
+
   // What is drawn anew shows its time at once, not at the next tick.
   new MutationObserver((changes) => {
     const nodes = changes.flatMap((change) => [...change.addedNodes]).filter((node) => node.nodeType === Node.ELEMENT_NODE);

@@ -1,7 +1,7 @@
 // A list of any length: rows come and go by key, and only those in sight are in the document.
 // `keep` (set from outside) says which rows are shown; with `grouped`, rows of one group share a line until it is opened.
 export default {
-  template: `<div class="gg-list" role="listbox" tabindex="0" :aria-label="label" @scroll="draw" @click="pick" @keydown="key">
+  template: `<div class="gg-list" role="listbox" tabindex="0" :aria-label="label" @scroll="scrolled" @click="pick" @keydown="key">
     <div v-show="count" ref="space" style="position:relative"></div>
     <div v-show="!count" class="gg-empty" v-html="empty"></div>
   </div>`,
@@ -12,16 +12,23 @@ export default {
   created() {
     this.chosen = this.selected;
     this.byId = new Map();
+    this.sorted = [];
     this.order = [];
     this.drawn = new Map();
     this.sizes = new Map();
     this.opened = new Set();
     this.keep = null;
+    this.top = 0;
+    this.tall = 0;
     this.grouped = false;
   },
   mounted() {
     this.apply(this.rows || [], []);
-    this.observer = new ResizeObserver(() => this.draw());
+    // what is measured is kept: to ask while rows change would have the browser lay everything out at once
+    this.observer = new ResizeObserver(() => {
+      this.tall = this.$el.clientHeight;
+      this.draw();
+    });
     this.observer.observe(this.$el);
     if (this.everywhere) document.addEventListener("keydown", this.afar);
     if (this.feed) window.gasgate.room.attach(this.feed, this);
@@ -35,19 +42,50 @@ export default {
       this.chosen = id;
       this.draw();
     },
+    scrolled() {
+      this.top = this.$el.scrollTop;
+      this.draw();
+    },
     replace(rows) {
       this.byId = new Map(rows.map((row) => [row.id, row]));
+      this.sorted = [...rows].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
       this.arrange();
     },
     apply(changed, gone) {
-      for (const id of gone) this.byId.delete(id);
-      for (const row of changed) this.byId.set(row.id, row);
+      for (const id of gone) this.remove(id);
+      for (const row of changed) {
+        if (this.byId.get(row.id)?.key !== row.key) {
+          this.remove(row.id);
+          this.sorted.splice(this.place(row.key), 0, row);
+        } else this.sorted[this.find(row)] = row;
+        this.byId.set(row.id, row);
+      }
       this.arrange();
     },
+    remove(id) {
+      const row = this.byId.get(id);
+      if (!row) return;
+      this.sorted.splice(this.find(row), 1);
+      this.byId.delete(id);
+    },
+    // The first place whose key is not before this one.
+    place(key) {
+      let low = 0;
+      let high = this.sorted.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (this.sorted[middle].key < key) low = middle + 1;
+        else high = middle;
+      }
+      return low;
+    },
+    find(row) {
+      let at = this.place(row.key);
+      while (this.sorted[at].id !== row.id) at++;
+      return at;
+    },
     arrange() {
-      const shown = [];
-      for (const row of this.byId.values()) if (!this.keep || this.keep(row)) shown.push(row);
-      shown.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+      const shown = this.keep ? this.sorted.filter(this.keep) : this.sorted;
       this.sizes = new Map();
       this.order = this.grouped ? this.gathered(shown) : shown;
       this.count = this.order.length;
@@ -71,9 +109,11 @@ export default {
       const space = this.$refs.space;
       if (!space) return;
       const height = this.rowHeight;
-      space.style.height = `${this.order.length * height}px`;
-      const first = Math.max(0, Math.floor(this.$el.scrollTop / height) - 4);
-      const last = Math.min(this.order.length, Math.ceil((this.$el.scrollTop + this.$el.clientHeight) / height) + 4);
+      const whole = `${this.order.length * height}px`;
+      if (space.style.height !== whole) space.style.height = whole;
+      const top = Math.max(0, Math.min(this.top, this.order.length * height - this.tall));
+      const first = Math.max(0, Math.floor(top / height) - 4);
+      const last = Math.min(this.order.length, Math.ceil((top + this.tall) / height) + 4);
       const seen = new Set();
       for (let n = first; n < last; n++) {
         const row = this.order[n];
@@ -84,15 +124,16 @@ export default {
           node.innerHTML = row.html;
         }
         const size = (this.grouped && this.sizes.get(row.group)) || 1;
-        const badge = node.querySelector("[data-times]");
-        if (badge) {
-          badge.textContent = size > 1 ? `×${size}` : "";
-          badge.hidden = size < 2;
+        if (node.size !== size || node.written !== row.html) {
+          node.size = size;
+          node.written = row.html;
+          const badge = node.querySelector("[data-times]");
+          if (badge) {
+            badge.textContent = size > 1 ? `×${size}` : "";
+            badge.hidden = size < 2;
+          }
         }
-        node.style.transform = `translateY(${n * height}px)`;
-        node.setAttribute("aria-selected", String(row.id === this.chosen));
-        node.setAttribute("aria-posinset", n + 1);
-        node.setAttribute("aria-setsize", this.order.length);
+        this.put(node, n, row.id === this.chosen);
       }
       if (this.drawn.has(this.chosen)) this.$el.setAttribute("aria-activedescendant", `row-${this.chosen}`);
       for (const [id, node] of this.drawn) {
@@ -101,6 +142,18 @@ export default {
           this.drawn.delete(id);
         }
       }
+    },
+    put(node, n, chosen) {
+      if (node.place !== n) {
+        node.place = n;
+        node.style.transform = `translateY(${n * this.rowHeight}px)`;
+        node.setAttribute("aria-posinset", n + 1);
+      }
+      if (node.chosen !== chosen) {
+        node.chosen = chosen;
+        node.setAttribute("aria-selected", String(chosen));
+      }
+      if (node.of !== this.order.length) node.setAttribute("aria-setsize", (node.of = this.order.length));
     },
     made(id) {
       const node = document.createElement("div");
@@ -148,7 +201,7 @@ export default {
         return;
       }
       const at = this.order.findIndex((row) => row.id === this.chosen);
-      const page = Math.max(1, Math.floor(this.$el.clientHeight / this.rowHeight) - 1);
+      const page = Math.max(1, Math.floor(this.tall / this.rowHeight) - 1);
       const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -this.order.length, End: this.order.length }[event.key];
       if (!step || !this.order.length) return;
       event.preventDefault();
@@ -157,6 +210,7 @@ export default {
       if (top < this.$el.scrollTop) this.$el.scrollTop = top;
       const bottom = top + this.rowHeight - this.$el.clientHeight;
       if (bottom > this.$el.scrollTop) this.$el.scrollTop = bottom;
+      this.top = this.$el.scrollTop;
       this.select(this.order[next].id);
       if (!this.leads) this.$emit("pick", this.order[next].id);
     },

@@ -22,9 +22,11 @@
     },
     on(name, listener) {
       heard[name] = listener;
-      if (state && name in state.facts) listener(state.facts[name]);
+      if (state && name === "marks") listener([...state.marks.values()]);
+      else if (state && name in state.facts) listener(state.facts[name]);
     },
     state: () => state,
+    again: () => socket.close(),
   });
 
   function connect() {
@@ -51,8 +53,9 @@
       const all = await answer.json();
       if (socket !== mine) return;
       const table = (rows) => new Map(rows.map((row) => [row.id, row]));
-      state = { n: all.n, alarms: table(all.alarms), tickets: table(all.tickets), facts: {} };
+      state = { n: all.n, alarms: table(all.alarms), tickets: table(all.tickets), marks: new Map(), facts: {} };
       for (const feed of Object.keys(shown)) shown[feed]?.replace([...state[feed].values()]);
+      marks(all);
       facts(all);
       const missed = waiting;
       waiting = null;
@@ -77,11 +80,39 @@
       shown[feed]?.apply(changed, gone);
       if (feed === "alarms") count();
     }
+    marks(message);
     facts(message);
   }
 
+  function marks(message) {
+    if (!message.marks && !message.marks_gone) return;
+    for (const asset of message.marks_gone || []) state.marks.delete(asset);
+    for (const mark of message.marks || []) state.marks.set(mark.asset, mark);
+    fresh = true;
+    schedule();
+  }
+
+  // A map with many marks takes its time, until the frame is painted: it gets a twentieth of it at most.
+  let fresh = false;
+  let drawing = false;
+  let drawAt = 0;
+  function schedule() {
+    if (drawing || !fresh) return;
+    drawing = true;
+    setTimeout(() => {
+      const begun = performance.now();
+      fresh = false;
+      heard.marks?.([...state.marks.values()]);
+      requestAnimationFrame(() => setTimeout(() => {
+        drawAt = performance.now() + 20 * (performance.now() - begun);
+        drawing = false;
+        schedule();
+      }));
+    }, Math.max(0, drawAt - performance.now()));
+  }
+
   function facts(message) {
-    for (const name of ["strip", "marks", "flood", "horn"]) {
+    for (const name of ["strip", "flood", "horn"]) {
       if (!(name in message)) continue;
       state.facts[name] = message[name];
       heard[name]?.(message[name]);
@@ -179,8 +210,8 @@
     horn();
   });
   room.mute = () => {
-    sound ||= new AudioContext();
-    if (sound.state === "suspended") sound.resume();
+    if (!sound) sound = new AudioContext();
+    else if (sound.state === "suspended") sound.resume();
     else mutedUntil = mutedUntil > Date.now() ? 0 : Date.now() + MUTE_MS;
     horn();
   };
@@ -226,7 +257,11 @@
   };
   for (const level of [1, 2, 3, 4]) keys[level] = () => room.toggle(level);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && event.target.matches(".gg-alarm-tools input")) event.target.blur();
+    if (event.key === "Escape" && event.target.matches(".gg-alarm-tools input")) {
+      event.target.value = "";
+      room.filter({ words: [] });
+      event.target.blur();
+    }
     if (event.target.closest("input, select, textarea, .q-dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
     const act = keys[event.key] || keys[event.key.toLowerCase()];
     if (!act || document.querySelector(".q-dialog") || !document.querySelector(".gg-alarm-tools")) return;

@@ -80,6 +80,8 @@ def alarm_row(view: AlarmView, tr: Texts, timezone: str, now: datetime) -> dict[
     raised = alarm.raised_at or alarm.condition_at
     classes = "gg-alarm" + (" covered" if alarm.hidden else "") + ("" if view.unacknowledged else " seen")
     state = words.state(view.letter, tr)
+    if alarm.late:
+        state = f"{tr('late')} · {state}"
     html = (
         f'<div class="{classes}">{priority_mark(alarm)}<div style="min-width:0"><div class="what">'
         f"{escape(tr(view.definition.title))} <span data-times hidden></span></div>"
