@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--seeds", metavar="S", help="detection: reporting (the default), tuning, or numbers 1,2,3")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="detection: keep cities and answers for later runs")
     parser.add_argument("--baseline", action="store_const", const=True, help="detection: plain rules as well")
-    parser.add_argument("--without", metavar="PART", help="detection: match, vacancy, memory or shares switched off")
+    parser.add_argument("--without", metavar="PART", help="detection: one mechanism switched off")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     chosen = parser.parse_args()
     if chosen.name is None:

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import trade_rules
 from benchmarks.exam_cities import SETS, City, Examined, analyse, make
 from benchmarks.exam_table import qualities, rows, table
-from benchmarks.without import config_without
+from benchmarks.without import change_without
 from gateway.scoring import rate_answer, score
 from gateway.scoring.answer import Answer, findings_of
 from gateway.scoring.rules import KINDS
@@ -40,7 +40,7 @@ def run(
     `without` names a part of the analysis (`benchmarks.without.PARTS`) that is switched off.
     """
     if without is not None:
-        config_without(without)
+        change_without(without)
     cities = cities_of("quick" if quick else seeds)
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gasgate-exam-")))

@@ -14,7 +14,6 @@ import numpy as np
 
 from alarms.analysis.city import CityModel, SiteFigures, build_tree
 from alarms.analysis.marks import tampered_with
-from alarms.analysis.study import StudyConfig
 from alarms.city_data import PASS_QUANTITIES, REGISTERS, CityData, heard_rows, make_series
 from alarms.company_events import accounts_of, cause_in, exchanges_of
 from alarms.findings import update
@@ -62,12 +61,12 @@ def analyse(
     page: PageWanted | None = None,
     *,
     processes: int = 1,
-    config: StudyConfig | None = None,
+    change: Callable[[CityData], CityData] | None = None,
 ) -> dict[str, Any]:
     """Analyse a dataset up to its end, or `until`; write and return the answer, and the page for people if wanted.
 
-    `report` is told, pass by pass, how many of how many are done; `processes` share the passes; `config`
-    takes the place of the figures by which passes judge. Raises ConfigError if
+    `report` is told, pass by pass, how many of how many are done; `processes` share the passes; `change` says
+    what else of the city is judged. Raises ConfigError if
     the dataset cannot be read or there is no folder to write into; then nothing is written.
     """
     missing = [file for file in (out, *([page.file] if page else [])) if not file.parent.is_dir()]
@@ -75,7 +74,7 @@ def analyse(
         raise ConfigError([f"{file.parent}: there is no such folder to write {file.name} into" for file in missing])
     dataset = read_dataset(folder, PASS_QUANTITIES)
     city, dataset = city_of(dataset), replace(dataset, columns=())
-    city = city if config is None else replace(city, config=config)
+    city = city if change is None else change(city)
     end = dataset.settings.end if until is None else min(until, dataset.settings.end)
     replayed = replay(city, dataset, end, report, processes)
     answer = {
