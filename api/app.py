@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -39,7 +40,7 @@ from api.routes import (
     tokens,
     users,
 )
-from api.services.city import CityFile
+from api.services.city import CityFile, Tiles
 from api.services.live import Board
 from api.services.pulse import Pulse
 from gateway import __version__
@@ -47,8 +48,9 @@ from gateway.errors import RefusedError, TransientError
 
 LARGEST_BODY = 64 * 1024
 STATIC = Path(__file__).parent / "static"
+POLICY = "content-security-policy"
 HEADERS = {
-    "content-security-policy": (
+    POLICY: (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; "
         "form-action 'self'; frame-ancestors 'none'"
@@ -106,7 +108,7 @@ def make_rest(parts: Parts) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(Ledger, parts=parts)
-    app.add_middleware(Shield)
+    app.add_middleware(Shield, tiles=parts.tiles)
     return app
 
 
@@ -151,8 +153,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 class Shield:
     """Adds security headers to every answer and refuses bodies beyond a bound, with or without a length."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tiles: Tiles | None = None) -> None:
         self._app = app
+        self._headers = HEADERS if tiles is None else {**HEADERS, POLICY: _with_images(HEADERS[POLICY], tiles.url)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -162,7 +165,7 @@ class Shield:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > LARGEST_BODY:
-            await JSONResponse({"code": "too_large"}, 413)(scope, receive, _with_headers(send))
+            await JSONResponse({"code": "too_large"}, 413)(scope, receive, _with_headers(send, self._headers))
             return
         seen = 0
 
@@ -174,14 +177,20 @@ class Shield:
                 raise RefusedError(413, "too_large")
             return message
 
-        await self._app(scope, bounded, _with_headers(send))
+        await self._app(scope, bounded, _with_headers(send, self._headers))
 
 
-def _with_headers(send: Send) -> Send:
+def _with_images(policy: str, address: str) -> str:
+    """Return a policy that lets images come from the server of an address too."""
+    parts = urlsplit(address)
+    return policy.replace("img-src 'self'", f"img-src 'self' {parts.scheme}://{parts.netloc}")
+
+
+def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             known = {name.lower() for name, _ in message["headers"]}
-            added = [(n.encode(), v.encode()) for n, v in HEADERS.items() if n.encode() not in known]
+            added = [(n.encode(), v.encode()) for n, v in headers.items() if n.encode() not in known]
             message = {**message, "headers": [*message["headers"], *added]}
         await send(message)
 

@@ -23,7 +23,11 @@ from tests.services import accepts, chromium_arguments, find_program, pick_free_
 _FRAMES = """() => {
   window.frames_ms = [];
   let before = performance.now();
-  const next = (now) => { window.frames_ms.push(now - before); before = now; window.asked = requestAnimationFrame(next); };
+  const next = (now) => {
+    window.frames_ms.push(now - before);
+    before = now;
+    window.asked = requestAnimationFrame(next);
+  };
   window.asked = requestAnimationFrame(next);
 }"""
 _STOP = "() => { cancelAnimationFrame(window.asked); return window.frames_ms; }"

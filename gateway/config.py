@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from alarms import TICKET_SINKS
 from api.account_config import AccountsConfig
+from api.page_config import PagesConfig
 from collectors import COLLECTORS
 from gateway.errors import ConfigError
 from gateway.model.gasday import GasDay
@@ -171,6 +172,7 @@ class Config(Settings):
     clock: ClockConfig | None = None
     keep: KeepConfig = KeepConfig()
     web: WebConfig = WebConfig()
+    pages: PagesConfig = PagesConfig()
     analyse: AnalyseConfig = AnalyseConfig()
     service: ServiceConfig = ServiceConfig()
     accounts: AccountsConfig = AccountsConfig()

@@ -86,7 +86,12 @@ export default {
         zoomDelta: 0.5,
       });
       this.map.setView(this.at(0, 0), tiles ? 13 : 0, { animate: false });
-      if (tiles) L.tileLayer(tiles.url, { attribution: tiles.attribution, maxZoom: 20, className: "gg-tiles" }).addTo(this.map);
+      if (tiles) {
+        const name = document.createElement("span");
+        name.textContent = tiles.attribution;
+        this.map.attributionControl.setPrefix(false);
+        L.tileLayer(tiles.url, { attribution: name.innerHTML, maxZoom: 20, className: "gg-tiles" }).addTo(this.map);
+      }
       const project = (x, y) => this.map.options.crs.latLngToPoint(this.at(x, y), 0);
       this.net = new CityNet(unpack(this.city, project), {
         pipe: colour("--pipe"),

@@ -52,6 +52,7 @@ async def work(site: Snapshot) -> None:
         ticket_secrets=tuple(secret.read() for sink in config.ticket_sink for secret in sink.secrets),
         note_file=config.web.note_file,
         reload=reloader,
+        tiles=config.pages.tile_server,
         refresh=definitions.refresh,
         simulated=config.clock is not None,
         accounts=config.accounts.rules,
