@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
@@ -46,7 +47,7 @@ def _alarms(page: Page, span: Span) -> str:
 
 
 def _service(page: Page, span: Span) -> str:
-    return service_html.month(service.brief(page.parts, span.month), page.tr)
+    return service_html.month(service.brief(page.parts, span.month), page.tr, page.parts.network.name_of)
 
 
 def _readings(page: Page, span: Span) -> str:
@@ -118,7 +119,9 @@ class ReportPage:
             with ui.element("main").classes("gg-report"), ui.element("section").classes("gg-panel"):
                 tools = report_html.tools(tr, self.span.month, this_month(page.parts), self.report.taken(tr, self.span))
                 Html(tools, classes="gg-bar-tools").element.on("change", js_handler=_GO)
-                self.shown = Html(report_html.working(tr), classes="gg-scroll gg-printed")
+                self.shown = Html(report_html.working(tr), classes="gg-scroll gg-printed").on_data("open", self._open)
+            with ui.dialog() as self.opened, ui.card().classes("gg-dialog"):
+                self.tickets = Html()
 
     async def compute(self) -> None:
         """Compute the report in a worker thread and show it."""
@@ -127,6 +130,16 @@ class ReportPage:
             self.shown.set(await asyncio.to_thread(self._content))
         except GatewayError:
             self.shown.set(report_html.failed(tr))
+
+    async def _open(self, figure: str) -> None:
+        """Show the tickets that a figure of the service report counts."""
+        page = self.page
+        try:
+            found = await asyncio.to_thread(service.opened, page.parts, self.span.month, figure)
+        except GatewayError:
+            return
+        self.tickets.set(f"<h2>{escape(page.tr('Tickets of this figure'))}</h2>{service_html.tickets(found)}")
+        self.opened.open()
 
     def _content(self) -> str:
         page, span = self.page, self.span

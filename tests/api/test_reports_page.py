@@ -58,6 +58,17 @@ def test_each_report_is_taken_along(visit: Any, served: Served) -> None:
         assert wanted in answer.text(), path
 
 
+def test_a_figure_opens_to_its_tickets(visit: Any) -> None:
+    page = visit("manager", "/reports/service")
+    row = page.locator("tr", has_text="Emergency · crew on site")
+    number = row.locator("[data-open='clock:EMERGENCY/arrive:kept']")
+    count = int(number.inner_text())
+    number.click()
+    dialog = page.locator(".gg-dialog")
+    expect(dialog.locator("a[href^='/tickets/T-']")).to_have_count(count)
+    expect(page.locator("tr", has_text="Interruptions, planned")).to_contain_text("0")
+
+
 def test_on_paper_there_is_the_report_and_nothing_to_press(visit: Any) -> None:
     page = visit("manager", "/reports/loss", theme="dark", size=SIZES[0])
     expect(page.locator(".gg-sheet").first).to_be_visible()

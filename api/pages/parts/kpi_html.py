@@ -49,11 +49,13 @@ def _report(title: str, found: Report, tr: Texts) -> str:
     often = "".join(
         f"<span>×{count}</span><b>{escape(name)}</b><span></span>" for name, count in found.frequent if count > 1
     )
+    frequent = (
+        f'<div class="gg-section"><span>{escape(tr("Most frequent"))}</span></div><div class="gg-journal">{often}</div>'
+    )
     return (
         f'<div class="gg-section"><span>{escape(title)}</span><span>{escape(" · ".join(facts))}</span></div>'
         f'<table class="gg-table gg-sheet"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-        f'<div class="gg-section"><span>{escape(tr("Most frequent"))}</span></div>'
-        f'<div class="gg-journal">{often}</div>'
+        f"{frequent if often else ''}"
     )
 
 

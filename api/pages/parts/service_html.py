@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from html import escape
 
 from alarms.service.brief import GOALS, Brief, OnTime
 from api.pages.parts import service_words, words
 from api.pages.parts.html import empty
 from api.pages.parts.table_html import table
+from api.pages.parts.ticket_html import way
 from api.services.format import UNKNOWN, number
 from api.text import Texts
 
 _MOST_BREACHES = 200
+MOST_OPENED = 300
 
 
-def month(found: Brief, tr: Texts) -> str:
-    """Return the figures of a month: promises kept by clock, district and crew, how long it took, breaches."""
+def month(found: Brief, tr: Texts, name_of: Callable[[str], str]) -> str:
+    """Return the figures of a month: promises by clock, district (named by `name_of`) and crew, spans, breaches."""
     if not found.tickets:
         return f'<div class="gg-empty">{empty(tr("No ticket was raised in this month."))}</div>'
     cards = "".join(
@@ -32,8 +35,8 @@ def month(found: Brief, tr: Texts) -> str:
         tr("Not recorded"), number(found.on_time.not_recorded), tr("steps nobody reported; they count as late")
     )
     return (
-        f'<div class="gg-cards gg-month">{cards}</div>{_clocks(found, tr)}{_took(found, tr)}{_called(found, tr)}'
-        f"{_breaches(found, tr)}"
+        f'<div class="gg-cards gg-month">{cards}</div>{_clocks(found, tr, name_of)}{_took(found, tr)}'
+        f"{_called(found, tr)}{_rest(found, tr)}{_breaches(found, tr, name_of)}"
     )
 
 
@@ -49,31 +52,45 @@ def _card(name: str, figures: OnTime, goal: float, tr: Texts) -> str:
 def _count(name: str, shown: str, note: str, *, bad: bool = False) -> str:
     kind = " bad" if bad else ""
     return (
-        f'<div class="gg-card{kind}"><h3>{escape(name)}</h3><b class="gg-figure">{escape(shown)}</b>'
+        f'<div class="gg-card{kind}"><h3>{escape(name)}</h3><b class="gg-big">{escape(shown)}</b>'
         f'<p title="{escape(note)}">{escape(note)}</p></div>'
     )
 
 
-def _clocks(found: Brief, tr: Texts) -> str:
+def _clocks(found: Brief, tr: Texts, name_of: Callable[[str], str]) -> str:
     rows = []
     for key, figures in found.by_clock.items():
         wanted, _, clock = key.partition("/")
         name = f"{tr(words.TICKET_CLASSES.get(wanted, wanted))} · {tr(service_words.CLOCKS.get(clock, clock))}"
-        rows.append(_line(name, figures))
-    rows += [_line(name or UNKNOWN, figures) for name, figures in found.by_district.items()]
-    rows += [_line(name, figures) for name, figures in found.by_crew.items() if name]
+        rows.append(_line(name, figures, f"clock:{key}", found))
+    for group, lines in (("district", found.by_district), ("crew", found.by_crew)):
+        rows += [_line(name_of(name), figures, f"{group}:{name}", found) for name, figures in lines.items() if name]
     head = (tr("Promise, district or crew"), tr("Kept"), tr("Late"), tr("Not recorded"), tr("Open"), tr("On time"))
     return table(head, "".join(rows), numbers=5)
 
 
-def _line(name: str, figures: OnTime) -> str:
+def _line(name: str, figures: OnTime, key: str, found: Brief) -> str:
     share = UNKNOWN if figures.share is None else f"{figures.share * 100:.1f} %"
-    cells = (figures.kept, figures.late, figures.not_recorded, figures.open)
+    cells = ("kept", "late", "not_recorded", "open")
     return (
         f"<tr><td>{escape(name)}</td>"
-        + "".join(f'<td class="num">{number(cell)}</td>' for cell in cells)
+        + "".join(f'<td class="num">{_opens(getattr(figures, cell), f"{key}:{cell}", found)}</td>' for cell in cells)
         + f'<td class="num">{share}</td></tr>'
     )
+
+
+def _opens(count: int, key: str, found: Brief) -> str:
+    """Return a number, with the way to the tickets that it counts where they are known."""
+    if not found.opened.get(key):
+        return number(count)
+    return f'<button type="button" class="gg-link" data-open="{escape(key)}">{number(count)}</button>'
+
+
+def tickets(found: Sequence[str]) -> str:
+    """Return the tickets that a figure counts, each once."""
+    every = list(dict.fromkeys(found))
+    lines = "".join(f"<li>{way(one)}</li>" for one in every[:MOST_OPENED])
+    return f'<ul class="gg-opened">{lines}</ul>'
 
 
 def _took(found: Brief, tr: Texts) -> str:
@@ -111,12 +128,41 @@ def _called(found: Brief, tr: Texts) -> str:
     return table(head, rows, numbers=5)
 
 
-def _breaches(found: Brief, tr: Texts) -> str:
+def _rest(found: Brief, tr: Texts) -> str:
+    """Return what is counted beside promises: complaints, interruptions of supply, delivery of tickets."""
+    lines = [(tr("Complaints"), number(found.complaints), "")]
+    lines += [(tr("Customers who did not believe the completion"), number(found.not_believed), "")]
+    lines += [(tr("Tickets opened again"), number(found.reopened), "")]
+    if (stops := found.stops) is not None:
+        lines += [
+            (tr("Interruptions, planned"), number(len(stops.planned)), ""),
+            (tr("Interruptions, emergencies"), number(len(stops.emergencies)), ""),
+            (tr("Announced later than 48 h before"), number(len(stops.short_notice)), ", ".join(stops.short_notice)),
+            (tr("Stopped without notice to customers"), number(len(stops.untold)), ", ".join(stops.untold)),
+            (tr("Supply back later than 24 h"), number(len(stops.overrun)), ", ".join(stops.overrun)),
+            (tr("Zones stopped twice within 30 days"), number(len(stops.repeated)), ", ".join(stops.repeated)),
+        ]
+    if (sent := found.delivery) is not None:
+        lines += [
+            (tr("Tickets that needed more than one attempt"), number(len(sent.retried)), ", ".join(sent.retried[:20])),
+            (tr("Tickets never confirmed"), number(len(sent.unconfirmed)), ", ".join(sent.unconfirmed[:20])),
+            (tr("Tickets with something given up"), number(len(sent.dead)), ", ".join(sent.dead[:20])),
+            (tr("Tickets that took another way"), number(len(sent.fallbacks)), ", ".join(sent.fallbacks[:20])),
+            (tr("Tickets given by telephone"), number(len(sent.by_phone)), ", ".join(sent.by_phone[:20])),
+        ]
     rows = "".join(
-        f"<tr><td>{escape(one.ticket_no)}</td>"
+        f'<tr><td>{escape(name)}</td><td class="num">{count}</td><td class="wrap dim">{escape(which)}</td></tr>'
+        for name, count, which in lines
+    )
+    return table((tr("Beside promises"), tr("Number"), tr("Which")), rows, numbers=1)
+
+
+def _breaches(found: Brief, tr: Texts, name_of: Callable[[str], str]) -> str:
+    rows = "".join(
+        f"<tr><td>{way(one.ticket_no)}</td>"
         f"<td>{escape(tr(service_words.CLOCKS.get(one.clock, one.clock)))}</td>"
         f"<td>{escape(tr(service_words.STANDINGS[one.standing.value]))}</td>"
-        f"<td>{escape(one.district) or UNKNOWN}</td><td>{escape(one.crew) or UNKNOWN}</td></tr>"
+        f"<td>{escape(name_of(one.district)) or UNKNOWN}</td><td>{escape(one.crew) or UNKNOWN}</td></tr>"
         for one in found.breaches[:_MOST_BREACHES]
     )
     if not rows:
