@@ -25,6 +25,7 @@ from alarms.alarm_events import (
     ConditionRises,
     NewRevision,
 )
+from alarms.batteries import BatteryWatch
 from alarms.chatter import SHELVE_WITHIN, SHIFT, Chatter
 from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
@@ -41,7 +42,7 @@ from gateway.model.network import Network
 from gateway.model.reading import PointId, from_us, to_us
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock, PointRegistry, SpoolRecord
-from gateway.store import alarm_rows, command_rows, interruption_rows, ticket_rows
+from gateway.store import alarm_rows, command_rows, interruption_rows, ticket_rows, work_rows
 from gateway.store.state import Transaction
 
 COMMIT_EVERY_S = 1.0
@@ -78,6 +79,7 @@ class AlarmPipeline:
         self._burst = BurstJudge(network)
         grave = frozenset(one.quantity for one in definitions.values() if one.highly_managed and one.quantity)
         self._silence = SilenceJudge(network, grave)
+        self._batteries = BatteryWatch()
         self._seen = ActiveAlarms(_AREAS)
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
@@ -151,6 +153,7 @@ class AlarmPipeline:
         waiting = {(edge.alarm_id, type(edge.event)) for edge in self._queue}
         seen = [edge for edge in seen if (edge.alarm_id, type(edge.event)) not in waiting]
         self._commit([*seen, *told], active)
+        self._list_batteries()
 
     def judge_findings(self, findings: Iterable[Finding]) -> None:
         """Raise LEAK_ZONE for grave live leak findings, and end it where no leak finding is live any more.
@@ -204,6 +207,7 @@ class AlarmPipeline:
         edges = [_limit_edge(edge) for edge in self._limits.judge(batch)]
         edges += self._burst_edges(record)
         self._silence.feed(batch)
+        self._batteries.feed(batch, self._clock.now())
         if len(batch):
             self._newest_us = max(self._newest_us, int(batch.received_time.max()))
         return edges
@@ -217,6 +221,7 @@ class AlarmPipeline:
         self._limits.adopt(numbers, watches)
         self._silence.adopt(numbers, names)
         self._burst.adopt(numbers, names)
+        self._batteries.adopt(numbers, names)
         for watch in (one for own in watches for one in own):
             self._restore(watch.alarm_id)
 
@@ -284,6 +289,13 @@ class AlarmPipeline:
             count += len(taken)
             if not later:
                 return
+
+    def _list_batteries(self) -> None:
+        items = self._batteries.items()
+        if items:
+            with self._desk.state.write() as connection:
+                work_rows.add(connection, items[:MOST_AT_ONCE])
+            self._batteries.settle(MOST_AT_ONCE)
 
     def _running(self) -> list[alarm_rows.RunningTimer]:
         running = [alarm_rows.RunningTimer(**asdict(one)) for one in self._limits.running()]

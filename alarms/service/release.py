@@ -19,7 +19,7 @@ from gateway.model.finding import LIKELY, Finding, FindingKind, FindingStatus
 from gateway.model.network import Network, ZoneKind
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock
-from gateway.store import finding_rows, promise_rows, ticket_rows, user_rows
+from gateway.store import finding_rows, promise_rows, ticket_rows, user_rows, work_rows
 from gateway.store.state import State, Transaction, put_cursor
 
 CURSOR = "checks"
@@ -30,6 +30,9 @@ URGENT = frozenset({FindingKind.LEAK, FindingKind.INSIDE_LEAK, FindingKind.FLOW_
 """kinds whose ticket is URGENT; a grave leak has an alarm and an EMERGENCY ticket of its own"""
 TWO_PERSONS = frozenset({FindingKind.THEFT, FindingKind.UNAUTHORISED})
 """kinds that are looked into by two people on site"""
+_WORK = {"battery": "Change the battery", "exchange": "Exchange a meter past its life"}
+_LONG_UNREAD = ((365, "long_unread_12"), (183, "long_unread_6"), (122, "long_unread_4"))
+"""days without a reading that make the classes over 12, 6 to 12 and 4 to 6 months (document 004)"""
 _EPOCH = date(1970, 1, 1)
 _MOST = 5000
 
@@ -89,6 +92,55 @@ class Checks:
             )
         return done
 
+    def release_item(self, item_id: int, who: str, *, wall_s: float) -> Released:
+        """Let somebody do a work item about a meter: it becomes a CHECK ticket, or joins the open one of its meter.
+
+        Raises RefusedError 404 `unknown_item`, 409 `already_done` or `released`, 422 `no_meter`.
+        """
+        now = self.clock.now()
+        with self.state.write() as connection:
+            stored = work_rows.find(connection, item_id)
+            item = stored.item
+            if stored.done_at is not None:
+                raise RefusedError(409, "already_done", "this work is done")
+            if item.subject not in self.network.meters:
+                raise RefusedError(422, "no_meter", "only work at a meter becomes a ticket")
+            link = f"WORK_{item.kind.upper()}@{item.subject}"
+            known = ticket_rows.ticket_of(connection, link, item_id)
+            if known is not None:
+                raise RefusedError(409, "released", f"ticket {known.ticket_no} does it already")
+            work = Raising(connection, self.network, self.policy, now, wall_s)
+            joined = ticket_rows.find_joinable(connection, "meter", item.subject, [TicketClass.CHECK])
+            if joined is not None:
+                work.send(
+                    joined, "update", route.note_body(joined, "update", f"also to be done there: {item.kind}", who)
+                )
+                ticket = joined
+            else:
+                wanted = Wanted(
+                    ticket_class=TicketClass.CHECK,
+                    type=item.kind,
+                    asset=item.subject,
+                    key=f"{item.subject}:WORK_{item.kind.upper()}:{item_id}",
+                    raised_at=now,
+                    title=f"{_WORK.get(item.kind, item.kind)}: {item.subject}",
+                    description=_WORK.get(item.kind, item.kind),
+                    priority=4,
+                    join_group="meter",
+                )
+                ticket = work.open_other(wanted, {"asset": route.asset_body(item.subject, self.network)})
+                promise_rows.add_step(connection, ticket.ticket_no, "released", now, entered_at=now, actor=who)
+            ticket_rows.link_alarm(connection, link, item_id, ticket.ticket_no)
+            user_rows.add_audit(
+                connection,
+                self.clock.now_us(),
+                who,
+                "work_item.release",
+                subject=f"W-{item_id}",
+                detail={"ticket": ticket.ticket_no},
+            )
+        return Released(ticket.ticket_no, "" if joined is None else joined.ticket_no)
+
     def _release(self, connection: Transaction, finding: Finding, who: str, now: datetime, wall_s: float) -> Released:
         work = Raising(connection, self.network, self.policy, now, wall_s)
         urgent = finding.kind in URGENT
@@ -111,7 +163,7 @@ class Checks:
     def _order(self, finding: Finding, wanted: TicketClass, group: str, now: datetime) -> Wanted:
         return Wanted(
             ticket_class=wanted,
-            type="leak_survey" if finding.kind == FindingKind.LEAK else finding.kind,
+            type=_type_of(finding),
             asset=finding.subject,
             key=f"{finding.subject}:{finding.kind.upper()}:{finding.episode_no}",
             raised_at=now,
@@ -137,6 +189,16 @@ class Released:
 def link_of(finding: Finding) -> str:
     """Return how a finding stands among what a ticket answers, beside alarms."""
     return f"FINDING_{finding.kind.upper()}@{finding.subject}"
+
+
+def _type_of(finding: Finding) -> str:
+    """Return a ticket's type: a visit to who is long unread has one by how long that is."""
+    if finding.kind == FindingKind.LEAK:
+        return "leak_survey"
+    if finding.kind == FindingKind.VISIT:
+        days = float(finding.evidence.get("days") or 0.0)
+        return next((name for least, name in _LONG_UNREAD if days >= least), finding.kind)
+    return finding.kind
 
 
 def _facts(finding: Finding) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Annotated, Any
@@ -112,6 +113,17 @@ def finish(
     """Say that a work item is done."""
     shown: dict[str, Any] = plain(work.finish(parts, user, item_id, body.note))
     return shown
+
+
+@router.post("/work-items/{item_id}/release", status_code=201)
+def release(
+    item_id: Annotated[int, Path(ge=1, le=2**53)],
+    user: Annotated[User, Depends(Require(Act.FINDING_RELEASE))],
+    parts: PartsDep,
+) -> dict[str, Any]:
+    """Let somebody do it: the work becomes a CHECK ticket, or joins the open one of its meter."""
+    done = parts.checks.release_item(item_id, user.name, wall_s=time.time())
+    return {"ticket_no": done.ticket_no, "joined": bool(done.joined)}
 
 
 def _span(parts: Parts, first: date | None, last: date | None) -> tuple[date, date]:

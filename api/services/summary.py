@@ -11,6 +11,7 @@ from typing import Any
 from alarms.flood import Flood
 from api.services.live import Board
 from api.services.pulse import Pulse, Supply, links
+from api.services.shown import is_told
 from api.text import LANGUAGES
 
 _LARGEST_NOTE = 200_000
@@ -18,7 +19,7 @@ _LARGEST_NOTE = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Figures of the strip; None where the answer is not known."""
+    """Figures of the strip, counted as the list has rows; None where the answer is not known."""
 
     unacknowledged: Mapping[int, int]
     """by priority 1 to 4"""
@@ -39,10 +40,13 @@ class Summary:
 def summary(board: Board, pulse: Pulse) -> Summary:
     """Count what the board and the pulse hold."""
     unacknowledged = dict.fromkeys((1, 2, 3, 4), 0)
-    hidden = 0
+    hidden, told = 0, 0
     for view in board.alarms.values():
         hidden += view.alarm.hidden
-        if view.unacknowledged:
+        if is_told(view, board.alarms):
+            # it has no row of its own, so it is no trouble of its own
+            told += not view.alarm.hidden
+        elif view.unacknowledged:
             unacknowledged[int(view.alarm.priority)] += 1
     out = [ticket for ticket in board.tickets.values() if ticket.open]
     clocks = [(clock[1], clock[0], ticket.ticket_no) for ticket in out if (clock := ticket.clock())]
@@ -50,7 +54,7 @@ def summary(board: Board, pulse: Pulse) -> Summary:
     known_links = links(pulse.store)
     return Summary(
         unacknowledged=unacknowledged,
-        active=len(board.alarms) - hidden,
+        active=len(board.alarms) - hidden - told,
         hidden=hidden,
         tickets_out=len(out),
         undelivered=sum(ticket.delivery not in {"confirmed", ""} for ticket in out),

@@ -165,6 +165,14 @@ class MeterTable(Mapping[str, Meter]):
             for pair, count in zip(found.tolist(), counts.tolist(), strict=True)
         ]
 
+    def installed_before(self, day: date) -> list[tuple[str, date]]:
+        """Return the customers' meters that were installed by a day, the oldest first."""
+        on = self._columns["installed_on"]
+        rows = np.flatnonzero((on <= day.toordinal()) & (self._columns["role"] == _ROLES.index(MeterRole.CUSTOMER)))
+        names = self.names.names(rows.tolist())
+        found = zip(names, (date.fromordinal(one) for one in on[rows].tolist()), strict=True)
+        return sorted(found, key=lambda pair: (pair[1], pair[0]))
+
     def _meter(  # noqa: PLR0917 - the columns of a meter
         self,
         row: int,

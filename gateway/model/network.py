@@ -169,6 +169,14 @@ class Network:
         """Return (zone, class of customers, number of meters) of all customers, in no order."""
         return _customers(self.meters)
 
+    def installed_before(self, day: date) -> list[tuple[str, date]]:
+        """Return the customers' meters that were installed by a day, the oldest first."""
+        if isinstance(self.meters, Tallied):
+            return self.meters.installed_before(day)
+        every = (one for one in self.meters.values() if one.role is MeterRole.CUSTOMER and one.installed_on <= day)
+        found = ((one.meter_id, one.installed_on) for one in every)
+        return sorted(found, key=lambda pair: (pair[1], pair[0]))
+
     def name_of(self, asset: str) -> str:
         """Return what people call an asset; its id where it has no name."""
         if asset in self.stations:
@@ -182,6 +190,10 @@ class Tallied(Protocol):
 
     def customers(self) -> Iterable[tuple[str, str, int]]:
         """Return (zone, class of customers, number of meters) of all customers."""
+        ...
+
+    def installed_before(self, day: date) -> list[tuple[str, date]]:
+        """Return the customers' meters that were installed by a day, the oldest first."""
         ...
 
 

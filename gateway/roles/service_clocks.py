@@ -11,6 +11,7 @@ from functools import partial
 from alarms.service.call_backs import CallBacks
 from alarms.service.desk import ServiceDesk
 from alarms.service.release import Checks
+from alarms.service.upkeep import Upkeep
 from gateway.errors import TransientError
 from gateway.store import promise_rows
 from gateway.store.change_watch import ChangeWatch
@@ -34,6 +35,7 @@ class ServiceClocks:
         self._checks = checks
         self._changes = ChangeWatch(desk.state)
         self._call_backs = CallBacks(desk.state, desk.network, desk.calendar, desk.clock)
+        self._upkeep = Upkeep(desk.state, desk.network, desk.calendar, desk.clock)
         self._drawn_at = float("-inf")
         self._next: datetime | None = None
         self._seen = desk.clock.now()
@@ -56,6 +58,7 @@ class ServiceClocks:
                     self._next = await asyncio.to_thread(self._settle)
                 if time.monotonic() - self._drawn_at >= DRAW_S:
                     await asyncio.to_thread(self._call_backs.evening)
+                    await asyncio.to_thread(self._upkeep.morning)
                     if self._checks is not None:
                         await asyncio.to_thread(partial(self._checks.morning, wall_s=time.time()))
                     self._drawn_at = time.monotonic()

@@ -61,6 +61,25 @@ def made_between(connection: Connection, first: datetime, last: datetime, limit:
     return [_item(row) for row in connection.execute(query.order_by(_row.c.id).limit(limit)).mappings()]
 
 
+def open_of(connection: Connection, kind: str) -> list[StoredItem]:
+    """Return all of a kind that are not done, oldest first."""
+    query = select(_row).where(_row.c.done_at.is_(None), _row.c.kind == kind).order_by(_row.c.id)
+    return [_item(row) for row in connection.execute(query).mappings()]
+
+
+def keys_of(connection: Connection, kind: str) -> set[str]:
+    """Return the keys of all items of a kind that were ever made."""
+    return set(connection.execute(select(_row.c.key).where(_row.c.kind == kind)).scalars())
+
+
+def find(connection: Connection, item_id: int) -> StoredItem:
+    """Return one item. Raises RefusedError 404 `unknown_item`."""
+    row = connection.execute(select(_row).where(_row.c.id == item_id)).mappings().first()
+    if row is None:
+        raise RefusedError(404, "unknown_item")
+    return _item(row)
+
+
 def done(connection: Connection, item_id: int, who: str, note: str, at: datetime) -> StoredItem:
     """Write that an item is done. Raises RefusedError 404 `unknown_item`, 409 `already_done`."""
     row = connection.execute(select(_row).where(_row.c.id == item_id)).mappings().first()

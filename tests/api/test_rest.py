@@ -147,6 +147,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/tickets/T-9/link", Act.TICKET_WORK, {"ticket_no": "T-8", "reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/note", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/cancel-request", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
+    ("POST", "/api/v1/work-items/9/release", Act.FINDING_RELEASE, {}),
     ("GET", "/api/v1/ticket-endpoints", Act.READ, None),
     ("POST", "/api/v1/ticket-endpoints/desk/on", Act.DEAD_LETTER_REPLAY, {"request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/size", Act.TICKET_WORK, {"size": "large", "reason": "why not", "request_id": "r"}),

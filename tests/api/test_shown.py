@@ -35,6 +35,9 @@ async def test_both_gas_limits_of_a_point_are_one_row_and_one_acknowledgement(re
     before = rows(parts)
     desk.commit([Edge("GAS_CONC_HI@REG-002", ConditionRises(clock.now(), 25.0))])
     assert rows(parts) == before, "the row of the higher limit tells it"
+    async with rest.as_user("viewer") as client:
+        strip = (await client.get("/api/v1/status")).json()["summary"]
+    assert strip["active"] == sum(tab == "active" for _, tab in before), "the strip counts rows"
     desk.commit([Edge("GAS_CONC_HI@REG-003", ConditionRises(clock.now(), 12.0))])
     assert ("GAS_CONC_HI@REG-003", "active") in rows(parts), "where it is alone it has its own"
     async with rest.as_user("operator") as client:
