@@ -21,11 +21,11 @@ class BankConfig:
     leak_sizes: tuple[float, ...] = (0.005, 0.02, 0.08, 0.3)
     """typical sizes, as shares of the zone's supply, each as likely"""
     growing: float = 0.3
-    """share of leaks that grow in a straight line"""
-    grows_d: float = 30.0
-    """so long one that grows takes to a typical size"""
+    """share of leaks that grow for some time"""
+    grows_d: tuple[int, ...] = (7, 20, 60)
+    """days for which they do, each as likely"""
     grows_least_d: int = 5
-    """known days that tell a straight line from a step"""
+    """known days that tell growth from a step"""
     stop_rate: float = 0.003 / 365.0
     """of one meter; about one in five hundred is found stopped when homes are visited"""
     theft_rate: float = 0.001 / 365.0

@@ -68,10 +68,6 @@ class Scatter:
         """Return that of courses from the first day on, (1, ...)."""
         return Scatter(self.square[:1], self.count[:1], self.least_days, self.freedom)
 
-    def column(self, number: int) -> Scatter:
-        """Return that of one of the last days, (d,)."""
-        return Scatter(self.square[:, number], self.count[:, number], self.least_days, self.freedom)
-
     def told(self, along: Floats) -> Floats:
         """Return twice the log likelihood ratio where the square falls by `along`.
 

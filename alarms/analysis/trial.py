@@ -95,20 +95,33 @@ class Trial:
         weight[0] += np.log(config.leak_before / config.leak_rate)
         early = np.append(False, count[1:-1] < config.least_days)
         possible = ~early[:, None] & (count[None, ends] > count[:-1, None]) & (pull > 0)
-        # a straight line is a step on each of its days
-        climb, rise = since(run[:-1]), np.diag(since(since(block[:-1, :-1]).T)).copy()
-        slopes = sizes / config.grows_d
-        growing = self._of_leaks(climb, rise, slopes, days_off.scatter().column(0))
-        growing += np.log(config.leak_rate * config.growing)
-        grows = ~early & (count[-1] - count[:-1] >= config.grows_least_d) & (climb > 0)
-        grows[0] = False
+        growing, grown = self._growing(run, block, sizes, days_off.scatter(), count)
+        growing[early] = NEVER
         return LeakWeights(
             table=np.where(possible, weight, NEVER),
             size=pull / (mass + sizes[-1] ** -2),
             ends=ends,
-            growing=np.where(grows, growing, NEVER),
-            slope=climb / (rise + slopes[-1] ** -2),
+            growing=growing,
+            grown=grown,
+            spans=np.array(config.grows_d),
         )
+
+    def _growing(
+        self, run: Floats, block: Floats, sizes: Floats, days_off: Scatter, count: Floats
+    ) -> tuple[Floats, Floats]:
+        """Weigh leaks that grow for some days and last: a step of a part of the size on each of them, (d, g)."""
+        config, days = self.config, len(self.loss)
+        climb, rise = since(run), since(since(block).T)
+        spans = np.array(config.grows_d)
+        first = np.arange(days)[:, None]
+        after = np.minimum(first + spans[None, :], days)
+        pull = (climb[first] - climb[after]) / spans
+        mass = np.maximum(rise[first, first] - 2.0 * rise[first, after] + rise[after, after], 0.0) / spans**2
+        weight = self._of_leaks(pull, mass, sizes, days_off)
+        weight += np.log(config.leak_rate * config.growing / len(spans))
+        possible = (count[-1] - count[:-1] >= config.grows_least_d)[:, None] & (pull > 0)
+        possible[0] = False
+        return np.where(possible, weight, NEVER), pull / (mass + sizes[-1] ** -2)
 
     def _of_leaks(self, pull: Floats, mass: Floats, sizes: Floats, days_off: Scatter) -> Floats:
         """Return the log likelihood ratio of leaks of several typical sizes, each as likely."""

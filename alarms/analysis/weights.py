@@ -27,14 +27,16 @@ class LeakWeights:
     ends: NDArray[np.int64]
     """days after the last of a leak, (e,); the last of them says that it lasts"""
     growing: Floats
-    """of leaks that last and grow in a straight line, (first day,)"""
-    slope: Floats
-    """by how much, m3 a day and day, as `growing`"""
+    """of leaks that grow and last, (first day, span)"""
+    grown: Floats
+    """their size when they are full-grown, m3 a day, as `growing`"""
+    spans: NDArray[np.int64]
+    """days for which they grow"""
 
     @property
     def lasts(self) -> Floats:
-        """Of leaks that last, (first day, steady or growing)."""
-        return np.asarray(np.stack([self.table[:, -1], self.growing], axis=1))
+        """Of leaks that last, (first day, steady or one of the spans of growth)."""
+        return np.concatenate([self.table[:, -1:], self.growing], axis=1)
 
     def missing(self, first: int, *, over: bool) -> Floats:
         """Return what the likeliest leak from a first day on takes from the loss, m3, (d,)."""
@@ -42,8 +44,9 @@ class LeakWeights:
         if over:
             end = int(np.argmax(self.table[first, :-1]))
             return np.where((days >= first) & (days < self.ends[end]), self.size[first, end], 0.0)
-        if self.growing[first] > self.table[first, -1]:
-            return np.asarray(self.slope[first] * np.maximum(days - first + 1.0, 0.0))
+        span = int(np.argmax(self.growing[first]))
+        if self.growing[first, span] > self.table[first, -1]:
+            return np.asarray(self.grown[first, span] * np.clip((days - first + 1.0) / self.spans[span], 0.0, 1.0))
         return np.where(days >= first, self.size[first, -1], 0.0)
 
 

@@ -37,6 +37,43 @@ def test_a_large_leak_is_found_on_its_first_day():
     assert likely(a_zone(days=91).leaking(12.0, 90)) == [(-1, "leak")]
 
 
+def test_a_leak_that_grows_is_one_case_and_follows_its_growth():
+    made = a_zone()
+    for day in range(60, 80):
+        made = made.leaking(0.8, day)
+    case = weigh(made.zone(), CONFIG)[0]
+    assert (case.meter, case.form) == (-1, "leak")
+    assert abs(case.first_day - 60) <= 4
+    assert case.missing[70] == pytest.approx(8.8, rel=0.35)
+    assert case.missing[110] == pytest.approx(16.0, rel=0.2)
+
+
+def test_who_is_away_while_a_leak_grows_is_not_accused():
+    made = a_zone(days=150).away(HOME, 64)
+    for day in range(60, 80):
+        made = made.leaking(0.8, day)
+    assert likely(made) == [(-1, "leak")]
+
+
+def test_a_flag_of_tampering_raises_the_probability_of_a_theft():
+    made = a_zone(days=91).counting(HOME, 0.3, 88)
+    zone = made.zone()
+    odds = zone.tampered.copy()
+    odds[86:91, HOME] = 5.0
+    plain, flagged = (
+        {case.meter: case.probability for case in weigh(found, CONFIG)}.get(HOME, 0.0)
+        for found in (zone, replace(zone, tampered=odds))
+    )
+    assert flagged > plain + 0.1
+
+
+def test_a_flag_alone_accuses_nobody():
+    zone = a_zone().zone()
+    odds = zone.tampered.copy()
+    odds[85:92, HOME] = 6.0
+    assert HOME not in [case.meter for case in weigh(replace(zone, tampered=odds), CONFIG)]
+
+
 def test_a_leak_that_was_mended_is_no_case():
     assert likely(a_zone().leaking(12.0, 60, 90)) == []
 
