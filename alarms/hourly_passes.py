@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from alarms.analysis.hourly import HourlyCity, HourlyHistory
 from alarms.city_data import CityData
-from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
+from alarms.detectors.hourly_balance import HourlyBalanceDetector
 from alarms.detectors.inside_leak import InsideLeakDetector
+from alarms.detectors.joint_leak import abnormal_only, joined, running_alike
 from alarms.detectors.location import Locator
 from gateway.model.finding import Detection
 
@@ -25,6 +26,7 @@ class HourlyPasses:
             return (self._locator.located(daily, None, until_us),)
         hours = self._history.at(until_us)
         leaks = joined(daily, HourlyBalanceDetector(self._hours).judge(hours, until_us))
+        leaks = running_alike(leaks, hours, self._hours.tree)
         return self._locator.located(leaks, hours, until_us), InsideLeakDetector(self._hours).judge(until_us)
 
     def alone(self, until_us: int) -> tuple[Detection, ...]:
@@ -33,4 +35,5 @@ class HourlyPasses:
             return ()
         hours = self._history.at(until_us)
         leaks = abnormal_only(HourlyBalanceDetector(self._hours).judge(hours, until_us))
+        leaks = running_alike(leaks, hours, self._hours.tree)
         return (self._locator.located(leaks, hours, until_us),)

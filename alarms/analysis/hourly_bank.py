@@ -53,6 +53,9 @@ class HourlyConfig:
     quick_sigma: float = 0.002
     quick_h: float = 12.0
     guess_h: float = 48.0
+    course_share: float = 0.5
+    """variance of what is guessed by when in the day it is used, as a share of that of how much is used"""
+    course_h: float = 2.0
     least_scale: float = 0.15
     least_known_h: int = 240
     """known hours of a zone from which it is judged"""
@@ -251,7 +254,8 @@ def _guessed(blocks: Blocks, zones: Ints, config: HourlyConfig) -> Floats:
     """Return the covariance of what is guessed of customers who are not read yet, (z, b, b)."""
     guess = np.where(blocks.known[:, zones].T, blocks.guess[:, zones].T, 0.0)
     apart = np.abs(AGE_H[:, None] - AGE_H[None, :])
-    return np.asarray(guess[:, :, None] * guess[:, None, :] * np.exp(-apart / config.guess_h))
+    alike = np.exp(-apart / config.guess_h) + config.course_share * np.exp(-apart / config.course_h)
+    return np.asarray(guess[:, :, None] * guess[:, None, :] * alike)
 
 
 def _whitened(sums: _Sums, noise: Floats, guess: Floats, config: HourlyConfig) -> _White:

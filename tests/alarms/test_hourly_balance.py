@@ -7,7 +7,8 @@ from alarms.analysis.city import CityModel, SiteFigures
 from alarms.analysis.hourly import HourlyHistory
 from alarms.city_data import CityData
 from alarms.detectors.answer import Hit, answer
-from alarms.detectors.hourly_balance import HourlyBalanceDetector, abnormal_only, joined
+from alarms.detectors.hourly_balance import HourlyBalanceDetector
+from alarms.detectors.joint_leak import abnormal_only, joined, running_alike
 from alarms.hourly_data import hourly_city
 from gateway.meterdata.series import HOUR_US, Series
 from gateway.model.finding import Detection, Verdict
@@ -177,10 +178,10 @@ def one(verdict: Verdict, score: float, age_days: float) -> Detection:
 @pytest.mark.parametrize(
     ("daily", "hourly", "score"),
     [
-        ((Verdict.ABNORMAL, 0.9, 6), (Verdict.ABNORMAL, 0.9, 6), 0.9),
-        ((Verdict.ABNORMAL, 0.9, 6), (Verdict.ABNORMAL, 0.1, 6), 0.5),
+        ((Verdict.ABNORMAL, 0.9, 6), (Verdict.ABNORMAL, 0.9, 6), 0.96073),
+        ((Verdict.ABNORMAL, 0.9, 6), (Verdict.ABNORMAL, 0.1, 6), 0.731059),
         ((Verdict.ABNORMAL, 0.95, 6), (Verdict.NORMAL, 0.0, 0), 0.5),
-        ((Verdict.ABNORMAL, 0.95, 25), (Verdict.NORMAL, 0.0, 0), 0.95),
+        ((Verdict.ABNORMAL, 0.95, 25), (Verdict.NORMAL, 0.0, 0), 0.662),
         ((Verdict.ABNORMAL, 0.95, 6), (Verdict.UNKNOWN, 0.0, 0), 0.95),
         ((Verdict.NORMAL, 0.0, 0), (Verdict.ABNORMAL, 0.95, 2), 0.95),
         ((Verdict.NORMAL, 0.0, 0), (Verdict.ABNORMAL, 0.95, 6), 0.5),
@@ -188,8 +189,27 @@ def one(verdict: Verdict, score: float, age_days: float) -> Detection:
 )
 def test_a_leak_that_only_one_of_two_sees_is_doubted(daily, hourly, score):
     both = joined(one(*daily), one(*hourly))
-    assert both.score[0] == pytest.approx(score, abs=1e-6)
+    assert both.score[0] == pytest.approx(score, abs=1e-5)
     assert both.evidence[0] == {"of": max(daily[1], hourly[1])}
+
+
+def after_hours(city: CityData, score: float, age_h: float) -> float:
+    until = BEGIN_US + int(690.2 * HOUR_US)
+    known = hourly_city(city, until, until)
+    assert known is not None
+    hits = [Hit("R-1", score, until - int(age_h * HOUR_US), 1.0, 24.0)]
+    found = answer("leak", ["R-1"], np.array([Verdict.ABNORMAL], dtype=np.int8), until, hits)
+    return float(running_alike(found, HourlyHistory(known).at(until), known.tree).score[0])
+
+
+def test_a_loss_that_follows_the_use_is_hardly_a_leak():
+    assert after_hours(a_city(0.1, 600), 0.5, 90) > 0.45
+    assert after_hours(a_city(stopped_h=600), 0.9, 90) < 0.1
+
+
+def test_without_hours_the_odds_of_a_leak_are_those_of_any_loss():
+    city = a_city(stopped_h=600)
+    assert after_hours(city, 0.5, 2) == after_hours(city, 0.5, 3000) == pytest.approx(0.5 / 1.3)
 
 
 def test_a_city_of_an_hour_is_not_judged():
