@@ -25,8 +25,8 @@ lint: setup ## check style, types, import direction and spelling
 docs: setup ## build the documentation site into .site
 	@scripts/lint.sh site && echo "Read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory .site 8090"
 
-screenshots: setup ## make the README's pictures from the demo
-	@$(BIN)/python scripts/screenshots.py
+screenshots: setup ## make the documentation's pictures from the demo (EVERY=folder: every page, two sizes, two themes)
+	@$(BIN)/python scripts/screenshots.py $(if $(EVERY),--every $(EVERY))
 
 clean-demo: ## forget the demo's city and its readings
 	@rm -rf .demo && echo "The next make demo starts with a new city."

@@ -1,12 +1,14 @@
-"""Make the README's pictures from a demo that starts afresh: `make screenshots`, about four minutes.
+"""Make the pictures of the documentation from a demo that starts afresh: `make screenshots`, about five minutes.
 
-The control room is taken while an emergency ticket is out, the loss page after the gas day closed.
-`--address` takes them from a demo that runs already. Needs Chromium.
+The control room is taken while an emergency ticket is out, the other pages after the gas day closed. `--every FOLDER`
+also takes every page of the register at two sizes in two themes, to be looked at; they are not kept.
+`--address` takes all from a demo that runs already. Needs Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -14,31 +16,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from api.auth import SESSION_COOKIE
+from api.pages.register import PAGES
+from api.pages.reports import REPORTS
 from gateway.demo import PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
 STORY_WITHIN_S = 300.0
 SETTLE_MS = 2500
-WIDTH, HEIGHT = 1440, 900
+SIZES = ((1366, 768), (1920, 1080))
+COLOURS = 256
+"""of a picture: more cannot be told apart on these pages, and the files stay small"""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One page in one language and theme."""
+    """One page in one language and theme; braces in the path are filled in from the demo."""
 
     name: str
     path: str
     language: str
     theme: str
+    size: tuple[int, int] = SIZES[0]
 
     @property
     def file_name(self) -> str:
@@ -46,15 +54,26 @@ class Picture:
         return f"{self.name}-{self.language}-{self.theme}.png"
 
 
-CONTROL_ROOM = (
+ALARMED = (
     Picture("control-room", "/", "zh", "dark"),
     Picture("control-room", "/", "en", "light"),
+    Picture("tickets", "/tickets", "en", "light"),
+    Picture("ticket", "/tickets/{ticket_no}", "en", "light"),
+    Picture("handover", "/handover", "zh", "light"),
+    Picture("handover", "/handover", "en", "light"),
 )
-LOSS = (
+"""while a crew is out"""
+LATER = (
     Picture("loss", "/loss", "zh", "light"),
     Picture("loss", "/loss", "en", "dark"),
+    Picture("finding", "/findings/{finding_id}", "en", "light"),
+    Picture("meter", "/meters/{meter_id}", "en", "light"),
+    Picture("network", "/network", "en", "light"),
+    Picture("month", "/reports", "en", "light"),
+    Picture("definitions", "/definitions", "en", "light"),
+    Picture("system", "/system", "en", "light"),
 )
-SYSTEM = (Picture("system", "/system", "en", "light"),)
+"""after the gas day closed"""
 
 
 def main() -> int:
@@ -62,6 +81,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--address", help="of a demo that runs already, for example http://127.0.0.1:8080")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--every", type=Path, help="folder for pictures of every page, sizes and themes")
     arguments = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -74,7 +94,7 @@ def main() -> int:
             executable_path=chromium,
             args=["--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--force-color-profile=srgb", *sandbox],
         )
-        take_all(browser, address, arguments.out)
+        take_all(browser, address, arguments.out, arguments.every)
         browser.close()
     return 0
 
@@ -113,19 +133,77 @@ def wait_for_address(process: subprocess.Popen[str]) -> str:
     raise SystemExit("screenshots: the demo ended before it was ready")
 
 
-def take_all(browser: Browser, address: str, out: Path) -> None:
+@dataclass(frozen=True)
+class Camera:
+    """What somebody who is logged in sees."""
+
+    browser: Browser
+    address: str
+    session: str
+
+    def take(self, picture: Picture, out: Path, found: Mapping[str, str]) -> None:
+        """Take one picture in a browser context of its own; `found` fills in its path."""
+        width, height = picture.size
+        context = self.browser.new_context(viewport={"width": width, "height": height})
+        cookies = {
+            SESSION_COOKIE: self.session,
+            "gasgate_language": picture.language,
+            "gasgate_theme": picture.theme,
+        }
+        context.add_cookies([{"name": name, "value": value, "url": self.address} for name, value in cookies.items()])
+        page = context.new_page()
+        page.goto(self.address + picture.path.format(**found), wait_until="load")
+        page.wait_for_timeout(SETTLE_MS)
+        with Image.open(io.BytesIO(page.screenshot())) as taken:
+            few = taken.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+            few.save(out / picture.file_name, optimize=True)
+        print(f"screenshots: {picture.file_name}", flush=True)
+        context.close()
+
+
+def take_all(browser: Browser, address: str, out: Path, every: Path | None) -> None:
     """Take the pictures as the story reaches them."""
     with httpx.Client(base_url=f"{address}/api/v1", timeout=10.0) as client:
-        operator, engineer = log_in(client, "operator"), log_in(client, "engineer")
-        client.cookies.set(SESSION_COOKIE, engineer)
+        operator, engineer, administrator = (
+            Camera(browser, address, log_in(client, name)) for name in ("operator", "engineer", "admin")
+        )
+        client.cookies.set(SESSION_COOKIE, engineer.session)
         balanced = client.get("/loss").json()["last"]
         wait_until("a crew is out and a station is silent, too", lambda: both_are_shown(client))
-        for picture in CONTROL_ROOM:
-            take(browser, address, operator, picture, out)
+        for picture in ALARMED:
+            operator.take(picture, out, filled_in(client))
         wait_until("the gas day that closed shows a high loss", lambda: is_high(client, after=balanced))
         wait_until("a meter is suspected", lambda: '"theft' in client.get("/findings").text)
-        for picture in LOSS + SYSTEM:
-            take(browser, address, engineer, picture, out)
+        found = filled_in(client)
+        for picture in LATER:
+            engineer.take(picture, out, found)
+        if every is not None:
+            every.mkdir(parents=True, exist_ok=True)
+            for picture in every_page():
+                administrator.take(picture, every, found)
+
+
+def every_page() -> Iterator[Picture]:
+    """Yield every page of the register in both themes and sizes, Chinese in the dark and English in the light."""
+    for path in sorted(set(PAGES) - {"/reports/{report}"} | set(REPORTS)):
+        for size in SIZES:
+            for language, theme in (("zh", "dark"), ("en", "light")):
+                name = path.strip("/").replace("/", "-").replace("{", "").replace("}", "") or "control-room"
+                yield Picture(f"{name}-{size[0]}", path, language, theme, size)
+
+
+def filled_in(client: httpx.Client) -> dict[str, str]:
+    """Return what stands in addresses: a ticket that is out, a finding, and its meter."""
+    tickets = client.get("/tickets").json()
+    findings = client.get("/findings").json()
+    listed = findings if isinstance(findings, list) else findings["findings"]
+    tickets = tickets if isinstance(tickets, list) else tickets["tickets"]
+    of_meters = [one for one in listed if one["meter"]]
+    return {
+        "ticket_no": next((one["ticket_no"] for one in tickets if one["ticket_class"] == "EMERGENCY"), ""),
+        "finding_id": str(of_meters[0]["id"]) if of_meters else "",
+        "meter_id": of_meters[0]["meter"] if of_meters else "",
+    }
 
 
 def log_in(client: httpx.Client, name: str) -> str:
@@ -155,23 +233,6 @@ def wait_until(what: str, holds: Callable[[], bool]) -> None:
         if time.monotonic() > end:
             raise SystemExit(f"screenshots: waited {STORY_WITHIN_S:.0f} s in vain until {what}")
         time.sleep(1.0)
-
-
-def take(browser: Browser, address: str, session: str, picture: Picture, out: Path) -> None:
-    """Take one picture in a browser context of its own."""
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-    cookies = {
-        SESSION_COOKIE: session,
-        "gasgate_language": picture.language,
-        "gasgate_theme": picture.theme,
-    }
-    context.add_cookies([{"name": name, "value": value, "url": address} for name, value in cookies.items()])
-    page = context.new_page()
-    page.goto(address + picture.path, wait_until="load")
-    page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=out / picture.file_name)
-    print(f"screenshots: {picture.file_name}", flush=True)
-    context.close()
 
 
 if __name__ == "__main__":
