@@ -23,6 +23,7 @@ from api.auth import SESSION_COOKIE, Authenticator, User
 from api.oidc import Provider
 from api.roles import Act
 from api.services.city import Tiles
+from api.services.storage import Storage
 from gateway.errors import RefusedError
 from gateway.model.alarm import Definition
 from gateway.model.command import CommandOffer
@@ -142,6 +143,8 @@ class Parts:
     accounts: AccountRules = field(default_factory=AccountRules)
     oidc: Provider | None = None
     """identity provider that vouches for people"""
+    storage: Storage | None = None
+    """measures the data folder"""
     public_url: str = ""
     """address under which people open the pages; empty where none is configured"""
     auth: Authenticator = field(init=False)

@@ -123,6 +123,10 @@ class ModbusCollector:
         """Return which points of a unit cannot be read although it answers, and why; empty if there are none."""
         return self._polls[job.key].unit.complaint
 
+    def plan_of(self, job: Job) -> tuple[int, int]:
+        """Return how many requests read all of a unit, and how many addresses they ask for."""
+        return self._polls[job.key].unit.plan.size()
+
     async def collect(self, job: Job) -> ReadingBatch:
         """Read what is due in one unit. Raises TransientError if it does not answer."""
         poll = self._polls[job.key]

@@ -25,6 +25,7 @@ class UnitPlan:
         """addresses between points that cannot be read through -> us UTC when that was found"""
         self._profile, self._specs, self._line = profile, specs, line
         self._plans: dict[tuple[int, ...], tuple[Request, ...]] = {}
+        self._sized, self._size = (-1, -1), (0, 0)
         _planned(specs, self._limits(()))
 
     def requests(self, rows: tuple[int, ...]) -> tuple[Request, ...]:
@@ -47,6 +48,14 @@ class UnitPlan:
             replace(request, rows=tuple(rows[row] for row in request.rows))
             for request in _planned(tuple(specs), self._limits(gaps))
         )
+
+    def size(self) -> tuple[int, int]:
+        """Return how many requests read everything that the device has, and how many addresses they ask for."""
+        known = (len(self.holes), len(self.gaps))
+        if self._sized != known:
+            requests = self.requests(tuple(row for row in range(len(self._specs)) if row not in self.holes))
+            self._sized, self._size = known, (len(requests), sum(request.count for request in requests))
+        return self._size
 
     def note_hole(self, row: int, now_us: int) -> None:
         """Remember a point that the device does not have."""

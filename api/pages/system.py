@@ -14,7 +14,7 @@ from api.pages.parts.elements import Html
 from api.roles import Act
 from api.services.pulse import configuration, role_health
 from gateway.errors import GatewayError
-from gateway.store import user_rows, view_rows
+from gateway.store import view_rows
 
 EVERY_S = 2.0
 _LETTERS = 60
@@ -47,19 +47,14 @@ class SystemPage:
             ui.html(header_html(page, "/system"), sanitize=False, tag="header").classes("gg-head")
             with ui.element("main").classes("gg-system"):
                 self.roles = Html(classes="gg-cards gg-wide")
+                with panel(tr("Links to devices and brokers"), note=tr("those that do not answer first")):
+                    self.links = Html(classes="gg-scroll")
                 with ui.element("div").classes("gg-column"):
-                    with panel(tr("Links to devices and brokers"), "grow-3"):
-                        self.links = Html(classes="gg-scroll")
-                    with panel(tr("Spool, store and outputs"), "grow-2"):
-                        self.flow = Html(classes="gg-scroll")
-                with ui.element("div").classes("gg-column"):
-                    with panel(tr("Dead letters"), "grow-3", tr("what could not become a reading, and why")):
+                    with panel(tr("Spool, store and outputs"), "grow-3"), _scroll():
+                        self.flow = Html()
+                        self.room = Html()
+                    with panel(tr("Dead letters"), "grow-2", tr("what could not become a reading, and why")):
                         self.letters = Html(classes="gg-scroll")
-                    if page.can(Act.AUDIT_READ):
-                        with panel(tr("Audit trail"), "grow-2", tr("who did what")):
-                            self.audit: Html | None = Html(classes="gg-scroll")
-                    else:
-                        self.audit = None
 
     async def refresh(self) -> None:
         """Read everything again and show what differs."""
@@ -68,18 +63,18 @@ class SystemPage:
         try:
             roles = await asyncio.to_thread(role_health, page.parts)
             revision = await asyncio.to_thread(configuration, page.parts)
-            letters, audit = await asyncio.to_thread(self._read)
+            letters = await asyncio.to_thread(self._read)
+            room = await asyncio.to_thread(page.parts.storage.room) if page.parts.storage is not None else None
         except GatewayError:
             return
         cards = system_html.roles(roles, tr, page.timezone, page.now())
         self.roles.set(cards + system_html.configuration(revision, tr, page.timezone, page.now()))
         self.links.set(system_html.links(status, problem, tr, page.timezone, page.now()))
         self.flow.set(system_html.flow(status, problem, tr))
+        self.room.set(system_html.room(room, tr))
         self.letters.set(letters)
-        if self.audit is not None:
-            self.audit.set(audit)
 
-    def _read(self) -> tuple[str, str]:
+    def _read(self) -> str:
         page = self.page
         tr, zone, now = page.tr, page.timezone, page.now()
         with page.parts.state.read() as connection:
@@ -88,7 +83,9 @@ class SystemPage:
             rows = []
             if page.can(Act.DEAD_LETTER_READ):
                 rows = view_rows.dead_letter_rows(connection, None, _LETTERS)
-            trail = user_rows.list_audit(connection, None, _LETTERS) if page.can(Act.AUDIT_READ) else []
-        return system_html.letters(total, reasons, rows, tr=tr, timezone=zone, now=now), system_html.audit(
-            trail, tr, zone, now
-        )
+        return system_html.letters(total, reasons, rows, tr=tr, timezone=zone, now=now)
+
+
+def _scroll() -> ui.element:
+    """Return a part that scrolls by itself, also by keyboard."""
+    return ui.element("div").classes("gg-scroll").props("tabindex=0")

@@ -151,6 +151,14 @@ class Link:
     last_good: datetime | None
     failures: int
     error: str
+    recent: int = 0
+    """polls that were counted lately; 0 where nothing is asked"""
+    recent_failed: int = 0
+    next_try: datetime | None = None
+    """when the open breaker lets the next poll through; None while it is closed"""
+    period_s: float = 0.0
+    requests: int = 0
+    addresses: int = 0
 
 
 def links(status: Mapping[str, Any] | None) -> list[Link]:
@@ -160,7 +168,7 @@ def links(status: Mapping[str, Any] | None) -> list[Link]:
 
 
 def _link(entry: Mapping[str, Any]) -> Link:
-    last = entry.get("last_good_us")
+    last, due = entry.get("last_good_us"), entry.get("next_us")
     return Link(
         name=str(entry.get("key", "")),
         source=str(entry.get("source", "")),
@@ -168,4 +176,10 @@ def _link(entry: Mapping[str, Any]) -> Link:
         last_good=None if last is None else from_us(last),
         failures=int(entry.get("failures", 0)),
         error=str(entry.get("error", "")),
+        recent=int(entry.get("recent", 0)),
+        recent_failed=int(entry.get("recent_failed", 0)),
+        next_try=from_us(due) if due is not None and entry.get("up") is False else None,
+        period_s=float(entry.get("period_s", 0.0)),
+        requests=int(entry.get("requests", 0)),
+        addresses=int(entry.get("addresses", 0)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ FAILURES_TO_OPEN = 3
 FIRST_PROBE_S = 5.0
 LONGEST_PROBE_S = 300.0
 SILENT_EVERY_US = 15 * 60 * 1_000_000
+RECENT_POLLS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,18 @@ class LinkState:
     """due times that were skipped because the link was still busy"""
     deliveries: int = 0
     error: str = ""
+    recent: int = 0
+    """polls that were counted lately, at most `RECENT_POLLS`; 0 for what is told and not asked"""
+    recent_failed: int = 0
+    """how many of them failed"""
+    next_us: int | None = None
+    """us UTC of the clock at which it is asked next"""
+    period_s: float = 0.0
+    """seconds of the clock between polls while it answers"""
+    requests: int = 0
+    """requests of a poll of everything"""
+    addresses: int = 0
+    """registers and coils that they ask for"""
 
 
 OnState = Callable[[LinkState], None]
@@ -45,9 +59,10 @@ class PolledUnit:
     def __init__(self, job: Job, source: str, clock: Clock, rng: random.Random) -> None:
         """Make one that was never polled."""
         self.job = job
-        self.state = LinkState(job.key, source, job.link, None, clock.now_us())
+        self.state = LinkState(job.key, source, job.link, None, clock.now_us(), period_s=job.period_s)
         self.silent_at: int | None = None
         self._clock = clock
+        self._recent: deque[bool] = deque(maxlen=RECENT_POLLS)
         # where the clock runs fast, waiting minutes of real time would hide a recovery for days
         cap_s = LONGEST_PROBE_S
         if clock.real_seconds(1.0) < 1.0:
@@ -66,6 +81,11 @@ class PolledUnit:
 
     def after(self, due_us: int, now_us: int) -> int:
         """Return when to poll next, after the poll that was due at `due_us` has ended at `now_us`."""
+        next_us = self._after(due_us, now_us)
+        self.state = replace(self.state, next_us=next_us)
+        return next_us
+
+    def _after(self, due_us: int, now_us: int) -> int:
         tick = self.next_tick(now_us)
         if not self.state.failures:
             missed = max(0, (tick - due_us) // round(self.job.period_s * 1e6) - 1)
@@ -88,6 +108,7 @@ class PolledUnit:
             error="",
             deliveries=self.state.deliveries + 1,
         )
+        self._count(failed=False)
         self.silent_at = None
         self._backoff.reset()
         return news
@@ -95,10 +116,15 @@ class PolledUnit:
     def bad(self, now_us: int, error: str) -> bool:
         """Note a failure; return whether it opened the breaker."""
         self.state = replace(self.state, failures=self.state.failures + 1, error=error)
+        self._count(failed=True)
         opened = self.state.failures == FAILURES_TO_OPEN
         if opened:
             self.state = replace(self.state, up=False, since_us=now_us)
         return opened
+
+    def _count(self, *, failed: bool) -> None:
+        self._recent.append(failed)
+        self.state = replace(self.state, recent=len(self._recent), recent_failed=sum(self._recent))
 
     def silence_is_due(self, now_us: int) -> bool:
         """Say whether the gap must be written now, and remember that it was."""

@@ -69,16 +69,19 @@ class PollRunner:
         self._last_turns: set[asyncio.Task[None]] = set()
 
     def link_states(self) -> Sequence[LinkState]:
-        """Return the state of every unit, with what its collector complains of although it answers."""
+        """Return the state of every unit, with its plan and what its collector complains of although it answers."""
+        return [self._told(unit) for unit in self._units]
+
+    def _told(self, unit: PolledUnit) -> LinkState:
         complaint_of = getattr(self._collector, "complaint_of", None)
-        if complaint_of is None:
-            return [unit.state for unit in self._units]
-        return [
-            replace(unit.state, error=complaint)
-            if unit.state.up and not unit.state.error and (complaint := complaint_of(unit.job))
-            else unit.state
-            for unit in self._units
-        ]
+        plan_of = getattr(self._collector, "plan_of", None)
+        state = unit.state
+        if plan_of is not None:
+            requests, addresses = plan_of(unit.job)
+            state = replace(state, requests=requests, addresses=addresses)
+        if complaint_of is not None and state.up and not state.error:
+            state = replace(state, error=complaint_of(unit.job))
+        return state
 
     async def run(self) -> None:
         """Poll until cancelled."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.model.command import CommandOffer, CommandState
 from gateway.model.quantity import Quantity
 from gateway.ports import Clock
@@ -41,3 +43,11 @@ def carry_out(state: State, clock: Clock, wall: float) -> None:
                     connection, command.id, (command.state,), CommandState.SENT, now,
                     sent_at=now, request_frame="01050000FF00",
                 )  # fmt: skip
+
+
+def polled(up: bool | None, last_us: int | None) -> dict[str, Any]:
+    """Return what the status tells of a link that is asked: how often it failed lately, and what is asked."""
+    failed = {True: 1, False: 37, None: 0}[up]
+    due = None if last_us is None else last_us + 300_000_000
+    plan = {"requests": 3, "addresses": 118, "period_s": 60.0}
+    return {"recent": 0 if up is None else 100, "recent_failed": failed, "next_us": due, **plan}

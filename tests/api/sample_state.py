@@ -25,6 +25,7 @@ from alarms.master import MasterDefinitions
 from alarms.route import TicketPolicy
 from alarms.tickets.events import fold
 from api.deps import Parts
+from api.services.storage import Storage
 from gateway.model.command import CommandOffer
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Point, Station, Zone, ZoneKind
@@ -36,7 +37,7 @@ from gateway.store import health_rows, outbox_rows, tables, ticket_event_rows, t
 from gateway.store.intervals import IntervalStore
 from gateway.store.state import State
 from gateway.store.ticket_event_rows import TicketEvent
-from tests.api import sample_devices, sample_intervals, sample_meters, sample_tickets
+from tests.api import sample_devices, sample_intervals, sample_meters, sample_questioned, sample_tickets
 
 START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
 LAST_DAY = date(2026, 1, 14)
@@ -230,6 +231,7 @@ def _link(key: str, source: str, up: bool | None, last: int | None, error: str) 
         "overruns": 0,
         "deliveries": 9,
         "error": error,
+        **sample_devices.polled(up, last),
     }
 
 
@@ -487,6 +489,7 @@ def sample_parts(folder: Path, *, factor: float = 30.0, meters_per_zone: int = 1
         note_file=note,
         refresh=definitions.refresh,
         simulated=True,
+        storage=Storage(folder),
     )
 
 
@@ -499,6 +502,7 @@ def serve(folder: Path, port: int) -> None:
     parts = sample_parts(folder)
     sample_tickets.add(parts)
     parts = sample_meters.add(parts)
+    sample_questioned.add(parts, LAST_DAY)
 
     def live() -> None:
         while True:

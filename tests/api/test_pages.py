@@ -193,6 +193,9 @@ def test_shelving_asks_for_a_reason(visit: Any) -> None:
 def test_the_system_page_names_what_is_down(visit: Any) -> None:
     page = visit("admin", "/system")
     expect(page.locator("tr", has_text="stations/S-02")).to_contain_text("does not answer")
+    for told in ("37", "next try", "3 requests, 118 addresses, every 60 s"):
+        expect(page.locator("tr", has_text="stations/S-02")).to_contain_text(told)
+    expect(page.locator("tr", has_text="State database")).to_contain_text("3")
     expect(page.locator("tr", has_text="not JSON").first).to_contain_text("3")
     expect(page.locator(".gg-card")).to_have_count(4)
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.plan import Limits, LineCost, Request, plan
+from collectors.unit_plan import UnitPlan
 from gateway.model.profile import PointSpec, RegisterTable, Span
 from gateway.model.quantity import Quantity
 from gateway.profiles import load_profile, profile_names
@@ -192,3 +193,14 @@ def _seconds(points: list[PointSpec]) -> float:
     began = time.process_time()
     plan(points, Limits(max_gap=12))
     return time.process_time() - began
+
+
+def test_a_plan_tells_its_size_and_that_of_what_is_left_beside_a_hole() -> None:
+    profile = load_profile(profile_names()[0])
+    specs = tuple(spec(address) for address in (0, 1, 2, 50))
+    plan_of_unit = UnitPlan(profile, specs, None)
+    whole = plan_of_unit.requests((0, 1, 2, 3))
+    assert plan_of_unit.size() == (len(whole), sum(request.count for request in whole))
+    plan_of_unit.note_hole(3, 0)
+    left = plan_of_unit.requests((0, 1, 2))
+    assert plan_of_unit.size() == (1, sum(request.count for request in left)) == (1, 3)

@@ -15,7 +15,7 @@ from gateway.errors import NotSentError, PermanentError, TransientError
 from gateway.model.reading import ReadingBatch, Reason, Severity, quality
 from gateway.ports import Delivery, Job
 from gateway.runtime.clock import CityClock, ManualClock
-from gateway.runtime.polled_unit import FAILURES_TO_OPEN, LinkState
+from gateway.runtime.polled_unit import FAILURES_TO_OPEN, RECENT_POLLS, LinkState
 from gateway.runtime.runner import PollRunner, PushRunner
 
 START_US = 1_768_435_200_000_000
@@ -156,6 +156,23 @@ async def test_the_breaker_opens_after_three_failures_and_closes_at_the_first_su
     assert [state.up for state in site.states] == [False, True]
     assert len(lost) == 1
     assert sum("answers" in record.message for record in caplog.records) == 1
+
+
+async def test_a_unit_tells_how_often_it_failed_lately_and_when_it_is_asked_again() -> None:
+    async with running(Site(job())) as site:
+        await site.go(40)
+        state = site.state("site/a/1")
+        assert (state.recent, state.recent_failed, state.period_s) == (4, 0, 10.0)
+        assert state.next_us == START_US + 43_000_000
+        site.devices.away.add("site/a/1")
+        await site.go(30)
+        away = site.state("site/a/1")
+        assert away.recent_failed == away.recent - 4 >= FAILURES_TO_OPEN
+        assert away.next_us is not None
+        assert away.next_us > site.clock.now_us() - 1_000_000
+        site.devices.away.clear()
+        await site.go(3000)
+        assert (site.state("site/a/1").recent, site.state("site/a/1").recent_failed) == (RECENT_POLLS, 0)
 
 
 def _news(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -10,13 +10,14 @@ from typing import Any
 
 from api.pages.parts import words
 from api.pages.parts.html import empty
+from api.pages.parts.table_html import table
 from api.services import pulse
 from api.services.format import UNKNOWN, clock_time, number, significant
 from api.services.pulse import RoleHealth
+from api.services.storage import Room
 from api.text import Texts, mark
 from gateway.model.reading import from_us
 from gateway.store.revision_rows import REFUSED, Revision
-from gateway.store.user_rows import AuditRow
 
 
 def roles(health: Sequence[RoleHealth], tr: Texts, timezone: str, now: datetime) -> str:
@@ -105,23 +106,48 @@ def _shown(value: str | float, timezone: str, now: datetime) -> str:
     return value if moment.tzinfo is None else clock_time(moment, timezone, now)
 
 
+MOST_LINKS = 300
+
+
 def links(status: Mapping[str, Any] | None, problem: str, tr: Texts, timezone: str, now: datetime) -> str:
     """Return every link with its state and last answer."""
     if status is None:
         return _away(problem, tr)
-    rows = []
-    for link in pulse.links(status):
-        said = tr("not tried yet") if link.up is None else tr("answers") if link.up else tr("does not answer")
-        state = f'<span class="gg-state{" bad" if link.up is False else ""}">{escape(said)}</span>'
-        when = clock_time(link.last_good, timezone, now)
-        rows.append(
-            f'<tr><td>{escape(link.name)}</td><td>{state}</td><td>{when}</td><td class="dim">'
-            f"{escape(link.error[:200])}</td></tr>"
-        )
-    if not rows:
+    known = pulse.links(status)
+    if not known:
         return f'<div class="gg-empty">{empty(tr("No link is configured."))}</div>'
-    head = "".join(f"<th>{escape(name)}</th>" for name in (tr("Link"), tr("State"), tr("Last answer"), tr("Detail")))
-    return f'<table class="gg-table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    rows = "".join(_link(link, tr, timezone, now) for link in known[:MOST_LINKS])
+    more = len(known) - MOST_LINKS
+    if more > 0:
+        text = escape(tr("and {count} more, all of them no worse", count=number(more)))
+        rows += f'<tr class="gg-between"><td colspan="6">{text}</td></tr>'
+    head = (tr("Link"), tr("Errors, %"), tr("Last answer"), tr("State"), tr("Request plan"), tr("Detail"))
+    return table(head, rows, numbers=1, classes="gg-links")
+
+
+def _link(link: pulse.Link, tr: Texts, timezone: str, now: datetime) -> str:
+    said = tr("not tried yet") if link.up is None else tr("answers") if link.up else tr("does not answer")
+    state = f'<span class="gg-state{" bad" if link.up is False else ""}">{escape(said)}</span>'
+    if link.next_try is not None:
+        state += f"<small>{escape(tr('next try'))} {clock_time(link.next_try, timezone, now)}</small>"
+    rate = number(100 * link.recent_failed / link.recent) if link.recent else UNKNOWN
+    of = escape(tr("{failed} of the last {polls} polls failed", failed=link.recent_failed, polls=link.recent))
+    plan = UNKNOWN
+    if link.requests:
+        plan = escape(
+            tr(
+                "{requests} requests, {addresses} addresses, every {seconds} s",
+                requests=number(link.requests),
+                addresses=number(link.addresses),
+                seconds=number(link.period_s) if link.period_s >= 1 else significant(link.period_s),
+            )
+        )
+    error = escape(link.error[:200])
+    return (
+        f'<tr><td title="{escape(link.name)}">{escape(link.name)}</td><td class="num" title="{of}">{rate}</td>'
+        f"<td>{clock_time(link.last_good, timezone, now)}</td><td>{state}</td><td>{plan}</td>"
+        f'<td class="dim" title="{error}">{error}</td></tr>'
+    )
 
 
 def flow(status: Mapping[str, Any] | None, problem: str, tr: Texts) -> str:
@@ -177,7 +203,14 @@ def _streams(status: Mapping[str, Any], tr: Texts) -> str:
         if isinstance(entry, Mapping):
             lag = int(entry.get("lag", 0))
             behind = tr("groups behind: {count}", count=number(lag)) if lag else tr("up to date")
+            late_s = float(entry.get("late_s", 0.0))
+            if late_s >= 1:
+                behind += f" · {tr('behind by {seconds} s', seconds=number(late_s))}"
             note = f"{behind} · {tr('{count} written', count=number(entry.get('written', 0)))}"
+            if entry.get("rejected"):
+                note += f" · {tr('refused: {count}', count=number(entry['rejected']))}"
+            if given_up := sum(entry.get("dropped") or ()):
+                note += f" · {tr('given up: {count}', count=number(given_up))}"
             error = "" if entry.get("connected") else str(entry.get("last_error") or " ")
             rows.append(_stream(str(entry.get("name", "")), error, tr("well"), tr("waiting"), note))
     return f'<table class="gg-table"><tbody>{"".join(rows)}</tbody></table>' if rows else ""
@@ -233,12 +266,28 @@ def letters(
     return f'{shown}<table class="gg-table"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
 
 
-def audit(rows: Sequence[AuditRow], tr: Texts, timezone: str, now: datetime) -> str:
-    """Return the newest lines of the audit trail."""
-    lines = "".join(
-        f"<tr><td>{clock_time(from_us(row.at), timezone, now)}</td><td>{escape(row.who)}</td><td>{escape(row.act)}</td>"
-        f'<td class="dim">{escape(row.subject[:60])}</td></tr>'
-        for row in rows
+_STORED = {
+    "readings": mark("Readings"),
+    "intervals": mark("Intervals"),
+    "spool": mark("Spool"),
+    "state-copies": mark("Copies of the state"),
+    "state": mark("State database"),
+}
+
+
+def room(found: Room | None, tr: Texts) -> str:
+    """Return how much room the data take, and how much is left on the disk."""
+    if found is None:
+        return ""
+    rows = "".join(
+        f'<tr><td>{escape(tr(_STORED[part.part]))}</td><td class="num">{_megabytes(part.bytes)}</td>'
+        f'<td class="num">{number(part.files)}</td></tr>'
+        for part in found.parts
     )
-    head = "".join(f"<th>{escape(name)}</th>" for name in (tr("When"), tr("Who"), tr("Act"), tr("On what")))
-    return f'<table class="gg-table"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+    free = escape(tr("free on the disk, of {size} MB", size=_megabytes(found.disk_bytes)))
+    rows += f'<tr><td>{free}</td><td class="num">{_megabytes(found.free_bytes)}</td><td></td></tr>'
+    return table((tr("Store"), tr("Size, MB"), tr("Files")), rows, numbers=2)
+
+
+def _megabytes(size: int) -> str:
+    return number(size / 1e6, 0 if size >= 1e8 else 1)
