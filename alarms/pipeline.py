@@ -29,6 +29,7 @@ from alarms.batteries import BatteryWatch
 from alarms.chatter import SHELVE_WITHIN, SHIFT, Chatter
 from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
+from alarms.detectors.meter_silence import MeterSilence
 from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
 from alarms.findings import explained_by_a_meter
@@ -53,6 +54,7 @@ MOST_IN_A_CALL = 5000
 """events that one call commits; what is left waits for the next one, behind whatever is worse"""
 CLOSED_LATELY = timedelta(days=400)
 """commands that closed a valve before that are not looked at any more"""
+METERS_SILENT = "METERS_SILENT"
 LEAK_SCORE = 0.9
 LEAK_M3H = 5.0
 _log = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class AlarmPipeline:
         grave = frozenset(one.quantity for one in definitions.values() if one.highly_managed and one.quantity)
         self._silence = SilenceJudge(network, grave)
         self._batteries = BatteryWatch()
+        self._meters = MeterSilence(network)
         self._seen = ActiveAlarms(_AREAS)
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
@@ -99,6 +102,8 @@ class AlarmPipeline:
         for alarm in self._facts.values():
             if alarm.cond and alarm.definition == "STATION_COMM_LOSS":
                 self._silence.restore(alarm.asset)
+            if alarm.cond and alarm.definition == METERS_SILENT:
+                self._meters.restore(alarm.asset, clock.now_us())
             if alarm.cond and alarm.definition == "LEAK_BURST":
                 self._burst.restore(alarm.asset)
 
@@ -141,7 +146,11 @@ class AlarmPipeline:
             well_since=self._area_well,
             now=now,
         )
-        told = [*silent, *(_limit_edge(edge) for edge in self._limits.overdue(self._newest_us))]
+        told = [
+            *silent,
+            *self._meter_edges(now),
+            *(_limit_edge(edge) for edge in self._limits.overdue(self._newest_us)),
+        ]
         seen = [*areas, *interruption_edges(self._shaping.plans, active, now)]
         seen += quality_edges(active, self._limits.stale(self._newest_us, 60_000_000))
         with self._desk.state.read() as connection:
@@ -208,6 +217,7 @@ class AlarmPipeline:
         edges += self._burst_edges(record)
         self._silence.feed(batch)
         self._batteries.feed(batch, self._clock.now())
+        self._meters.feed(batch)
         if len(batch):
             self._newest_us = max(self._newest_us, int(batch.received_time.max()))
         return edges
@@ -222,6 +232,7 @@ class AlarmPipeline:
         self._silence.adopt(numbers, names)
         self._burst.adopt(numbers, names)
         self._batteries.adopt(numbers, names)
+        self._meters.adopt(numbers, names)
         for watch in (one for own in watches for one in own):
             self._restore(watch.alarm_id)
 
@@ -258,6 +269,12 @@ class AlarmPipeline:
             return []
         found = self._silence.edges(self._newest_us, round(definition.off_delay_s * 1e6))
         return [_edge(f"STATION_COMM_LOSS@{station}", rises, at, math.nan) for station, rises, at in found]
+
+    def _meter_edges(self, now: datetime) -> list[Edge]:
+        return [
+            Edge(f"{METERS_SILENT}@{zone}", ConditionRises(now, count) if begins else ConditionFalls())
+            for zone, begins, count in self._meters.edges()
+        ]
 
     def _active(self) -> dict[str, Alarm]:
         with self._desk.state.read() as connection:
