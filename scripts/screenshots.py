@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STORY_WITHIN_S = 300.0
 SETTLE_MS = 2500
 SIZES = ((1366, 768), (1920, 1080))
+GAS = ".gg-row:has-text('REG-')"
 COLOURS = 256
 """of a picture: more cannot be told apart on these pages, and the files stay small"""
 
@@ -47,6 +48,8 @@ class Picture:
     language: str
     theme: str
     size: tuple[int, int] = SIZES[0]
+    choose: str = ""
+    """what is clicked first"""
 
     @property
     def file_name(self) -> str:
@@ -55,8 +58,8 @@ class Picture:
 
 
 ALARMED = (
-    Picture("control-room", "/", "zh", "dark"),
-    Picture("control-room", "/", "en", "light"),
+    Picture("control-room", "/", "zh", "dark", choose=GAS),
+    Picture("control-room", "/", "en", "light", choose=GAS),
     Picture("tickets", "/tickets", "en", "light"),
     Picture("ticket", "/tickets/{ticket_no}", "en", "light"),
     Picture("handover", "/handover", "zh", "light"),
@@ -154,6 +157,9 @@ class Camera:
         page = context.new_page()
         page.goto(self.address + picture.path.format(**found), wait_until="load")
         page.wait_for_timeout(SETTLE_MS)
+        if picture.choose:
+            page.locator(picture.choose).first.click()
+            page.wait_for_timeout(SETTLE_MS)
         with Image.open(io.BytesIO(page.screenshot())) as taken:
             few = taken.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
             few.save(out / picture.file_name, optimize=True)
