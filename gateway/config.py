@@ -150,6 +150,8 @@ class AnalyseConfig(Settings):
     """how long after the end of a gas day its first pass waits for readings"""
     audit_days: Annotated[int, Field(ge=7, le=400)] = 35
     """gas days whose readings are audited again at each pass; readings that come later change no interval"""
+    processes: Annotated[int, Field(ge=0, le=256)] = 0
+    """processes that judge the parts of a city of more than 5,000 customers side by side, each up to 2 GB; 0 = cores"""
 
 
 class ServiceConfig(Settings):

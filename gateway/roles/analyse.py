@@ -184,7 +184,7 @@ class Analyst:
     async def _judge_parts(self, dealt: Plan, city: CityData, now: datetime) -> bool:
         """Judge part by part, and write each when it is done; return whether anything was read."""
         began, problems, raised, rows = asyncio.get_running_loop().time(), list[str](), 0, 0
-        async with aclosing(judged(self._config, dealt, now, cores())) as made:
+        async with aclosing(judged(self._config, dealt, now, self._config.analyse.processes or cores())) as made:
             async for one in made:
                 if one.result is None:
                     problems.append(one.problem)
