@@ -141,10 +141,10 @@ export default {
         lineStyle: line(this.palette.bad, "dashed"),
         label: text(label, this.palette.bad, n % 2 ? "insideEndTop" : "insideStartTop"),
       }));
-      const moments = (this.now.moments || []).map(({ at, label }) => ({
+      const moments = (this.now.moments || []).map(({ at, label }, n) => ({
         xAxis: at + this.zone.offset,
         lineStyle: line(this.palette.muted, "dotted"),
-        label: { ...text(label, this.palette.muted, "end"), distance: 3 },
+        label: { ...text(label, this.palette.muted, "end"), distance: n % 2 ? 2 : 14 },
       }));
       return [...levels, ...moments];
     },

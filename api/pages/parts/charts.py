@@ -170,6 +170,7 @@ def trend(
     data = [[at + shift, value] for at, value in zip(series.times_ms, series.values, strict=True)]
     return {
         **base(palette),
+        **saving(palette, tr, series.point.replace("/", " ")),
         "xAxis": axis(palette, "time", splitNumber=4),
         "yAxis": upright,
         "series": [

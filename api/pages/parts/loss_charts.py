@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from api.pages.parts.charts import Options, Palette, axis, base, moment, value_axis
+from api.pages.parts.charts import Options, Palette, axis, base, moment, saving, value_axis
 from api.pages.parts.finding_words import TERMS
 from api.services.curves import Curve
 from api.services.loss import LossDay, LossMonth
@@ -29,7 +29,7 @@ def loss_course(days: Sequence[LossDay], palette: Palette, tr: Texts, chosen: Se
     hidden = {"lineStyle": {"opacity": 0}, "symbol": "none", "silent": True, "stack": "band", "stackStrategy": "all"}
     untold = {**hidden, "tooltip": {"show": False}, "type": "line"}
     return {
-        **_plain(palette),
+        **_plain(palette, tr),
         "xAxis": axis(palette, "category", data=[day.gas_day for day in days], boundaryGap=False),
         "yAxis": value_axis(palette, "%"),
         "series": [
@@ -59,7 +59,7 @@ def loss_months(months: Sequence[LossMonth], palette: Palette, tr: Texts) -> Opt
         if rate is not None and sigma is not None:
             whiskers.append([place, round(rate - 2 * sigma, 3), round(rate + 2 * sigma, 3)])
     return {
-        **_plain(palette),
+        **_plain(palette, tr),
         "xAxis": axis(palette, "category", data=[month.month for month in months]),
         "yAxis": value_axis(palette, "%", **_room(whiskers)),
         "series": [
@@ -82,8 +82,8 @@ def loss_terms(terms: Mapping[str, tuple[float, float]], palette: Palette, tr: T
         for place, (value, sigma) in enumerate(terms.values(), start=1)
     ]
     return {
-        **_plain(palette),
-        "grid": {"left": 8, "right": RIGHT, "top": 8, "bottom": 24, "containLabel": True},
+        **_plain(palette, tr),
+        "grid": {"left": 8, "right": RIGHT, "top": 20, "bottom": 24, "containLabel": True},
         "yAxis": axis(palette, "category", data=names, inverse=True),
         "xAxis": value_axis(palette, "", **_room([*ends, [0, min(values), max(values)]])),
         "series": [
@@ -106,6 +106,7 @@ def curves(drawn: Sequence[Curve], palette: Palette, tr: Texts, *, beside: bool 
         series += lines
     return {
         **base(palette),
+        **saving(palette, tr, tr("Evidence")),
         "legend": {
             "top": 0,
             "left": "center",
@@ -209,8 +210,8 @@ def _whiskers(ends: Sequence[Sequence[float]], palette: Palette, *, upright: boo
     ]
 
 
-def _plain(palette: Palette) -> Options:
-    options = base(palette)
+def _plain(palette: Palette, tr: Texts) -> Options:
+    options = {**base(palette), **saving(palette, tr, tr("Loss rate"))}
     options["grid"] = {**options["grid"], "right": RIGHT}
     return options
 
