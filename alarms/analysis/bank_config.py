@@ -42,6 +42,8 @@ class BankConfig:
     """share of the meters that count too little since before anything is known"""
     less_use_rate: float = 0.004
     """of a customer honestly beginning to use less"""
+    business_less_factor: float = 5.0
+    """a business does so more often"""
     less_use_d: float = 30.0
     """how long that usually lasts"""
     lasting_share: float = 0.1

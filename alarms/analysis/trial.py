@@ -156,19 +156,27 @@ class Trial:
         less = word * self._shaken(
             ratio(trust * pull, trust * mass, 1.0, sigma_less, scattered.times(trust)), trust, scattered
         )
-        part = np.clip(missing / np.maximum(used, 1e-9), config.least_share, config.most_share)
+        own = self._own(missing, count, beyond)
+        # a register that counts a part moves on all days but those on which nobody is at home, which tell nothing
+        moving = np.where(seen & (zone.rests == 0), 1.0, 0.0)
+        moved, along = since(moving), since(shape * moving)
+        usual = past.base * moved + past.slope * along
+        short = usual - used
+        part = np.clip(short / np.maximum(used, 1e-9), config.least_share, config.most_share)
         share = word * ratio(pull_use, mass_use, part, 0.35 * part + 0.05, scattered)
-        spread = 4.0 * np.maximum(count, 1.0) * past.variance + 2.0 * beyond**2
-        own = np.sign(missing) * missing**2 / spread - 0.5 * np.log1p(count)
         business = np.where(zone.business, config.business_theft_factor, 1.0)
         theft = np.log(config.theft_rate * business)[None, :] + zone.tampered
         slow = np.logaddexp(theft, np.log(config.slow_rate))
         lasting = (1.0 - config.lasting_share) * np.exp(-count / config.less_use_d) + config.lasting_share
-        honest = np.log(np.maximum(config.less_use_rate * lasting, zone.usual_less / (count + 3.0)))
+        rate = config.less_use_rate * np.where(zone.business, config.business_less_factor, 1.0)
+        honest = np.log(np.maximum(rate * lasting, zone.usual_less / (count + 3.0)))
         known = own - np.logaddexp(0.0, honest + own)
+        own = self._own(short, moved, config.beyond_sigma * np.abs(past.slope * (along - moved * past.course)))
+        counts = own - np.logaddexp(0.0, honest + own)
         possible = past.usable & (count >= 1) & recent[None, :] & (missing >= config.least_missing * expected)
         possible &= expected > 0
-        share = np.where(possible & (pull_use > 0), share + known + slow, NEVER)
+        partly = possible & (moved >= 1) & (short >= config.least_missing * usual) & (pull_use > 0)
+        share = np.where(partly, share + counts + slow, NEVER)
         always = ratio(pull_use[:1], mass_use[:1], 1.0, config.before_sigma, scattered.first())[0]
         least = np.log(config.since_before) + config.before_temper * word * always
         told = recent & (count[0] >= config.before_days)
@@ -195,6 +203,11 @@ class Trial:
             "share": np.where((possible | (np.arange(len(use)) == 0)[:, None]) & config.shares, share, NEVER),
         }
         return weights, sizes
+
+    def _own(self, missing: Floats, count: Floats, beyond: Floats) -> Floats:
+        """Return the log likelihood ratio of a customer's own days, (d, m), to those of one who used less by chance."""
+        spread = 4.0 * np.maximum(count, 1.0) * self.zone.past.variance + 2.0 * beyond**2
+        return np.asarray(np.sign(missing) * missing**2 / spread - 0.5 * np.log1p(count))
 
     def _trust(self, seen: Flags, count: Floats) -> Floats:
         """Return by how much less a day's loss tells where a customer's own ups and downs come on top, (d, m)."""
