@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from alarms.service.calendar import CLOSES, Due, WorkCalendar
 from alarms.service.policy import ClockKind, Promise, Unit
 
-_AFTERWARDS = frozenset({"left_site", "completed"})
+AFTERWARDS = frozenset({"left_site", "completed"})
 """start steps of clocks that go on when the ticket has ended: work is checked, or a site cleared, later"""
 
 Steps = Mapping[str, Sequence[datetime]]
@@ -153,7 +153,7 @@ def _deadline(
         return _state(promise, Standing.NOT_RECORDED if ended else Standing.PAUSED, start)
     if stop is not None:
         standing = Standing.MET if stop <= limit.at else Standing.BREACHED
-    elif ended and promise.start not in _AFTERWARDS:
+    elif ended and promise.start not in AFTERWARDS:
         standing = Standing.NOT_RECORDED
     else:
         standing = Standing.LATE if now > limit.at else Standing.RUNNING

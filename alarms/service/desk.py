@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from alarms.service.calendar import WorkCalendar
-from alarms.service.clocks import BEGIN, ClockState, Pause, Standing, read_clock
+from alarms.service.clocks import AFTERWARDS, BEGIN, ClockState, Pause, Standing, read_clock
 from alarms.service.escalation import calls, next_moment
 from alarms.service.policy import ClockKind, Promise, matching, place_of
 from gateway.errors import RefusedError
 from gateway.model.network import Network
-from gateway.model.ticket import Ticket, TicketClass
+from gateway.model.ticket import Ticket, TicketClass, TicketState
 from gateway.ports import Clock
 from gateway.store import promise_rows, ticket_rows, user_rows
 from gateway.store.promise_rows import CallRow, ChangeRow, ClockRow
@@ -29,6 +29,7 @@ CURSOR = "service"
 AT_ONCE = 200
 """tickets of one transaction"""
 LATEST_AGREED = timedelta(days=366)
+AHEAD = timedelta(minutes=2)
 _NEW = "new"
 
 
@@ -122,6 +123,31 @@ class ServiceDesk:
             self._audit(
                 connection, actor, "ticket.agree", ticket_no, clock=clock, due=due_at.isoformat(), reason=reason
             )
+
+    def step(self, ticket_no: str, step: str, at: datetime, actor: str, note: str = "") -> None:
+        """Write down a step of a ticket's clocks that no ticketing system reports, e.g. `responded` to a complaint.
+
+        Raises RefusedError 404, 409 `ended` or `not_ours`, 422 `unknown_step` or `step_time`.
+        """
+        now = self.clock.now()
+        with self.state.write() as connection:
+            ticket = self._require(connection, ticket_no)
+            rows = promise_rows.clocks_of(connection, ticket_no)
+            known = {row.promise[name] for row in rows for name in ("start", "stop")}
+            if step not in known:
+                raise RefusedError(422, "unknown_step", f"its clocks know {', '.join(sorted(known))}")
+            if step in set(TicketState) or step in BEGIN:
+                raise RefusedError(409, "not_ours", "the ticketing system reports this step")
+            stops = [row for row in rows if row.promise["stop"] == step]
+            if ticket.state in ticket_rows.ENDED and not any(row.promise["start"] in AFTERWARDS for row in stops):
+                raise RefusedError(409, "ended", f"{ticket_no} has ended; its clocks stay as they are")
+            planned = any(row.promise["kind"] == ClockKind.LEAD_TIME for row in stops)
+            latest = now + (LATEST_AGREED if planned else AHEAD)
+            if not ticket.raised_at <= at <= latest:
+                raise RefusedError(422, "step_time", "it lies before the ticket, or ahead")
+            promise_rows.add_step(connection, ticket_no, step, at, entered_at=now, actor=actor, note=note)
+            self._read(connection, ticket_no, now, actor=actor, why=f"step: {step}")
+            self._audit(connection, actor, "ticket.step", ticket_no, step=step, at=at.isoformat(), note=note)
 
     def _require(self, connection: Transaction, ticket_no: str) -> Ticket:
         ticket = ticket_rows.find_ticket(connection, ticket_no)

@@ -8,26 +8,52 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from alarms import route
 from alarms.extent import rank
-from alarms.tickets.raising import Raising
+from alarms.tickets.raising import Raising, Wanted
 from gateway.errors import RefusedError
 from gateway.model.alarm import Definition
 from gateway.model.network import Network
 from gateway.model.reading import to_us
 from gateway.model.ticket import Ticket, TicketAct, TicketClass
 from gateway.ports import Clock
-from gateway.store import alarm_rows, delivery_rows, endpoint_rows, outbox_rows, ticket_rows, user_rows
+from gateway.store import (
+    alarm_rows,
+    delivery_rows,
+    endpoint_rows,
+    outbox_rows,
+    promise_rows,
+    ticket_rows,
+    user_rows,
+)
 from gateway.store.delivery_rows import Act
 from gateway.store.state import State, Transaction
 
 Answer = dict[str, Any]
+OLDEST_ORDER = timedelta(days=7)
+AHEAD = timedelta(minutes=2)
 MOST_AT_ONCE = 500
 """given-up commands that one request may send again"""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a customer asks for: gas-on, a complaint, an alteration; a type that the promises know."""
+
+    type: str
+    reported_at: datetime
+    place: str
+    customer: str
+    phone: str
+    asset: str = ""
+    """meter, building or zone, as far as it is known"""
+    size: str = ""
+    """size of the job where promises differ by it, e.g. business"""
+    note: str = ""
 
 
 class TicketDesk:
@@ -157,6 +183,43 @@ class TicketDesk:
             return {"sent_again": done}
 
         return self._once(request_id, who, "", act)
+
+    def order(self, wanted: Order, *, who: str, request_id: str) -> Answer:
+        """Open the SERVICE ticket of what a customer asks for; its clocks start when it was asked.
+
+        Raises RefusedError 404 `unknown_asset`, 422 `unknown_type` or `reported_at`.
+        """
+        known = {row.type for row in self._policy.promises if row.ticket_class is TicketClass.SERVICE and row.type}
+
+        def act(work: Raising) -> Answer:
+            if wanted.type not in known:
+                raise RefusedError(422, "unknown_type", f"one of {', '.join(sorted(known))}")
+            if wanted.asset and not self._network.zone_of(wanted.asset):
+                raise RefusedError(404, "unknown_asset", f"the network has no {wanted.asset[:120]}")
+            if not work.now - OLDEST_ORDER <= wanted.reported_at <= work.now + AHEAD:
+                raise RefusedError(422, "reported_at", "it must have been asked within the last 7 days")
+            words = wanted.type.replace("_", " ").capitalize()
+            asked = Wanted(
+                ticket_class=TicketClass.SERVICE,
+                type=wanted.type,
+                asset=wanted.asset,
+                key=f"ORDER:{wanted.type.upper()}:{{number}}",
+                raised_at=min(wanted.reported_at, work.now),
+                title=f"{words}: {wanted.place}",
+                description=wanted.note,
+                priority=4,
+                size=wanted.size or None,
+            )
+            place = route.asset_body(wanted.asset, self._network) if wanted.asset else {"id": "", "kind": "place"}
+            contact = {"name": wanted.customer, "phone": wanted.phone}
+            body = {"asset": {**place, "address": wanted.place}, "contact": contact}
+            ticket = work.open_other(asked, body)
+            promise_rows.add_step(
+                work.connection, ticket.ticket_no, "reported", asked.raised_at, entered_at=work.now, actor=who
+            )
+            return {"ticket_no": ticket.ticket_no}
+
+        return self._once(request_id, who, "order", act)
 
     def switch_on(self, sink: str, *, who: str, request_id: str) -> Answer:
         """Let a ticketing system that said that its address is gone get tickets again. Raises RefusedError 409 `on`."""

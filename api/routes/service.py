@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import PlainTextResponse
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from alarms.tickets.desk import Order
 from api.auth import User
 from api.deps import PartsDep, Reader, Require
 from api.roles import Act
-from api.services import service
+from api.services import service, tickets
 from api.shapes import Body, Name, Reason, RequestId, Text, plain
 from gateway.model.call import Call, Said
 from gateway.store.call_back_rows import CallBack
@@ -80,6 +81,30 @@ class AgreeBody(Body):
     reason: Reason
 
 
+class StepBody(Body):
+    """A step of a clock."""
+
+    step: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    at: AwareDatetime
+    note: Text = ""
+
+
+class OrderBody(Body):
+    """What a customer asks for."""
+
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+    """a type that the promises know, e.g. complaint or first_gas_on"""
+    reported_at: AwareDatetime
+    place: Name
+    customer: Name
+    phone: Annotated[str, Field(min_length=3, max_length=40), AfterValidator(_number)]
+    asset: Annotated[str, Field(max_length=120)] = ""
+    size: Annotated[str, Field(max_length=40)] = ""
+    """where promises differ by it, e.g. business"""
+    note: Text = ""
+    request_id: RequestId
+
+
 class AnswersBody(Body):
     """Marks from 1 (bad) to 5 (good), and what else the customer said."""
 
@@ -129,6 +154,20 @@ def agree(ticket_no: TicketNo, body: AgreeBody, user: Supervisor, parts: PartsDe
     """Put a date that was agreed with the customer in the place of a limit; the old one stays on record."""
     parts.service.agree(ticket_no, body.clock, body.due_at, body.reason, user.name)
     return {"clocks": [clock_json(row) for row in service.clocks_of(parts, ticket_no).clocks]}
+
+
+@router.post("/tickets/{ticket_no}/steps", status_code=201)
+def step(ticket_no: TicketNo, body: StepBody, user: Caller, parts: PartsDep) -> dict[str, Any]:
+    """Write down a step that no ticketing system reports: a complaint was responded to, an appointment was made."""
+    parts.service.step(ticket_no, body.step, body.at, user.name, body.note)
+    return {"clocks": [clock_json(row) for row in service.clocks_of(parts, ticket_no).clocks]}
+
+
+@router.post("/orders", status_code=201)
+def order(body: OrderBody, user: Taker, parts: PartsDep) -> dict[str, Any]:
+    """Take what a customer asks for: it becomes a SERVICE ticket with the clocks of its type."""
+    wanted = Order(**body.model_dump(exclude={"request_id"}))
+    return tickets.desk(parts).order(wanted, who=user.name, request_id=body.request_id)
 
 
 @router.post("/findings/{finding_id}/release", status_code=201)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from alarms.acts import AlarmDesk, Edge
 from alarms.alarm_events import Acknowledge, ConditionRises
-from alarms.tickets.desk import TicketDesk
+from alarms.service.desk import ServiceDesk
+from alarms.tickets.desk import Order, TicketDesk
 from gateway.errors import RefusedError
 from gateway.model.ticket import DeliveryState, Ticket, TicketAct, TicketState
-from gateway.store import delivery_rows, outbox_rows, ticket_rows, user_rows
+from gateway.store import delivery_rows, outbox_rows, promise_rows, ticket_rows, user_rows
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 
 FIRST = "T-20260115-000001"
@@ -150,3 +152,62 @@ def test_a_request_id_of_a_ticket_serves_no_alarm(alarms: AlarmDesk, desk: Ticke
     desk.note(FIRST, who="li", text="the gate is locked", request_id="r1")
     with pytest.raises(RefusedError, match="request id"):
         alarms.apply("GAS_CONC_HIHI@REG-001", Acknowledge(1, "li"), "li", "r1")
+
+
+ORDER = Order("complaint", START, "1 Main Street", "Mrs Li", "13800000000", note="the crew came late")
+
+
+def service_of(alarms: AlarmDesk) -> ServiceDesk:
+    policy = alarms.policy
+    return ServiceDesk(alarms.state, policy.promises, policy.calendar, alarms.network, alarms.clock)
+
+
+def standing(alarms: AlarmDesk, number: str) -> dict[str, str]:
+    with alarms.state.read() as connection:
+        return {row.clock: row.standing for row in promise_rows.clocks_of(connection, number)}
+
+
+def test_a_complaint_is_a_ticket_whose_clocks_people_stop(alarms: AlarmDesk, desk: TicketDesk) -> None:
+    number = desk.order(ORDER, who="li", request_id="o1")["ticket_no"]
+    assert desk.order(ORDER, who="li", request_id="o1")["ticket_no"] == number
+    service = service_of(alarms)
+    service.sweep()
+    assert standing(alarms, number) == {"hand_over": "running", "first_answer": "running", "solution": "running"}
+    alarms.clock.advance(3600)  # type: ignore[attr-defined]
+    service.step(number, "responded", START + minutes(30), "li", "called her")
+    alarms.clock.advance(4 * 86_400)  # type: ignore[attr-defined]
+    service.step(number, "answered", alarms.clock.now(), "li")
+    after = standing(alarms, number)
+    assert (after["first_answer"], after["solution"]) == ("met", "breached")
+    with alarms.state.read() as connection:
+        (opened,) = outbox_rows.outbox_of(connection, number)
+    assert opened.command.body["contact"] == {"name": "Mrs Li", "phone": "13800000000"}
+    assert opened.command.dedup_key == f"hq.1:ORDER:COMPLAINT:{number.removeprefix('T-')}"
+
+
+def test_steps_and_orders_that_cannot_be_are_refused(alarms: AlarmDesk, desk: TicketDesk) -> None:
+    number = desk.order(ORDER, who="li", request_id="o1")["ticket_no"]
+    service = service_of(alarms)
+    service.sweep()
+    steps = (
+        ("T-1", "responded", START, "unknown_ticket"),
+        (number, "danced", START, "unknown_step"),
+        (number, "dispatched", START, "not_ours"),
+        (number, "reported", START, "not_ours"),
+        (number, "responded", START - minutes(1), "step_time"),
+        (number, "responded", START + minutes(10), "step_time"),
+    )
+    for ticket_no, step, at, code in steps:
+        with pytest.raises(RefusedError) as refused:
+            service.step(ticket_no, step, at, "li")
+        assert refused.value.code == code
+    orders = (
+        (replace(ORDER, type="dance"), "unknown_type"),
+        (replace(ORDER, asset="M-9"), "unknown_asset"),
+        (replace(ORDER, reported_at=START - minutes(8 * 1440)), "reported_at"),
+    )
+    for count, (order, code) in enumerate(orders):
+        with pytest.raises(RefusedError) as refused:
+            desk.order(order, who="li", request_id=f"bad {count}")
+        assert refused.value.code == code
+    assert set(standing(alarms, number).values()) == {"running"}
