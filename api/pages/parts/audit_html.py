@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from api.pages.parts import act_words
+from api.pages.parts import act_words, detail_words
 from api.pages.parts.export_html import export
 from api.pages.parts.html import empty
 from api.pages.parts.people_html import options, stamp
@@ -22,8 +22,6 @@ from gateway.model.reading import from_us
 from gateway.store.user_rows import AuditFilter, AuditRow
 
 _FIELDS = ("who", "act", "subject", "first", "last")
-_QUIET = frozenset({"request_id", "peer"})
-"""what tells a person nothing that does not stand beside it"""
 
 
 def filter_of(asked: Mapping[str, str], timezone: str) -> AuditFilter:
@@ -83,30 +81,13 @@ def nothing(text: str) -> str:
 
 
 def _line(row: AuditRow, tr: Texts, timezone: str) -> str:
-    told = escape(detail(row.detail))
+    told = escape(detail_words.detail(row.detail, tr))
     return (
         f"<tr><td>{stamp(from_us(row.at), timezone)}</td><td>{escape(row.who or tr('unknown'))}</td>"
         f'<td title="{escape(row.act)}">{escape(act_words.act(row.act, tr))}</td>'
         f'<td title="{escape(row.subject)}">{escape(row.subject)}</td><td class="dim" title="{told}">{told}</td>'
         f'<td class="dim">{escape(row.origin or UNKNOWN)}</td></tr>'
     )
-
-
-def detail(known: Mapping[str, Any]) -> str:
-    """Return what a line tells besides, as one text."""
-    return " · ".join(f"{key}: {_text(value)}" for key, value in known.items() if key not in _QUIET and _told(value))
-
-
-def _told(value: Any) -> bool:
-    return value not in (None, "", [])
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_text(entry)}" for key, entry in value.items()) + "}"
-    if isinstance(value, list):
-        return ", ".join(_text(entry) for entry in value)
-    return str(value)
 
 
 def file_rows(rows: Iterator[AuditRow], tr: Texts) -> Iterator[tuple[Any, ...]]:
@@ -119,7 +100,7 @@ def file_rows(rows: Iterator[AuditRow], tr: Texts) -> Iterator[tuple[Any, ...]]:
             row.act,
             act_words.act(row.act, tr),
             row.subject,
-            detail(row.detail),
+            detail_words.detail(row.detail, tr),
             row.origin,
         )
 
