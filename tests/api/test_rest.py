@@ -151,10 +151,19 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/tickets/T-9/note", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-9/cancel-request", Act.TICKET_WORK, {"reason": "why not", "request_id": "r"}),
     ("POST", "/api/v1/tickets/T-20260115-000009/steps", Act.CALL_BACK, {"step": "x", "at": "2026-01-15T05:00:00Z"}),
-    ("POST", "/api/v1/orders", Act.CALL_TAKE, {
-        "type": "nothing", "reported_at": "2026-01-15T05:00:00Z", "place": "x", "customer": "x", "phone": "110",
-        "request_id": "r",
-    }),
+    (
+        "POST",
+        "/api/v1/orders",
+        Act.CALL_TAKE,
+        {
+            "type": "nothing",
+            "reported_at": "2026-01-15T05:00:00Z",
+            "place": "x",
+            "customer": "x",
+            "phone": "110",
+            "request_id": "r",
+        },
+    ),
     ("POST", "/api/v1/work-items/9/release", Act.FINDING_RELEASE, {}),
     ("GET", "/api/v1/ticket-endpoints", Act.READ, None),
     ("POST", "/api/v1/ticket-endpoints/desk/on", Act.DEAD_LETTER_REPLAY, {"request_id": "r"}),
