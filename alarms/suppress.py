@@ -124,9 +124,10 @@ def causes_of(
 ) -> frozenset[object]:
     """Return everything that rules rest on, so that they need be looked at anew only when it differs."""
     found: set[object] = {(plan.id, plan.hides_at(now)) for plan in plans} | set(closed.items())
-    spoken = 0
+    spoken, oldest = 0, now - min(LONGEST_HIDDEN.values())
     for alarm_id, alarm in alarms.items():
-        spoken += sum(_too_long(alarm, rule, now) for rule in alarm.sbd)
+        if alarm.sbd and alarm.condition_at is not None and alarm.condition_at <= oldest:
+            spoken += sum(_too_long(alarm, rule, now) for rule in alarm.sbd)
         if alarm.definition in _AREAS:
             waits = alarm.cleared_at is not None and now - alarm.cleared_at < LEFT_BEHIND
             found.add((alarm_id, alarm.cond, waits))
