@@ -42,7 +42,7 @@ class Found:
 
 
 def find_meters(parts: Parts, wanted: Wanted, *, after: int = -1, limit: int = 50) -> Found:
-    """Return meters that match, behind the row `after`. Blocks, some 0.5 s at most for two million meters.
+    """Return meters that match, behind the row `after`. Blocks, below a second for two million meters.
 
     An id that is given whole comes alone. Raises RefusedError 404 for an unknown zone, 422 for a word that is none.
     """
