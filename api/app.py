@@ -30,6 +30,7 @@ from api.routes import (
     meters,
     network,
     probe,
+    questioned,
     reload,
     reports,
     service,
@@ -43,6 +44,7 @@ from api.routes import (
 from api.services.city import CityFile, Tiles
 from api.services.live import Board
 from api.services.pulse import Pulse
+from api.services.unread import WaitingMeters
 from gateway import __version__
 from gateway.errors import RefusedError, TransientError
 
@@ -78,6 +80,7 @@ def make_rest(parts: Parts) -> FastAPI:
     app.state.board = Board(parts)
     app.state.pulse = Pulse(parts)
     app.state.streams = stream.Streams(parts)
+    app.state.waiting = WaitingMeters(parts)
     app.state.city = CityFile(parts.network, parts.tiles)
     for router in (
         session.router,
@@ -91,6 +94,7 @@ def make_rest(parts: Parts) -> FastAPI:
         interruptions.router,
         analysis.router,
         meters.router,
+        questioned.router,
         network.router,
         commands.router,
         system.router,
@@ -123,6 +127,7 @@ def make_app(parts: Parts) -> FastAPI:
     pages_app.state.parts = parts
     pages_app.state.board = app.state.board
     pages_app.state.pulse = app.state.pulse
+    pages_app.state.waiting = app.state.waiting
     register(app)
     ui.run_with(
         app,

@@ -145,9 +145,10 @@ def _measure(program: str, url: str, pid: int, load: Load, seconds: float) -> di
     loading = threading.Thread(target=load.run, daemon=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=chromium_arguments())
-        context = browser.new_context(viewport={"width": 1366, "height": 768})
-        context.add_cookies([{"name": name, "value": value, "url": url} for name, value in cookies.items()])
-        pages = [context.new_page() for _ in range(PAGES)]
+        contexts = [browser.new_context(viewport={"width": 1366, "height": 768}) for _ in range(PAGES + 1)]
+        for context in contexts:
+            context.add_cookies([{"name": name, "value": value, "url": url} for name, value in cookies.items()])
+        pages = [context.new_page() for context in contexts[1:]]
         for page in pages:
             page.goto(url)
             page.locator(".gg-row").first.wait_for()
@@ -160,7 +161,7 @@ def _measure(program: str, url: str, pid: int, load: Load, seconds: float) -> di
         pages[0].wait_for_timeout(seconds * 1000)
         spent, passed = _cpu_s(pid) - cpu, time.monotonic() - begun
         last = set(load.raised)
-        opening = _opening(context, url)
+        opening = _opening(contexts[0], url)
         load.stop()
         loading.join()
         seen = [page.evaluate("window.seen") for page in pages]

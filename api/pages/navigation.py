@@ -48,6 +48,7 @@ SECTIONS = (
         mark("Network"),
         (Place("/network", mark("Network")), Place("/interruptions", mark("Planned interruptions"))),
     ),
+    Section(mark("Reading audit"), (Place("/audit", mark("Reading audit"), Act.READING_AUDIT),)),
     Section(
         mark("Reports"),
         (

@@ -175,10 +175,10 @@ def told(rows: Sequence[CallRow], tr: Texts, timezone: str, now: datetime) -> st
 
 
 def tabs(titles: Sequence[tuple[str, str]], counts: Mapping[str, int], chosen: str) -> str:
-    """Return the heads of panels that share a place, each with how much it holds."""
+    """Return the heads of panels that share a place, each with how much it holds as far as that is known."""
     buttons = "".join(
         f'<button type="button" role="tab" class="gg-tab" data-tab="{key}" aria-selected="{_yes(key == chosen)}">'
-        f"{escape(title)}<b>{counts.get(key, 0)}</b></button>"
+        f"{escape(title)}{f'<b>{counts[key]}</b>' if key in counts else ''}</button>"
         for key, title in titles
     )
     return f'<div class="gg-tablist" role="tablist">{buttons}</div>'

@@ -26,6 +26,7 @@ from gateway.store.tables.readings import (
     stream,
     stream_gap,
     vee_verdict,
+    verdict_decision,
 )
 from gateway.store.tables.service import (
     call_back,
@@ -96,5 +97,6 @@ __all__ = [
     "ticket_step",
     "user",
     "vee_verdict",
+    "verdict_decision",
     "work_item",
 ]

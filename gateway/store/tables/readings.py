@@ -142,3 +142,20 @@ interval_edit = Table(
     Column("at", BigInteger, nullable=False),
     comment="gas days that a person set by hand; rows are only ever added, the newest holds",
 )
+
+verdict_decision = Table(
+    "verdict_decision",
+    metadata,
+    Column("id", serial, primary_key=True, autoincrement=True),
+    Column("meter", String(120), nullable=False),
+    Column("point_id", String(200), nullable=False),
+    Column("source_time", BigInteger, nullable=False),
+    Column("rule", String(8), nullable=False),
+    Column("revision", Integer, nullable=False, comment="of the verdict; a later one asks anew"),
+    Column("accepted", Boolean, nullable=False),
+    Column("who", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("verdict_decision_of_verdict", "point_id", "source_time", "rule"),
+    comment="whether a person accepted a reading that a rule questioned; rows are only ever added",
+)
