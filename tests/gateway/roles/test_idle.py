@@ -43,8 +43,14 @@ class EmptyStore:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def latest(self, _points: NDArray[np.uint32]) -> ReadingBatch:
+    async def loaded(self) -> int:
         self.asked += 1
+        return 0
+
+    async def since(self, seq: int, _limit: int) -> tuple[int, ReadingBatch]:
+        return seq, ReadingBatch.empty()
+
+    async def latest(self, _points: NDArray[np.uint32]) -> ReadingBatch:
         return ReadingBatch.empty()
 
     async def close(self) -> None:
