@@ -1,7 +1,7 @@
 // A list of any length: rows come and go by key, and only those in sight are in the document.
 // `keep` (set from outside) says which rows are shown; with `grouped`, rows of one group share a line until it is opened.
 export default {
-  template: `<div class="gg-list" role="listbox" tabindex="0" :aria-label="label" @scroll="scrolled" @click="pick" @keydown="key">
+  template: `<div class="gg-list" :role="count ? 'listbox' : 'region'" tabindex="0" :aria-label="label" @scroll="scrolled" @click="pick" @keydown="key">
     <div v-show="count" ref="space" style="position:relative"></div>
     <div v-show="!count" class="gg-empty" v-html="empty"></div>
   </div>`,
