@@ -122,9 +122,9 @@ class NetworkPage:
     def _redraw(self) -> None:
         page, tr = self.page, self.page.tr
         names = page.parts.network.name_of
+        self.list.set(network_html.listed(self.sites, self.points, tr))
         self.tools.set(network_html.chart_tools(self.points, self.span, tr, names))
         self.chart.show(self._drawing())
-        self.list.set(network_html.listed(self.sites, self.points, tr))
 
     # What the person does ------------------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ def the_main_labels_are_english(operator: Page, engineer: Page) -> None:
         page.get_by_role("button", name="English").click()
         expect(page.locator(".gg-panel h2")).to_have_text(headings)
         expect(page.locator(".gg-nav a")).to_have_text(
-            ["Control room", "Tickets", "Loss", "Meters", "Reports", "System"]
+            ["Control room", "Tickets", "Loss", "Meters", "Network", "Reports", "System"]
         )
     expect(row(operator, "Gas concentration very high")).to_be_visible()
     expect(operator.locator(".gg-guide dt").first).to_have_text("Do first")

@@ -1,0 +1,99 @@
+"""Meters are found and one is looked at, in Chromium."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser]
+SHOWN = """() => { const c = document.querySelector('.gg-series-chart canvas').getContext('2d');
+    const d = c.getImageData(0, 0, c.canvas.width, c.canvas.height).data;
+    let n = 0; for (let k = 3; k < d.length; k += 4) n += d[k] > 0; return n }"""
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_meter_is_found_by_a_part_of_its_address_and_opened(visit: Any, language: str) -> None:
+    page = visit("auditor", "/meters", language=language)
+    rows = page.locator(".gg-meters tbody tr")
+    expect(rows).to_have_count(50)
+    page.locator("[data-page=next]").click()
+    expect(rows.first).to_contain_text("M-000051")
+    page.locator("[name=text]").fill("河东大道 61 号")
+    expect(rows).to_have_count(4)
+    page.locator("[name=kind]").select_option("remote")
+    expect(rows.filter(has_text="M-000241")).to_have_count(1)
+    expect(page).to_have_url(re.compile("kind=remote"))
+    assert parse_qs(urlsplit(page.url).query) == {"text": ["河东大道 61 号"], "kind": ["remote"]}
+    page.reload()
+    expect(page.locator("[name=text]")).to_have_value("河东大道 61 号")
+    with page.expect_download() as download:
+        page.locator(".gg-export a", has_text="CSV").click()
+    saved = list(csv.reader(io.StringIO(Path(download.value.path()).read_text("utf-8-sig"))))
+    assert [row[0] for row in saved[1:]] == rows.locator("a").all_inner_texts()
+    rows.filter(has_text="M-000241").locator("a").click()
+    expect(page.locator("h1")).to_have_text("M-000241")
+    expect(page.locator(".gg-meter-head")).to_contain_text("4401000241")
+    expect(page.locator(".gg-list-plain a[href='/findings/1']")).to_be_visible()
+    expect(page.locator(".gg-days tbody tr").first).to_contain_text("0.450")
+    expect(page.locator(".gg-newest")).to_contain_text("低" if language == "zh" else "low battery")
+
+
+def test_nothing_like_that_is_said(visit: Any) -> None:
+    page = visit("viewer", "/meters?text=nothing+like+that")
+    expect(page.locator(".gg-empty")).to_contain_text("No meter is like that.")
+    assert page.goto(page.url.partition("/meters")[0] + "/meters/M-999999").status == 404
+
+
+def asked(page: Page, act: Any) -> dict[str, list[str]]:
+    """Return what the chart asks the server for because of an act."""
+    with page.expect_response(lambda answer: "/api/v1/series" in answer.url) as found:
+        act()
+    return parse_qs(urlsplit(found.value.url).query)
+
+
+def hours(query: dict[str, list[str]]) -> float:
+    begin, end = (datetime.fromisoformat(query[name][0]) for name in ("from", "to"))
+    return (end - begin).total_seconds() / 3600
+
+
+def test_a_year_of_readings_zooms_to_hours_and_can_be_saved(visit: Any, tmp_path: Path) -> None:
+    page = visit("engineer", "/meters/M-000241")
+    page.locator(".gg-series-said").wait_for(state="hidden")
+    year = asked(page, lambda: page.locator("[data-days='365']").click())
+    assert hours(year) == pytest.approx(365 * 24)
+    assert year["point"] == ["M-000241/register_measured_m3"]
+    chart = page.locator(".gg-series-chart")
+    chart.focus()
+    finer = asked(page, lambda: [page.keyboard.press("+") for _ in range(4)])
+    assert hours(finer) < 24 * 60, "what is in sight, with some room at both sides, is asked for anew"
+    moved = asked(page, lambda: [page.keyboard.press("ArrowLeft") for _ in range(8)])
+    assert moved["from"] < finer["from"]
+    expect(page.locator(".gg-series-said")).to_be_hidden()
+    assert page.evaluate(SHOWN) > 2000
+    use = asked(page, lambda: page.locator("[data-shown=use]").click())
+    assert use["use"] == ["true"]
+    page.locator(".gg-series-said").wait_for(state="hidden")
+    box = chart.bounding_box()
+    with page.expect_download() as download:
+        page.mouse.click(box["x"] + box["width"] - 24, box["y"] + 18)
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    assert "M-000241" in download.value.suggested_filename
+
+
+def test_a_chart_says_so_while_readings_cannot_be_had(visit: Any) -> None:
+    page = visit("viewer", "/meters/M-000020")
+    expect(page.locator(".gg-series-said")).to_contain_text("No readings in this span.")
+    expect(page.locator(".gg-newest")).to_contain_text("never heard")
+    expect(page.locator(".gg-days")).to_have_count(0)
+    page.route("**/api/v1/series*", lambda route: route.fulfill(status=503, body=json.dumps({"code": "unavailable"})))
+    page.locator("[data-days='7']").click()
+    expect(page.locator(".gg-series-said")).to_contain_text("Try again")
