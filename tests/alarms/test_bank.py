@@ -135,6 +135,18 @@ def test_two_causes_in_one_zone_are_both_found():
     assert sorted(meter for meter, _ in likely(made)) == [-1, HOME]
 
 
+def test_who_comes_back_when_a_leak_begins_does_not_count_a_part_of_it():
+    made = a_zone(days=118).away(HOME, 100, 115).leaking(8.0, 115)
+    assert likely(made) == [(-1, "leak")]
+
+
+def test_a_register_that_counts_a_part_is_found_although_its_customer_was_away():
+    made = a_zone(days=150).counting(HOME, 0.3, 80).away(HOME, 100, 112)
+    found = {case.meter: case for case in weigh(made.zone(), CONFIG)}
+    assert found[HOME].probability >= 0.5
+    assert found[HOME].form == "share"
+
+
 def test_unknown_days_accuse_nobody():
     made = a_zone().unread(HOME, 80).leaking(6.0, 80)
     assert HOME not in [case.meter for case in weigh(made.zone(), CONFIG)]
