@@ -96,9 +96,11 @@ class Passes:
             SupplyDriftDetector(city.model, city.config).judge(known),
             *certain(city, until_us),
         )
-        result = whole(known.balance, parts, city.model.temperature) if parts else known.balance
-        told = self._told - city.model.elsewhere
-        loss = tuple(row for row in loss_rows(result, city.config.loss, self._loss_days) if row.zone in told)
+        elsewhere, result = city.model.elsewhere, known.balance
+        if elsewhere:
+            result = whole(result, parts, elsewhere, city.model.temperature)
+        rows = loss_rows(result, city.config.loss, self._loss_days)
+        loss = tuple(row for row in rows if row.zone in self._told)
         sums = sums_of(known.balance, self._units) if self._units else None
         return PassResult(until_us, loss, detections, sums)
 

@@ -32,6 +32,10 @@ class TermVariances:
     gain: Floats
     """of every meter's own gain, alike every day"""
 
+    def of(self, zones: NDArray[np.int64]) -> TermVariances:
+        """Return those of some zones."""
+        return TermVariances(*(getattr(self, one.name)[:, zones] for one in fields(self)))
+
     @property
     def noise(self) -> Floats:
         """What differs from day to day."""

@@ -57,7 +57,7 @@ def _told(result: Balance, config: LossConfig) -> _Told:
     alike = result.steady_variance + config.unread_lasting**2 * result.terms.unread
     variance, steady = rates.variance * supply**2 + alike, rates.lasting * supply**2 + alike
     tree = result.tree
-    passes_on = tree.measured & (tree.own_supply.toarray() < 0).any(axis=1)
+    passes_on = tree.measured & (np.asarray((tree.own_supply < 0).sum(axis=1)) > 0)
     return _Told(
         loss=rates.rate * supply,
         sigma=np.sqrt(variance),

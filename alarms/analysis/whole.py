@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -62,45 +62,55 @@ def sums_of(result: Balance, units: Sequence[str]) -> UnitSums:
     )
 
 
-def whole(top: Balance, parts: Sequence[UnitSums], temperature: GasTemperature) -> Balance:
-    """Return the balances above all parts with what the parts hold; days that a part does not know are unknown.
+def whole(top: Balance, parts: Sequence[UnitSums], elsewhere: Collection[str], temperature: GasTemperature) -> Balance:
+    """Return the balances above all parts with what the parts hold, without the zones that are balanced `elsewhere`.
 
-    `top` is the balance of what stands above, in which the zones of the parts have no customers.
+    `top` is the balance of what stands above; the zones of the parts have no customers there. What nobody knows of a
+    part, or of one of its days, is unknown of everything above it, and no share of it was read.
     """
     tree = top.tree
     row = {zone: index for index, zone in enumerate(tree.zones)}
-    up = tree.above.toarray()
+    rows = np.array([at for zone, at in row.items() if zone not in elsewhere], dtype=np.int64)
+    told_of = {zone for part in parts for zone in part.zones}
+    missing = [row[zone] for zone in elsewhere if zone in row and zone not in told_of]
+    unknown = np.asarray(tree.above[rows][:, missing].sum(axis=1)) > 0
 
     def added(own: Floats, name: str) -> Floats:
-        total = own.copy()
+        total = own[:, rows].copy()
         for part in parts:
-            values = _by_day(top.days, part.days, _column(part, name))
-            known = [(row[zone], at) for at, zone in enumerate(part.zones) if zone in row]
-            for zone, at in known:
-                total += values[:, at, None] * up[None, :, zone]
-        return total
+            known = np.array([at for at, zone in enumerate(part.zones) if zone in row], dtype=np.int64)
+            over = tree.above[rows][:, [row[part.zones[at]] for at in known]]
+            total += _by_day(top.days, part.days, _column(part, name)[:, known]) @ over.T
+        return np.where(unknown, np.nan, total)
 
-    metered, gained = added(top.metered, "metered"), added(top.gained, "gained")
+    metered = added(top.metered, "metered")
     own_customers = np.asarray(tree.holds.sum(axis=1), dtype=np.float64)
-    below = np.zeros(len(row))
+    customers = own_customers[rows]
     for part in parts:
-        for zone, number in zip(part.zones, part.customers.tolist(), strict=True):
-            if zone in row:
-                below += number * up[:, row[zone]]
-    customers = own_customers + below
+        known = [at for at, zone in enumerate(part.zones) if zone in row]
+        customers = customers + tree.above[rows][:, [row[part.zones[at]] for at in known]] @ part.customers[known]
     read = added(top.coverage * own_customers, "read")
+    coverage = np.nan_to_num(_share(read, np.broadcast_to(customers, read.shape)))
     told = added(top.volume_coverage * top.metered, "told")
     warm = added(top.held.warm, "warm")
-    coverage = _share(read, np.broadcast_to(customers, read.shape))
     return replace(
         top,
+        tree=replace(
+            tree,
+            zones=tuple(tree.zones[at] for at in rows),
+            measured=tree.measured[rows],
+            own_supply=tree.own_supply[rows],
+        ),
+        supply=top.supply[:, rows],
         metered=metered,
-        gained=gained,
+        gained=added(top.gained, "gained"),
+        own_loss=top.own_loss[:, rows],
+        own_terms=top.own_terms.of(rows),
         counted=added(top.counted, "counted"),
         unread=added(top.unread, "expected"),
         coverage=coverage,
-        volume_coverage=_share(told, metered, coverage),
-        customers=customers.astype(np.int64),
+        volume_coverage=np.where(np.isfinite(metered), _share(told, metered, coverage), 0.0),
+        customers=np.maximum(customers, unknown).astype(np.int64),
         terms=TermVariances(
             skew=added(top.terms.skew, "skew"),
             unread=added(top.held.unread, "unread") + added(top.held.alike, "alike") ** 2,

@@ -194,7 +194,10 @@ async def _part(
     del batch
     if work.elsewhere:
         city = replace(city, model=replace(city.model, elsewhere=work.elsewhere))
-    hourly = hourly_city(city, until_us, until_us)
+    # above a very large city hours would take more memory than a part; its days tell the same a day later
+    hourly = (
+        None if len(network.meters) > 2 * PART_CUSTOMERS and work.elsewhere else hourly_city(city, until_us, until_us)
+    )
     passes = Passes(
         city, lookback_days=work.config.analyse.lookback_days, loss_days=TOLD_DAYS, hourly=hourly, units=units
     )

@@ -145,6 +145,20 @@ def test_a_leak_is_found_in_its_part_and_nothing_above():
     assert found == [("R-2", "leak")]
 
 
+def test_a_part_that_was_not_judged_leaves_unknown_what_stands_above_it():
+    network = a_network()
+    batch, points, until = readings(network)
+    dealt = plan(network, 1)
+    assert dealt is not None
+    sums = [one.sums for one in in_parts(network, batch, points, until, most=1)[:-1] if one.sums is not None]
+    rest = a_city(above(network, dealt.units), batch, points, elsewhere=dealt.units)
+    for some, assessed in ((sums, {"CITY", "D-1", "D-2"}), (sums[1:], {"D-2"}), (sums[:-1], {"D-1"}), ([], set())):
+        rows = Passes(rest, lookback_days=60).at(until, some).loss
+        assert {row.zone for row in rows} == {"CITY", "D-1", "D-2"}
+        assert {row.zone for row in rows if row.loss_rate is not None} == assessed
+        assert {row.reason for row in rows if row.zone not in assessed} <= {"only 0 % of the expected volume was read"}
+
+
 def test_a_part_that_was_not_read_leaves_what_is_above_it_unknown():
     network = a_network()
     batch, points, until = readings(network)
