@@ -107,7 +107,8 @@ def _line(line: LossLine, tr: Texts, chosen: str, scale: float, *, leaf: bool, f
     zone = "" if line.zone == line.name else f'<span class="gg-dim">{escape(line.zone)}</span> '
     return (
         f'<tr data-pick="{escape(line.zone)}" aria-selected="{str(line.zone == chosen).lower()}">'
-        f'<td style="padding-left:{8 + 20 * line.depth}px" title="{name}">{fold}{zone}{name}</td>'
+        f'<td style="padding-left:{8 + 20 * line.depth}px" title="{name}">{fold}'
+        f'<button type="button" class="gg-link" data-pick="{escape(line.zone)}">{zone}{name}</button></td>'
         f'<td class="num">{number(line.supply_m3)}</td><td class="num">{number(line.metered_m3)}</td>'
         f'<td class="num">{number(line.loss_m3, 1)}</td><td class="num">{percent(line.loss_rate)}</td>'
         f'<td>{_bar(line, scale, high=high)}</td><td class="num dim">{percent(line.coverage, 0)}</td>{days}'
