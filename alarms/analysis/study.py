@@ -18,7 +18,7 @@ from alarms.analysis.gaps import Gaps
 from alarms.analysis.hypotheses import Case, ZoneDays
 from alarms.analysis.loss import Balance, balance
 from alarms.analysis.loss_config import LossConfig
-from alarms.analysis.marks import Known, Marks
+from alarms.analysis.marks import AROUND_D, Known, Marks
 from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
 from alarms.analysis.screen import due, news, resting
@@ -67,6 +67,8 @@ class Study:
     """days on which a zone's own loss may be judged, (d, z)"""
     judged: NDArray[np.bool_]
     """zones that were weighed in this pass, (z,)"""
+    tampered: NDArray[np.bool_]
+    """days on which a meter said that somebody touched it, (d, n)"""
     cases: tuple[ZoneCase, ...]
 
     def curves(self, found: ZoneCase) -> dict[str, Any]:
@@ -83,6 +85,10 @@ class Study:
         if found.customer >= 0:
             evidence["meter_m3"] = plain(result.use[days, found.customer])
             evidence["expected_m3"] = plain(case.expected[days])
+            near = slice(max(case.first_day - AROUND_D, 0), case.first_day + AROUND_D + 1)
+            touched = np.flatnonzero(self.tampered[near, found.customer]) + near.start
+            if len(touched):
+                evidence["tampered_on"] = ", ".join(result.days[day].isoformat() for day in touched)
         return evidence
 
 
@@ -158,7 +164,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
             ZoneCase(int(zone), int(members[case.meter]) if case.meter >= 0 else -1, case)
             for case in weigh(days, config.bank)
         ]
-    return Study(result, rests, assessable, judged, tuple(cases))
+    return Study(result, rests, assessable, judged, known.tampered, tuple(cases))
 
 
 def _known(city: CityModel, result: Balance, marks: Marks) -> Known:

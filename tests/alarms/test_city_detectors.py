@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from alarms import DETECTORS
+from alarms.analysis.marks import Marks
 from alarms.analysis.study import study
 from alarms.detectors.balance import BalanceDetector
 from alarms.detectors.non_moving import NonMovingDetector
@@ -9,7 +10,7 @@ from alarms.detectors.slow import SlowDetector
 from alarms.detectors.theft import TheftDetector
 from gateway.model.finding import Verdict
 from gateway.model.quantity import Quantity
-from tests.alarms.detector_city import OfCity
+from tests.alarms.detector_city import HOUR, OfCity, a_series
 from tests.alarms.small_city import BUSINESS, FIRST, a_city, a_window
 
 HOME = "M-1-07"
@@ -102,6 +103,29 @@ def test_evidence_of_theft_shows_curves_that_a_person_can_check():
     assert sum(evidence["alternatives"].values()) == pytest.approx(1.0, abs=0.01)
     assert found.onset[found.assets.index(BUSINESS)] == city.bounds[37]
     assert str(FIRST) == "2025-11-01"
+
+
+def test_a_flag_of_tampering_makes_a_theft_likelier_and_stands_in_its_evidence():
+    city = a_city(days=39).with_counted(BUSINESS, 37, 0.5)
+    touched = Marks(touched=a_series({BUSINESS: [(int(city.bounds[37]) + HOUR, 1.0)]}))
+    plain, flagged = (
+        TheftDetector(city.model).judge(study(city.model, city.windows(), city.now, marks=marks))
+        for marks in (Marks(), touched)
+    )
+    at = flagged.assets.index(BUSINESS)
+    assert flagged.score[at] > plain.score[at]
+    assert flagged.evidence[at]["tampered_on"] == "2025-12-08"
+    assert "tampered_on" not in plain.evidence[at]
+
+
+def test_a_meter_whose_valve_the_company_closed_is_not_stopped():
+    city = a_city(seed=2).with_counted(HOME, 30, 0.0)
+    shut = Marks(valve=a_series({HOME: [(int(city.bounds[day]) + HOUR, 0.0) for day in range(30, 40)]}))
+    named, excused = (
+        {HOME} & {known.balance.tree.customers[c.customer] for c in known.cases}
+        for known in (study(city.model, city.windows(), city.now, marks=marks) for marks in (Marks(), shut))
+    )
+    assert (named, excused) == ({HOME}, set())
 
 
 def test_a_zone_without_its_supply_meter_is_unknown_and_accuses_nobody():

@@ -44,6 +44,7 @@ REASONS = {
     "the loss rate is known to {n} points only": mark("the loss rate is known to {n} points only"),
 }
 FACTS = {
+    "tampered_on": mark("Tampering reported by the meter on"),
     "shut_since": mark("Account closed since"),
     "counted_m3": mark("Counted since, m³"),
     "counted_closed_m3": mark("Counted while closed, m³"),
