@@ -17,12 +17,15 @@ from api.roles import Act
 from api.services import meter as service
 from api.services.intervals import meter_days
 from api.services.live import Change
+from api.services.meter import Event, Purchase
 from gateway.errors import GatewayError, RefusedError
 from gateway.model.network import Meter, MeterKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import point_id
 
 EVERY_S = 10.0
+HAPPENED_EVERY = 12
+"""looks between two readings of months of purchases and signs"""
 DAYS = 31
 SPANS = {"7": 7, "31": 31, "365": 365}
 """days that a chart may show"""
@@ -55,6 +58,9 @@ class MeterPage:
         self.shown = "register"
         self.days = "31"
         self.moments: tuple[Moment, ...] = ()
+        self.looks = 0
+        self.past: tuple[list[Purchase], list[Event]] = ([], [])
+        """purchases and events, as they were read last"""
 
     def draw(self) -> None:
         """Lay the page out."""
@@ -90,7 +96,9 @@ class MeterPage:
         page, tr = self.page, self.page.tr
         try:
             view = await service.one_meter(page.parts, page.user, self.meter.meter_id)
-            purchases, events = await service.happened(page.parts, self.meter.meter_id)
+            if self.looks % HAPPENED_EVERY == 0:
+                self.past = await service.happened(page.parts, self.meter.meter_id)
+            self.looks += 1
         except GatewayError:
             self.head.set(meter_html.head(self.meter, service.path_of(page.parts, self.meter.zone_id), tr))
             self.newest.set(meter_html.away(tr))
@@ -99,7 +107,7 @@ class MeterPage:
         self.newest.set(meter_html.newest(view, tr, page.timezone, page.now()))
         self.around.set(meter_html.around(view, tr, page.timezone, page.now()))
         may = page.can(Act.COMMAND_CLOSE)
-        self.happened.set(meter_html.happened(view, purchases, events, tr, page.timezone, page.now(), may_command=may))
+        self.happened.set(meter_html.happened(view, *self.past, tr, page.timezone, page.now(), may_command=may))
         self.moments = tuple(
             moment
             for finding in view.findings[:2]

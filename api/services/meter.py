@@ -132,7 +132,8 @@ def _around(
     findings = list_findings(parts, list(FindingStatus), _MOST_FINDINGS, subject=meter.meter_id)
     days = known_days(parts)
     course = loss_trend(parts, meter.zone_id, days[1], _ZONE_DAYS) if days else []
-    alarms = [view for view in load_alarms(parts, parts.state) if view.alarm.asset == meter.meter_id]
+    ids = [f"{name}@{meter.meter_id}" for name in parts.desk.definitions]
+    alarms = [view for view in load_alarms(parts, parts.state, ids) if view.letter != "A"]
     return findings, course, alarms, commands(parts, user, asset=meter.meter_id, limit=_MOST_EVENTS)
 
 

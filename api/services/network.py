@@ -93,16 +93,18 @@ async def sites(
     return Sites(shown, rows[limit - 1][0] if len(rows) > limit else None)
 
 
-async def with_values(parts: Parts, stations: Sequence[Station]) -> tuple[Site, ...]:
-    """Return stations with their newest values. Raises TransientError."""
-    names = [point_id(station.station_id, quantity) for station in stations for quantity in SHOWN]
+async def with_values(
+    parts: Parts, stations: Sequence[Station], quantities: Sequence[Quantity] = SHOWN
+) -> tuple[Site, ...]:
+    """Return stations with their newest values of some quantities. Raises TransientError."""
+    names = [point_id(station.station_id, quantity) for station in stations for quantity in quantities]
     heard = await newest(parts, names)
     now = parts.clock.now()
     found = []
     for station in stations:
         values = tuple(
             Value(name, quantity, one, limits_of(parts, name), stale=now - one.at > STALE)
-            for quantity in SHOWN
+            for quantity in quantities
             if (one := heard.get(name := point_id(station.station_id, quantity))) is not None
         )
         found.append(Site(station, parts.network.name_of(station.zone_id), values))
@@ -115,8 +117,8 @@ async def pressures(parts: Parts, zone: str) -> tuple[Site, ...]:
     Raises RefusedError 404, TransientError.
     """
     some = islice(_found(parts.network, "", zone, "", -1), MOST_PLACES)
-    found = await with_values(parts, [station for _, station in some])
-    return tuple(site for site in found if site.value_of(Quantity.PRESSURE_GAUGE_KPA) is not None)
+    found = await with_values(parts, [station for _, station in some], (Quantity.PRESSURE_GAUGE_KPA,))
+    return tuple(site for site in found if site.values)
 
 
 def described(parts: Parts, text: str, zone: str, kind: str) -> Iterator[tuple[Station, PointId]]:

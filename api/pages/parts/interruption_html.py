@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
+from urllib.parse import quote
 
 from api.pages.parts import finding_words
 from api.pages.parts.export_html import export
@@ -37,6 +38,7 @@ def form(tr: Texts, key: str) -> str:
     def field(name: str, label: str, attributes: str, wide: str = "") -> str:
         return f'<label class="{wide}">{escape(label)}<input class="gg-input" name="{name}" {attributes}></label>'
 
+    emergency = escape(tr("Emergency: no notice of 48 hours"))
     return (
         f'<form class="gg-call" data-key="{key}"><fieldset class="first">'
         + field("zones", tr("Zones, with all below them"), 'maxlength="2000" autocomplete="off"')
@@ -44,7 +46,7 @@ def form(tr: Texts, key: str) -> str:
         + field("start", tr("Supply stops"), 'type="datetime-local" required')
         + field("end", tr("Supply is back"), 'type="datetime-local" required')
         + field("reason", tr("Reason"), 'required maxlength="500" autocomplete="off"', "wide")
-        + f'<label><span><input type="checkbox" name="emergency" value="1"> {escape(tr("Emergency: no notice of 48 hours"))}</span></label>'
+        + f'<label><span><input type="checkbox" name="emergency" value="1"> {emergency}</span></label>'
         + f'</fieldset><button class="gg-button primary" type="submit">{escape(tr("Announce"))}</button></form>'
     )
 
@@ -157,8 +159,9 @@ def _customer(one: Affected, tr: Texts) -> str:
     kind = escape(tr(finding_words.CLASSES.get(meter.customer_class, meter.customer_class)) or UNKNOWN)
     shown = f"<b>{kind}</b>" if one.sensitive else kind
     way = tr("poster or call") if one.sensitive else tr("message")
+    where = quote(meter.meter_id, safe="")
     return (
-        f'<tr><td><a class="gg-plain-link" href="/meters/{escape(meter.meter_id)}">{escape(meter.meter_id)}</a></td>'
+        f'<tr><td><a class="gg-plain-link" href="/meters/{where}">{escape(meter.meter_id)}</a></td>'
         f"<td>{shown}</td><td>{escape(meter.address) or UNKNOWN}</td>"
         f'<td class="dim">{escape(meter.zone_id)}</td><td class="dim">{escape(way)}</td></tr>'
     )

@@ -77,7 +77,7 @@ def notices(asked: Asked) -> Table:
 
 def sites(asked: Asked) -> Table:
     """Return stations and regulators as the company's files describe them, with the limits of their points."""
-    tr, query, parts = asked.tr, asked.query, asked.parts
+    tr, query, parts, zone = asked.tr, asked.query, asked.parts, asked.asset("zone")
     columns = [
         Column(tr("Station, regulator")), Column(tr("Designation")), Column(tr("Kind")), Column(tr("Zone")),
         Column(tr("Address")), Column(tr("Set pressure"), "kPa"), Column(tr("Measures")), Column(tr("Unit")),
@@ -85,8 +85,7 @@ def sites(asked: Asked) -> Table:
     ]  # fmt: skip
 
     def rows() -> Iterator[tuple[object, ...]]:
-        wanted = (query.get("text", "")[:60], query.get("zone", "")[:120], query.get("kind", "")[:20])
-        for station, point in network.described(parts, *wanted):
+        for station, point in network.described(parts, query.get("text", ""), zone, query.get("kind", "")):
             limits = network.limits_of(parts, point)
             low, high = ([one.value for one in limits if one.side == side] for side in ("low", "high"))
             name = meter_html.QUANTITIES[split_point(point)[1]]
