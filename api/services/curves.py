@@ -17,7 +17,11 @@ CURVES = (
     (
         "days",
         DAILY,
-        (("zone_loss_m3", mark("Loss of the zone"), "one"), ("deficit_m3", mark("Explained by this finding"), "warn")),
+        (
+            ("zone_loss_m3", mark("Loss of the zone"), "one"),
+            ("above_loss_m3", mark("Loss of the zone above"), "two"),
+            ("deficit_m3", mark("Explained by this finding"), "warn"),
+        ),
     ),
     ("hours", HOURLY, (("zone_loss_m3h", mark("Loss of the zone"), "one"), ("usual_m3h", mark("Usual"), "two"))),
     ("read_at", VOLUME, (("disagreement_m3", mark("Register against credit"), "one"),)),
