@@ -19,6 +19,8 @@ NEW_BINS, OLD_BINS = 6, 16
 """known bins since the loss began and before, that tell anything"""
 FAR = 4.0
 """standard deviations beyond which a bin counts no more"""
+ODD = 10.0
+"""the same, from where most of them lie, beyond which a bin is brought back: a wrong reading"""
 TEMPER = 0.4
 """by how much less the ratio counts, as what is wrong with one bin is wrong with those beside it"""
 
@@ -44,9 +46,11 @@ def steadiness(loss: Floats, flow: Floats, guess_sigma: Floats, begun_h: float) 
     bin_of: Ints = np.flatnonzero(known) % PER_DAY
     course = _course(rest[~new], bin_of[~new])
     noise = 1.4826 * float(np.median(np.abs((rest - course[bin_of])[~new]))) + 1e-6
+    off = rest - course[bin_of]
+    plain = y - course[bin_of] - off + np.where(new, _within(off, new, noise), _within(off, ~new, noise))
     scale = 1.0 / np.hypot(noise, sigma)
     constant, following = (
-        _misfit((y - course[bin_of]) * scale, np.column_stack([usual, shape]) * scale[:, None])
+        _misfit(plain * scale, np.column_stack([usual, shape]) * scale[:, None])
         for shape in (new.astype(np.float64), new * flow_ / flow_.mean())
     )
     return TEMPER * 0.5 * (following - constant)
@@ -59,6 +63,13 @@ def _course(rest: Floats, bin_of: Ints) -> Floats:
         own = rest[bin_of == part]
         course[part] = np.median(own) if len(own) >= PER_DAY // 2 else 0.0
     return course
+
+
+def _within(values: Floats, chosen: Flags, noise: float) -> Floats:
+    """Return values brought to where most of the chosen ones lie: a single wrong reading must not decide."""
+    middle = float(np.median(values[chosen]))
+    reach = ODD * max(1.4826 * float(np.median(np.abs(values[chosen] - middle))), noise)
+    return np.clip(values, middle - reach, middle + reach)
 
 
 def _misfit(loss: Floats, shapes: Floats) -> float:
