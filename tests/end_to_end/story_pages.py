@@ -139,14 +139,14 @@ _PAINTED = """canvas => {
 
 
 def the_main_labels_are_english(operator: Page, engineer: Page) -> None:
-    for page, headings in (
-        (operator, ["Alarms", "Tickets", "Selected alarm", "Map", "What happens here"]),
-        (engineer, ["Loss by zone", "Loss rate", "Suspects", "Evidence"]),
+    for page, headings, of_engineers in (
+        (operator, ["Alarms", "Tickets", "Selected alarm", "Map", "What happens here"], []),
+        (engineer, ["Loss by zone", "Loss rate", "Suspects", "Evidence"], ["Reading audit"]),
     ):
         page.get_by_role("button", name="English").click()
         expect(page.locator(".gg-panel h2")).to_have_text(headings)
         expect(page.locator(".gg-nav a")).to_have_text(
-            ["Control room", "Tickets", "Loss", "Meters", "Network", "Reports", "System"]
+            ["Control room", "Tickets", "Loss", "Meters", "Network", *of_engineers, "Reports", "System"]
         )
     expect(row(operator, "Gas concentration very high")).to_be_visible()
     expect(operator.locator(".gg-guide dt").first).to_have_text("Do first")
