@@ -28,7 +28,7 @@ from alarms.hourly_data import hourly_city
 from alarms.passes import Passes, PassResult
 from gateway.config import Config
 from gateway.dataset import read_events, read_weather
-from gateway.errors import ConfigError, RefusedError, TransientError
+from gateway.errors import ConfigError, GatewayError, RefusedError, TransientError
 from gateway.model.network import Network
 from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, point_id, to_us
@@ -159,7 +159,7 @@ def _run(work: Work, theirs: Connection, parent: int) -> None:
     with suppress(BrokenPipeError):
         try:
             asyncio.run(_judge(work, theirs))
-        except TransientError as error:
+        except GatewayError as error:
             theirs.send(str(error))
 
 
