@@ -270,7 +270,7 @@ _PICK = (
 
 _KEYS = (
     "(e) => { const step = { ArrowDown: 1, ArrowUp: -1 }[e.key], fold = { ArrowLeft: 'true', ArrowRight: 'false' };"
-    "const rows = [...e.currentTarget.querySelectorAll('[data-pick]')];"
+    "const rows = [...e.currentTarget.querySelectorAll('tr[data-pick]')];"
     "const at = rows.findIndex((row) => row.ariaSelected === 'true');"
     "const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];"
     "if (step) e.preventDefault(); if (step && next) { next.scrollIntoView({ block: 'nearest' });"
