@@ -90,6 +90,15 @@
   // What waits for a person blinks, all at once and slowly: an animation of each would cost a frame's work every frame.
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) setInterval(() => root.classList.toggle("gg-dark-half"), 800);
 
+  // Whoever works on a page uses the session, whether the page asks the server or not.
+  let usedAt = Date.now();
+  function use() {
+    if (!gg.base || Date.now() - usedAt < 90_000) return;
+    usedAt = Date.now();
+    fetch("/api/v1/me", { cache: "no-store" }).catch(() => {});
+  }
+  for (const kind of ["pointerdown", "keydown", "wheel"]) addEventListener(kind, use, { passive: true });
+
   // What is drawn anew shows its time at once, not at the next tick.
   new MutationObserver((changes) => {
     const nodes = changes.flatMap((change) => [...change.addedNodes]).filter((node) => node.nodeType === Node.ELEMENT_NODE);
