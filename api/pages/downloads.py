@@ -16,7 +16,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from api.deps import user_of
 from api.pages.frame import LANGUAGE_COOKIE
-from api.pages.parts import tables, tables_meters, tables_people, tables_reports
+from api.pages.parts import tables, tables_meters, tables_people, tables_reports, tables_tickets
 from api.pages.parts.tables import Asked
 from api.roles import Act
 from api.services.export import KINDS, Table, file_of
@@ -48,6 +48,8 @@ TABLES: Mapping[str, Download] = {
     "month": Download(Act.READ, tables_reports.month),
     "alarm-measures": Download(Act.READ, tables_reports.alarm_measures),
     "promises": Download(Act.READ, tables_reports.promises),
+    "tickets": Download(Act.READ, tables_tickets.tickets),
+    "questioned": Download(Act.READING_AUDIT, tables_tickets.questioned_readings),
     "reading-rates": Download(Act.READ, tables_reports.rates),
 }
 

@@ -16,6 +16,7 @@ from nicegui.events import GenericEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel, refuse_page
 from api.pages.parts import forms, meter_days_html, questioned_html, ticket_html, words
 from api.pages.parts.elements import Html
+from api.pages.parts.export_html import export
 from api.pages.parts.html import empty
 from api.pages.parts.series_chart import Drawing, DrawnPoint, Moment, SeriesChart
 from api.roles import Act
@@ -99,7 +100,8 @@ class QuestionedPage:
             counts = await asyncio.to_thread(questioned.counts, page.parts)
             titles = (tr("Questioned"), tr("Decided"), tr("Long unread"), tr("Over ten years"))
             shown = {"cases": sum(counts.values())}
-            self.tools.set(questioned_html.rules(counts, self.rule, tr) if self.tab == "cases" else "")
+            choice = questioned_html.rules(counts, self.rule, tr) + export(tr, "questioned", rule=self.rule)
+            self.tools.set(choice if self.tab == "cases" else "")
             if self.tab == "cases":
                 rules = [self.rule] if self.rule else []
                 found = await asyncio.to_thread(questioned.cases, page.parts, rules, before=self.before)

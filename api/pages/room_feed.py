@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -25,6 +26,8 @@ MOST_BEHIND = 100
 """messages that may wait for one reader; who is further behind is sent away and reads everything anew"""
 _COMPRESSION = 1
 
+log = logging.getLogger(__name__)
+
 
 class RoomFeed:
     """The control room in one language. Used on the event loop only."""
@@ -40,6 +43,7 @@ class RoomFeed:
         self._day = self._today()
         self._places: dict[str, Place | None] = {}
         self._readers: set[asyncio.Queue[str | None]] = set()
+        self._faulty = False
         self._packed: tuple[int, asyncio.Task[bytes]] | None = None
         self._draw_all()
         board.listen(self._changed)
@@ -76,9 +80,10 @@ class RoomFeed:
 
     def look(self) -> None:
         """Look at key figures and marks, and at what the day's change does to the times; to be called every second."""
-        if self._today() != self._day:
+        if self._today() != self._day or self._faulty:
             self._day = self._today()
             self._draw_all()
+            self._faulty = False
             for queue in list(self._readers):
                 self._send_away(queue)
         fresh, before = self._seen_facts(), self._marks
@@ -128,6 +133,14 @@ class RoomFeed:
         return json.dumps(html.ticket_row(view, self._tr, ticket_order(view)), ensure_ascii=False)
 
     def _changed(self, change: Change) -> None:
+        """Take a change over; after a fault everything is drawn anew, for the board tells nothing twice."""
+        try:
+            self._take(change)
+        except Exception:
+            log.exception("a change could not be shown in the control room")
+            self._faulty = True
+
+    def _take(self, change: Change) -> None:
         touched = {view.id for view in change.alarms} | set(change.gone)
         if touched:
             touched |= {f"{lower}@{asset}" for one in touched for lower, asset in _below(one)}

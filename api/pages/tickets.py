@@ -13,6 +13,7 @@ from nicegui import ui
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import forms, ticket_html
 from api.pages.parts.elements import Html, KeyedList
+from api.pages.parts.export_html import export
 from api.pages.parts.html import empty
 from api.roles import Act
 from api.services import service, ticket_board, tickets
@@ -70,6 +71,7 @@ class TicketsPage:
                 self.tools.element.on("input", self._asked, js_handler=_ASKED, throttle=0.3)
                 self.tools.on_data("only", self._only)
                 self.figures = Html(classes="gg-tallies")
+                Html(export(tr, "tickets"))
             with ui.element("main").classes("gg-board-page"):
                 with ui.element("div").classes("gg-board"):
                     for name, (title, _) in COLUMNS.items():

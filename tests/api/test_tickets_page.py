@@ -27,7 +27,7 @@ def test_the_board_shows_state_clocks_and_delivery(
     waits, way, late = words
     page = visit("operator", "/tickets", language=language, size=size)
     expect(column(page, way).locator(".gg-row")).to_have_count(1)
-    expect(column(page, way).locator(".gg-clock")).to_have_text(re.compile(r"^\d+:\d\d"))
+    expect(column(page, way).locator(".gg-clock")).to_have_text(re.compile(r"^\+?\d+:\d\d"))
     expect(column(page, way).locator(".gg-row")).to_contain_text("REG-002")
     given_up = column(page, waits).locator(".gg-row", has_text="M-000012")
     expect(given_up).to_contain_text(late)
@@ -61,7 +61,7 @@ def test_from_a_card_by_keys_to_its_ticket_and_a_note_to_the_crew(visit: Any) ->
     page.keyboard.press("Enter")
     page.wait_for_url("**/tickets/T-*")
     expect(page.locator(".gg-ticket-title h1")).to_contain_text("Gas concentration")
-    expect(page.locator("tr", has_text="crew on site").locator(".gg-clock")).to_have_text(re.compile(r"^\d+:\d\d"))
+    expect(page.locator("tr", has_text="crew on site").locator(".gg-clock")).to_have_text(re.compile(r"^\+?\d+:\d\d"))
     expect(page.locator(".gg-history .step b").first).to_have_text("departed")
     page.get_by_role("button", name="Note to the crew…").click()
     page.locator(".gg-dialog [name=reason]").fill("the gate is <b>locked</b>")
@@ -90,3 +90,14 @@ def test_a_supervisor_lets_clocks_stand_and_go_on(visit: Any) -> None:
     expect(page.locator("tr", has_text="stands still").first).to_be_visible()
     page.get_by_role("button", name="Let the clocks go on").click()
     expect(page.locator("tr", has_text="stands still")).to_have_count(0)
+
+
+def test_the_board_is_taken_along_as_a_table(visit: Any, served: Served) -> None:
+    page = visit("viewer", "/tickets", language="zh")
+    with page.expect_download() as download:
+        page.locator(".gg-export a").first.click()
+    assert download.value.suggested_filename.endswith(".csv")
+    text = page.request.get(f"{served.url}/download/tickets.csv").text()
+    assert text.startswith("\ufeff")
+    assert "抢险" in text
+    assert page.request.get(f"{served.url}/download/questioned.csv").status == 403
