@@ -36,6 +36,8 @@ class ZoneDays:
     """what peers did, relative to their own level, (d, m)"""
     rests: NDArray[np.int64]
     """length of the run of days without use that ends on each day, (d, m)"""
+    away: Flags
+    """days of rests that are longer than a few days, (d, m)"""
     absent: Floats
     """log rate at which an honest rest began when each meter's last one did, and lasted until now, (m,)"""
     usual_less: Floats
@@ -47,7 +49,9 @@ class ZoneDays:
 
     def of_meters(self, chosen: NDArray[np.int64]) -> ZoneDays:
         """Return the zone with some of its meters only; its loss stays."""
-        columns = {name: getattr(self, name)[:, chosen] for name in ("use", "shape", "rests", "usual_less", "tampered")}
+        columns = {
+            name: getattr(self, name)[:, chosen] for name in ("use", "shape", "rests", "away", "usual_less", "tampered")
+        }
         past = self.past.of_meters(chosen)
         return replace(self, **columns, past=past, absent=self.absent[chosen], business=self.business[chosen])
 

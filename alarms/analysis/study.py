@@ -23,7 +23,7 @@ from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
 from alarms.analysis.screen import due, news, resting
 from alarms.analysis.trial import RECENT_D
-from alarms.analysis.weekly import weekly
+from alarms.analysis.weekly import PAUSE_D, weekly, whole
 from gateway.model.network import Meter
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, to_us
@@ -141,6 +141,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
     shape = weekly(use, result.shape, rests, result.days, business)
     past = Past.of(use, shape, rests, config.bank.least_days)
     less = usual_less(past, use, shape, np.where(business, 1, 0))
+    away = whole(rests) >= PAUSE_D
     cases: list[ZoneCase] = []
     for zone in np.flatnonzero(judged):
         members = np.flatnonzero(result.tree.home == zone)
@@ -155,6 +156,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
             use=use[:, members],
             shape=shape[:, members],
             rests=rests[:, members],
+            away=away[:, members],
             absent=absent[members],
             usual_less=less[:, members],
             business=business[members],

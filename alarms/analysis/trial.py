@@ -156,7 +156,14 @@ class Trial:
         less = word * self._shaken(
             ratio(trust * pull, trust * mass, 1.0, sigma_less, scattered.times(trust)), trust, scattered
         )
-        own = self._own(missing, count, beyond)
+        # a long rest has honest reasons: it is the other days that tell of a customer who uses less
+        here = np.where(seen & ~zone.away, 1.0, 0.0)
+        days, course = since(here), since(shape * here)
+        own = self._own(
+            past.base * days + past.slope * course - since(use * here),
+            days,
+            config.beyond_sigma * np.abs(past.slope * (course - days * past.course)),
+        )
         # a register that counts a part moves on all days but those on which nobody is at home, which tell nothing
         moving = np.where(seen & (zone.rests == 0), 1.0, 0.0)
         moved, along = since(moving), since(shape * moving)

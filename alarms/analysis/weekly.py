@@ -34,7 +34,7 @@ def weekly(use: Floats, shape: Floats, rests: Ints, days: Sequence[date], busine
     if not len(own) or len(days) < LEAST_D:
         return shape
     used, peers = use[:, own], shape[:, own]
-    busy = np.isfinite(used) & (_whole(rests[:, own]) < PAUSE_D)
+    busy = np.isfinite(used) & (whole(rests[:, own]) < PAUSE_D)
     week = _week(np.where(busy, used, np.nan), np.array([day.weekday() for day in days]))
     told = _explained(used, peers, busy)
     best = peers
@@ -49,7 +49,7 @@ def weekly(use: Floats, shape: Floats, rests: Ints, days: Sequence[date], busine
     return result
 
 
-def _whole(rests: Ints) -> Ints:
+def whole(rests: Ints) -> Ints:
     """Return for each day the whole length, as far as it is known, of the rest that it lies in, (d, n)."""
     result = rests.copy()
     for day in range(len(rests) - 2, -1, -1):

@@ -10,6 +10,7 @@ from alarms.analysis.expectation import rest_runs, shapes
 from alarms.analysis.hypotheses import ZoneDays
 from alarms.analysis.past import Past, usual_less
 from alarms.analysis.rests import begins, survival
+from alarms.analysis.weekly import PAUSE_D, whole
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class MadeZone:
             use=self.counted,
             shape=shape,
             rests=rests,
+            away=whole(rests) >= PAUSE_D,
             absent=np.log(rate * survival(rests, known)[length]),
             usual_less=usual_less(past, self.counted, shape, np.zeros(len(groups), dtype=np.int64)),
             business=np.zeros(len(groups), dtype=np.bool_),
