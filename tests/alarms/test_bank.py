@@ -140,6 +140,11 @@ def test_who_comes_back_when_a_leak_begins_does_not_count_a_part_of_it():
     assert likely(made) == [(-1, "leak")]
 
 
+def test_who_comes_back_when_a_loss_ends_is_not_accused_of_it():
+    made = a_zone(days=117).away(HOME, 100, 116).leaking(4.0, 100, 116)
+    assert HOME not in [meter for meter, _ in likely(made)]
+
+
 def test_a_register_that_counts_a_part_is_found_although_its_customer_was_away():
     made = a_zone(days=150).counting(HOME, 0.3, 80).away(HOME, 100, 112)
     found = {case.meter: case for case in weigh(made.zone(), CONFIG)}
