@@ -50,7 +50,9 @@ def analyse(
     from gateway.analyse import PageWanted
     from gateway.analyse import analyse as run_analysis
     from gateway.pass_runs import cores
+    from gateway.runtime import memory
 
+    memory.reuse_freed()
     page = None if report is None else PageWanted(report, language.value)
     moment = until.replace(tzinfo=UTC) if until and until.tzinfo is None else until
     with Progress(console=err, transient=True) as progress:

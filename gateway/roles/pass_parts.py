@@ -34,7 +34,7 @@ from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, point_id, to_us
 from gateway.roles.common import open_state, remote_store, site_network
 from gateway.roles.kept_rows import KeptRows
-from gateway.runtime import child
+from gateway.runtime import child, memory
 from gateway.store.registry import StateRegistry
 from gateway.store.remote import RemoteStore
 
@@ -155,6 +155,7 @@ def _next(ours: Connection) -> Judged:
 def _run(work: Work, theirs: Connection, parent: int) -> None:
     """Judge one part after the other and send what became of it."""
     child.follow(parent)
+    memory.reuse_freed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(BrokenPipeError):
         try:
