@@ -147,9 +147,11 @@ def customers(found: Sequence[Affected], tr: Texts) -> str:
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
     rows = "".join(_customer(one, tr) for one in found[:MOST_CUSTOMERS])
     more = len(found) - MOST_CUSTOMERS
-    rest = f'<p class="gg-padded gg-dim">{escape(tr("{count} more in the file", count=more))}</p>' if more > 0 else ""
+    rest = (
+        f'<p class="gg-count-line gg-dim">{escape(tr("{count} more in the file", count=more))}</p>' if more > 0 else ""
+    )
     return (
-        f'<p class="gg-padded">{escape(count)}</p><table class="gg-table tight"><thead><tr>{head}</tr></thead>'
+        f'<p class="gg-count-line">{escape(count)}</p><table class="gg-table tight"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table>{rest}"
     )
 
