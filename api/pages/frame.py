@@ -110,7 +110,7 @@ async def open_page(request: Request) -> Page | RedirectResponse:
     """Return the page of whoever is logged in, else the way to the log-in, or to the password that must be changed."""
     request.scope["app"] = pages_app
     user = await asyncio.to_thread(user_of, request)
-    if user is None:
+    if user is None or not user.by_cookie:  # pages are for people; a token is for the API, within its scope
         return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
     if user.must_change and request.url.path != ACCOUNT:
         return RedirectResponse(ACCOUNT, status_code=303)

@@ -69,6 +69,14 @@ def test_a_token_is_made_with_a_scope_shown_once_and_revoked(visit: Any, served:
     assert httpx.get(f"{served.url}/api/v1/alarms", headers=headers).status_code == 401
 
 
+def test_a_token_opens_no_page(served: Served) -> None:
+    with httpx.Client(base_url=served.url) as client:
+        client.post("/api/v1/login", json={"name": "viewer", "password": PASSWORD})
+        made = client.post("/api/v1/tokens", json={"name": "t", "role": "viewer", "acts": ["read"]}).json()
+    answer = httpx.get(f"{served.url}/loss", headers={"authorization": f"Bearer {made['token']}"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/loss")
+
+
 def test_the_trail_is_found_by_person_and_act_and_saved(visit: Any) -> None:
     page = visit("auditor", "/audit-trail")
     page.locator("[name=who]").fill("auditor")
@@ -76,7 +84,6 @@ def test_the_trail_is_found_by_person_and_act_and_saved(visit: Any) -> None:
     page.get_by_role("button", name="Find").click()
     page.wait_for_url("**/audit-trail?who=auditor&act=login**")
     rows = page.locator(".gg-trail tbody tr")
-    assert rows.count() >= 1
     expect(rows.first).to_contain_text("127.0.0.1")
     with page.expect_download() as download:
         page.locator(".gg-export a", has_text="CSV").click()
