@@ -48,14 +48,17 @@ def run(*, quick: bool) -> dict[str, float]:
     from playwright.sync_api import sync_playwright
 
     rounds = 2 if quick else 6
-    with tempfile.TemporaryDirectory(prefix="gasgate-map-") as name, _city(Path(name)) as url:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=program, args=chromium_arguments())
-            context = browser.new_context(viewport={"width": 1366, "height": 768})
-            context.request.post(f"{url}/api/v1/login", data={"name": "operator", "password": PASSWORD})
-            figures = {"pipes": float(PIPES), "meters": float(METERS), **_map(context, url, rounds)}
-            figures |= _trend(context, url, rounds)
-            browser.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="gasgate-map-") as name,
+        _city(Path(name)) as url,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=program, args=chromium_arguments())
+        context = browser.new_context(viewport={"width": 1366, "height": 768})
+        context.request.post(f"{url}/api/v1/login", data={"name": "operator", "password": PASSWORD})
+        figures = {"pipes": float(PIPES), "meters": float(METERS), **_map(context, url, rounds)}
+        figures |= _trend(context, url, rounds)
+        browser.close()
     return figures
 
 

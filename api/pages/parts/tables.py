@@ -66,9 +66,9 @@ def alarms(asked: Asked) -> Table:
     """Return the alarms that are not normal, the most urgent first."""
     tr, zone = asked.tr, asked.zone
     columns = [
-        Column(tr("Priority")), Column(tr("Alarm")), Column(tr("State")), Column(tr("Asset")), Column(tr("Designation")),
-        Column(tr("Zone")), Column(tr("Value")), Column(tr("Limit")), Column(tr("Unit")), Column(tr("Raised"), zone),
-        Column(tr("Ticket")),
+        Column(tr("Priority")), Column(tr("Alarm")), Column(tr("State")), Column(tr("Asset")),
+        Column(tr("Designation")), Column(tr("Zone")), Column(tr("Value")), Column(tr("Limit")), Column(tr("Unit")),
+        Column(tr("Raised"), zone), Column(tr("Ticket")),
     ]  # fmt: skip
     rows = (
         (int(view.alarm.priority), tr(view.definition.title), words.state(view.letter, tr), view.alarm.asset,
