@@ -9,6 +9,7 @@ from alarms.master import MasterDefinitions
 from api.app import make_app
 from api.deps import Parts
 from api.oidc import Provider
+from api.services.storage import Storage
 from gateway.roles.common import (
     be_nice,
     calendar_of,
@@ -51,13 +52,14 @@ async def work(site: Snapshot) -> None:
         audit_days=config.analyse.audit_days,
         ticket_secrets=tuple(secret.read() for sink in config.ticket_sink for secret in sink.secrets),
         note_file=config.web.note_file,
-        reload=reloader,
         tiles=config.pages.tile_server,
+        reload=reloader,
         refresh=definitions.refresh,
         simulated=config.clock is not None,
         accounts=config.accounts.rules,
         oidc=None if config.accounts.oidc is None else Provider(config.accounts.oidc, config.web.public_url),
         public_url=config.web.public_url,
+        storage=Storage(config.data.folder),
         promises=promises_of(config),
         calendar=calendar_of(config),
     )
