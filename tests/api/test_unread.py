@@ -40,7 +40,7 @@ def city(parts: Parts) -> Parts:
     known["M-000001"] = replace(known["M-000001"], installed_on=born)
     known["M-000002"] = replace(known["M-000002"], installed_on=born + timedelta(days=1))
     known["M-000008"] = replace(known["M-000008"], account="closed", installed_on=date(1999, 1, 1))
-    network = Network(parts.network.zones, known, parts.network.stations, parts.network.points, None)
+    network = Network(parts.network.zones, known, parts.network.stations, parts.network.points)
     with parts.state.write() as connection:
         connection.execute(tables.point.delete())
         rows = [{"index": n, "point_id": point_id(name, known[name].register)} for n, name in enumerate(names)]
