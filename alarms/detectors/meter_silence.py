@@ -7,7 +7,7 @@ nothing at all comes, or came for a while, the fault is ours and proves nothing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class MeterSilence:
         self._count = np.zeros(0, dtype=np.int64)
         self._newest, self._judged = 0, 0
         self._silent: dict[str, tuple[NDArray[np.bool_] | None, int]] = {}
-        """by zone: which meters were silent when it was told, None after a restart; and since when they are awaited"""
+        """by zone: which meters were silent when it was told, None if nobody knows; and since when they are awaited"""
 
     def adopt(self, numbers: Sequence[int], names: Sequence[PointId]) -> None:
         """Learn the names of points."""
@@ -66,14 +66,20 @@ class MeterSilence:
             if number >= len(self._column):
                 more = np.full(max(number + 1, 2 * len(self._column)) - len(self._column), -1, dtype=np.int64)
                 self._column = np.concatenate([self._column, more])
-            self._column[number] = self._of_meter.setdefault(asset, len(self._of_meter))
-            if self._of_meter[asset] >= len(self._zone):
-                self._grow()
-            self._zone[self._of_meter[asset]] = self._place[meter.zone_id]
+            self._column[number] = self._column_of(asset, meter.zone_id)
 
-    def restore(self, zone: str, now_us: int) -> None:
-        """Go on with a zone whose silence was told before a restart."""
-        self._silent[zone] = (None, now_us)
+    def restore(self, zone: str, now_us: int, meters: Iterable[str] = ()) -> None:
+        """Go on with a zone whose silence was told before a restart, of these meters as far as they are known."""
+        known = [self._network.meters.get(one) for one in meters]
+        columns = [self._column_of(one.meter_id, one.zone_id) for one in known if one and one.zone_id in self._place]
+        inside = np.zeros(len(self._zone), dtype=np.bool_)
+        inside[columns] = True
+        self._silent[zone] = (inside if columns else None, now_us)
+
+    def silent_in(self, zone: str) -> list[str]:
+        """Return the meters that were silent when a zone was told."""
+        inside, _ = self._silent.get(zone, (None, 0))
+        return [] if inside is None else [one for one, at in self._of_meter.items() if at < len(inside) and inside[at]]
 
     def feed(self, batch: ReadingBatch) -> None:
         """Take a record in: every message counts, whatever it says."""
@@ -81,8 +87,10 @@ class MeterSilence:
             return
         received = int(batch.received_time.max())
         if self._newest and received - self._newest > OURS_US:
-            # all clocks stood while we heard nothing
-            self._last[self._count > 0] += received - self._newest
+            # all clocks stood while we heard nothing: those of meters, and since when silent ones are awaited
+            away = received - self._newest
+            self._last[self._count > 0] += away
+            self._silent = {zone: (who, min(since + away, received - 1)) for zone, (who, since) in self._silent.items()}
         self._newest = max(self._newest, received)
         point = batch.point[batch.point < len(self._column)]
         columns = np.unique(self._column[point])
@@ -143,6 +151,8 @@ class MeterSilence:
         return other == number
 
     def _is_back(self, zone: str) -> bool:
+        if zone not in self._place:
+            return True  # the network has it no more
         silent, since = self._silent[zone]
         if silent is None:
             heard = int((self._below(self._place[zone]) & (self._last > since)).sum())
@@ -171,6 +181,13 @@ class MeterSilence:
         while at >= 0 and depth <= len(self._zones):
             depth, at = depth + 1, int(self._parent[at])
         return depth
+
+    def _column_of(self, meter_id: str, zone_id: str) -> int:
+        column = self._of_meter.setdefault(meter_id, len(self._of_meter))
+        if column >= len(self._zone):
+            self._grow()
+        self._zone[column] = self._place[zone_id]
+        return column
 
     def _grow(self) -> None:
         more = max(_ROOM, len(self._zone))

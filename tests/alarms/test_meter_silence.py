@@ -131,6 +131,39 @@ def test_after_a_restart_it_ends_only_by_meters_that_are_heard() -> None:
     assert line.told == [("B-1", False)]
 
 
+def test_our_own_absence_ends_no_silence() -> None:
+    line = Line(every_min=10)
+    line.run(100)
+    line.silent = line.of("B-1")
+    line.run(60)
+    line.skip(300)
+    line.run(200)
+    assert line.told == [("B-1", True)]
+    line.silent = set()
+    line.run(12)
+    assert line.told == [("B-1", True), ("B-1", False)]
+
+
+def test_after_a_restart_those_are_awaited_that_were_silent_and_nobody_else() -> None:
+    line = Line()
+    gone = sorted(line.of("B-1"))[:20]
+    line.judge.restore("R-001", START, gone)
+    assert sorted(line.judge.silent_in("R-001")) == gone
+    line.silent = set(gone) | line.of("B-2")
+    line.run(500)
+    assert line.events == []
+    line.silent = line.of("B-2")
+    line.run(61)
+    assert line.told[0] == ("R-001", False)
+
+
+def test_a_zone_that_the_network_has_no_more_ends() -> None:
+    line = Line()
+    line.judge.restore("R-999", START, ["M-gone"])
+    line.run(2)
+    assert line.told == [("R-999", False)]
+
+
 @pytest.mark.parametrize("kill", [False, True])
 def test_it_is_an_alarm_of_its_own_that_a_restart_keeps(tmp_path: Path, kill: bool) -> None:
     plant = Plant(tmp_path)
@@ -145,7 +178,7 @@ def test_it_is_an_alarm_of_its_own_that_a_restart_keeps(tmp_path: Path, kill: bo
         plant.tick()
     assert plant.state("METERS_SILENT@B-1") == "B"
     if kill:
-        plant.restart()
+        assert len(plant.restart()._meters.silent_in("B-1")) == 30
     for _ in range(2):
         plant.feed(*rows)
         plant.after(90)
