@@ -44,6 +44,7 @@ from gateway.model.reading import PointId, from_us, to_us
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock, PointRegistry, SpoolRecord
 from gateway.store import alarm_rows, command_rows, interruption_rows, ticket_rows, work_rows
+from gateway.store.memory import StateMemory
 from gateway.store.state import Transaction
 
 COMMIT_EVERY_S = 1.0
@@ -83,6 +84,7 @@ class AlarmPipeline:
         self._silence = SilenceJudge(network, grave)
         self._batteries = BatteryWatch()
         self._meters = MeterSilence(network)
+        self._memory = StateMemory(desk.state)
         self._seen = ActiveAlarms(_AREAS)
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
@@ -99,11 +101,12 @@ class AlarmPipeline:
         self.seq = desk.state.cursor(CURSOR)
         """seq of the newest record that was taken in; after a start the committed cursor"""
         self._committed_seq = self.seq
+        silent = self._memory.recall(METERS_SILENT)
         for alarm in self._facts.values():
             if alarm.cond and alarm.definition == "STATION_COMM_LOSS":
                 self._silence.restore(alarm.asset)
             if alarm.cond and alarm.definition == METERS_SILENT:
-                self._meters.restore(alarm.asset, clock.now_us())
+                self._meters.restore(alarm.asset, clock.now_us(), _meters_in(silent.get(alarm.asset)))
             if alarm.cond and alarm.definition == "LEAK_BURST":
                 self._burst.restore(alarm.asset)
 
@@ -136,6 +139,11 @@ class AlarmPipeline:
             self._shaping.chatter.forget(now - SHIFT)
             self._chatter_swept = now
         self.calm = not active
+        with self._desk.state.read() as connection:
+            timed = timer_edges(connection, active, self._definitions, now)
+            undelivered = delivery_alarms(connection, self._wall())
+            overdue = ticket_rows.list_overdue(connection, TicketClass.EMERGENCY, now)
+        # what is told once is asked for when nothing can fail any more before it waits
         silent = self._silence_edges()
         areas = area_edges(
             active,
@@ -153,11 +161,7 @@ class AlarmPipeline:
         ]
         seen = [*areas, *interruption_edges(self._shaping.plans, active, now)]
         seen += quality_edges(active, self._limits.stale(self._newest_us, 60_000_000))
-        with self._desk.state.read() as connection:
-            seen += timer_edges(connection, active, self._definitions, now)
-            undelivered = delivery_alarms(connection, self._wall())
-            overdue = ticket_rows.list_overdue(connection, TicketClass.EMERGENCY, now)
-            seen += ticket_edges(overdue, undelivered, active, now)
+        seen += [*timed, *ticket_edges(overdue, undelivered, active, now)]
         # what is seen in facts is seen again until it is committed; it waits once
         waiting = {(edge.alarm_id, type(edge.event)) for edge in self._queue}
         seen = [edge for edge in seen if (edge.alarm_id, type(edge.event)) not in waiting]
@@ -271,9 +275,15 @@ class AlarmPipeline:
         return [_edge(f"STATION_COMM_LOSS@{station}", rises, at, math.nan) for station, rises, at in found]
 
     def _meter_edges(self, now: datetime) -> list[Edge]:
+        found = self._meters.edges()
+        for zone in (zone for zone, begins, _ in found if begins):
+            try:
+                self._memory.remember(METERS_SILENT, zone, {"meters": self._meters.silent_in(zone)})
+            except TransientError as error:
+                _log.warning("which meters of %s are silent is not kept over a restart: %s", zone, error)
         return [
             Edge(f"{METERS_SILENT}@{zone}", ConditionRises(now, count) if begins else ConditionFalls())
-            for zone, begins, count in self._meters.edges()
+            for zone, begins, count in found
         ]
 
     def _active(self) -> dict[str, Alarm]:
@@ -347,6 +357,10 @@ def _edge(alarm_id: str, rises: bool, at_us: int, value: float) -> Edge:
 def _cond(active: Mapping[str, Alarm], alarm_id: str) -> bool:
     alarm = active.get(alarm_id)
     return alarm is not None and alarm.cond
+
+
+def _meters_in(fact: object) -> list[str]:
+    return list(fact["meters"]) if isinstance(fact, dict) else []
 
 
 def _is_grave(finding: Finding) -> bool:

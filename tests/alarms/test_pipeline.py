@@ -447,6 +447,24 @@ def test_edges_outlive_a_state_database_that_is_away(plant: Plant, monkeypatch: 
     assert plant.state("GAS_CONC_HIHI@REG-001") == "B"
 
 
+def test_a_silence_outlives_a_look_that_failed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> set[str]:
+        raise TransientError("locked")
+
+    keep_alive(plant, EVERYONE, 60)
+    for _ in range(9):
+        with monkeypatch.context() as patched:
+            patched.setattr("alarms.pipeline.delivery_alarms", away)
+            plant.after(10)
+            for station in EVERYONE[:3]:
+                plant.feed((f"{station}/gas_lel_pct", 0.0))
+            plant.feed(("REG-003/gas_lel_pct", math.nan), ("REG-003/pressure_gauge_kpa", math.nan), mark=BAD)
+            with pytest.raises(TransientError):
+                plant.tick()
+        plant.tick()
+    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
+
+
 def test_a_point_without_name_and_a_definition_that_is_gone_stop_nothing(tmp_path: Path) -> None:
     plant = Plant(tmp_path)
     plant.feed(("REG-002/gas_lel_pct", 28.0))
