@@ -12,7 +12,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Send
 
-from api.deps import Parts, Reader, user_of
+from api.auth import User
+from api.deps import Parts, PartsDep, Reader
 from api.services.live import Board, Change
 from api.shapes import alarm_json, ticket_json
 from gateway.errors import RefusedError
@@ -63,7 +64,7 @@ class _Stream(StreamingResponse):
 
 
 @router.get("/live")
-async def live(_user: Reader, request: Request) -> StreamingResponse:
+async def live(user: Reader, request: Request, parts: PartsDep) -> StreamingResponse:
     """Stream changes of alarms, tickets and findings as server-sent events.
 
     A listener that is 200 changes behind is sent away: it must read the lists anew when it comes back. So is one
@@ -73,10 +74,10 @@ async def live(_user: Reader, request: Request) -> StreamingResponse:
     streams: Streams = request.app.state.streams
     if streams.open >= LIVE_LISTENERS:
         raise RefusedError(503, "too_many_listeners")
-    return _Stream(streams, _events(board, streams, request))
+    return _Stream(streams, _events(board, streams, parts, user))
 
 
-async def _events(board: Board, streams: Streams, request: Request) -> AsyncGenerator[str, None]:
+async def _events(board: Board, streams: Streams, parts: Parts, user: User) -> AsyncGenerator[str, None]:
     changes: asyncio.Queue[str] = asyncio.Queue(_WAITING)
     behind = False
 
@@ -98,7 +99,7 @@ async def _events(board: Board, streams: Streams, request: Request) -> AsyncGene
                 async with asyncio.timeout_at(check_at):
                     event = await changes.get()
             except TimeoutError:
-                if await asyncio.to_thread(user_of, request) is None:
+                if await asyncio.to_thread(parts.auth.still, user) is None:
                     return
                 check_at = loop.time() + _HEARTBEAT_S
                 event = ": still here\n\n"
