@@ -19,7 +19,7 @@ from api.pages.frame import LANGUAGE_COOKIE
 from api.pages.parts import tables, tables_meters, tables_people, tables_reports, tables_tickets
 from api.pages.parts.tables import Asked
 from api.roles import Act
-from api.services.export import KINDS, Table, file_of
+from api.services.export import KINDS, Table, file_of, in_turn
 from api.services.pdf import MEDIA_TYPE, pdf_of
 from api.text import mark, texts
 from gateway.errors import RefusedError
@@ -89,10 +89,11 @@ def document(name: str, request: Request) -> Response:
     tr = texts(request.cookies.get(LANGUAGE_COOKIE, user.language))
     parts = request.app.state.parts
     asked = Asked(parts, user, tr, request.query_params)
-    tables = [make(asked) for make in wanted.make]
     zone = parts.site.gas_day.timezone
     made = parts.clock.now().astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
-    content = pdf_of(tr(wanted.title), tables, subtitle=f"{parts.site.name}  ·  {made} ({zone})", timezone=zone)
+    subtitle = f"{parts.site.name}  ·  {made} ({zone})"
+    with in_turn():
+        content = pdf_of(tr(wanted.title), [make(asked) for make in wanted.make], subtitle=subtitle, timezone=zone)
     month = quote(asked.query.get("month", ""))
     headers = {
         "content-disposition": f'attachment; filename="{name}{"-" + month if month else ""}.pdf"',

@@ -6,10 +6,12 @@ the zone. What is not known is an empty cell.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -39,7 +41,8 @@ _ROWS_AT_ONCE = 2_000
 _BLOCK = 1 << 16
 _LONGEST_CELL = 32_000
 _WIDEST, _NARROWEST = 40, 10
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+_room = threading.BoundedSemaphore(2)
 _BOLD = Font(bold=True)
 _TOP = Alignment(wrap_text=True, vertical="top")
 
@@ -71,13 +74,27 @@ def file_of(table: Table, kind: str) -> Iterator[bytes]:
     """Return a table as the bytes of a CSV or XLSX file, piece by piece.
 
     Raises RefusedError 422 `unknown_kind`, `too_many_rows`; the latter before the first piece of a workbook, and never
-    in the midst of a CSV file, whose rows are simply bounded.
+    in the midst of a CSV file, whose rows are simply bounded. Raises RefusedError 503 while two others have a workbook
+    made. The first rows are read at once: what refuses them is told instead of the file.
     """
     if kind == "csv":
-        return _csv(table)
+        pieces = _csv(table)
+        return chain([next(pieces) + next(pieces)], pieces)
     if kind == "xlsx":
-        return _pieces(_xlsx(table))
+        with in_turn():
+            return _pieces(_xlsx(table))
     raise RefusedError(422, "unknown_kind", f"use one of {', '.join(KINDS)}")
+
+
+@contextlib.contextmanager
+def in_turn() -> Iterator[None]:
+    """Let two files be made at once, each of which takes a core for seconds. Raises RefusedError 503 for a third."""
+    if not _room.acquire(blocking=False):
+        raise RefusedError(503, "busy", "others are having files made: try again", retry_after_s=5)
+    try:
+        yield
+    finally:
+        _room.release()
 
 
 def _csv(table: Table) -> Iterator[bytes]:
@@ -101,19 +118,28 @@ def _xlsx(table: Table) -> IO[bytes]:
     for number, column in enumerate(table.columns, 1):
         width = max(_NARROWEST, min(_WIDEST, _width(column.header) + 3))
         sheet.column_dimensions[get_column_letter(number)].width = width
-    sheet.append([_typed(sheet, column.header, bold=True) for column in table.columns])
-    count = 0
-    for row in table.rows:
-        count += 1
-        if count > MOST_XLSX_ROWS:
-            sheet.close()
-            raise RefusedError(422, "too_many_rows", f"a workbook holds {MOST_XLSX_ROWS} rows here; take CSV")
-        sheet.append([_typed(sheet, plain(cell, zone)) for cell in row])
+    try:
+        sheet.append([_typed(sheet, column.header, bold=True) for column in table.columns])
+        count = 0
+        for count, row in enumerate(_bounded(table.rows), 1):  # noqa: B007 - the last one is used
+            sheet.append([_typed(sheet, plain(cell, zone)) for cell in row])
+    except BaseException:
+        # the library keeps the file of a sheet that is not saved until the process ends
+        sheet.close()
+        sheet._writer.cleanup()  # noqa: SLF001
+        raise
     sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{count + 1}"
     out = tempfile.TemporaryFile()  # noqa: SIM115 - whoever reads it closes it
     book.save(out)
     out.seek(0)
     return out
+
+
+def _bounded(rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    for count, row in enumerate(rows):
+        if count >= MOST_XLSX_ROWS:
+            raise RefusedError(422, "too_many_rows", f"a workbook holds {MOST_XLSX_ROWS} rows here; take CSV")
+        yield row
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

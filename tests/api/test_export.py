@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -72,6 +74,32 @@ def test_a_workbook_too_large_to_open_is_refused_before_anything_is_sent(monkeyp
     with pytest.raises(RefusedError, match="take CSV"):
         file_of(table(ROWS), "xlsx")
     assert len(as_csv(ROWS)) == 4
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_what_refuses_the_first_rows_is_told_at_once_and_leaves_no_file(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def rows() -> Iterator[tuple[str]]:
+        yield ("one",)
+        raise RefusedError(404, "unknown_zone")
+
+    with pytest.raises(RefusedError, match="unknown_zone"):
+        file_of(Table("t", [Column("a")], rows(), "Asia/Shanghai"), kind)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_third_workbook_waits_for_another_time() -> None:
+    with export.in_turn(), export.in_turn(), pytest.raises(RefusedError, match="try again"):
+        file_of(table(ROWS), "xlsx")
+    assert len(as_sheet(ROWS)) == 4
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\n", "＝", "＠"])
+def test_no_sign_begins_a_formula(sign: str) -> None:
+    assert as_csv([(f"{sign}1+1",)])[1] == [f"'{sign}1+1"]
 
 
 def test_a_long_table_leaves_in_pieces() -> None:
