@@ -224,10 +224,11 @@ class OutboxWorker:
         """Lease at most `room` commands: whatever is leased here is sent."""
         with self._state.read() as connection:
             rows = outbox_rows.due_commands(connection, name, ticket_class, wall_now_s=self._wall())
-            off = endpoint_rows.switched_off(connection).get(name) if rows else None
         if not rows:
             return []
         with self._state.write() as connection:
+            # asked here: a person may have switched it on since the rows were read
+            off = endpoint_rows.switched_off(connection).get(name)
             if off is not None:
                 for row in rows:
                     self._postpone(

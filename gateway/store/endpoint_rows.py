@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from gateway.model.reading import from_us
-from gateway.model.ticket import Cause, DeliveryState
+from gateway.model.ticket import ENDED, Cause, DeliveryState
 from gateway.store import tables
 from gateway.store.state import upsert
 
@@ -33,11 +33,16 @@ def switch_off(connection: Connection, sink: str, reason: str, *, wall_now_s: fl
 
 
 def switch_on(connection: Connection, sink: str, *, wall_now_s: float) -> bool:
-    """Let a sink get tickets again, and what was given up because it was gone; False if it was not off."""
-    column = _outbox.c
+    """Let a sink get tickets again, and what was given up because it was gone; False if it was not off.
+
+    What has ended meanwhile, because it went another way, stays given up: nobody must drive to it again.
+    """
+    column, ticket = _outbox.c, tables.ticket.c
+    ended = select(ticket.ticket_no).where(ticket.state.in_([state.value for state in ENDED]))
     gone = update(_outbox).where(
-        column.sink == sink, column.state == DeliveryState.DEAD.value, column.cause == Cause.GONE
-    )
+        column.sink == sink, column.state == DeliveryState.DEAD.value, column.cause == Cause.GONE,
+        column.ticket_no.not_in(ended),
+    )  # fmt: skip
     anew = {"state": DeliveryState.UNKNOWN.value, "attempts": 0, "cause": None}
     connection.execute(gone.values(**anew, next_at=wall_now_s, wall_created_at=wall_now_s))
     same = _memory.delete().where(_memory.c.owner == _OWNER, _memory.c.name == sink)

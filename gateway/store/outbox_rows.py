@@ -50,6 +50,7 @@ _UNCONFIRMED_OPENINGS = (
     .join(tables.ticket, tables.ticket.c.ticket_no == tables.outbox.c.ticket_no)
     .where(tables.outbox.c.state.in_(_UNCONFIRMED), tables.outbox.c.command == "open")
     .where(tables.outbox.c.wall_created_at <= bindparam("before"), not_(handled_by_phone(tables.outbox.c.ticket_no)))
+    .where(tables.ticket.c.state.not_in([state.value for state in ENDED]))
 )
 _LEASE = (
     update(tables.outbox)
@@ -244,7 +245,10 @@ def list_unconfirmed(connection: Connection, classes: Sequence[TicketClass], *, 
 
 
 def unconfirmed_since(connection: Connection, *, wall_before_s: float) -> list[tuple[str, TicketClass, float]]:
-    """Return number, class and real moment of making of every ticket that `list_unconfirmed` would name."""
+    """Return number, class and real moment of making of every ticket that `list_unconfirmed` would name.
+
+    Those that have ended are left out: another receiver took them.
+    """
     found = connection.execute(_UNCONFIRMED_OPENINGS, {"before": wall_before_s})
     return [(str(number), TicketClass(name), float(made_s)) for number, name, made_s in found]
 

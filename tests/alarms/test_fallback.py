@@ -24,10 +24,20 @@ from alarms.tickets.lanes import Lane
 from alarms.tickets.raising import Raising, Wanted
 from alarms.tickets.watch import delivery_alarms
 from gateway.errors import RefusedError
-from gateway.model.ticket import Attempt, Confirmed, DeliveryState, Misconfigured, TicketAct, TicketClass, Unknown
+from gateway.model.ticket import (
+    Attempt,
+    Cause,
+    Confirmed,
+    DeliveryState,
+    Misconfigured,
+    TicketAct,
+    TicketClass,
+    TicketState,
+    Unknown,
+)
 from gateway.ports import TicketSink
 from gateway.runtime.clock import ManualClock
-from gateway.store import delivery_rows, outbox_rows
+from gateway.store import delivery_rows, endpoint_rows, outbox_rows, ticket_rows
 from gateway.store.delivery_rows import Act, FallbackRow
 from tests.alarms.alarm_fixtures import START, make_desk
 from tests.alarms.desk_server import DeskServer
@@ -204,6 +214,24 @@ async def test_a_receiver_that_is_gone_is_switched_off_and_told_of_until_a_perso
         tickets.switch_on("desk", who="li", request_id="r2")
     assert refused.value.code == "on"
     assert (sorted(first.created.values()), sorted(second.created.values())) == ([1, 1], [1, 1])
+
+
+def test_what_ended_on_the_other_way_is_neither_told_nor_sent_when_the_first_is_back(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    raise_gas(desk, 1)
+    raise_gas(desk, 2)
+    with desk.state.write() as connection:
+        done, open_still = ticket_rows.list_open(connection)
+        for number in (done.ticket_no, open_still.ticket_no):
+            (row,) = outbox_rows.outbox_of(connection, number)
+            dead = DeliveryState.DEAD
+            outbox_rows.set_delivery(connection, row.id, dead, attempts=1, next_at=0.0, error="410", cause=Cause.GONE)
+        endpoint_rows.switch_off(connection, "desk", "410", wall_now_s=0.0)
+        ticket_rows.update_ticket(connection, replace(done, state=TicketState.COMPLETED))
+        assert delivery_alarms(connection, 1e12) == {"ENDPOINT_OFF@desk", f"TICKET_UNCONFIRMED@{open_still.ticket_no}"}
+        assert endpoint_rows.switch_on(connection, "desk", wall_now_s=1.0)
+        states = [outbox_rows.outbox_of(connection, one.ticket_no)[0].state for one in (done, open_still)]
+    assert states == [DeliveryState.DEAD, DeliveryState.UNKNOWN]
 
 
 @pytest.mark.parametrize("open_now", [True, False])
