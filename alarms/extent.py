@@ -69,9 +69,7 @@ def extent_of(
 
 
 def larger(ticket: Ticket, joined: Extent) -> Ticket:
-    """Return the ticket as large as what joined it, if that is larger; never smaller."""
-    if (joined.customers, rank(joined.size)) <= (ticket.customers or 0, rank(ticket.size)):
-        return ticket
+    """Return the ticket as large as what joined it, in all that is larger; never smaller."""
     return replace(
         ticket,
         size=max(ticket.size, joined.size, key=rank),

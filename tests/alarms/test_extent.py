@@ -146,6 +146,8 @@ def test_what_joins_makes_a_ticket_larger_never_smaller(tmp_path: Path) -> None:
     assert larger(ticket, Extent("large", "", 900, 4)).customers == 900
     assert larger(replace(ticket, size="major", customers=10), Extent("large", "", 900, 4)).size == "major"
     assert larger(replace(ticket, customers=10), Extent("", "", 3, 4)).customers == 10
+    graver = larger(replace(ticket, size="", customers=500), Extent("major", "", 100, 9))
+    assert (graver.size, graver.customers, graver.sensitive) == ("major", 500, 9)
     desk.state.close()
 
 
