@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from multiprocessing.connection import Connection
@@ -110,12 +110,15 @@ async def judged(config: Config, dealt: Plan, until: datetime, processes: int) -
     """
     sums: list[UnitSums] = []
     shares = [dealt.parts[number::processes] for number in range(min(processes, len(dealt.parts)))]
-    async for one in _made([Work(config, until, share) for share in shares], len(dealt.parts)):
-        if one.result is not None and one.result.sums is not None:
-            sums.append(one.result.sums)
-        yield one
-    async for one in _made([Work(config, until, ((),), dealt.units, tuple(sums))], 1):
-        yield one
+    # closed here, so that no process outlives a pass that breaks off
+    async with aclosing(_made([Work(config, until, share) for share in shares], len(dealt.parts))) as made:
+        async for one in made:
+            if one.result is not None and one.result.sums is not None:
+                sums.append(one.result.sums)
+            yield one
+    async with aclosing(_made([Work(config, until, ((),), dealt.units, tuple(sums))], 1)) as made:
+        async for one in made:
+            yield one
 
 
 async def _made(works: Sequence[Work], count: int) -> AsyncGenerator[Judged]:
