@@ -118,8 +118,13 @@ class Authenticator:
             self._failed(row, origin, begun)
             raise RefusedError(401, "wrong_login", "name or password is wrong")
         with self._state.write() as connection:
-            self.lock_out.succeeded(connection, begun)
-            return self.open_session(connection, row, origin, browser if begun.genuine else Browser.new())
+            now = user_rows.find_user(connection, name)
+            if now is not None and now.password_hash == row.password_hash and not now.disabled:
+                self.lock_out.succeeded(connection, begun)
+                return self.open_session(connection, now, origin, browser if begun.genuine else Browser.new())
+        # an administrator gave another password, or kept this person out, while this one was checked
+        self._failed(row, origin, begun)
+        raise RefusedError(401, "wrong_login", "name or password is wrong")
 
     def _failed(self, row: user_rows.UserRow | None, origin: str, begun: Try) -> None:
         # a name that nobody has is not kept: people type their password into the wrong field

@@ -108,8 +108,12 @@ class LockOut:
         return bool(_known_to(connection, browser))
 
     def unlock(self, connection: Transaction, name: str) -> bool:
-        """Let a name be tried again by strangers; False if it had not failed."""
-        return credential_rows.forget_failures(connection, [f"name:{name}"]) > 0
+        """Let a name be tried again, by strangers, at its own browsers and within its session.
+
+        Returns False if it had not failed.
+        """
+        own = [f"browser:{browser}:{name}" for browser in credential_rows.browsers_of(connection, name)]
+        return credential_rows.forget_failures(connection, [f"name:{name}", f"own:{name}", *own]) > 0
 
     def locked(self, connection: Transaction) -> dict[str, float]:
         """Return the names that are locked for strangers, and for how many seconds still."""

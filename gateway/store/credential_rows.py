@@ -214,6 +214,13 @@ def browser_hashes(connection: Connection, browser_id: str) -> dict[str, str]:
     return {row.owner: row.hash for row in rows}
 
 
+def browsers_of(connection: Connection, owner: str) -> list[str]:
+    """Return the ids of the browsers in which somebody logged in before."""
+    browser = tables.known_browser
+    found = select(browser.c.id).where(browser.c.owner == owner).limit(MOST_BROWSERS)
+    return list(connection.execute(found).scalars())
+
+
 def forget_browsers_of(connection: Connection, owner: str) -> None:
     """Forget every browser of a user."""
     connection.execute(delete(tables.known_browser).where(tables.known_browser.c.owner == owner))

@@ -144,6 +144,37 @@ def test_guesses_at_a_known_browser_are_counted_there(state: State) -> None:
     assert desk.login("boss", PASSWORD, "192.0.2.1").user.name == "boss", "elsewhere nobody failed"
 
 
+def test_unlocking_opens_a_persons_own_browser_too(state: State) -> None:
+    desk = Authenticator(state, SystemClock(), Wall())
+    own = desk.login("boss", PASSWORD, "192.0.2.1").browser
+    desk.login("eva", PASSWORD, "192.0.2.1", own)
+    for name in ("boss", "eva"):
+        for _ in range(FAILURES):
+            refusal(desk.login, name, "wrong-password", "192.0.2.1", own)
+    with state.write() as connection:
+        assert desk.lock_out.unlock(connection, "boss")
+        assert not desk.lock_out.unlock(connection, "nobody")
+    assert desk.login("boss", PASSWORD, "192.0.2.1", own).user.name == "boss"
+    assert refusal(desk.login, "eva", PASSWORD, "192.0.2.1", own) == (429, "locked")
+
+
+def test_a_password_that_is_changed_while_it_is_checked_opens_nothing(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Authenticator(state, SystemClock(), Wall())
+
+    def meanwhile(_hash: str, password: str) -> bool:
+        with state.write() as connection:
+            user_rows.set_user(connection, "boss", password_hash="another")
+            credential_rows.end_sessions_of(connection, "boss")
+        return password == PASSWORD
+
+    monkeypatch.setattr(passwords, "fits", meanwhile)
+    assert refusal(desk.login, "boss", PASSWORD, "192.0.2.1") == (401, "wrong_login")
+    with state.read() as connection:
+        assert credential_rows.list_sessions(connection, 0, "boss") == []
+
+
 def test_an_address_that_tries_many_names_is_locked_and_own_success_does_not_reset_it(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
