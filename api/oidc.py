@@ -106,7 +106,7 @@ class Provider:
         """
         kept = self._begun(cookie, answer.get("state", ""))
         issuer = answer.get("iss", self.config.issuer)
-        if "error" in answer or not answer.get("code") or not hmac.compare_digest(issuer, self.config.issuer):
+        if "error" in answer or not answer.get("code") or issuer != self.config.issuer:
             raise RefusedError(400, "oidc_failed", f"the provider answered {answer.get('error', 'nonsense')[:60]!r}")
         tokens = self._exchange(answer["code"][:4000], kept["verifier"])
         try:
@@ -125,9 +125,11 @@ class Provider:
         with self._lock:
             while self._used and next(iter(self._used.values())) < now - WITHIN_S:
                 self._used.popitem(last=False)
-            if kept["state"] in self._used or len(self._used) >= _MOST_USED:
+            if kept["state"] in self._used:
                 raise RefusedError(400, "oidc_state", "this answer was used")
             self._used[kept["state"]] = now
+            if len(self._used) > _MOST_USED:  # strangers must not keep others out; the provider takes a code once too
+                self._used.popitem(last=False)
         return kept
 
     def _exchange(self, code: str, verifier: str) -> Mapping[str, Any]:
@@ -224,7 +226,7 @@ class Provider:
                     if len(body) > _LARGEST:
                         raise TransientError("the provider's answer is too long")
                 status = answer.status_code
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransientError(f"the identity provider does not answer: {type(error).__name__}") from error
         if status in {400, 401, 403}:
             raise RefusedError(400, "oidc_failed", f"the provider refused with {status}")

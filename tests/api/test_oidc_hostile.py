@@ -17,6 +17,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
+from api import oidc
 from api.account_config import OidcConfig
 from api.oidc import WITHIN_S, Provider
 from api.pages.next_page import local_path
@@ -126,6 +127,27 @@ def outcome(provider: Provider, liar: Liar, wall: Wall, **changed: Any) -> Any:
     cookie, state, nonce = begun(provider)
     liar.token = jwt.encode({"alg": "ES256", "kid": "one"}, claims(liar, wall, nonce, **changed), liar.key)
     return provider.finish(cookie, {"code": "c", "state": state})
+
+
+def test_strangers_who_begin_many_log_ins_keep_nobody_out(
+    provider: Provider, liar: Liar, wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_MOST_USED", 3)
+    for _ in range(5):
+        cookie, state, _ = begun(provider)
+        with pytest.raises(RefusedError, match="access_denied"):
+            provider.finish(cookie, {"error": "access_denied", "state": state})
+    with pytest.raises(RefusedError, match="was used"):
+        provider.finish(cookie, {"code": "c", "state": state})
+    assert outcome(provider, liar, wall)[0].name == "wang"
+
+
+def test_an_answer_in_the_name_of_another_provider_is_refused(provider: Provider) -> None:
+    for issuer in ("https://evil.example", "签发者"):
+        cookie, state, _ = begun(provider)
+        with pytest.raises(RefusedError) as refused:
+            provider.finish(cookie, {"code": "c", "state": state, "iss": issuer})
+        assert refused.value.code == "oidc_failed"
 
 
 def test_a_true_token_is_believed(provider: Provider, liar: Liar, wall: Wall) -> None:
