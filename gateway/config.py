@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,15 @@ def _listen(address: str) -> str:
 def _web_address(address: str) -> str:
     if address and (not address.startswith(("http://", "https://")) or any(sign in address for sign in " ?#")):
         raise ValueError('must be like "https://gas.example.com"')
+    return address
+
+
+def _proxy(address: str) -> str:
+    """Return an address or a network; a name, or "*", would let everybody say where they come from."""
+    try:
+        ipaddress.ip_network(address)
+    except ValueError:
+        raise ValueError('must be an address such as "192.0.2.10" or a network such as "192.0.2.0/28"') from None
     return address
 
 
@@ -135,7 +145,7 @@ class WebConfig(Settings):
     """address of pages and API; put a TLS proxy in front of any other than loopback"""
     public_url: Annotated[str, AfterValidator(_web_address)] = ""
     """address under which people open the pages, e.g. "https://gas.example.com"; links in tickets begin with it"""
-    proxies: Annotated[tuple[str, ...], Field(max_length=20)] = ("127.0.0.1", "::1")
+    proxies: Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], Field(max_length=20)] = ("127.0.0.1", "::1")
     """addresses of the TLS proxies in front, which are believed when they name the address of a browser"""
     note_file: ConfigPath | None = None
     """JSON list of notes shown on the control room, written by a simulator"""

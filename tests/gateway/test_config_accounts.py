@@ -90,3 +90,13 @@ def test_a_secret_that_is_missing_is_told_by_the_check(tmp_path: Path) -> None:
     told = [str(finding) for finding in check_file(file) if "oidc.secret" in str(finding)]
     assert told
     assert all("every user of this machine may read the secret" in text for text in told)
+
+
+@pytest.mark.parametrize("proxy", ["*", "proxy.example.com", "0.0.0.0/33", ""])
+def test_a_proxy_is_an_address_so_that_not_everybody_is_believed(tmp_path: Path, proxy: str) -> None:
+    assert "web.proxies" in problems(tmp_path, f'{SITE}[web]\nproxies = ["{proxy}"]\n')
+
+
+def test_a_proxy_may_be_a_network(tmp_path: Path) -> None:
+    (tmp_path / "gasgate.toml").write_text(f'{SITE}[web]\nproxies = ["192.0.2.0/28", "::1"]\n')
+    assert load(tmp_path / "gasgate.toml").web.proxies == ("192.0.2.0/28", "::1")
