@@ -185,8 +185,10 @@ class _Test:
         inverse[(known[:, :first].sum(axis=1) < LEAST) | (known[:, first:].sum(axis=1) < LEAST)] = 0.0
         seen = np.nan_to_num(part)
         since = (np.arange(part.shape[1]) >= first).astype(np.float64)
-        middle = np.nanmedian(np.where(known, part, np.nan), axis=1, keepdims=True) if known.any() else 0.0
-        seen = np.where(known, seen - np.nan_to_num(middle), 0.0)
+        some = known.any(axis=1)
+        middle = np.zeros((len(part), 1))
+        middle[some] = np.nanmedian(np.where(known[some], part[some], np.nan), axis=1, keepdims=True)
+        seen = np.where(known, seen - middle, 0.0)
         alike = inverse @ since
         moved = -(places.share[near].T * since)
         told = np.einsum("pij,pj->pi", inverse[up], moved)
