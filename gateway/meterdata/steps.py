@@ -17,6 +17,8 @@ NEAR_ZERO = 0.01
 
 GRAINS = 2.0**18
 """parts of a cubic metre that are told apart"""
+NOT_READ = (0.0, 65_535.0, 4_294_967_295.0)
+"""what devices send in the place of a register that they could not read: no bit, or all bits of one or two words"""
 MOST_M3 = 2.0**31
 """more than any register shows"""
 
@@ -110,8 +112,11 @@ def in_grains(value: Floats) -> Floats:
 def classify(series: Series, registers: Registers, exchanges: Exchanges) -> Steps:
     """Say of each step what it is. `series` is settled: each device time once."""
     column, time, value, fresh = _with_exchanges(series, exchanges)
-    growth, kind = _steps(column, time, value, fresh, registers)
-    spike = _spikes(column, time, value, kind <= LAST_FINE, registers)
+    spike = _not_read(column, time, value, fresh, registers)
+    # lone rows are found among the others, so that a good one between two of these is none
+    rest = ~spike if spike.any() else slice(None)
+    growth, kind = _steps(column[rest], time[rest], value[rest], fresh[rest], registers)
+    spike[rest] = _spikes(column[rest], time[rest], value[rest], kind <= LAST_FINE, registers)
     spikes = column[spike], time[spike], value[spike]
     if spike.any():
         keep = ~spike
@@ -183,3 +188,24 @@ def _spikes(column: Columns, time: Ints, value: Floats, fine: Flags, registers: 
     spike[1:-1] = inside & ~(fine[1:-1] & fine[2:])
     spike[1:] &= ~spike[:-1]
     return spike
+
+
+def _not_read(column: Columns, time: Ints, value: Floats, fresh: Flags, registers: Registers) -> Flags:
+    """Mark the rows, one or many in a row, that hold such a value while the register goes on behind them as before.
+
+    After a rollover or an exchange it goes on lower, and a register that passes such a value goes on above it.
+    """
+    found = np.isin(value, NOT_READ) & ~fresh
+    if not found.any():
+        return found
+    row = np.arange(len(value))
+    before = np.maximum.accumulate(np.where(found, -1, row))
+    after = np.minimum.accumulate(np.where(found, len(value), row)[::-1])[::-1]
+    found &= (before >= 0) & (after < len(value))
+    at = np.flatnonzero(found)
+    first, then = before[at], after[at]
+    old, new = value[first], value[then]
+    alone = (column[first] == column[at]) & (column[then] == column[at]) & ~fresh[then]
+    goes_on = (new >= old) & (new - old <= allowed_m3(column[at], time[then] - time[first], registers))
+    found[at] = alone & goes_on & ((value[at] < old) | (value[at] > new))
+    return found
