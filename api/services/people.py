@@ -16,6 +16,8 @@ from gateway.store.credential_rows import SessionRow
 from gateway.store.state import State, Transaction
 from gateway.store.user_rows import UserRow
 
+NO_PEOPLE = frozenset({"system", "gasgate", "identity provider"})
+"""who else stands in the audit trail: nobody may be called so, for lines could then not be told apart"""
 _NOBODY = "{name}: there is nobody of this name; gasgate user list shows who there is"
 
 
@@ -41,6 +43,8 @@ def problems_of(name: str, password: str, role: str, language: str) -> list[str]
     problems = []
     if not 1 <= len(name) <= 120 or not name.isprintable() or name != name.strip():
         problems.append("name: 1 to 120 printable characters, no space at the ends")
+    if name.casefold() in NO_PEOPLE:
+        problems.append("name: the gateway itself is called so in the audit trail")
     if why := passwords.problem_of(password, name):
         problems.append(f"password: {why}")
     if role not in set(Role):

@@ -6,6 +6,7 @@ from api.auth import Login
 from api.deps import Parts
 from api.lock_out import Browser
 from api.oidc import Vouched
+from api.services.people import NO_PEOPLE
 from gateway.errors import RefusedError
 from gateway.store import credential_rows, user_rows
 from gateway.store.state import Transaction
@@ -42,7 +43,8 @@ def enter(parts: Parts, who: Vouched, origin: str, browser: Browser, language: s
 def _refusal(connection: Transaction, who: Vouched, row: UserRow | None) -> str:
     if who.role is None:
         return "no_role"
-    if row is None and user_rows.find_user(connection, who.name) is not None:
+    taken = who.name.casefold() in NO_PEOPLE or user_rows.find_user(connection, who.name) is not None
+    if row is None and taken:
         return "name_taken"
     if row is None and user_rows.count_users(connection) >= user_rows.MOST_USERS:
         return "too_many"

@@ -74,6 +74,13 @@ async def test_somebody_stays_administrator(rest: Api) -> None:
         assert (await admin.get("/api/v1/users")).status_code == 401, "its own sessions end too"
 
 
+@pytest.mark.parametrize("name", ["system", "Gasgate", "identity provider"])
+async def test_nobody_is_called_as_the_gateway_itself_in_the_audit_trail(rest: Api, name: str) -> None:
+    async with rest.as_user("admin") as admin:
+        answer = await admin.post("/api/v1/users", json={"name": name, "password": NEW, "role": "viewer"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_name")
+
+
 async def test_a_locked_name_is_shown_and_unlocked(rest: Api, parts: Parts) -> None:
     async with rest.nobody() as client:
         for _ in range(5):
