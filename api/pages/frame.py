@@ -150,6 +150,7 @@ _STANDS = 1e-3
 def draw_frame(page: Page, title: str) -> None:
     """Put the head, the banner of a lost connection and the theme into the page."""
     tr = page.tr
+    ui.context.client.page_container.default_slot.children[0].tag = "div"  # the page has a <main> of its own
     ui.page_title(f"{title} · {page.parts.site.name} · gasgate")
     ui.add_head_html(head_html(tr, _clock_script(page)))
     ui.dark_mode(page.theme == "dark")

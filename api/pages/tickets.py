@@ -23,7 +23,7 @@ from api.services.views import TicketView
 from gateway.errors import GatewayError
 
 EVERY_S = 3.0
-CARD_PX = 96
+CARD_PX = 112
 TOLD_HOURS = 24
 MOST = 100
 _TABS = ("undelivered", "differences", "told")

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from api.text import Texts, mark
 
 Values = Sequence[float | None]
-DAILY, HOURLY, VOLUME = mark("m³/day"), mark("m³/h"), "m³"
+DAILY, HOURLY, VOLUME = mark("m³/day"), "m³/h", "m³"
 CURVES = (
     ("days", DAILY, (("meter_m3", mark("Meter"), "one"), ("expected_m3", mark("Expected"), "two"))),
     (

@@ -10,7 +10,8 @@ const STREETS = 150;
 const SIGNS = 60;
 const MOST_MARKS = 400;
 const EARTH = 6378137;
-const EDGES = { paddingTopLeft: [24, 28], paddingBottomRight: [24, 44], animate: false };
+const ZOOM = [44, 76]; // the room of the zoom control in the right lower corner
+const EDGES = { paddingTopLeft: [24, 28], paddingBottomRight: [ZOOM[0] + 16, 44], animate: false };
 
 // Where a name may stand beside its site, best first: distance of its left upper corner from the site.
 const SIDES = [
@@ -57,6 +58,7 @@ export default {
   created() {
     this.chosen = this.selected;
     this.shown = this.marks || [];
+    this.pins = [];
   },
   methods: {
     select(asset) {
@@ -204,8 +206,11 @@ export default {
       const sites = this.place();
       const point = (at) => this.map.latLngToContainerPoint(at);
       const size = this.map.getSize();
-      const right = (mark, p) => (mark.html.includes("flag") && p.x < size.x - FLAG_ROOM ? FLAG_ROOM : 12);
+      const flips = ({ x, y }) => x > size.x - FLAG_ROOM - (y > size.y - ZOOM[1] - 36 ? ZOOM[0] : 0);
+      for (const { box, at } of this.pins) box.classList.toggle("flipped", flips(point(at)));
+      const right = (mark, p) => (mark.html.includes("flag") && !flips(p) ? FLAG_ROOM : 12);
       const taken = [
+        [size.x - ZOOM[0], size.y - ZOOM[1], size.x, size.y],
         ...sites.map(({ at }) => around(point(at))),
         ...this.shown.slice(0, SIGNS).map((mark) => [mark, point(this.at(mark.x, mark.y))]).map(([mark, p]) => around(p, right(mark, p))),
       ];
@@ -240,14 +245,15 @@ export default {
         this.bounds = this.around() || this.bounds;
         if (!this.moved) this.map.fitBounds(this.bounds, EDGES);
       }
-      const width = this.map.getSize().x;
+      this.pins = [];
       for (const mark of [...marks].sort((a, b) => a.priority - b.priority).slice(0, MOST_MARKS)) {
         const box = document.createElement("div");
-        const flipped = this.map.latLngToContainerPoint(this.at(mark.x, mark.y)).x > width - FLAG_ROOM;
-        box.className = `gg-pin${mark.asset === this.chosen ? " chosen" : ""}${flipped ? " flipped" : ""}`;
+        box.className = `gg-pin${mark.asset === this.chosen ? " chosen" : ""}`;
         box.innerHTML = mark.html;
         const icon = L.divIcon({ className: "gg-pin-box", iconSize: [SHAPE_SIZE, SHAPE_SIZE], html: box });
-        L.marker(this.at(mark.x, mark.y), { icon, zIndexOffset: 1000 - mark.priority * 100, keyboard: false })
+        const at = this.at(mark.x, mark.y);
+        this.pins.push({ box, at });
+        L.marker(at, { icon, zIndexOffset: 1000 - mark.priority * 100, keyboard: false })
           .on("click", () => this.$emit("pick", mark.asset))
           .addTo(this.overlay);
       }

@@ -95,22 +95,23 @@ def call_backs(rows: Sequence[CallBack], tr: Texts, timezone: str, now: datetime
     if not rows:
         return f'<div class="gg-empty">{empty(tr("Nobody waits for a call."))}</div>'
     lines = "".join(
-        f"<tr><td>{way(one.ticket_no)}</td><td>{escape(tr(service_words.LEVELS.get(one.level, one.level)))}</td>"
+        f'<tr><td>{way(one.ticket_no)}</td><td class="num">{len(one.tries)}</td>'
+        f"<td>{escape(tr(service_words.LEVELS.get(one.level, one.level)))}</td>"
         f"<td>{escape(one.crew) or UNKNOWN}</td>"
         f'<td><span class="gg-state{" bad" if one.due_at < now else ""}">'
         f"{clock_time(one.due_at, timezone, now)}</span></td>"
-        f'<td class="num">{len(one.tries)}</td><td>{_tries(one, tr) if may else ""}</td></tr>'
+        f"<td>{_tries(one, tr) if may else ''}</td></tr>"
         for one in rows
     )
-    head = (tr("Ticket"), tr("Level"), tr("Crew"), tr("Due"), tr("Tries"), "")
-    return table(head, lines)
+    head = (tr("Ticket"), tr("Tries"), tr("Level"), tr("Crew"), tr("Due"), "")
+    return table(head, lines, numbers=1)
 
 
 def _tries(one: CallBack, tr: Texts) -> str:
     key = escape(f"{one.ticket_no}/{one.level}")
     return (
-        f'<button type="button" class="gg-button" data-reached="{key}">{escape(tr("Reached"))}</button> '
-        f'<button type="button" class="gg-button" data-missed="{key}">{escape(tr("Not reached"))}</button>'
+        f'<button type="button" class="gg-button small" data-reached="{key}">{escape(tr("Reached"))}</button> '
+        f'<button type="button" class="gg-button small" data-missed="{key}">{escape(tr("Not reached"))}</button>'
     )
 
 

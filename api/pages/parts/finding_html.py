@@ -96,7 +96,7 @@ def meter_facts(meter: Meter | None, tr: Texts) -> str:
         (tr("Customer"), tr(finding_words.CLASSES.get(meter.customer_class, meter.customer_class)) or UNKNOWN),
         (tr("Account"), tr(finding_words.ACCOUNTS.get(meter.account, meter.account))),
         (tr("Installed"), meter.installed_on.isoformat()),
-        (tr("Largest flow"), f"{number(meter.max_flow_m3h, 1)} {tr('m³/h')}"),
+        (tr("Largest flow"), f"{number(meter.max_flow_m3h, 1)} m³/h"),
     )
     rows = "".join(f"<div><small>{escape(name)}</small>{escape(value)}</div>" for name, value in cells)
     return f'<div class="gg-facts few">{rows}</div>'

@@ -71,7 +71,9 @@ def listed(sites: Sequence[Site], chosen: Sequence[PointId], tr: Texts) -> str:
 def _row(site: Site, used: Sequence[Quantity], chosen: Sequence[PointId], tr: Texts) -> str:
     station = site.station
     last = max((value.newest.at for value in site.values), default=None)
-    age = f'<span data-since="{ms(last)}"></span>' if last else escape(tr("never heard"))
+    age = escape(tr("never heard"))
+    if last:
+        age = escape(tr("{age} ago")).replace("{age}", f'<span data-since="{ms(last)}"></span>')
     cells = "".join(_value(site.value_of(quantity), chosen, tr) for quantity in used)
     return (
         f'<tr><td title="{escape(station.address)}"><b>{escape(station.name)}</b><small>'

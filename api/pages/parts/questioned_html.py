@@ -95,7 +95,7 @@ def decided(found: Sequence[Decision], tr: Texts, timezone: str, now: datetime) 
     lines = "".join(
         f'<tr><td><a class="gg-link" href="/meters/{escape(one.meter)}">{escape(one.meter)}</a></td>'
         f"<td>{escape(one.rule)} {escape(rule_name(one.rule, tr))}</td>"
-        f"<td>{escape(tr('accepted') if one.accepted else tr('rejected'))}</td>"
+        f"<td>{escape(tr('reading accepted') if one.accepted else tr('rejected'))}</td>"
         f'<td class="wrap">{escape(one.reason)}<small>{escape(one.who)} · '
         f"{clock_time(one.at, timezone, now)}</small></td></tr>"
         for one in found

@@ -51,7 +51,7 @@ STANDINGS = {
     "late": mark("overdue"),
     "not_recorded": mark("not recorded"),
 }
-LEVELS = {"station": mark("Station"), "company": mark("Company"), "group": mark("Group")}
+LEVELS = {"station": mark("Service station"), "company": mark("Company"), "group": mark("Group")}
 STEPS = {
     "confirmed": mark("to confirmed"),
     "departed": mark("to departed"),

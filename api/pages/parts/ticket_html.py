@@ -82,12 +82,13 @@ def card(view: TicketView, tr: Texts) -> dict[str, str]:
         chips.append(f'<span class="gg-chip bad">{text}</span>')
     kind = "grave" if view.ticket_class == TicketClass.EMERGENCY.value else ""
     state = escape(words.ticket_state(view.state, tr))
+    where = escape(" · ".join(dict.fromkeys(filter(None, (view.asset, view.asset_name)))))
     html = (
         f'<div class="gg-card-ticket{"" if view.open else " ended"}"><div class="what">'
         f'<span class="gg-class {kind}">{escape(words.ticket_class(view.ticket_class, tr))}</span>'
         f"{escape(words.ticket_type(view.type, tr))}</div>"
-        f'<div class="where" title="{escape(view.asset_name)}">{escape(view.asset)} · {escape(view.asset_name)}</div>'
-        f'<div class="foot">{_counting(view, tr)}<span class="no">{escape(view.ticket_no)} · {state}</span></div>'
+        f'<div class="where" title="{where}">{where}</div>'
+        f'<div class="no">{escape(view.ticket_no)} · {state}</div><div>{_counting(view, tr)}</div>'
         f'<div class="chips">{"".join(chips)}</div></div>'
     )
     return {"id": view.ticket_no, "key": sort_key(ticket_order(view)), "html": html}
