@@ -85,8 +85,10 @@ class CallBacksPage:
     async def _tried(self, ticket_no: str, level: str, answers: Mapping[str, Any] | None) -> None:
         page, reached = self.page, answers is not None
         if page.can(Act.CALL_BACK):
-            await forms.attempt(
-                page.tr,
-                lambda: page.parts.call_backs.tried(ticket_no, level, page.user.name, reached=reached, answers=answers),
-            )
+            tried, who = page.parts.call_backs.tried, page.user.name
+            act = forms.permitted(
+                page.parts, page.user, Act.CALL_BACK,
+                lambda: tried(ticket_no, level, who, reached=reached, answers=answers),
+            )  # fmt: skip
+            await forms.attempt(page.tr, act)
         await self.refresh()

@@ -17,7 +17,7 @@ from nicegui.events import GenericEventArguments
 from starlette.exceptions import HTTPException
 
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
-from api.pages.parts import forms, html, service_words, ticket_side_html
+from api.pages.parts import forms, html, service_words, ticket_side_html, words
 from api.pages.parts.elements import Html
 from api.roles import Act
 from api.services import tickets
@@ -27,7 +27,9 @@ from gateway.errors import GatewayError, RefusedError
 
 EVERY_S = 3.0
 _LONGEST = 40
-_QUESTIONS = ("note", "phone", "cancel", "link", "agree", "pause", "split")
+_QUESTIONS = ("note", "phone", "cancel", "link", "agree", "pause", "split", "step")
+_TIMES = ("agree", "pause", "resume")
+"""acts that change a ticket's clocks"""
 
 
 async def build(request: Request, ticket_no: str) -> RedirectResponse | None:
@@ -123,10 +125,10 @@ class TicketPage:
             return
         parts, user, number = self.page.parts, self.page.user, self.found.ticket.ticket_no
         if act == "resume":
-            await self._try(lambda: parts.service.resume(number, user.name))
+            await self._try(act, lambda: parts.service.resume(number, user.name))
         elif act == "replay":
             ids, key = self.found.given_up, uuid4().hex
-            await self._try(lambda: tickets.desk(parts).send_again(ids, who=user.name, request_id=key))
+            await self._try(act, lambda: tickets.desk(parts).send_again(ids, who=user.name, request_id=key))
 
     async def _split(self, subject: str) -> None:
         if offer(self.found, self.page.user).split:
@@ -142,14 +144,18 @@ class TicketPage:
             "agree": tr("A date agreed with the customer"),
             "pause": tr("Let the clocks stand"),
             "split": tr("Give the alarm its own ticket"),
+            "step": tr("A step that no ticketing system reports"),
         }
         left = [
             (row.clock, tr(service_words.CLOCKS.get(row.clock, row.clock)))
             for row in self.found.clocks
             if row.stopped_at is None and row.due_at is not None
         ]
+        steps = [(name, words.ticket_state(name, tr)) for name in self.found.steps]
         self.asked, self.request_id = (act, subject), uuid4().hex
-        self.question.set(ticket_side_html.question(act, titles[act], tr, left, self.request_id))
+        self.question.set(
+            ticket_side_html.question(act, titles[act], tr, steps if act == "step" else left, self.request_id)
+        )
         self.dialog.open()
 
     async def _answered(self, event: GenericEventArguments) -> None:
@@ -157,14 +163,14 @@ class TicketPage:
         call = self._call(act, subject, forms.fields(event))
         if call is None:
             ui.notify(self.page.tr("Something is missing."), type="warning", position="top")
-        elif await self._try(call):
+        elif await self._try(act, call):
             self.dialog.close()
 
     def _call(self, act: str, subject: str, said: Mapping[str, str]) -> Callable[[], Any] | None:
         """Return what is to be done, None if the answer is incomplete or not allowed."""
         parts, user, number = self.page.parts, self.page.user, self.found.ticket.ticket_no
         reason, key, desk = said.get("reason", ""), self.request_id, tickets.desk(self.page.parts)
-        if not reason or not getattr(offer(self.found, user), act, False):
+        if (not reason and act != "step") or not getattr(offer(self.found, user), act, False):
             return None
         supervisor = user.may(Act.TICKET_SUPERVISE)
         match act:
@@ -187,6 +193,11 @@ class TicketPage:
             case "pause":
                 known = reason if reason in service_words.PAUSES else next(iter(service_words.PAUSES))
                 return lambda: parts.service.pause(number, known, user.name)
+            case "step":
+                at = self._moment(said["at"]) if said.get("at") else self.page.now()
+                name = said.get("step", "")[:_LONGEST]
+                if at is not None:
+                    return partial(parts.service.step, number, name, at, user.name, reason)
             case "agree":
                 due = self._moment(said.get("due", ""))
                 name = said.get("clock", "")[:_LONGEST]
@@ -200,7 +211,9 @@ class TicketPage:
         except ValueError:
             return None
 
-    async def _try(self, call: Callable[[], Any]) -> bool:
-        done = await forms.attempt(self.page.tr, lambda: (call(),))
+    async def _try(self, act: str, call: Callable[[], Any]) -> bool:
+        right = Act.TICKET_TIMES if act in _TIMES else Act.TICKET_WORK
+        asked = forms.permitted(self.page.parts, self.page.user, right, lambda: (call(),))
+        done = await forms.attempt(self.page.tr, asked)
         await self.refresh()
         return done is not None

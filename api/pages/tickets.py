@@ -161,7 +161,11 @@ class TicketsPage:
         desk, key = tickets.desk(page.parts), uuid4().hex
         if not ids:
             return
-        done = await forms.attempt(page.tr, lambda: desk.send_again(ids, who=page.user.name, request_id=key))
+        act = forms.permitted(
+            page.parts, page.user, Act.TICKET_WORK,
+            lambda: desk.send_again(ids, who=page.user.name, request_id=key),
+        )  # fmt: skip
+        done = await forms.attempt(page.tr, act)
         if done is not None:
             text = page.tr("{count} are sent again.", count=len(done["sent_again"]))
             ui.notify(text, type="positive", position="top")

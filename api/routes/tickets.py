@@ -13,6 +13,7 @@ from api.auth import User
 from api.deps import PartsDep, Reader, Require
 from api.roles import Act
 from api.services import tickets
+from api.services.export import harmless
 from api.shapes import Name, RequestBody, Text, plain
 from gateway.store.outbox_rows import OutboxRow
 
@@ -128,7 +129,9 @@ def export(_user: Annotated[User, Depends(Require(Act.DEAD_LETTER_READ))], parts
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     for row, age_s in tickets.dead_letters(parts, before=None, limit=None)[1]:
-        table.writerow({name: _harmless(value) for name, value in _dead(row, age_s).items()})
+        table.writerow(
+            {name: harmless(value) if isinstance(value, str) else value for name, value in _dead(row, age_s).items()}
+        )
     headers = {"content-disposition": 'attachment; filename="ticket-dead-letters.csv"'}
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -180,8 +183,3 @@ def _dead(row: OutboxRow, age_s: float) -> dict[str, Any]:
         "age_s": round(age_s, 1),
         "webhook_id": row.command.webhook_id,
     }
-
-
-def _harmless(value: object) -> object:
-    """Keep a spreadsheet from taking a receiver's words for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

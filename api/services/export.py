@@ -161,12 +161,17 @@ def plain(cell: Any, zone: ZoneInfo) -> Cell:
     return str(cell)
 
 
+def harmless(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula (OWASP, "CSV injection")."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def _text(cell: Cell) -> str:
     """Return a cell of a CSV file; a spreadsheet takes no text for a formula."""
     if cell is None:
         return ""
     if isinstance(cell, str):
-        return f"'{cell}" if cell.startswith(_FORMULA) else cell
+        return harmless(cell)
     return repr(cell) if isinstance(cell, float) else str(cell)
 
 

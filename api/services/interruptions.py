@@ -15,6 +15,7 @@ import numpy as np
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
+from api.services.export import harmless
 from gateway.errors import RefusedError
 from gateway.model.affected import SENSITIVE
 from gateway.model.interruption import (
@@ -144,7 +145,7 @@ def notices_csv(parts: Parts, interruption_id: str) -> str:
     for each in affected(parts, interruption_id):
         meter = each.meter
         row = (meter.meter_id, meter.zone_id, meter.customer_class, int(each.sensitive), each.tell_by, *times)
-        table.writerow([_harmless(str(cell)) for cell in (*row, plan.reason)])
+        table.writerow([harmless(str(cell)) for cell in (*row, plan.reason)])
     return out.getvalue()
 
 
@@ -193,8 +194,3 @@ def _rank(customer_class: str) -> int:
 
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="minutes").replace("+00:00", "Z")
-
-
-def _harmless(cell: str) -> str:
-    """Keep a spreadsheet from taking a cell for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

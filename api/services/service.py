@@ -17,7 +17,9 @@ from alarms.service.brief_facts import CallFact
 from alarms.service.quota import marks_of, published
 from api.auth import User
 from api.deps import Parts
+from api.roles import Act
 from api.services import brief_facts
+from api.services.export import harmless
 from api.services.views import load_alarms
 from gateway.errors import RefusedError
 from gateway.model.call import Call
@@ -69,12 +71,14 @@ def told(parts: Parts, hours: int, limit: int) -> list[CallRow]:
 
 
 def take_call(parts: Parts, user: User, call: Call, request_id: str, join: str) -> CallReport:
-    """Take a telephone report. Raises what `Telephone.take` raises."""
+    """Take a telephone report. Raises RefusedError 401, 403 and what `Telephone.take` raises."""
+    parts.auth.permit(user, Act.CALL_TAKE)
     return parts.telephone.take(call, user.name, request_id, wall_s=time.time(), join=join)
 
 
 def complete_call(parts: Parts, user: User, ticket_no: str, more: Mapping[str, Any]) -> CallReport:
-    """Add what was asked later. Raises what `Telephone.complete` raises."""
+    """Add what was asked later. Raises RefusedError 401, 403 and what `Telephone.complete` raises."""
+    parts.auth.permit(user, Act.CALL_TAKE)
     return parts.telephone.complete(ticket_no, more, user.name, wall_s=time.time())
 
 
@@ -158,7 +162,7 @@ def brief_csv(found: Brief) -> str:
     for one in found.breaches:
         moments = ("" if at is None else at.isoformat() for at in (one.due_at, one.stopped_at))
         facts = (one.ticket_no, one.ticket_class, one.type, one.clock, one.promise_id, one.standing.value)
-        write.writerow([_cell(str(cell)) for cell in (*facts, one.district, one.crew, *moments)])
+        write.writerow([harmless(str(cell)) for cell in (*facts, one.district, one.crew, *moments)])
     return out.getvalue()
 
 
@@ -167,7 +171,7 @@ def _lines(found: Brief) -> Iterator[tuple[str, str, OnTime]]:
     yield "emergencies", "", found.emergencies
     for group, table in (("clock", found.by_clock), ("district", found.by_district), ("crew", found.by_crew)):
         for name, figures in table.items():
-            yield group, _cell(name), figures
+            yield group, harmless(name), figures
 
 
 def _counts(found: Brief) -> Iterator[tuple[str, int]]:
@@ -179,11 +183,6 @@ def _counts(found: Brief) -> Iterator[tuple[str, int]]:
             value = getattr(counted, field.name)
             if not isinstance(value, Mapping):
                 yield f"{group}.{field.name}", value if isinstance(value, int) else len(value)
-
-
-def _cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
 
 
 def _call_fact(one: CallBack) -> CallFact:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,6 +17,9 @@ from fastapi.routing import APIRoute
 from api.app import make_rest
 from api.deps import Anybody, Parts, Require
 from api.pages import downloads
+from api.services.tickets import desk
+from gateway.errors import RefusedError
+from gateway.model.call import Call
 from gateway.store import user_rows
 from gateway.store.user_rows import AuditFilter, AuditRow
 from tests.api.conftest import Api
@@ -109,6 +114,28 @@ async def test_an_act_on_an_open_page_tells_its_address_too(parts: Parts) -> Non
     people.end_sessions(parts, user, "viewer")
     line = trail(parts)[0]
     assert (line.who, line.act, line.subject, line.origin) == ("admin", "user.end_sessions", "viewer", "192.0.2.7")
+
+
+async def test_a_page_left_open_takes_no_call_and_works_on_no_ticket_when_its_session_has_ended(parts: Parts) -> None:
+    from api.pages.parts import forms
+    from api.roles import Act
+    from api.services.service import take_call
+
+    session = parts.auth.login("operator", PASSWORD, "192.0.2.8")
+    said = Call(called_at=parts.clock.now(), number="+86 138-0000-0000", place="1 Main Street")
+    number = (await asyncio.to_thread(take_call, parts, session.user, said, "c-1", "")).ticket_no
+    note = partial(desk(parts).note, number, who="operator", text="ring twice", request_id="n-1")
+    await asyncio.to_thread(forms.permitted(parts, session.user, Act.TICKET_WORK, note))
+    told = [line for line in trail(parts) if line.subject == number]
+    assert len(told) > 1
+    assert {(line.who, line.origin) for line in told} == {("operator", "192.0.2.8")}
+    parts.auth.logout(session.session)
+    before = trail(parts)
+    with pytest.raises(RefusedError, match="ended"):
+        take_call(parts, session.user, said, "c-2", "")
+    with pytest.raises(RefusedError, match="ended"):
+        forms.permitted(parts, session.user, Act.TICKET_WORK, note)()
+    assert trail(parts) == before
 
 
 async def test_the_trail_is_filtered_and_paged(rest: Api, parts: Parts) -> None:

@@ -10,7 +10,10 @@ from typing import TypeVar
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from api.auth import User
+from api.deps import Parts
 from api.pages.parts import words
+from api.roles import Act
 from api.text import Texts
 from gateway.errors import GatewayError, RefusedError
 
@@ -46,6 +49,19 @@ def as_texts(value: object) -> dict[str, str]:
     except ValueError:
         return {}
     return {str(key)[:40]: str(text)[:500].strip() for key, text in found.items()} if isinstance(found, dict) else {}
+
+
+def permitted(parts: Parts, user: User, right: Act, act: Callable[[], _T]) -> Callable[[], _T]:
+    """Return an act that first asks whether the person still may do it, and lets the audit trail tell from where.
+
+    A page stays open longer than rights last. The act raises RefusedError 401 or 403.
+    """
+
+    def ask_and_act() -> _T:
+        parts.auth.permit(user, right)
+        return act()
+
+    return ask_and_act
 
 
 async def attempt(tr: Texts, act: Callable[[], _T]) -> _T | None:
