@@ -31,6 +31,8 @@ AT_ONCE = 200
 LATEST_AGREED = timedelta(days=366)
 AHEAD = timedelta(minutes=2)
 _NEW = "new"
+_NOT_OURS = frozenset({*TicketState, *BEGIN})
+"""steps that the ticketing system reports, or that are taken when a ticket is raised"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +135,10 @@ class ServiceDesk:
         with self.state.write() as connection:
             ticket = self._require(connection, ticket_no)
             rows = promise_rows.clocks_of(connection, ticket_no)
-            known = {row.promise[name] for row in rows for name in ("start", "stop")}
+            known = _steps_in(rows)
             if step not in known:
                 raise RefusedError(422, "unknown_step", f"its clocks know {', '.join(sorted(known))}")
-            if step in set(TicketState) or step in BEGIN:
+            if step in _NOT_OURS:
                 raise RefusedError(409, "not_ours", "the ticketing system reports this step")
             stops = [row for row in rows if row.promise["stop"] == step]
             if ticket.state in ticket_rows.ENDED and not any(row.promise["start"] in AFTERWARDS for row in stops):
@@ -245,6 +247,16 @@ class ServiceDesk:
             customer=ticket.customer,
         )
         return [ClockRow(ticket.ticket_no, row.clock, row.model_dump(mode="json"), _NEW) for row in rows]
+
+
+def steps_to_write(rows: Iterable[ClockRow], *, ended: bool) -> list[str]:
+    """Return the steps of a ticket's clocks that people write down; of one that has ended those that come later."""
+    of = [row for row in rows if not ended or row.promise["start"] in AFTERWARDS]
+    return sorted(_steps_in(of, ("stop",) if ended else ("start", "stop")) - _NOT_OURS)
+
+
+def _steps_in(rows: Iterable[ClockRow], sides: Sequence[str] = ("start", "stop")) -> frozenset[str]:
+    return frozenset(row.promise[side] for row in rows for side in sides)
 
 
 def _as_row(row: ClockRow, state: ClockState, next_at: datetime | None) -> ClockRow:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from alarms.service.desk import steps_to_write
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act as Right
@@ -97,6 +98,11 @@ class Sides:
         return any(pause.until is None for pause in self.pauses)
 
     @property
+    def steps(self) -> list[str]:
+        """Steps of its clocks that no ticketing system reports and people may write down now."""
+        return steps_to_write(self.clocks, ended=self.ticket.state in ticket_rows.ENDED)
+
+    @property
     def given_up(self) -> list[int]:
         """Row ids of the commands that were given up."""
         return [row.id for row in self.commands if row.state.value == "dead"]
@@ -115,6 +121,7 @@ class TicketOffer:
     resume: bool
     agree: bool
     replay: bool
+    step: bool = False
 
 
 def sides(parts: Parts, number: str) -> Sides:
@@ -153,6 +160,8 @@ def _history(connection: Transaction, number: str, calls: Sequence[CallReport]) 
             yield Line(entry.at, Source.SENT, entry.what.removeprefix("sent:"), entry.actor, entry.detail)
         else:
             yield Line(entry.at, Source.STEP, entry.what, entry.actor, entry.detail)
+    for step, at, who, note in promise_rows.written_steps(connection, number):
+        yield Line(at, Source.STEP, step, who, note)
     for call in calls:
         yield Line(call.call.called_at, Source.CALL, call.call.what.value, call.taker, call.call.place)
     for act in delivery_rows.acts_on(connection, number):
@@ -180,6 +189,7 @@ def offer(found: Sides, user: User) -> TicketOffer:
         resume=times and found.paused,
         agree=times and not grave and bool(running),
         replay=user.may(Right.TICKET_WORK) and bool(found.given_up),
+        step=user.may(Right.CALL_BACK) and bool(found.steps),
     )
 
 

@@ -160,6 +160,13 @@ def add_step(
     )
 
 
+def written_steps(connection: Connection, ticket_no: str) -> list[tuple[str, datetime, str, str]]:
+    """Return the steps that gasgate itself knows of a ticket: name, when, who wrote it down, note; oldest first."""
+    own = tables.ticket_step.c
+    query = select(own.step, own.at, own.actor, own.note).where(own.ticket_no == ticket_no).order_by(own.at, own.id)
+    return [(str(step), from_us(int(at)), str(who), str(note)) for step, at, who, note in connection.execute(query)]
+
+
 def steps_of(connection: Connection, ticket_no: str, now: datetime) -> dict[str, list[datetime]]:
     """Return when each step of a ticket was taken, ours and the ticketing system's, oldest first.
 

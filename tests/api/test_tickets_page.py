@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from alarms.service.calendar import official
+from alarms.service.desk import ServiceDesk
+from alarms.service.policy import shipped
+from gateway.model.reading import to_us
+from gateway.runtime.clock import CityClock
+from gateway.store.state import State
 from tests.api.conftest import SIZES, Served
+from tests.api.sample_state import PASSWORD, START, sample_network
 
 pytestmark = [pytest.mark.browser]
 
@@ -90,6 +99,32 @@ def test_a_supervisor_lets_clocks_stand_and_go_on(visit: Any) -> None:
     expect(page.locator("tr", has_text="stands still").first).to_be_visible()
     page.get_by_role("button", name="Let the clocks go on").click()
     expect(page.locator("tr", has_text="stands still")).to_have_count(0)
+
+
+def test_a_complaint_that_was_answered_is_written_down(visit: Any, served: Served) -> None:
+    with httpx.Client(base_url=served.url, headers={"origin": served.url}) as client:
+        client.post("/api/v1/login", json={"name": "operator", "password": PASSWORD})
+        wanted = {"type": "complaint", "reported_at": START.isoformat(), "place": "x", "customer": "x", "phone": "110"}
+        number = client.post("/api/v1/orders", json={**wanted, "request_id": "complaint-1"}).json()["ticket_no"]
+    state = State.in_folder(served.folder)
+    clock = CityClock(to_us(START), int(datetime.now(UTC).timestamp() * 1e6), 30.0)
+    ServiceDesk(state, shipped(), official(), sample_network(), clock).sweep()
+    state.close()
+    for language, button, steps in (
+        ("en", "Write down a step…", ["answered", "first answer given"]),
+        ("zh", "登记环节…", ["已答复", "已首次答复"]),
+    ):
+        page = visit("operator", f"/tickets/{number}", language=language)
+        page.get_by_role("button", name=button).click()
+        expect(page.locator(".gg-dialog [name=step] option")).to_have_text(steps)
+        page.locator(".gg-dialog [name=step]").select_option("responded")
+        page.locator(".gg-dialog [name=at]").fill("2020-01-01T00:00:00")
+        page.locator(".gg-dialog button[type=submit]").click()
+        expect(page.locator(".q-notification")).to_be_visible()
+        page.locator(".gg-dialog [name=at]").fill("")
+        page.locator(".gg-dialog [name=reason]").fill(f"all well {language}")
+        page.locator(".gg-dialog button[type=submit]").click()
+        expect(page.locator(".gg-history li", has_text=f"all well {language}")).to_contain_text(steps[1])
 
 
 def test_the_board_is_taken_along_as_a_table(visit: Any, served: Served) -> None:

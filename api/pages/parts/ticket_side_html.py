@@ -74,6 +74,7 @@ def actions(offered: TicketOffer, tr: Texts) -> str:
     buttons = (
         (offered.note, "note", tr("Note to the crew…")),
         (offered.phone, "phone", tr("Given by telephone…")),
+        (offered.step, "step", tr("Write down a step…")),
         (offered.agree, "agree", tr("Agree on a date…")),
         (offered.pause, "pause", tr("Let the clocks stand…")),
         (offered.resume, "resume", tr("Let the clocks go on")),
@@ -251,8 +252,8 @@ def _call_back(one: CallBack, tr: Texts, timezone: str, now: datetime) -> str:
     return f"<li>{level} · {escape(state)} · {escape(tr('{count} tries', count=len(one.tries)))}</li>"
 
 
-def question(act: str, title: str, tr: Texts, clocks_left: Sequence[tuple[str, str]], key: str) -> str:
-    """Return the form that asks what an act needs: a reason, another ticket, or a clock and a date.
+def question(act: str, title: str, tr: Texts, choices: Sequence[tuple[str, str]], key: str) -> str:
+    """Return the form that asks what an act needs: a reason, another ticket, or a clock or step (`choices`) and a date.
 
     Another `key` empties it.
     """
@@ -260,10 +261,16 @@ def question(act: str, title: str, tr: Texts, clocks_left: Sequence[tuple[str, s
     if act == "link":
         fields += _field("ticket_no", tr("Number of the other ticket"), 'required maxlength="40" pattern="T-[0-9-]+"')
     if act == "agree":
-        options = "".join(f'<option value="{escape(key)}">{escape(name)}</option>' for key, name in clocks_left)
+        options = _options(choices)
         fields += f'<label>{escape(tr("Promise"))}<select class="gg-input" name="clock">{options}</select></label>'
         fields += _field("due", tr("Agreed date and time"), 'type="datetime-local" required')
-    if act == "pause":
+    if act == "step":
+        fields += (
+            f'<label>{escape(tr("Step"))}<select class="gg-input" name="step">{_options(choices)}</select></label>'
+        )
+        fields += _field("at", tr("When, if not just now"), 'type="datetime-local" step="1"')
+        fields += _field("reason", tr("Note"), 'maxlength="500"')
+    elif act == "pause":
         options = "".join(
             f'<option value="{key}">{escape(tr(name))}</option>' for key, name in service_words.PAUSES.items()
         )
@@ -274,6 +281,10 @@ def question(act: str, title: str, tr: Texts, clocks_left: Sequence[tuple[str, s
         f'<h2>{escape(title)}</h2><form class="gg-call gg-ask" data-key="{escape(key)}">{fields}'
         f'<button class="gg-button primary" type="submit">{escape(tr("Do it"))}</button></form>'
     )
+
+
+def _options(choices: Sequence[tuple[str, str]]) -> str:
+    return "".join(f'<option value="{escape(key)}">{escape(name)}</option>' for key, name in choices)
 
 
 def _field(name: str, label: str, attributes: str) -> str:
