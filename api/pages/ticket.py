@@ -30,6 +30,8 @@ _LONGEST = 40
 _QUESTIONS = ("note", "phone", "cancel", "link", "agree", "pause", "split", "step")
 _TIMES = ("agree", "pause", "resume")
 """acts that change a ticket's clocks"""
+_RIGHTS = {"step": Act.CALL_BACK}
+"""the right of an act where it is another one than that to work on tickets"""
 
 
 async def build(request: Request, ticket_no: str) -> RedirectResponse | None:
@@ -212,7 +214,7 @@ class TicketPage:
             return None
 
     async def _try(self, act: str, call: Callable[[], Any]) -> bool:
-        right = Act.TICKET_TIMES if act in _TIMES else Act.TICKET_WORK
+        right = Act.TICKET_TIMES if act in _TIMES else _RIGHTS.get(act, Act.TICKET_WORK)
         asked = forms.permitted(self.page.parts, self.page.user, right, lambda: (call(),))
         done = await forms.attempt(self.page.tr, asked)
         await self.refresh()
