@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -16,6 +17,7 @@ from gateway.model.network import Meter
 from gateway.model.reading import ReadingBatch, Severity, point_id, to_us
 from gateway.store import edit_rows, view_rows
 from gateway.store.edit_rows import Choice, Edit
+from gateway.store.state import Transaction
 
 BAD = int(Severity.BAD) << 6
 
@@ -30,8 +32,23 @@ class Decided:
     at: datetime
 
 
+Also = Callable[[Transaction], object]
+"""what is to be written together with a decision, or to refuse it"""
+
+
+def _nothing_else(_connection: Transaction) -> None:
+    pass
+
+
 async def choose(
-    parts: Parts, user: User, meter: str, source_time: datetime, value_m3: float | None, *, reason: str
+    parts: Parts,
+    user: User,
+    meter: str,
+    source_time: datetime,
+    value_m3: float | None,
+    *,
+    reason: str,
+    also: Also = _nothing_else,
 ) -> Decided:
     """Let one of several values of a device time count; None takes a choice back.
 
@@ -51,13 +68,23 @@ async def choose(
 
     def write() -> None:
         with parts.state.write() as connection:
+            also(connection)
             edit_rows.add_choice(connection, Choice(meter, time, value_m3, user.name, reason, to_us(now)))
 
     await asyncio.to_thread(write)
     return Decided(meter, user.name, reason, now)
 
 
-async def set_day(parts: Parts, user: User, meter: str, day: date, volume_m3: float | None, *, reason: str) -> Decided:
+async def set_day(
+    parts: Parts,
+    user: User,
+    meter: str,
+    day: date,
+    volume_m3: float | None,
+    *,
+    reason: str,
+    also: Also = _nothing_else,
+) -> Decided:
     """Set a gas day by hand; None takes that back.
 
     Raises RefusedError 401, 403, 404 for an unknown meter or a day that was never audited, 422 for a day that has not
@@ -77,6 +104,7 @@ async def set_day(parts: Parts, user: User, meter: str, day: date, volume_m3: fl
 
     def write() -> None:
         with parts.state.write() as connection:
+            also(connection)
             edit_rows.add_edit(connection, Edit(meter, day.isoformat(), units, user.name, reason, to_us(now)))
 
     await asyncio.to_thread(write)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from api.auth import User
 from api.deps import Parts
@@ -16,6 +17,7 @@ from gateway.meterdata.rules import RULES
 from gateway.model.reading import from_us, to_us
 from gateway.store import questioned_rows
 from gateway.store.questioned_rows import Questioned, VerdictDecision
+from gateway.store.state import Transaction
 
 SILENT = ("V11", "V12")
 """rules that tell how readings came or what was settled since: nothing is to be decided"""
@@ -77,7 +79,7 @@ class Answer:
 
 def cases(parts: Parts, rules: Sequence[str], *, before: int | None = None, limit: int = PAGE) -> list[Case]:
     """Return cases that nobody decided on, the newest first. Blocks."""
-    wanted = [code for code in rules if code in ASKED] or list(ASKED)
+    wanted = [code for code in rules if code in ASKED] if rules else list(ASKED)
     after = to_us(parts.clock.now() - BACK)
     with parts.state.read() as connection:
         rows = questioned_rows.questioned(
@@ -119,17 +121,24 @@ async def decide(parts: Parts, user: User, case_id: int, answer: Answer) -> Deci
     if len(answer.reason.strip()) < SHORTEST_REASON:
         raise RefusedError(422, "reason_required", "say why")
     row = await asyncio.to_thread(_find, parts, case_id)
-    if answer.accept and row.rule == "V02":
-        if answer.value_m3 is None:
-            raise RefusedError(422, "value_required", "say which of the values counts")
-        at = from_us(row.source_time)
-        await choose(parts, user, row.meter, at, answer.value_m3, reason=answer.reason)
+    decision = Decision(
+        row.meter, row.rule, _name(row.rule), from_us(row.source_time), answer.accept, user.name,
+        answer.reason.strip(), parts.clock.now(),
+    )  # fmt: skip
+    # in the transaction of what follows from it: of two people who decide at once, one changes nothing
+    claim = partial(_claim, case_id, decision)
     if not answer.accept:
         if answer.volume_m3 is None or answer.volume_m3 < 0:
             raise RefusedError(422, "volume_required", "say what the gas day comes to")
         day = answer.gas_day or _day(parts, row)
-        await set_day(parts, user, row.meter, day, answer.volume_m3, reason=answer.reason)
-    return await asyncio.to_thread(_write, parts, user, case_id, answer)
+        await set_day(parts, user, row.meter, day, answer.volume_m3, reason=answer.reason, also=claim)
+    elif row.rule == "V02":
+        if answer.value_m3 is None:
+            raise RefusedError(422, "value_required", "say which of the values counts")
+        await choose(parts, user, row.meter, decision.source_time, answer.value_m3, reason=answer.reason, also=claim)
+    else:
+        await asyncio.to_thread(_write, parts, claim)
+    return decision
 
 
 def _find(parts: Parts, case_id: int) -> Questioned:
@@ -140,22 +149,21 @@ def _find(parts: Parts, case_id: int) -> Questioned:
     return row
 
 
-def _write(parts: Parts, user: User, case_id: int, answer: Answer) -> Decision:
-    now = parts.clock.now()
+def _write(parts: Parts, claim: Callable[[Transaction], None]) -> None:
     with parts.state.write() as connection:
-        row = questioned_rows.find(connection, case_id)
-        if row is None:
-            raise RefusedError(404, "unknown_case", "somebody decided meanwhile")
-        questioned_rows.decide(
-            connection,
-            VerdictDecision(
-                row.meter, row.point_id, row.source_time, row.rule, row.revision, answer.accept, user.name,
-                answer.reason.strip(), to_us(now),
-            ),
-        )  # fmt: skip
-    return Decision(
-        row.meter, row.rule, _name(row.rule), from_us(row.source_time), answer.accept, user.name,
-        answer.reason.strip(), now,
+        claim(connection)
+
+
+def _claim(case_id: int, decision: Decision, connection: Transaction) -> None:
+    row = questioned_rows.find(connection, case_id)
+    if row is None:
+        raise RefusedError(404, "unknown_case", "somebody decided meanwhile")
+    questioned_rows.decide(
+        connection,
+        VerdictDecision(
+            row.meter, row.point_id, row.source_time, row.rule, row.revision, decision.accepted, decision.who,
+            decision.reason, to_us(decision.at),
+        ),
     )  # fmt: skip
 
 
