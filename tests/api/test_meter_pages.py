@@ -67,6 +67,7 @@ def hours(query: dict[str, list[str]]) -> float:
 
 def test_a_year_of_readings_zooms_to_hours_and_can_be_saved(visit: Any, tmp_path: Path) -> None:
     page = visit("engineer", "/meters/M-000241")
+    page.wait_for_load_state("networkidle")  # the first month has been asked for
     page.locator(".gg-series-said").wait_for(state="hidden")
     year = asked(page, lambda: page.locator("[data-days='365']").click())
     assert hours(year) == pytest.approx(365 * 24)
