@@ -33,7 +33,7 @@ from alarms.detectors.meter_silence import MeterSilence
 from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
 from alarms.findings import explained_by_a_meter
-from alarms.shaping import Shaping
+from alarms.shaping import Shaped, Shaping
 from alarms.tickets.watch import delivery_alarms
 from alarms.timers import area_edges, interruption_edges, quality_edges, ticket_edges, timer_edges
 from gateway.errors import TransientError
@@ -303,19 +303,30 @@ class AlarmPipeline:
         self._queue.sort(key=lambda edge: self._desk.definition_of(edge.alarm_id).priority)
         count = 0
         while count < MOST_IN_A_CALL:
-            taken, later = self._queue[:MOST_AT_ONCE], self._queue[MOST_AT_ONCE:]
-            shaped = self._shaping.follow(taken, facts, self._clock.now())
-            later += shaped.looks
+            ready, later, shaped = self._next(facts)
             if later:
-                self._desk.commit(shaped.ready)
-            elif shaped.ready or due:
-                self._desk.commit(shaped.ready, cursor=self.seq, timers=self._running())
+                self._desk.commit(ready)
+            elif ready or due:
+                self._desk.commit(ready, cursor=self.seq, timers=self._running())
                 self._committed_seq, self._committed_wall = self.seq, self._wall()
             self._shaping.settle(shaped)
             self._queue = later
-            count += len(taken)
+            count += len(ready)
             if not later:
                 return
+
+    def _next(self, facts: dict[str, Alarm]) -> tuple[list[Edge], list[Edge], Shaped]:
+        """Return what one transaction takes and what waits behind it.
+
+        The rules that change because of an event go with it: a kill between the two would let them change later.
+        """
+        later, now = self._queue[MOST_AT_ONCE:], self._clock.now()
+        shaped = self._shaping.follow(self._queue[:MOST_AT_ONCE], facts, now)
+        ready = list(shaped.ready)
+        while shaped.looks and not later and len(ready) + len(shaped.looks) <= MOST_AT_ONCE:
+            shaped = self._shaping.follow(shaped.looks, facts, now)
+            ready += shaped.ready
+        return ready, [*later, *shaped.looks], shaped
 
     def _list_batteries(self) -> None:
         items = self._batteries.items()
