@@ -66,6 +66,15 @@ class CommandSite:
             await asyncio.sleep(0.02)
         return seen
 
+    async def until_kept(self, within_s: float = WITHIN_S) -> Delivery:
+        """Return the only reading that was handed over; it comes after the command is over."""
+        until = time.monotonic() + within_s
+        while not self.stored:
+            assert time.monotonic() < until, "no reading was handed over"
+            await asyncio.sleep(0.02)
+        (delivery,) = self.stored
+        return delivery
+
     def acts(self) -> list[str]:
         return [row.act.removeprefix("command.") for row in self.audit()]
 

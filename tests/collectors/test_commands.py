@@ -45,7 +45,7 @@ async def test_a_valve_is_closed_read_back_and_written_down(tmp_path: Path) -> N
         assert sent["request_frame"] == "01050000FF00"
         assert answered["reply_frame"] == "01050000FF00"
         assert confirmed["read_frames"] == "010400080001 0104020000"
-        (delivery,) = site.stored
+        delivery = await site.until_kept()
         assert delivery.batch.value.tolist() == [0.0]
 
 
