@@ -20,7 +20,7 @@ from api.pages import downloads
 from api.services.tickets import desk
 from gateway.errors import RefusedError
 from gateway.model.call import Call
-from gateway.store import user_rows
+from gateway.store import audit_origin, user_rows
 from gateway.store.user_rows import AuditFilter, AuditRow
 from tests.api.conftest import Api
 from tests.api.sample_state import PASSWORD
@@ -121,6 +121,7 @@ async def test_a_page_left_open_takes_no_call_and_works_on_no_ticket_when_its_se
     from api.roles import Act
     from api.services.service import take_call
 
+    audit_origin.current.set(None)  # an act on a page is not part of a request
     session = parts.auth.login("operator", PASSWORD, "192.0.2.8")
     said = Call(called_at=parts.clock.now(), number="+86 138-0000-0000", place="1 Main Street")
     number = (await asyncio.to_thread(take_call, parts, session.user, said, "c-1", "")).ticket_no
