@@ -110,11 +110,6 @@ class AlarmPipeline:
             if alarm.cond and alarm.definition == "LEAK_BURST":
                 self._burst.restore(alarm.asset)
 
-    @property
-    def judged_until(self) -> datetime | None:
-        """Return the received time of the newest reading that was judged, None before the first."""
-        return from_us(self._newest_us) if self._newest_us else None
-
     def process(self, record: SpoolRecord) -> None:
         """Take in one record of the spool; edges are committed before it returns.
 

@@ -45,8 +45,3 @@ def day_mean_c(seed: int, first_hour: int) -> float:
 def ground_c(hour: Hours) -> NDArray[np.float64]:
     """Return the temperature of gas in buried pipes, deg C: the season, damped and six weeks late."""
     return np.asarray(14.5 - 6.5 * np.cos(2.0 * np.pi * (hour / 24.0 - 62.0) / 365.2425), dtype=np.float64)
-
-
-def meter_gas_c(seed: int, hour: Hours) -> NDArray[np.float64]:
-    """Return the gas temperature in a customer's meter, deg C: between the home and the air of half a day ago."""
-    return np.asarray(12.0 + 0.3 * slow_air_c(seed, hour - 12.0), dtype=np.float64)

@@ -13,11 +13,11 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
-from api.pages.parts import command_html, words
+from api.pages.parts import command_html, forms
 from api.pages.parts.elements import Html
 from api.roles import Act
 from api.services import commands
-from gateway.errors import GatewayError, RefusedError
+from gateway.errors import GatewayError
 from gateway.model.command import CommandOffer
 
 EVERY_S = 1.0
@@ -161,16 +161,10 @@ class CommandsPage:
 
     async def _try(self, call: Callable[[], Awaitable[Any]]) -> bool:
         """Do something; say plainly why if it was refused."""
-        tr = self.page.tr
-        try:
+        with forms.refusals(self.page.tr, self.page.tr("The gateway's collector is away: nothing was asked for.")):
             await call()
-        except RefusedError as error:
-            ui.notify(words.refusal(error.code, tr), type="warning", position="top")
-            return False
-        except GatewayError:
-            ui.notify(tr("The gateway's collector is away: nothing was asked for."), type="negative", position="top")
-            return False
-        return True
+            return True
+        return False
 
     def _zone(self, asset: str) -> str:
         network = self.page.parts.network

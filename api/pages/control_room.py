@@ -17,7 +17,7 @@ from nicegui import background_tasks, ui
 from nicegui.events import KeyEventArguments
 
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel, static
-from api.pages.parts import charts, command_html, html, room_html, words
+from api.pages.parts import charts, command_html, forms, html, room_html
 from api.pages.parts.elements import CityMap, Html, KeyedList
 from api.pages.parts.service_dialog import ServiceDialog
 from api.pages.parts.shelf_dialog import ShelfDialog
@@ -29,7 +29,7 @@ from api.services.findings import list_findings
 from api.services.live import Change
 from api.services.room import related
 from api.services.summary import story, summary
-from gateway.errors import GatewayError, RefusedError
+from gateway.errors import GatewayError
 from gateway.model.finding import LIKELY, FindingStatus
 
 ROW_PX = 52
@@ -320,16 +320,11 @@ class ControlRoom:
 
     async def _try(self, call: Callable[[], Any]) -> bool:
         """Run an act in a thread; say plainly why if it was refused."""
-        try:
+        with forms.refusals(self.page.tr):
             await asyncio.to_thread(call)
-        except RefusedError as error:
-            ui.notify(words.refusal(error.code, self.page.tr), type="warning", position="top")
-            return False
-        except GatewayError:
-            ui.notify(self.page.tr("That did not work. Try again."), type="negative", position="top")
-            return False
-        self._reload()
-        return True
+            self._reload()
+            return True
+        return False
 
 
 def _way_to(asset: str, page: Page) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -201,24 +200,13 @@ class QuestionedPage:
             gas_day=questioned_html.day_of(said.get("day", "")),
             volume_m3=_number(said.get("volume", "")),
         )
-        if await self._try(lambda: questioned.decide(page.parts, page.user, case.id, answer)):
+        with forms.refusals(page.tr):
+            await questioned.decide(page.parts, page.user, case.id, answer)
             text = page.tr("Accepted.") if answer.accept else page.tr("Rejected: the gas day follows within seconds.")
             ui.notify(text, type="positive", position="top")
             self.chosen = None
             self.form.set("")
             await self.refresh()
-
-    async def _try(self, call: Callable[[], Awaitable[object]]) -> bool:
-        tr = self.page.tr
-        try:
-            await call()
-        except RefusedError as error:
-            ui.notify(words.refusal(error.code, tr), type="warning", position="top")
-            return False
-        except GatewayError:
-            ui.notify(tr("That did not work. Try again."), type="negative", position="top")
-            return False
-        return True
 
 
 def _number(text: str) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 UNKNOWN = "—"
@@ -44,11 +44,6 @@ def clock_time(moment: datetime | None, timezone: str, now: datetime | None = No
 def full_time(moment: datetime | None, timezone: str) -> str:
     """Return local date and time to the second."""
     return UNKNOWN if moment is None else f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S}"
-
-
-def duration(span: timedelta) -> str:
-    """Return a span as m:ss, or h:mm:ss from one hour on."""
-    return duration_s(span.total_seconds())
 
 
 def duration_s(span_s: float) -> str:

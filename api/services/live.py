@@ -197,7 +197,3 @@ class Board:
             except Exception:
                 log.exception("a page could not be told of a change")
                 self._listeners.pop(number, None)
-
-    def sorted_alarms(self) -> list[AlarmView]:
-        """Return the active alarms, most urgent first."""
-        return sorted(self.alarms.values(), key=lambda view: view.order)

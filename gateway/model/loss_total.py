@@ -9,7 +9,7 @@ from datetime import date
 
 from gateway.model.finding import HIGH_RATE, LossRow, LossVerdict
 
-STEADY_TERMS = frozenset({"meter_gain", "temperature", "own_use"})
+STEADY_TERMS = frozenset({"meter_gain", "temperature"})
 """terms whose errors are alike every day; those of the others differ from day to day"""
 ENOUGH_DAYS = 0.5
 """share of a span's gas days that must have a figure, so that the span has one"""

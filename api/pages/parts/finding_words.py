@@ -17,7 +17,6 @@ TERMS = {
     "skew": mark("Reading times"),
     "unread": mark("Unread meters"),
     "linepack": mark("Gas in the pipes"),
-    "own_use": mark("Own use"),
     "rest": mark("Rest: leaks, theft, stopped meters"),
     "whole": mark("Supply less registers"),
 }

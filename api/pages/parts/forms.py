@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from nicegui import ui
@@ -66,10 +67,17 @@ def permitted(parts: Parts, user: User, right: Act, act: Callable[[], _T]) -> Ca
 
 async def attempt(tr: Texts, act: Callable[[], _T]) -> _T | None:
     """Return what an act gives, done in a thread; None, and a word to the person, if it is refused or fails."""
-    try:
+    with refusals(tr):
         return await asyncio.to_thread(act)
+    return None
+
+
+@contextmanager
+def refusals(tr: Texts, failed: str = "") -> Iterator[None]:
+    """Say plainly why what is done here was refused, or that it failed, and go on behind it."""
+    try:
+        yield
     except RefusedError as error:
         ui.notify(words.refusal(error.code, tr), type="warning", position="top")
     except GatewayError:
-        ui.notify(tr("That did not work. Try again."), type="negative", position="top")
-    return None
+        ui.notify(failed or tr("That did not work. Try again."), type="negative", position="top")
