@@ -19,6 +19,7 @@ from gateway.model.quantity import Quantity
 from gateway.settings import Settings
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -80,6 +81,12 @@ class DefinitionRow(Settings):
     time_needed_s: AboveZero
     revision: Annotated[int, Field(ge=1)] = 1
     position: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "control_room"
+    guidance_url: Annotated[str, Field(pattern=r"^(https?://[^\s\"'<>]{1,290})?$")] = ""
+    """address of the company's own instruction"""
+    owner: Short = ""
+    """who answers for the row"""
+    basis: Short = ""
+    """the document that limit and priority rest on"""
 
     @model_validator(mode="after")
     def _can_be_acted_on(self) -> Self:

@@ -7,28 +7,34 @@ import numpy as np
 from alarms.analysis.city import build_tree
 from alarms.analysis.hourly import HourlyCity
 from alarms.analysis.hourly_blocks import WINDOW_H
-from alarms.analysis.hourly_grid import HourGrid, joined_grids, register_grid, state_grid
+from alarms.analysis.hourly_grid import SPAN_H, HourGrid, joined_grids, register_grid, state_grid
 from alarms.city_data import REGISTERS, CityData, exchanges_in, register_facts
 from gateway.meterdata.series import HOUR_US, Exchanges, Registers, Series
 from gateway.model.quantity import Quantity
 
 MOST_CELLS = 60_000_000
 """meters times hours, some 800 MB; a larger city is judged by its gas days only"""
+LEAST_H = 48
+"""hours of which at least one register must tell, and that there must be"""
 
 
 def hourly_city(city: CityData, since_us: int, until_us: int) -> HourlyCity | None:
     """Return the hours of a city from four weeks before `since_us` up to `until_us`; None where it is too large.
 
-    Only readings of that time are looked at, and no moment after `until_us` can be judged.
+    Only readings of that time are looked at, and no moment after `until_us` can be judged. There are none either where
+    no register is read by hours: what tells nothing need not be laid out.
     """
     first = [int(part.time.min()) for quantity, part in city.series.items() if quantity in REGISTERS and len(part.time)]
     if not first:
         return None
     begin = max(min(first), since_us - WINDOW_H * HOUR_US) // HOUR_US * HOUR_US
     hours = (until_us - begin) // HOUR_US
+    registers = [city.series[one] for one in REGISTERS if one in city.series]
+    if max(_hours_told(part, begin, until_us) for part in registers) < LEAST_H:
+        return None
     network = city.model.network
     tree = build_tree(network, list(network.meters), city.model.elsewhere)
-    if hours < 48 or not tree.measured.any() or (hours + 1) * len(network.meters) > MOST_CELLS:
+    if hours < LEAST_H or not tree.measured.any() or (hours + 1) * len(network.meters) > MOST_CELLS:
         return None
     grids = [_registers(city, city.series[one], begin, hours, until_us) for one in REGISTERS if one in city.series]
     pressure = city.series.get(Quantity.PRESSURE_GAUGE_KPA)
@@ -45,6 +51,15 @@ def hourly_city(city: CityData, since_us: int, until_us: int) -> HourlyCity | No
         group=group.astype(np.int64),
         register_variance=tree.own_customers @ rounding[0] + abs(tree.own_supply) @ rounding[1],
     )
+
+
+def _hours_told(series: Series, begin_us: int, until_us: int) -> float:
+    """Return of how many hours the register tells that is read most often, by readings that are near enough."""
+    rows = np.flatnonzero((series.time >= begin_us) & (series.time <= until_us))
+    gap, column = np.diff(series.time[rows]), series.column[rows]
+    near = (column[1:] == column[:-1]) & (gap <= SPAN_H * HOUR_US)
+    told = np.bincount(column[1:][near], weights=gap[near] / HOUR_US)
+    return float(told.max(initial=0.0))
 
 
 def _registers(city: CityData, series: Series, begin_us: int, hours: int, until_us: int) -> HourGrid:

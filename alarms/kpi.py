@@ -191,7 +191,12 @@ def _fleeting(line: Line) -> bool:
 
 
 def _spread(lines: Iterable[Line], event: str) -> Spread:
-    waits = [(line.at - line.since) / 1e6 for line in lines if line.event == event and line.since is not None]
+    return spread_of((line.at - line.since) / 1e6 for line in lines if line.event == event and line.since is not None)
+
+
+def spread_of(seconds: Iterable[float]) -> Spread:
+    """Return the spread of some waits in seconds."""
+    waits = list(seconds)
     if not waits:
         return Spread(0, None, None, None)
     middle, high = np.percentile(waits, [50, 99], method="higher")

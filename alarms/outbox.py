@@ -69,11 +69,14 @@ class OutboxWorker:
         sinks: Mapping[str, TicketSink],
         clock: Clock,
         *,
+        ways: Mapping[TicketClass, str] | None = None,
         lanes: Mapping[TicketClass, Lane] = LANES,
         wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
     ) -> None:
+        """Remember what to deliver with; `ways` says which sink gets which class, for what waits for none of them."""
         self._state, self._sinks, self._clock = state, sinks, clock
+        self._ways = ways or {}
         self._lanes, self._wall = lanes, wall
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._outcomes: list[tuple[outbox_rows.OutboxRow, Outcome, asyncio.Future[None]]] = []
@@ -82,11 +85,15 @@ class OutboxWorker:
 
     async def run(self) -> None:
         """Deliver until cancelled. What was being sent when an earlier run ended is looked up first."""
-        released, revived = await asyncio.to_thread(self._release)
+        released, revived, adopted = await asyncio.to_thread(self._release)
         if released:
             _log.warning("%d commands were being sent when the last run ended; looking them up", released)
         if revived:
             _log.warning("%d commands were given up for wrong credentials or addresses; trying them again", revived)
+        if adopted:
+            _log.warning(
+                "%d commands waited for a ticketing system that is not configured; they go another way", adopted
+            )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(), name="outbox watch")
             group.create_task(self._keep_outcomes(), name="outbox outcomes")
@@ -203,13 +210,15 @@ class OutboxWorker:
             else:
                 return
 
-    def _release(self) -> tuple[int, int]:
+    def _release(self) -> tuple[int, int, int]:
         with self._state.write() as connection:
             released = outbox_rows.release_leases(connection)
             for name in endpoint_rows.switched_off(connection):
                 endpoint_rows.switch_on(connection, name, wall_now_s=self._wall())
             # a repaired configuration starts this role anew
-            return released, outbox_rows.revive_misconfigured(connection, wall_now_s=self._wall())
+            revived = outbox_rows.revive_misconfigured(connection, wall_now_s=self._wall())
+            adopted = outbox_rows.adopt(connection, self._ways, list(self._sinks), wall_now_s=self._wall())
+            return released, revived, adopted
 
     def _bring_forward(self) -> None:
         with self._state.write() as connection:

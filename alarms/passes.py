@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alarms.analysis.hourly import HourlyCity
+from alarms.analysis.hourly_known import known_cases
 from alarms.analysis.loss_rows import loss_rows
 from alarms.analysis.study import study
 from alarms.analysis.whole import UnitSums, sums_of, whole
@@ -48,7 +49,8 @@ class PassResult:
 class Passes:
     """Passes over a city, one after the other: what a pass brought to the grid serves the next one.
 
-    Each result depends on nothing but the rows received by its moment, whatever passes went before.
+    Each result depends on nothing but the rows received by its moment, whatever passes went before; one between two
+    daily passes on what the last daily one says of meters as well.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class Passes:
             return PassResult(until_us, (), ())
         leak = BalanceDetector(city.model, city.config).judge(known)
         detections = (
-            *self._hourly.with_day(leak, until_us),
+            *self._hourly.with_day(leak, known_cases(known), until_us),
             NonMovingDetector(city.model, city.config).judge(known),
             TheftDetector(city.model, city.config).judge(known),
             SlowDetector(city.model, city.config).judge(known),

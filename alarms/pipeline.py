@@ -29,10 +29,10 @@ from alarms.batteries import BatteryWatch
 from alarms.chatter import SHELVE_WITHIN, SHIFT, Chatter
 from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
-from alarms.detectors.meter_silence import MeterSilence
 from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
 from alarms.findings import explained_by_a_meter
+from alarms.homes import Homes
 from alarms.shaping import Shaped, Shaping
 from alarms.tickets.watch import delivery_alarms
 from alarms.timers import area_edges, interruption_edges, quality_edges, ticket_edges, timer_edges
@@ -55,7 +55,7 @@ MOST_IN_A_CALL = 5000
 """events that one call commits; what is left waits for the next one, behind whatever is worse"""
 CLOSED_LATELY = timedelta(days=400)
 """commands that closed a valve before that are not looked at any more"""
-METERS_SILENT = "METERS_SILENT"
+LEAK_ZONE, LEAK_LARGE = "LEAK_ZONE", "LEAK_LARGE"
 LEAK_SCORE = 0.9
 LEAK_M3H = 5.0
 _log = logging.getLogger(__name__)
@@ -83,8 +83,7 @@ class AlarmPipeline:
         grave = frozenset(one.quantity for one in definitions.values() if one.highly_managed and one.quantity)
         self._silence = SilenceJudge(network, grave)
         self._batteries = BatteryWatch()
-        self._meters = MeterSilence(network)
-        self._memory = StateMemory(desk.state)
+        self._homes = Homes(network, registry, StateMemory(desk.state))
         self._seen = ActiveAlarms(_AREAS)
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
@@ -101,12 +100,10 @@ class AlarmPipeline:
         self.seq = desk.state.cursor(CURSOR)
         """seq of the newest record that was taken in; after a start the committed cursor"""
         self._committed_seq = self.seq
-        silent = self._memory.recall(METERS_SILENT)
+        self._homes.restore(self._facts.values(), clock.now())
         for alarm in self._facts.values():
             if alarm.cond and alarm.definition == "STATION_COMM_LOSS":
                 self._silence.restore(alarm.asset)
-            if alarm.cond and alarm.definition == METERS_SILENT:
-                self._meters.restore(alarm.asset, clock.now_us(), _meters_in(silent.get(alarm.asset)))
             if alarm.cond and alarm.definition == "LEAK_BURST":
                 self._burst.restore(alarm.asset)
 
@@ -151,7 +148,7 @@ class AlarmPipeline:
         )
         told = [
             *silent,
-            *self._meter_edges(now),
+            *self._homes.edges(self._definitions, now, self._shaping.plans),
             *(_limit_edge(edge) for edge in self._limits.overdue(self._newest_us)),
         ]
         seen = [*areas, *interruption_edges(self._shaping.plans, active, now)]
@@ -164,7 +161,7 @@ class AlarmPipeline:
         self._list_batteries()
 
     def judge_findings(self, findings: Iterable[Finding]) -> None:
-        """Raise LEAK_ZONE for grave live leak findings, and end it where no leak finding is live any more.
+        """Raise LEAK_ZONE or LEAK_LARGE for grave live leak findings, and end them where no leak finding is live.
 
         A finding that grew weaker ends no alarm: it says less surely that there is a leak, not that there is none.
         `findings` are all findings that are open or confirmed now. A leak that is but another name for what a meter of
@@ -172,20 +169,27 @@ class AlarmPipeline:
         """
         known = [one for one in findings if one.status in (FindingStatus.OPEN, FindingStatus.CONFIRMED)]
         leaks = [one for one in known if one.kind == "leak" and not explained_by_a_meter(one, known)]
-        grave = {leak.zone: leak for leak in leaks if _is_grave(leak)}
+        # of several in a zone, as a confirmed one and a new one are, the largest counts
+        grave = {leak.zone: leak for leak in sorted(leaks, key=lambda leak: _m3h(leak) or 0.0) if _is_grave(leak)}
         suspected = {leak.zone for leak in leaks}
         active = self._active()
         edges = []
         for zone, finding in grave.items():
-            alarm_id = f"LEAK_ZONE@{zone}"
-            if not _cond(active, alarm_id):
+            alarm_id = f"{self._leak_alarm(finding)}@{zone}"
+            if not _cond(active, alarm_id) and not _cond(active, f"{LEAK_LARGE}@{zone}"):
                 edges.append(Edge(alarm_id, ConditionRises(finding.detected_at, _m3h(finding))))
         edges += [
             Edge(alarm.alarm_id, ConditionFalls())
             for alarm in active.values()
-            if alarm.definition == "LEAK_ZONE" and alarm.cond and alarm.asset not in suspected
+            if alarm.definition in (LEAK_ZONE, LEAK_LARGE) and alarm.cond and alarm.asset not in suspected
         ]
         self._commit(edges, active)
+
+    def _leak_alarm(self, finding: Finding) -> str:
+        """Name the alarm of a grave leak: from the limit of LEAK_LARGE on it is as urgent as a burst."""
+        large = self._definitions.get(LEAK_LARGE)
+        limit_m3h = math.inf if large is None or large.limit is None else large.limit
+        return LEAK_LARGE if (_m3h(finding) or 0.0) >= limit_m3h else LEAK_ZONE
 
     def own(self, alarm_id: str, *, holds: bool, value: float | None = None) -> None:
         """Raise or end an alarm about gasgate itself (kind `own`). Raises as `process` does."""
@@ -216,7 +220,7 @@ class AlarmPipeline:
         edges += self._burst_edges(record)
         self._silence.feed(batch)
         self._batteries.feed(batch, self._clock.now())
-        self._meters.feed(batch)
+        self._homes.feed(batch)
         if len(batch):
             self._newest_us = max(self._newest_us, int(batch.received_time.max()))
         return edges
@@ -231,7 +235,7 @@ class AlarmPipeline:
         self._silence.adopt(numbers, names)
         self._burst.adopt(numbers, names)
         self._batteries.adopt(numbers, names)
-        self._meters.adopt(numbers, names)
+        self._homes.adopt(numbers, names)
         for watch in (one for own in watches for one in own):
             self._restore(watch.alarm_id)
 
@@ -268,18 +272,6 @@ class AlarmPipeline:
             return []
         found = self._silence.edges(self._newest_us, round(definition.off_delay_s * 1e6))
         return [_edge(f"STATION_COMM_LOSS@{station}", rises, at, math.nan) for station, rises, at in found]
-
-    def _meter_edges(self, now: datetime) -> list[Edge]:
-        found = self._meters.edges()
-        for zone in (zone for zone, begins, _ in found if begins):
-            try:
-                self._memory.remember(METERS_SILENT, zone, {"meters": self._meters.silent_in(zone)})
-            except TransientError as error:
-                _log.warning("which meters of %s are silent is not kept over a restart: %s", zone, error)
-        return [
-            Edge(f"{METERS_SILENT}@{zone}", ConditionRises(now, count) if begins else ConditionFalls())
-            for zone, begins, count in found
-        ]
 
     def _active(self) -> dict[str, Alarm]:
         with self._desk.state.read() as connection:
@@ -363,10 +355,6 @@ def _edge(alarm_id: str, rises: bool, at_us: int, value: float) -> Edge:
 def _cond(active: Mapping[str, Alarm], alarm_id: str) -> bool:
     alarm = active.get(alarm_id)
     return alarm is not None and alarm.cond
-
-
-def _meters_in(fact: object) -> list[str]:
-    return list(fact["meters"]) if isinstance(fact, dict) else []
 
 
 def _is_grave(finding: Finding) -> bool:

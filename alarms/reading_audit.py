@@ -24,7 +24,7 @@ from gateway.meterdata.rules import RULES
 from gateway.meterdata.series import Floats, Ints
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
-from gateway.model.reading import PointId, ReadingBatch, from_us
+from gateway.model.reading import PointId, ReadingBatch, from_us, to_us
 from gateway.store import edit_rows, finding_rows, vee_rows
 from gateway.store.edit_rows import Edit
 from gateway.store.intervals import Adding, IntervalStore
@@ -117,7 +117,9 @@ class Auditor:
             for result in self._results(source, until_us, chosen, edits):
                 total += self._record(result, adding, source)
             self._set_older(adding, edits, source.gas_day.of(from_us(until_us)), until_us)
-        self._store.tidy(source.gas_day.of(from_us(until_us)) - timedelta(days=self._days + 3))
+        today = source.gas_day.of(from_us(until_us))
+        self._store.tidy(today - timedelta(days=self._days + 3))
+        self._store.count_months(lambda month: to_us(source.gas_day.begins(month)), today)
         self._decided = decided
         return total
 

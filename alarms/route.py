@@ -17,7 +17,7 @@ from gateway.model.alarm import Alarm, Definition
 from gateway.model.network import Network, ZoneKind
 from gateway.model.ticket import Ticket, TicketClass, TicketState
 
-_OF_AN_AREA = ("SUPPLY_LOSS", "UNDERPRESS_LO", "UNDERPRESS_LOLO")
+_OF_AN_AREA = ("SUPPLY_LOSS", "HOMES_NO_GAS", "UNDERPRESS_LO", "UNDERPRESS_LOLO")
 _BY_URGENCY = tuple(TicketClass)
 
 
@@ -160,8 +160,14 @@ def open_body(
         "alarm": alarm_body(alarm, definition),
         "asset": asset_body(alarm.asset, network),
         "links": body["links"] | _links(policy, alarm=f"?alarm={quote(alarm.alarm_id)}"),
-        "guidance": {"cause": definition.cause, "consequence": definition.consequence, "action": definition.action},
+        "guidance": guidance(definition),
     }
+
+
+def guidance(definition: Definition) -> dict[str, str]:
+    """Return an alarm's cause and what to do about it, with the company's own instruction if there is one."""
+    known = {"cause": definition.cause, "consequence": definition.consequence, "action": definition.action}
+    return known | ({"url": definition.guidance_url} if definition.guidance_url else {})
 
 
 def first_body(ticket: Ticket, priority: int, network: Network, policy: TicketPolicy) -> dict[str, Any]:

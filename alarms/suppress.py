@@ -138,8 +138,21 @@ def causes_of(
 
 
 def covers(plan: Interruption, asset: str, network: Network) -> bool:
-    """Tell whether an interruption lists an asset, its zone, or a zone above it."""
-    return asset in plan.assets or any(below(asset, zone, network) for zone in plan.zones)
+    """Tell whether an interruption lists an asset, its zone, a zone above it, or all regulators of one of these."""
+    above = _above(network.zone_of(asset), network)
+    if asset in plan.assets or any(zone in above for zone in plan.zones):
+        return True
+    regulators = (network.stations[one] for one in plan.assets if one in network.stations)
+    near = any(one.kind == "regulator" and one.zone_id in above for one in regulators)
+    return near and not unfed_zones(network, plan.assets).isdisjoint(above)
+
+
+def unfed_zones(network: Network, assets: Iterable[str]) -> set[str]:
+    """Return the zones all of whose regulators are among these assets."""
+    stations = network.stations
+    stopped = {name for name in assets if name in stations and stations[name].kind == "regulator"}
+    others = (one for name, one in stations.items() if one.kind == "regulator" and name not in stopped)
+    return {stations[name].zone_id for name in stopped} - {one.zone_id for one in others} if stopped else set()
 
 
 def _higher_active(definition_id: str, asset: str, alarms: Mapping[str, Alarm]) -> bool:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.deps import Parts
@@ -46,7 +47,7 @@ from api.services.live import Board
 from api.services.pulse import Pulse
 from api.services.unread import WaitingMeters
 from gateway import __version__
-from gateway.errors import RefusedError, TransientError
+from gateway.errors import PermanentError, RefusedError, TransientError
 
 LARGEST_BODY = 64 * 1024
 STATIC = Path(__file__).parent / "static"
@@ -109,8 +110,10 @@ def make_rest(parts: Parts) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(TransientError, _unavailable)
+    app.add_exception_handler(PermanentError, _broken)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_middleware(Ledger, parts=parts)
     app.add_middleware(Shield, tiles=parts.tiles)
     return app
@@ -212,6 +215,12 @@ async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"code": "unavailable", "detail": _safe(str(error))}, 503, {"retry-after": "2"})
 
 
+async def _broken(request: Request, error: Exception) -> JSONResponse:
+    """Say that a person must help; what is broken and where is for the log alone."""
+    log.error("%s cannot be answered: %s", request.url.path, error)
+    return JSONResponse({"code": "unavailable", "detail": "the gateway's log tells what is broken"}, 503)
+
+
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     """Say where and why, but never repeat the input: it may be secret, and it may not be valid text."""
     assert isinstance(error, RequestValidationError)
@@ -222,6 +231,11 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return JSONResponse({"code": "http", "detail": _safe(str(error.detail))}, error.status_code, error.headers)
+
+
+async def _left(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer to nobody: whoever asked hung up before the whole question was there."""
+    return JSONResponse({"code": "incomplete"}, 400)
 
 
 def _safe(text: str) -> str:

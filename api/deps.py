@@ -20,6 +20,7 @@ from alarms.service.release import Checks
 from alarms.service.telephone import Telephone
 from api.account_config import AccountRules
 from api.auth import SESSION_COOKIE, Authenticator, User
+from api.kept import Kept
 from api.oidc import Provider
 from api.roles import Act
 from api.services.city import Tiles
@@ -27,6 +28,7 @@ from api.services.storage import Storage
 from gateway.errors import RefusedError
 from gateway.model.alarm import Definition
 from gateway.model.command import CommandOffer
+from gateway.model.file_problem import FileProblem
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
@@ -51,6 +53,10 @@ class Readings(Protocol):
         """Return the commands that can be given to an asset. Raises TransientError."""
         ...
 
+    async def links(self, asset: str) -> Mapping[str, Any]:
+        """Return the states of the links that read an asset, and whether that is known. Raises TransientError."""
+        ...
+
     async def status(self) -> Mapping[str, Any]:
         """Return accounting, links, spool and outputs of the keeping role. Raises TransientError."""
         ...
@@ -65,8 +71,8 @@ class Intervals(Protocol):
 
     def read_meters(
         self, first: date, last: date, *, begin: int, end: int, parts: int = 1
-    ) -> Iterable[tuple[str, int]]:
-        """Return who was read between two moments, and on how many gas days. Blocks; raises TransientError."""
+    ) -> Iterable[tuple[Sequence[str], Any]]:
+        """Return who was read between two moments, and on how many gas days each. Blocks; raises TransientError."""
         ...
 
 
@@ -134,6 +140,8 @@ class Parts:
     """where the map's tiles come from; None: no tiles, nothing is loaded from elsewhere"""
     reload: Callable[[str], Awaitable[Mapping[str, Any]]] | None = None
     """takes the configuration files anew in the name of somebody; see `gateway.reloading.Outcome`"""
+    check: Callable[[], Awaitable[Sequence[FileProblem]]] | None = None
+    """looks what is wrong with the configuration files, errors first"""
     refresh: Callable[[], object] = lambda: None
     """takes what was approved in the master alarm database since; blocks"""
     simulated: bool = False
@@ -147,6 +155,7 @@ class Parts:
     """measures the data folder"""
     public_url: str = ""
     """address under which people open the pages; empty where none is configured"""
+    kept: Kept = field(init=False, repr=False, default_factory=Kept)
     auth: Authenticator = field(init=False)
     service: ServiceDesk = field(init=False)
     telephone: Telephone = field(init=False)

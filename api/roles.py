@@ -34,6 +34,7 @@ class Act(StrEnum):
     TICKET_TIMES = "ticket.times"
     TICKET_WORK = "ticket.work"
     TICKET_SUPERVISE = "ticket.supervise"
+    CUSTOMER_READ = "customer.read"
     FINDING_INSPECT = "finding.inspect"
     FINDING_RELEASE = "finding.release"
     COMMAND_CLOSE = "command.close"
@@ -71,6 +72,7 @@ ALLOWED: dict[Act, frozenset[Role]] = {
     Act.TICKET_TIMES: _SUPERVISORS,
     Act.TICKET_WORK: _DESK,
     Act.TICKET_SUPERVISE: _SUPERVISORS,
+    Act.CUSTOMER_READ: _EVERYONE - {Role.VIEWER},
     Act.FINDING_RELEASE: frozenset({Role.ENGINEER, Role.MANAGER, Role.ADMINISTRATOR}),
     Act.FINDING_INSPECT: frozenset({Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR}),
     Act.COMMAND_CLOSE: frozenset({Role.OPERATOR, Role.ENGINEER, Role.ADMINISTRATOR}),

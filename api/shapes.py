@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from alarms.route import guidance
 from api.roles import Act, Role
 from api.services.findings import FindingView
 from api.services.loss import LossLine
@@ -27,6 +28,16 @@ def _storable(text: str) -> str:
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_storable)]
 Reason = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_storable)]
 Name = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_storable)]
+
+
+def telephone_number(text: str) -> str:
+    """Return a number as it was written. Raises ValueError if it holds more than digits, + - ( ) and spaces."""
+    if not all(sign.isdigit() or sign in "+-() " for sign in text) or not any(sign.isdigit() for sign in text):
+        raise ValueError("a telephone number holds digits, + - ( ) and spaces")
+    return text
+
+
+Phone = Annotated[str, Field(min_length=3, max_length=40), AfterValidator(telephone_number)]
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
 
@@ -102,6 +113,13 @@ class OccurrenceBody(RequestBody):
     """Which occurrence a person has seen."""
 
     occurrence_no: Annotated[int, Field(ge=0, le=2**53)]
+
+
+class VerdictBody(OccurrenceBody):
+    """Whether an occurrence was a false alarm, and why."""
+
+    false_alarm: bool
+    reason: Reason
 
 
 class ShelveBody(RequestBody):
@@ -191,7 +209,7 @@ def alarm_json(view: AlarmView) -> dict[str, Any]:
         "zone": view.zone,
         "zone_name": view.zone_name,
         "ticket_no": view.ticket_no or None,
-        "guidance": {"cause": rule.cause, "consequence": rule.consequence, "action": rule.action},
+        "guidance": guidance(rule),
         "shelvable": rule.shelvable,
     }
 

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "alarm_path": "a gas sensor rises: time until Chromium shows the alarm and the ticket desk has the ticket",
     "ingest": "messages of 24 readings over Mosquitto, acknowledged after commit, against a bare acknowledging loop",
     "intervals": "final intervals: a gas day of a city written and looked at again, one meter's year read",
+    "lists": "lists of a large city's meters: the first rows of each page, and what goes through all meters",
     "registry": "a network of 2.35 million meters: start, memory, and processor time while nothing comes",
     "commands": "commands on a link of 32 units with a dead one: how long they wait; a gateway killed amid a command",
     "clocks": "50,000 open tickets: how late a warning or breach is told, with a kill in between",
@@ -54,13 +55,16 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="detection: keep cities and answers for later runs")
     parser.add_argument("--baseline", action="store_const", const=True, help="detection: plain rules as well")
     parser.add_argument("--without", metavar="PART", help="detection: one mechanism switched off")
+    parser.add_argument("--ablation", action="store_const", const=True, help="detection: each mechanism off in turn")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="city_day: draw time by meters, SVG")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     chosen = parser.parse_args()
     if chosen.name is None:
         for name, what in BENCHMARKS.items():
             print(f"{name:<12} {what}")
         return 0
-    sizes = ("meters", "days", "minutes", "rate", "rounds", "loads", "weather", "seeds", "keep", "baseline", "without")
+    exam = ("seeds", "keep", "baseline", "without", "ablation")
+    sizes = ("meters", "days", "minutes", "rate", "rounds", "loads", "weather", "chart", *exam)
     options = {name: value for name in sizes if (value := getattr(chosen, name)) is not None}
     work = importlib.import_module(f"benchmarks.{chosen.name}").run
     figures: dict[str, float] = work(quick=chosen.quick, **options)

@@ -34,7 +34,8 @@ from gateway.model.reading import to_us
 from gateway.runtime import child
 from gateway.runtime.clock import CityClock
 from gateway.store.state import State
-from tests.api.sample_state import PASSWORD, POLICY, START, sample_network
+from tests.api.sample_network import sample_network
+from tests.api.sample_state import PASSWORD, POLICY, START
 from tests.services import accepts, chromium_arguments, find_program, pick_free_port
 
 ROWS = 10_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import uvicorn
 
 from api.app import make_app
-from tests.api.sample_state import sample_parts
+from tests.api.sample_state import live, sample_parts
 
 METERS_PER_ZONE = 4000
 
@@ -16,6 +16,7 @@ METERS_PER_ZONE = 4000
 def serve(folder: Path, port: int) -> None:
     """Serve until the process ends."""
     parts = sample_parts(folder, factor=1.0, meters_per_zone=METERS_PER_ZONE)
+    live(parts.state)
     uvicorn.run(make_app(parts), host="127.0.0.1", port=port, log_level="warning")
 
 

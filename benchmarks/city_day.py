@@ -1,72 +1,95 @@
 """The daily pass of a large city, part after part, in processor seconds by number of meters; and the same from a store.
 
-A part is a set of whole zones, as a running site deals them out. In the first measurement its boundaries of the days
-before are known and one more day of readings comes, 24 of each meter. In the second nothing is known: each part reads
-its whole lookback from a readings store on the disk, as the processes of a running site do, and is judged; last, what
-stands above the parts is balanced from their sums. Processor seconds do not count other work on the machine.
+A part is a set of whole zones, as a running site deals them out to processes, one for each core. In the first
+measurement its boundaries of the days before are known and one more day of readings comes, 24 of each meter. In the
+second nothing is known: each part reads its whole lookback from a readings store on the disk, as the processes of a
+running site do, and is judged. Last, what stands above the parts is balanced from their sums. Processor seconds do not
+count other work on the machine.
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
+import multiprocessing
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from alarms.analysis.city import SiteFigures
 from alarms.analysis.parts import above, part_of, plan
 from alarms.analysis.whole import UnitSums
-from alarms.city_data import CityData, city_from_batch
+from alarms.hourly_data import hourly_city
 from alarms.passes import Passes
-from benchmarks.passes import GAS_DAY, START, synthetic_network
-from gateway.meterdata.series import HOUR_US
-from gateway.model.network import Network
-from gateway.model.reading import PointId, ReadingBatch, from_us, point_id, to_us
+from benchmarks.chart import growth_chart
+from benchmarks.city_parts import (
+    DAYS,
+    METERS_PER_ZONE,
+    city_of,
+    one_part,
+    peak_mib,
+    points_of,
+    readings_of,
+    what_stands_above,
+)
+from benchmarks.passes import synthetic_network
+from gateway.pass_runs import cores
 from gateway.roles.kept_rows import KeptRows
 from gateway.roles.pass_parts import PART_CUSTOMERS, TOLD_DAYS
+from gateway.runtime import memory
 from gateway.store.readings import DuckReadings
 
-METERS_PER_ZONE = 100
-DAYS = 61
-SIZES = (23_500, 235_000)
-"""2.35 million takes ten times as long as the second; --meters asks for it"""
-STORED = 23_500
+SIZES = (10_000, 25_000, 50_000, 100_000, 235_000)
+"""2.35 million takes ten times as long as the last; --meters asks for it"""
+STORED = 25_000
 """meters of which the readings store is filled; a part is read alike however many there are"""
+CORES = 2.0
+"""of the machine that is aimed at"""
 
 
-def run(*, quick: bool = False, meters: int | None = None) -> dict[str, float]:
-    """Return the figures."""
+def run(*, quick: bool = False, meters: int | None = None, chart: Path | None = None) -> dict[str, float]:
+    """Return the figures, and print how the time grows with the meters; draw it where `chart` names a file."""
     sizes = (meters,) if meters is not None else SIZES[:1] if quick else SIZES
     figures: dict[str, float] = {}
+    print(f"{'meters':>10} {'parts, s':>10} {'above, s':>10} {'us a meter':>11} {'two cores, s':>13} {'MiB':>7}")
     for size in sizes:
-        seconds = rows = 0.0
-        count = max(round(size / PART_CUSTOMERS), 1)
-        for number in range(count):
-            network, names = synthetic_network(PART_CUSTOMERS // METERS_PER_ZONE, METERS_PER_ZONE)
-            batch, before_us, until_us = readings_of(names, number)
-            city = city_of(network, batch, points_of(network, names))
-            del batch
-            rows += sum(int((part.received > before_us).sum()) for part in city.series.values())
-            city.prepare()
-            passes = Passes(city, lookback_days=60, loss_days=TOLD_DAYS)
-            passes.at(before_us)
-            began = time.process_time()
-            result = passes.at(until_us)
-            seconds += time.process_time() - began
-            assert len(result.loss) == TOLD_DAYS * len(network.zones)
+        seconds, top, peak, rows = _judged(max(round(size / PART_CUSTOMERS), 2))
+        whole = seconds / CORES + top
+        each = 1e6 * (seconds + top) / size
+        print(f"{size:>10,} {seconds:>10.1f} {top:>10.2f} {each:>11.1f} {whole:>13.1f} {peak:>7,.0f}", flush=True)
         figures |= {
             f"{size}_meters_new_readings": rows,
-            f"{size}_meters_processor_s": seconds,
-            f"{size}_meters_us_a_meter": 1e6 * seconds / (count * PART_CUSTOMERS),
+            f"{size}_meters_parts_processor_s": seconds,
+            f"{size}_meters_above_s": top,
+            f"{size}_meters_us_a_meter": each,
+            f"{size}_meters_on_two_cores_s": whole,
+            f"{size}_meters_process_mib": peak,
         }
+    if chart is not None:
+        points = [
+            (float(size), figures[f"{size}_meters_parts_processor_s"] + figures[f"{size}_meters_above_s"])
+            for size in sizes
+        ]
+        chart.write_text(growth_chart(points, "meters", "processor seconds of a daily pass"), encoding="utf-8")
+    memory.reuse_freed()
     with tempfile.TemporaryDirectory() as folder:
         figures |= asyncio.run(_from_store(Path(folder), PART_CUSTOMERS * 2 if quick else STORED))
-    figures["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    figures["peak_rss_mib"] = peak_mib()
     return figures
+
+
+def _judged(count: int) -> tuple[float, float, float, float]:
+    """Return processor seconds of so many parts and of what stands above, the most memory of a process, new rows."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(cores(), count), context) as pool:
+        parts = list(pool.map(one_part, range(count)))
+    # in a process of its own, as a running site does
+    with ProcessPoolExecutor(1, context) as pool:
+        top = pool.submit(what_stands_above, parts).result()
+    rows = float(sum(part.rows for part in parts))
+    return sum(p.seconds for p in parts), top.seconds, max(p.peak_mib for p in [*parts, top]), rows
 
 
 async def _from_store(folder: Path, meters: int) -> dict[str, float]:
@@ -92,7 +115,10 @@ async def _from_store(folder: Path, meters: int) -> dict[str, float]:
         city = city_of(own, batch, known)
         if not units:
             city = replace(city, model=replace(city.model, elsewhere=dealt.units))
-        result = Passes(city, lookback_days=60, loss_days=TOLD_DAYS, units=units).at(until_us, () if units else sums)
+        passes = Passes(
+            city, lookback_days=60, loss_days=TOLD_DAYS, units=units, hourly=hourly_city(city, until_us, until_us)
+        )
+        result = passes.at(until_us, () if units else sums)
         judge_s += time.process_time() - began
         zones += len(result.loss) / TOLD_DAYS
         sums += [] if result.sums is None else [result.sums]
@@ -104,36 +130,5 @@ async def _from_store(folder: Path, meters: int) -> dict[str, float]:
         "store_readings_read": rows,
         "store_read_us_a_meter": 1e6 * read_s / meters,
         "store_judge_us_a_meter": 1e6 * judge_s / meters,
-        "store_2_35_million_on_two_cores_s": 2.35 * 1e6 * (read_s + judge_s) / meters / 2.0,
+        "store_2_35_million_on_two_cores_s": 2.35 * 1e6 * (read_s + judge_s) / meters / CORES,
     }
-
-
-def readings_of(names: list[str], seed: int) -> tuple[ReadingBatch, int, int]:
-    """Return readings of each morning, and hourly ones of the last day, with the moments of the last two passes.
-
-    `names` are customers' meters zone by zone, and behind them the zones' supply meters.
-    """
-    rng = np.random.default_rng(seed)
-    zones = len(names) // (METERS_PER_ZONE + 1)
-    first = to_us(START)
-    day = [GAS_DAY.begins_us(GAS_DAY.of(from_us(first + number * 24 * HOUR_US))) for number in range(DAYS + 1)]
-    at = np.array([*day[:-1], *(day[-2] + hour * HOUR_US for hour in range(1, 25))], dtype=np.int64)
-    span = np.diff(at, prepend=at[0] - 24 * HOUR_US) / (24 * HOUR_US)
-    use = rng.gamma(4.0, 1.5, (zones, METERS_PER_ZONE, 1)) * rng.gamma(9.0, 1.0 / 9.0, (1, 1, len(at))) * span
-    use = use * rng.lognormal(0.0, 0.2, use.shape)
-    supply = np.cumsum(use.sum(axis=1) * 1.01, axis=1)
-    value = np.concatenate([np.cumsum(use, axis=2).reshape(-1, len(at)), supply])
-    moments = np.tile(at, len(names))
-    point = np.repeat(np.arange(len(names), dtype=np.uint32), len(at))
-    batch = ReadingBatch.build(point, moments, moments + 1_000_000, np.round(value, 3).ravel())
-    return batch, day[-2] + HOUR_US // 2, day[-1] + HOUR_US // 2
-
-
-def points_of(network: Network, names: list[str]) -> dict[int, PointId]:
-    """Return the register of each meter by its number."""
-    return {number: point_id(name, network.meters[name].register) for number, name in enumerate(names)}
-
-
-def city_of(network: Network, batch: ReadingBatch, points: dict[int, PointId]) -> CityData:
-    """Return a network with its readings."""
-    return city_from_batch(network, GAS_DAY, SiteFigures(), batch, points)

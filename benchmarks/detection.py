@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import trade_rules
+from benchmarks.ablation import Line
 from benchmarks.exam_cities import SETS, City, Examined, analyse, make
 from benchmarks.exam_table import qualities, rows, table
-from benchmarks.without import change_without
+from benchmarks.without import PARTS, change_without
 from gateway.scoring import rate_answer, score
 from gateway.scoring.answer import Answer, findings_of
 from gateway.scoring.rules import KINDS
@@ -34,10 +35,12 @@ def run(
     keep: Path | None = None,
     baseline: bool = False,
     without: str | None = None,
+    ablation: bool = False,
 ) -> dict[str, float]:
     """Examine the analysis on a set of cities, print the table, and return its figures.
 
-    `without` names a part of the analysis (`benchmarks.without.PARTS`) that is switched off.
+    `without` names a part of the analysis (`benchmarks.without.PARTS`) that is switched off; `ablation` switches each
+    of them off in turn and prints what that costs.
     """
     if without is not None:
         change_without(without)
@@ -45,6 +48,8 @@ def run(
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gasgate-exam-")))
         folder.mkdir(parents=True, exist_ok=True)
+        if ablation:
+            return _ablated(cities, folder)
         examined = []
         for number, city in enumerate(cities, start=1):
             _show(f"{number} of {len(cities)}")
@@ -57,6 +62,18 @@ def run(
                 f"plain_{key}": value for key, value in _report("the trade's plain rules", examined, plain).items()
             }
     return figures
+
+
+def _ablated(cities: Sequence[City], folder: Path) -> dict[str, float]:
+    """Examine the whole analysis, and it without each of its parts in turn."""
+    lines: list[Line] = []
+    for part in (None, *PARTS):
+        examined = [analyse(city, make(city, folder, _show), folder, _show, part) for city in cities]
+        lines.append(Line.of(part or "nothing", [score(one.dataset, one.answer) for one in examined]))
+        _show(lines[-1].text())
+    print(f"\n{len(cities)} cities: {', '.join(map(str, cities))}")
+    print("\n".join([Line.head(), *(line.text() for line in lines)]))
+    return {f"without_{line.part}_{key}": value for line in lines for key, value in line.values.items()}
 
 
 def cities_of(seeds: str) -> Sequence[City]:

@@ -98,7 +98,7 @@ def _year(store: IntervalStore, names: Texts, days: int) -> dict[str, float]:
             for back in range(first, min(first + 28, 365)):
                 mine = names if back < days else some
                 for at in range(0, len(mine), BATCH):
-                    adding.add(_columns(mine[at : at + BATCH], LAST - timedelta(days=back), back))
+                    adding.add(columns_of(mine[at : at + BATCH], LAST - timedelta(days=back), back))
     began = time.perf_counter()
     store.tidy(before=LAST - timedelta(days=OPEN_DAYS))
     merged_s = time.perf_counter() - began
@@ -122,10 +122,11 @@ def _year(store: IntervalStore, names: Texts, days: int) -> dict[str, float]:
 def _add(store: IntervalStore, names: Texts, day: date, seed: int) -> int:
     with store.adding() as adding:
         batches = range(0, len(names), BATCH)
-        return sum(adding.add(_columns(names[at : at + BATCH], day, seed + at)) for at in batches)
+        return sum(adding.add(columns_of(names[at : at + BATCH], day, seed + at)) for at in batches)
 
 
-def _columns(names: Texts, day: date, seed: int) -> IntervalColumns:
+def columns_of(names: Texts, day: date, seed: int) -> IntervalColumns:
+    """Return one gas day of some meters, a fiftieth of them estimated."""
     rng = np.random.default_rng(seed)
     count = len(names)
     begins = day_number(day) * DAY_US

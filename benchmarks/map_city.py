@@ -13,7 +13,8 @@ import uvicorn
 
 from api.app import make_app
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Station
-from tests.api.sample_state import START, sample_network, sample_parts
+from tests.api.sample_network import sample_network
+from tests.api.sample_state import START, live, sample_parts
 
 PIPES, METERS, SITES = 25_000, 24_000, 1_000
 SIDE_M = 24_000.0
@@ -51,6 +52,7 @@ def serve(folder: Path, port: int) -> None:
     """Serve until the process ends."""
     parts = sample_parts(folder, factor=1.0)
     parts = replace(parts, network=large(sample_network()))
+    live(parts.state)
     uvicorn.run(make_app(parts), host="127.0.0.1", port=port, log_level="warning")
 
 

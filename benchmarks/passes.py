@@ -38,11 +38,12 @@ def synthetic_city(zones: int, meters_per_zone: int, days: int, seed: int = 1) -
     return city, int(at[-1]) + 3_600_000_000
 
 
-def synthetic_network(zones: int, meters_per_zone: int) -> tuple[Network, list[str]]:
+def synthetic_network(zones: int, meters_per_zone: int, first_zone: int = 0) -> tuple[Network, list[str]]:
     """Return zones with a supply meter each, and the names of all meters, those of supply last."""
     tree = {"CITY": Zone("CITY", "", ZoneKind.CITY, "City")}
     meters: dict[str, Meter] = {}
-    for z in range(zones):
+    every = range(first_zone, first_zone + zones)
+    for z in every:
         zone = f"R-{z:05d}"
         tree[zone] = Zone(zone, "CITY", ZoneKind.REGULATOR, zone)
         meters[f"V-{z:05d}"] = _meter(f"V-{z:05d}", zone, MeterRole.SUPPLY, MeterKind.CORRECTOR)
@@ -50,7 +51,8 @@ def synthetic_network(zones: int, meters_per_zone: int) -> tuple[Network, list[s
             name = f"M-{z * meters_per_zone + m:07d}"
             meters[name] = _meter(name, zone, MeterRole.CUSTOMER, MeterKind.REMOTE)
     network = Network(zones=tree, meters=meters, stations={}, points={})
-    names = [*(f"M-{i:07d}" for i in range(zones * meters_per_zone)), *(f"V-{z:05d}" for z in range(zones))]
+    homes = range(every.start * meters_per_zone, every.stop * meters_per_zone)
+    names = [*(f"M-{i:07d}" for i in homes), *(f"V-{z:05d}" for z in every)]
     return network, names
 
 

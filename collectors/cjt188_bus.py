@@ -149,6 +149,10 @@ class Cjt188Collector:
         """Return one job for each meter."""
         return [poll.job for poll in self._polls.values()]
 
+    def keys_of(self, asset: str) -> Sequence[str]:
+        """Return the job that reads a meter."""
+        return [key for key, poll in self._polls.items() if poll.meter.meter == asset]
+
     async def open(self) -> None:
         """Look up the index of every point; meters are asked later."""
         self._indices = await asyncio.to_thread(self._look_up, self._polls)

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from collectors.modbus_config import LinkConfig, SerialConfig
-from gateway.settings import Settings
+from gateway.settings import Settings, quoted_url
 
 _FORMS = "tcp://host:port for a converter, or serial:///dev/ttyS0"
 
@@ -62,7 +62,7 @@ class BusConfig(Settings):
         socket = parts.scheme == "tcp" and parts.hostname and parts.port and not parts.path
         line = parts.scheme == "serial" and not parts.netloc and parts.path.startswith("/")
         if not (socket or line) or parts.query or parts.fragment or parts.username:
-            raise ValueError(f"{url!r} leads to no bus: write {_FORMS}")
+            raise ValueError(f"{quoted_url(url)} leads to no bus: write {_FORMS}")
         return url
 
     @field_validator("zone")

@@ -115,6 +115,11 @@ class ModbusCollector:
         poll = self._polls.get(key)
         return None if poll is None else poll.link
 
+    def keys_of(self, asset: str) -> Sequence[str]:
+        """Return the units that read an asset: its own, and the concentrator that it is a member of."""
+        configs = ((key, poll.config) for key, poll in self._polls.items())
+        return [key for key, config in configs if asset == config.asset or asset in config.members]
+
     def counts(self) -> Mapping[str, int]:
         """Return how many requests there were since the start, and what failed; bisects are blocks that were halved."""
         return {**self._counts, "bisects": sum(poll.unit.bisects for poll in self._polls.values())}

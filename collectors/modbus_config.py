@@ -14,7 +14,7 @@ from collectors.decode import check_golden
 from gateway.errors import ConfigError
 from gateway.model.profile import Profile
 from gateway.profiles import load_profile
-from gateway.settings import ConfigPath, Settings
+from gateway.settings import ConfigPath, Settings, quoted_url
 
 _TLS_PORT = 802
 _PORT = 502
@@ -50,7 +50,7 @@ class Address:
 def parse_url(url: str) -> Address:
     """Take the url of a link apart; the port is 502, or 802 with TLS, where it is missing. Raises ValueError."""
     parts = urlsplit(url)
-    wrong = ValueError(f"{url!r} is no Modbus address: write {_FORMS}")
+    wrong = ValueError(f"{quoted_url(url)} is no Modbus address: write {_FORMS}")
     if parts.scheme not in _SCHEMES or parts.query or parts.fragment or parts.username:
         raise wrong
     way, framing = _SCHEMES[parts.scheme]

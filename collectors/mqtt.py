@@ -92,6 +92,10 @@ class MqttCollector:
         impostors = self._impostors.complaint(time.monotonic())
         return self._silence.complaint or impostors or self._expiry.complaint
 
+    def keys_of(self, asset: str) -> Sequence[str]:
+        """Return this source if anything of an asset came since the start; before that nobody knows."""
+        return [self.name] if self._points.heard(asset) else []
+
     def counts(self) -> Mapping[str, int]:
         """Return how many messages were published with QoS 0 although their topic allows no loss."""
         return {"unsafe": self._unsafe.count}

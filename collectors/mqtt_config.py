@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from collectors.mqtt_command_config import MqttCommand
 from collectors.payload import TopicMapping
-from gateway.settings import ConfigPath, Secret, Settings
+from gateway.settings import ConfigPath, Secret, Settings, quoted_url
 
 
 class MqttConfig(Settings):
@@ -75,6 +75,6 @@ def broker_address(url: str) -> tuple[str, int, bool]:
     """Return host, port and whether TLS is used. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path or parts.query or parts.username:
-        raise ValueError(f"{url!r} is no broker: write mqtt://host:port or mqtts://host:port")
+        raise ValueError(f"{quoted_url(url)} is no broker: write mqtt://host:port or mqtts://host:port")
     is_tls = parts.scheme == "mqtts"
     return parts.hostname, parts.port or (8883 if is_tls else 1883), is_tls

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collectors.mappers import Assets
 from collectors.payload import Rows
+from gateway.model.quantity import Quantity
 from gateway.model.reading import PointId, ReadingBatch, point_id, split_point
 from gateway.ports import PointRegistry
 
@@ -26,10 +28,18 @@ class PointIndex:
         self._registry = registry
         self._assets = assets
         self._indices: dict[PointId, int] = {}
+        self._heard: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        """by index: whether the point ever came"""
 
     def use(self, assets: Assets) -> None:
         """Take other assets from now on."""
         self._assets = assets
+
+    def heard(self, asset: str) -> bool:
+        """Tell whether anything of an asset came since the beginning."""
+        found = self._registry.find([point_id(asset, quantity) for quantity in Quantity])
+        known = found[(found >= 0) & (found < len(self._heard))]
+        return bool(self._heard[known].any())
 
     async def batch(self, rows: Rows, received_us: int) -> ReadingBatch:
         """Return rows as a batch; points that were never seen are registered first."""
@@ -50,7 +60,13 @@ class PointIndex:
         if len(self._indices) >= _MOST_INDICES:
             self._indices.clear()
         self._indices.update(zip(points, indices, strict=True))
+        self._note(found)
         return indices
+
+    def _note(self, indices: NDArray[np.int64]) -> None:
+        if indices.max() >= len(self._heard):
+            self._heard = np.pad(self._heard, (0, 2 * int(indices.max()) + 1 - len(self._heard)))
+        self._heard[indices] = True
 
     def _register(self, points: Sequence[PointId]) -> None:
         """Give points their indices, and those that probably come next: one commit for each would take an hour."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.config import Config
 from gateway.errors import GatewayError
-from gateway.store.durable import make_durable
+from gateway.store.durable import make_durable, make_private
 from gateway.store.interval_copy import copy_intervals
 from gateway.store.ownership import alone
 from gateway.store.state_check import problem_of
@@ -24,7 +24,7 @@ def back_up(config: Config, out: Path) -> tuple[int, int]:
         raise GatewayError(f"{out} is not empty: name a folder that is not there yet")
     if not (config.data.folder / NAME).is_file():
         raise GatewayError(f"{config.data.folder} holds no state database")
-    out.mkdir(parents=True, exist_ok=True)
+    make_private(out)
     # intervals first: whatever they name, the state that is copied after them knows too
     files = copy_intervals(config.data.folder / "intervals", out / "intervals")
     copy_into(config.data.folder, out / NAME)
@@ -43,7 +43,7 @@ def put_back(config: Config, source: Path) -> Restoration:
     if problem:
         raise GatewayError(f"{source / NAME} is no whole state database: {problem}")
     folder = config.data.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     with alone(folder):
         free = shutil.disk_usage(folder).free
         if free < 2 * (source / NAME).stat().st_size:

@@ -7,7 +7,6 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +26,7 @@ from gateway.certificates import good_until
 from gateway.config import Config
 from gateway.doubles import doubled, doubled_but_usable
 from gateway.errors import ConfigError
+from gateway.model.file_problem import ERROR, WARNING, FileProblem
 from gateway.roles.common import calendar_of, promises_of, site_clock, site_network
 from gateway.runtime.clock import SystemClock
 from gateway.settings import Secret
@@ -37,7 +37,6 @@ from gateway.store.registry import MemoryRegistry
 from gateway.toml_lines import FilePlaces, Location
 from gateway.volume import volume_warnings
 
-ERROR, WARNING = "error", "warning"
 EXPIRES_SOON = timedelta(days=30)
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
 _PLACED = re.compile(
@@ -46,26 +45,7 @@ _PLACED = re.compile(
 _CELL = re.compile(r"column (\w+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong (error) or should be changed (warning); the text names what is allowed, or a remedy."""
-
-    level: str
-    file: str
-    line: int
-    """from 1; 0 if it stands in no line"""
-    column: int
-    """from 1; 0 if it stands in no line"""
-    key: str
-    text: str
-
-    def __str__(self) -> str:
-        """Return it as editors and people read it."""
-        place = f"{self.file}:{self.line}:{self.column}: " if self.line else f"{self.file}: " if self.file else ""
-        return f"{place}{self.key}: {self.text}" if self.key else f"{place}{self.text}"
-
-
-def check_file(path: Path) -> list[Finding]:
+def check_file(path: Path) -> list[FileProblem]:
     """Check a configuration file with everything that it names."""
     try:
         return examine(take_snapshot(path))
@@ -73,7 +53,7 @@ def check_file(path: Path) -> list[Finding]:
         return _sorted([_placed(ERROR, problem) for problem in error.problems])
 
 
-def examine(taken: Snapshot) -> list[Finding]:
+def examine(taken: Snapshot) -> list[FileProblem]:
     """Check a configuration that could be read: errors first, then warnings."""
     config = taken.config
     network_problems: list[str] = []
@@ -92,14 +72,14 @@ def examine(taken: Snapshot) -> list[Finding]:
     )
 
 
-def errors_of(findings: Sequence[Finding]) -> list[str]:
+def errors_of(findings: Sequence[FileProblem]) -> list[str]:
     """Return what must be corrected, for people."""
-    return [str(one) for one in findings if one.level == ERROR]
+    return [str(one) for one in findings if one.fatal]
 
 
-def warnings_in(findings: Sequence[Finding]) -> list[str]:
+def warnings_in(findings: Sequence[FileProblem]) -> list[str]:
     """Return what should be changed, for people."""
-    return [str(one) for one in findings if one.level == WARNING]
+    return [str(one) for one in findings if not one.fatal]
 
 
 _Problem = tuple[str, Location]
@@ -246,7 +226,7 @@ def _collecting(found: list[_Problem], location: Location = (), where: str = "")
         ]
 
 
-def _located(level: str, problem: _Problem, places: FilePlaces, starts: dict[str, Location]) -> Finding:
+def _located(level: str, problem: _Problem, places: FilePlaces, starts: dict[str, Location]) -> FileProblem:
     """Return a problem with its place: the one given, or that of the entry which its text names first."""
     text, location = problem
     if not location:
@@ -257,20 +237,20 @@ def _located(level: str, problem: _Problem, places: FilePlaces, starts: dict[str
     if not location:
         return _placed(level, text)
     file, line, column = places.of(location).rsplit(":", 2)
-    return Finding(level, file, int(line), int(column), ".".join(map(str, location)), text)
+    return FileProblem(level, file, int(line), int(column), ".".join(map(str, location)), text)
 
 
-def _placed(level: str, problem: str) -> Finding:
+def _placed(level: str, problem: str) -> FileProblem:
     """Take a problem apart that says itself where it stands."""
     found = _PLACED.fullmatch(problem)
     if found is None:
         file, colon, text = problem.partition(": ")
         is_file = colon and "/" in file and " " not in file
-        return Finding(level, file if is_file else "", 0, 0, "", text if is_file else problem)
+        return FileProblem(level, file if is_file else "", 0, 0, "", text if is_file else problem)
     line, key = int(found["line"]), found["key"] or ""
     cell = _CELL.fullmatch(key)
     column = int(found["column"] or 0) or (1 if cell is None else _csv_column(Path(found["file"]), line, cell[1]))
-    return Finding(level, found["file"], line, column, key, found["text"])
+    return FileProblem(level, found["file"], line, column, key, found["text"])
 
 
 def _csv_column(file: Path, number: int, name: str) -> int:
@@ -291,5 +271,5 @@ def _csv_lines(file: Path, _stamps: object) -> list[str]:
         return []
 
 
-def _sorted(findings: Sequence[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda one: (one.level != ERROR, one.file, one.line, one.column))
+def _sorted(findings: Sequence[FileProblem]) -> list[FileProblem]:
+    return sorted(findings, key=lambda one: (not one.fatal, one.file, one.line, one.column))

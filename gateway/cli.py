@@ -20,12 +20,26 @@ from gateway.errors import ConfigError, GatewayError
 
 app = typer.Typer(
     name="gasgate",
-    help="Read a city's gas meters and gas network, find leaks and loss, and send a crew in time.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     epilog=EXIT_CODES,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Read a city's gas meters and gas network, find leaks and loss, and send a crew in time."""
 
 
 class Role(StrEnum):
@@ -151,7 +165,9 @@ def reload(
 
 @app.command()
 def check(
-    config: ConfigFile,
+    config: Annotated[
+        Path | None, typer.Argument(help="The site's configuration file (TOML).", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print errors and warnings as a JSON list.")] = False,
     keys: Annotated[bool, typer.Option("--keys", help="List every key with its meaning instead.")] = False,
 ) -> None:
@@ -163,23 +179,26 @@ def check(
     """
     from dataclasses import asdict
 
-    from gateway.checking import ERROR, check_file
+    from gateway.checking import check_file
     from gateway.config_keys import describe
 
     if keys:
         for key, meaning in describe():
             out.print(f"[bold]{escape(key)}[/]  {escape(meaning)}", soft_wrap=True)
         return
+    if config is None:
+        raise typer.BadParameter("name the site's configuration file", param_hint="CONFIG")
     findings = check_file(config)
-    failed = any(one.level == ERROR for one in findings)
+    failed = any(one.fatal for one in findings)
     if as_json:
         out.print_json(json.dumps([asdict(one) for one in findings], ensure_ascii=False))
     else:
         for one in findings:
-            colour = "red" if one.level == ERROR else "yellow"
+            colour = "red" if one.fatal else "yellow"
             err.print(f"[bold {colour}]{one.level}[/] {escape(str(one))}", soft_wrap=True)
         if not failed:
-            out.print(f"{escape(str(config))}: no problems found", soft_wrap=True)
+            said = f"it can run, warnings: {len(findings)}" if findings else "no problems found"
+            out.print(f"{escape(str(config))}: {said}", soft_wrap=True)
     raise typer.Exit(2 if failed else 1 if findings else 0)
 
 

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.model.command import CommandOffer
-from gateway.model.finding import Detection
-from gateway.model.quantity import Quantity
-from gateway.model.reading import Need, PointId, ReadingBatch, Window
+from gateway.model.reading import PointId, ReadingBatch
 from gateway.model.ticket import Attempt, Capabilities, Command, ExternalChange, ExternalTicket, Outcome
 
 
@@ -326,24 +324,6 @@ class Output(Protocol):
 
     async def close(self) -> None:
         """Close; may be called twice."""
-        ...
-
-
-class Detector(Protocol):
-    """A pure judge of windows: causal, vectorised over assets, UNKNOWN where data is missing."""
-
-    @property
-    def condition(self) -> str:
-        """Id of the alarm definition or kind of finding that this detector answers."""
-        ...
-
-    @property
-    def needs(self) -> Sequence[Need]:
-        """What it wants to see."""
-        ...
-
-    def detect(self, windows: Mapping[Quantity, Window], now: datetime) -> Detection:
-        """Judge every asset of the windows. Does not change its input, never looks past `now`."""
         ...
 
 

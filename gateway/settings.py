@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,6 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from gateway.errors import ConfigError
+
+_LOGIN = re.compile(r"//.*@", re.DOTALL)
+
+
+def quoted_url(url: str) -> str:
+    """Return an address in quotes for a message, without the name and password that somebody wrote into it."""
+    return repr(_LOGIN.sub("//…@", url))
 
 
 class Settings(BaseModel):

@@ -91,8 +91,9 @@ show_progress() {
 
 install_packages() {
     echo "setup: installing the packages of $REQUIREMENTS"
-    # wheels only, so that no compiler is needed; the tracker of the tests is pure Python and comes as source alone
-    "$VENV/bin/python" -m pip install --require-hashes --only-binary :all: --no-binary roundup --progress-bar off \
+    # wheels only, so that no compiler is needed; the tracker of the tests and the words of the Chinese search are
+    # pure Python and come as source alone
+    "$VENV/bin/python" -m pip install --require-hashes --only-binary :all: --no-binary roundup,jieba --progress-bar off \
         -r "$REQUIREMENTS" 2>&1 |
         show_progress || fail "installing failed, the whole log is in $LOG:
 $(tail -n 15 "$LOG")"

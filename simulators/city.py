@@ -250,6 +250,11 @@ class City:
         shown = self.shown(registers)
         return Meters(shown, registers.left, registers.purchased, valve, flows.flags[at], flows.silent[at])
 
+    def flags_at(self, at_us: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Return the flags that customers' meters show at t moments (us UTC), (t, m)."""
+        found = self._in_order(at_us, [table.flows.flags[row] for table, row, _ in self._by_day(at_us)])
+        return found.astype(np.uint32, copy=False)
+
     def supply_flow_m3h(self, at_us: NDArray[np.int64]) -> Floats:
         """Return the flow through each zone's supply meter at t moments, base m3/h, shape (t, zones)."""
         days = self._by_day(at_us)

@@ -56,6 +56,10 @@ class BankConfig:
     """of what is missing since before anything is known, as a share of what is counted, about as much as that"""
     size_sigma: float = 0.25
     """of what is missing, as a share of what the deficit makes it"""
+    off_sigma: float = 0.3
+    """of what is missing on days off, as a share of what the days around make it"""
+    least_off_days: int = 2
+    """days off that tell of a register that counts nothing on some days"""
     beyond_sigma: float = 0.4
     """of what is expected only because peers use more than ever before since the meter is known, as a share of it"""
     least_missing: float = 0.2

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from alarms.analysis.groups import Groups
 from alarms.analysis.parts import fed_zones
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network
@@ -90,6 +91,8 @@ class ZoneTree:
     """zone -> the zones whose pipes belong to its balance: itself and all below"""
     home: NDArray[np.int64]
     """for each customer the lowest measured zone that holds it, -1 if there is none"""
+    own: Groups
+    """sums customers over `home`, as products with `own_customers` do"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,16 +115,14 @@ class CityModel:
 
     def shut_days(self, assets: Sequence[str], bounds: NDArray[np.int64]) -> Flags:
         """Return on which days, from one boundary to the next, an account was closed all the time, (days, assets)."""
-        days = max(len(bounds) - 1, 0)
-        shut = np.zeros((days, len(assets)), dtype=np.bool_)
+        meters = self.network.meters
+        closed = np.array([meters[name].account in SHUT for name in assets], dtype=np.bool_)
+        shut = np.tile(closed, (max(len(bounds) - 1, 0), 1))
         for column, name in enumerate(assets):
-            changes = self.accounts.get(name, ())
-            is_open = self.network.meters[name].account not in SHUT
-            if not changes:
-                shut[:, column] = not is_open
+            if not (changes := self.accounts.get(name)):
                 continue
             at = np.array([change.at_us for change in changes], dtype=np.int64)
-            state = np.array([is_open, *(change.opened for change in changes)], dtype=np.bool_)
+            state = np.array([not closed[column], *(change.opened for change in changes)], dtype=np.bool_)
             before, after = (np.searchsorted(at, edge, side="right") for edge in (bounds[:-1], bounds[1:]))
             shut[:, column] = ~state[before] & (before == after)
         return shut
@@ -214,6 +215,7 @@ def build_tree(network: Network, assets: Sequence[str], elsewhere: frozenset[str
         above=_matrix([(row[over], row[zone], 1.0) for zone in zones for over in up[zone]], len(zones), len(zones)),
         pipes={zone: below[zone] for zone in zones},
         home=home,
+        own=Groups.of(home, len(zones)),
     )
 
 

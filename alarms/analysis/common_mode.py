@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from alarms.analysis.noise import inverse
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -83,7 +85,7 @@ def _of_span(rate: Floats, noise: Floats, supply: Floats, affected: Floats) -> t
     fewer = _fewer(supply[:, best].T, known)
     at = np.arange(rate.shape[1])
     common = SWING**2 * np.exp(-np.abs(at[:, None] - at[None, :]) / LASTS_D)
-    prior = np.linalg.inv(common)
+    prior = inverse(common)
     diagonal = at, at
     steps = np.full((len(best), len(at) - 1), WANDER**2)
     inflated = noise.copy()
@@ -92,9 +94,9 @@ def _of_span(rate: Floats, noise: Floats, supply: Floats, affected: Floats) -> t
         own = _own_covariance(steps, fewer)
         whole = own.copy()
         whole[:, *diagonal] += inflated
-        precision = np.linalg.inv(whole)
+        precision = np.stack([inverse(of_zone) for of_zone in whole])
         weight = (affected[:, :, None] * precision * affected[:, None, :]).sum(axis=0)
-        spread = np.linalg.inv(prior + weight)
+        spread = inverse(prior + weight)
         share = spread @ (affected * (precision @ rate[:, :, None])[:, :, 0]).sum(axis=0)
         rest = rate - affected * share
         level = (own @ (precision @ rest[:, :, None]))[:, :, 0]

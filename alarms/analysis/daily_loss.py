@@ -49,11 +49,11 @@ class Rates:
     """of `variance`, what neighbouring days have in common, so that a month's sum is no better known"""
 
 
-def likely_rates(rate: Floats, noise: Floats) -> Rates:
+def likely_rates(rate: Floats, noise: Floats, last_days: int | None = None) -> Rates:
     """Return what the loss rates of the last days most likely were.
 
     `rate` and the variance of its error, `noise`, have the shape (d, z), NaN where unknown. Days longer ago than
-    `SPAN_D` are left as they are.
+    `SPAN_D`, or before the `last_days`, are left as they are.
     """
     result = Rates(rate.copy(), noise.copy(), np.zeros(rate.shape))
     if not rate.size:
@@ -62,7 +62,9 @@ def likely_rates(rate: Floats, noise: Floats) -> Rates:
     seen = np.where(np.abs(np.nan_to_num(rate[recent], nan=np.inf)) < ODD_RATE, rate[recent], np.nan)
     known = np.isfinite(seen) & np.isfinite(noise[recent])
     seen = np.where(known, seen, np.nan)
-    told, variance, raw = _averaged(seen, np.where(known, noise[recent], 1.0))
+    last = min(len(seen), len(seen) if last_days is None else last_days)
+    told, variance, raw = _averaged(seen, np.where(known, noise[recent], 1.0), last)
+    recent, known = slice(len(rate) - last, None), known[len(known) - last :]
     result.rate[recent] = np.where(known, told, rate[recent])
     result.variance[recent] = np.where(known, variance, noise[recent])
     alike = np.clip((raw / np.maximum(variance, 1e-18) - 1.0) / (MONTH_D - 1.0), 0.0, 1.0)
@@ -70,8 +72,11 @@ def likely_rates(rate: Floats, noise: Floats) -> Rates:
     return result
 
 
-def _averaged(seen: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return rates, their variances and those of single days, averaged over all combinations; shapes (d, z)."""
+def _averaged(seen: Floats, noise: Floats, last_days: int) -> tuple[Floats, Floats, Floats]:
+    """Return rates of the last days, their variances and those of single days, averaged over all combinations.
+
+    Shapes (d, z), and of what is returned (`last_days`, z).
+    """
     error = ERRORS[:, None, None, None] * noise[:, None, None, None, :] + FLOOR**2
     true = JUMPS[None, None, :, None] ** 2
     step = np.broadcast_to(WANDERS[None, :, None, None] ** 2, (len(ERRORS), len(WANDERS), len(JUMPS), seen.shape[1]))
@@ -80,18 +85,21 @@ def _averaged(seen: Floats, noise: Floats) -> tuple[Floats, Floats, Floats]:
     value, known = np.nan_to_num(seen)[:, None, None, None, :], np.isfinite(seen)[:, None, None, None, :]
     mean = float(np.nanmedian(seen)) if known.any() else 0.0
     odd = np.ones(seen.shape)
-    for _ in range(TURNS):
+    for turn in range(TURNS):
         total = (error + true) * odd[:, None, None, None, :]
         found = level(seen[:, None, None, None, :], total, step, mean=mean, prior=0.05**2)
         weight = found.log_likelihood + prior
         weight = np.exp(weight - weight.max(axis=(0, 1, 2), keepdims=True))
         weight /= weight.sum(axis=(0, 1, 2), keepdims=True)
-        kept = np.where(known, 1.0 - error / total, 0.0)
-        told = found.mean + kept * (value - found.mean)
-        variance = found.variance * (1.0 - kept) ** 2 + kept * error
-        rate = (weight * told).sum(axis=(1, 2, 3))
-        apart = variance + (told - rate[:, None, None, None, :]) ** 2
-        off = np.abs(np.nan_to_num(seen - (weight * found.mean).sum(axis=(1, 2, 3))))
-        usual = (weight * (error + true)).sum(axis=(1, 2, 3))
-        odd = np.maximum(1.0, off**2 / usual / FAR**2)
+        if turn < TURNS - 1:
+            off = np.abs(np.nan_to_num(seen - (weight * found.mean).sum(axis=(1, 2, 3))))
+            usual = (weight * (error + true)).sum(axis=(1, 2, 3))
+            odd = np.maximum(1.0, off**2 / usual / FAR**2)
+    told_of = slice(len(seen) - last_days, None)
+    error, value = error[told_of], value[told_of]
+    kept = np.where(known[told_of], 1.0 - error / total[told_of], 0.0)
+    told = found.mean[told_of] + kept * (value - found.mean[told_of])
+    variance = found.variance[told_of] * (1.0 - kept) ** 2 + kept * error
+    rate = (weight * told).sum(axis=(1, 2, 3))
+    apart = variance + (told - rate[:, None, None, None, :]) ** 2
     return rate, (weight * apart).sum(axis=(1, 2, 3)), (weight * error).sum(axis=(1, 2, 3))

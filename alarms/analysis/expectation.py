@@ -32,13 +32,14 @@ def shapes(use: Floats, groups: Sequence[str]) -> Floats:
     """
     level = scale(use)
     relative = np.where(level > 0.0, use / np.where(level > 0.0, level, 1.0), np.nan)
-    everyone = _median(relative)
-    result = np.empty(use.shape)
+    result = np.full(use.shape, np.nan)
     names = np.asarray(groups)
     for group in np.unique(names):
         members = names == group
-        own = _median(relative[:, members]) if members.sum() >= MIN_PEERS else np.full(len(use), np.nan)
-        result[:, members] = np.where(np.isfinite(own), own, everyone)[:, None]
+        if members.sum() >= MIN_PEERS:
+            result[:, members] = _median(relative if members.all() else relative[:, members])[:, None]
+    if not np.isfinite(result).all():
+        result = np.where(np.isfinite(result), result, _median(relative)[:, None])
     return np.where(np.isfinite(result), result, 1.0)
 
 

@@ -7,7 +7,7 @@ single day it is unknown how far this home went its own way, and that is measure
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,10 @@ class Course:
     """by how much its next weeks differ from its last two, as a share, (g,)"""
     peers: Floats
     """number of customers behind it, (g,)"""
+
+    def of(self, customers: Ints) -> Course:
+        """Return the course of the groups of some customers."""
+        return replace(self, group=self.group[customers])
 
     def until(self, at_us: Ints, group: Ints) -> Floats:
         """Return the sum of `daily` from the first boundary up to moments; edge days go on beyond both ends."""
@@ -177,6 +181,26 @@ def fill(
     makes base m3 of theirs; the columns of `gaps` are those of `use`.
     """
     known = np.isfinite(use)
+    few = course.apart[course.group] / np.sqrt(np.maximum(course.peers, 1.0))[course.group]
+    result = Filling(use.copy(), variance.copy(), known.copy(), known, np.where(known, 0.0, few))
+    some = np.flatnonzero(~known.all(axis=0))
+    if len(some):
+        result.use[:, some], result.variance[:, some], result.known[:, some] = _fill(
+            use[:, some],
+            variance[:, some],
+            course.of(some),
+            register=register[:, some],
+            factor=factor[:, some],
+            gaps=None if gaps is None else gaps.of(some),
+        )
+    return result
+
+
+def _fill(
+    use: Floats, variance: Floats, course: Course, *, register: Floats, factor: Floats, gaps: Gaps | None
+) -> tuple[Floats, Floats, Flags]:
+    """Return use, variance and what is known of customers that have unread days."""
+    known = np.isfinite(use)
     daily = course.daily[-len(use) :][:, course.group]
     apart, ahead = course.apart[course.group], course.ahead[course.group]
     small = SMALL_SHARE * course.mean_m3[course.group] * daily
@@ -187,21 +211,17 @@ def fill(
         told = (gaps.last_us - gaps.from_us >= DAY_US) & (weight > 0)
         level = np.where(told, gaps.recent_m3 * mean_factor / np.where(told, weight, 1.0), level)
     ahead_m3 = level * daily
-    some = np.flatnonzero(~known.all(axis=0))
-    apart = apart.copy()
-    apart[some] = np.maximum(apart[some], _own_apart(use[:, some], daily[:, some]))
+    apart = np.maximum(apart, _own_apart(use, daily))
     filled = np.where(known, use, ahead_m3)
     spread = np.where(known, variance, (apart**2 + ahead**2) * (ahead_m3**2 + small**2))
-    shared = known.copy()
-    if gaps is not None:
-        between = _between(register, course, gaps)
-        step = np.diff(between.register, axis=0) * factor
-        shared = ~known & np.isfinite(step) & ~between.broken[1:] & (step >= 0)
-        filled = np.where(shared, step, filled)
-        spread = np.where(shared, apart**2 * (np.nan_to_num(step) ** 2 + (0.1 * small) ** 2), spread)
-        shared |= known
-    few = course.apart[course.group] / np.sqrt(np.maximum(course.peers, 1.0))[course.group]
-    return Filling(filled, spread, shared, known, np.where(known, 0.0, few))
+    if gaps is None:
+        return filled, spread, known
+    between = _between(register, course, gaps)
+    step = np.diff(between.register, axis=0) * factor
+    shared = ~known & np.isfinite(step) & ~between.broken[1:] & (step >= 0)
+    filled = np.where(shared, step, filled)
+    spread = np.where(shared, apart**2 * (np.nan_to_num(step) ** 2 + (0.1 * small) ** 2), spread)
+    return filled, spread, shared | known
 
 
 def _own_apart(use: Floats, daily: Floats) -> Floats:

@@ -6,7 +6,7 @@ readings tell are kept, so that densely read meters cost nothing here. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,3 +47,14 @@ class Gaps:
     """what the register counted from `from_us` to `last_us`, (n,)"""
     past: Window | None = None
     """registers of some well-read meters at gas-day boundaries before the window's first, and at that"""
+
+    def of(self, columns: Ints) -> Gaps:
+        """Return those of some meters, numbered as these; `columns` increase."""
+        at = np.minimum(np.searchsorted(columns, self.column), len(columns) - 1)
+        mine = columns[at] == self.column
+        cells = {name: getattr(self, name)[mine] for name in _OF_CELLS}
+        each = {name: getattr(self, name)[columns] for name in ("from_us", "last_us", "recent_m3")}
+        return replace(self, assets=tuple(self.assets[n] for n in columns), column=at[mine], **cells, **each)
+
+
+_OF_CELLS = ("row", "left_us", "left_m3", "right_us", "right_m3", "broken")

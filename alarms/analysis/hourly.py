@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from alarms.analysis.city import KELVIN, CityModel, ZoneTree
+from alarms.analysis.city import CityModel, ZoneTree
 from alarms.analysis.hourly_grid import HourGrid
-from alarms.analysis.hourly_usual import Tally, Usual
-from alarms.analysis.linepack import PIPE_C
+from alarms.analysis.hourly_usual import DAY_H, WEEK_D, Tally, Usual
+from alarms.analysis.linepack import gained, measured_in
 from gateway.meterdata.series import HOUR_US, Flags, Floats, Ints
-from gateway.model.reading import from_us
+from gateway.model.quantity import Quantity
+from gateway.model.reading import Window, from_us
 
 WINDOW_H = 28 * 24
 """hours that a judgement looks back"""
@@ -26,12 +27,14 @@ GUESS = 0.8
 """by how much a customer's day differs from what its peers did then, as a share"""
 GUESS_WANDER = 2.0
 """how many times as much as its days differ from each other a customer's day may be away from what is expected"""
+LEAST_COURSE = 0.3
+"""share of it that may fall into an hour in which the customer usually uses nothing"""
 LEAST_SHARE = 0.35
 """of a zone's use in an hour that readings must tell"""
 CHUNK_H, SETTLED_H = 120, 120
 """hours that are kept together, and how long after them what is known of them hardly changes any more"""
 LEAST_H = 24
-"""known hours that make a customer's usual use"""
+"""known hours, each as much as is used in it, that make a customer's usual use"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +64,7 @@ class Part:
     loss: Floats
     """NaN where the supply or too much of the use is unknown, (h, z)"""
     shared_variance: Floats
-    """of sharing the means of many hours over them, m3 squared, (h, z)"""
+    """of sharing the means of many hours over them, and of what pipes gained, m3 squared, (h, z)"""
     guess_sigma: Floats
     """standard deviation of what is guessed of customers of whom nothing is known yet, alike all day, m3, (h, z)"""
     flow: Floats
@@ -155,21 +158,26 @@ def _part(known: HourlyCity, until_us: int, rows: slice, usual: Usual) -> Part:
     supplied = np.where(far[1:] | far[:-1], np.nan, _grown(registers))
     supply = _sums(supplied, known.tree.own_supply)
     through = 0.5 * _sums(supplied, abs(known.tree.own_supply))
-    filled, course = _filled(use, mean, known.group, usual.course)
+    filled, course = _filled(use, mean, known.group, usual, rows.start)
     told = np.isfinite(use)
     own = known.tree.own_customers.T
     taken = np.where(told & ~mean, filled, 0.0) @ own
     total = filled @ own
     share = np.where(total > 0, taken / np.where(total > 0, total, 1.0), 1.0)
-    loss = supply - total - _packed(known, until_us, edges)
+    packed, packed_variance = _packed(known, until_us, edges)
+    loss = supply - total - packed
     loss[share < LEAST_SHARE] = np.nan
     empty = known.tree.own_customers.sum(axis=1) == 0
     flow = np.where(empty[None, :], through, supply)
-    shared = (APART * np.where(told & mean, filled, 0.0)) ** 2 @ own
+    shared = (APART * np.where(told & mean, filled, 0.0)) ** 2 @ own + packed_variance
     # a business that sends once a day may have used twice as much today: no leak while that is not known
-    guessed = np.where(told, 0.0, np.maximum(GUESS * filled, GUESS_WANDER * usual.wander[None, :])) ** 2 @ own
+    when = usual.course[np.arange(len(use)) % DAY_H]
+    when = np.maximum(np.where(np.isfinite(when), when, 1.0), LEAST_COURSE)
+    guessed = np.where(told, 0.0, np.maximum(GUESS * filled, GUESS_WANDER * usual.wander[None, :] * when)) ** 2 @ own
     small = use.astype(np.float32)
-    return Part(supply, loss, shared, np.sqrt(guessed), flow, share, small, course, Tally.of(use, mean))
+    return Part(
+        supply, loss, shared, np.sqrt(guessed), flow, share, small, course, Tally.of(use, mean, rows.start // DAY_H)
+    )
 
 
 def _grown(registers: Floats) -> Floats:
@@ -193,19 +201,20 @@ def _factor(known: HourlyCity, days: Sequence[date]) -> Floats:
     return np.asarray(factor[[row[day] for day in days]])
 
 
-def _filled(use: Floats, mean: Flags, group: Ints, usual: Floats) -> tuple[Floats, Floats]:
+def _filled(use: Floats, mean: Flags, group: Ints, usual: Usual, first_hour: int) -> tuple[Floats, Floats]:
     """Return what each customer used in each hour, (h, n), guessed by what its class did then; and that, (h, g).
 
-    Where only the mean of many hours is known that mean is shared over them; where nothing is, its usual use. Either
-    follows the customer's own course over the day, (24, n), where that is known, and that of its class elsewhere: a
-    business that is not read yet works at other hours than its peers.
+    Where only the mean of many hours is known that mean is shared over them; where nothing is, its usual use, of its
+    own weekdays where those differ plainly. Either follows the customer's own course over the day, where that is known,
+    and that of its class elsewhere: a business that is not read yet works at other hours than its peers.
     """
     told = np.isfinite(use)
     fine = told & ~mean
     some = np.where(told, use, 0.0)
     groups = int(group.max(initial=0)) + 1
     member = sparse.csr_array((np.ones(len(group)), (np.arange(len(group)), group)), shape=(len(group), groups))
-    count = told.sum(axis=0)
+    week = usual.week[(first_hour + np.arange(len(use))) // DAY_H % WEEK_D]
+    count = (week * told).sum(axis=0)
     read = count >= LEAST_H
     total, number = (some.sum(axis=0) * read) @ member, (count * read) @ member
     everyone = total.sum() / max(number.sum(), 1)
@@ -213,10 +222,11 @@ def _filled(use: Floats, mean: Flags, group: Ints, usual: Floats) -> tuple[Float
     level = np.where(read, some.sum(axis=0) / np.maximum(count, 1), class_mean[group])
     shape = _shape(np.where(fine, use, 0.0), fine * level, member)
     course = _smooth(shape)
-    own = usual[np.arange(len(use)) % len(usual)]
+    own = usual.course[np.arange(len(use)) % DAY_H]
     own = np.where(np.isfinite(own), own, (shape / np.maximum(course, 1e-3))[:, group])
     by_mean = np.where(told, use, 0.0) * own
-    return np.where(fine, use, np.where(told, by_mean, level[None, :] * course[:, group] * own)), shape
+    guess = level[None, :] * np.where(usual.weekly, week, course[:, group]) * own
+    return np.where(fine, use, np.where(told, by_mean, guess)), shape
 
 
 def _shape(use: Floats, level: Floats, member: sparse.csr_array) -> Floats:
@@ -236,23 +246,35 @@ def _smooth(shape: Floats) -> Floats:
     return np.asarray((total[end] - total[begin]) / (end - begin)[:, None])
 
 
-def _packed(known: HourlyCity, until_us: int, edges: slice) -> Floats:
-    """Return what each zone's own pipes gained in each hour, base m3, (h, z); 0 where the pressure is unknown."""
-    tree, network = known.tree, known.city.network
-    total = np.zeros((edges.stop - edges.start - 1, len(tree.zones)))
-    if known.pressure is None:
-        return total
-    pressure, _ = known.pressure.at(until_us, edges)
-    figures = known.city.figures
-    to_base = (figures.base_temperature_c + KELVIN) / (PIPE_C + KELVIN) / figures.base_pressure_kpa
-    place = {zone: number for number, zone in enumerate(tree.zones)}
-    zone_of = np.array([place.get(network.zone_of(name), -1) for name in known.pressure.assets], dtype=np.int64)
-    for zone in np.unique(zone_of[zone_of >= 0]):
-        volume = network.zones[tree.zones[zone]].pipe_volume_m3 or 0.0
-        if volume > 0 and tree.measured[zone]:
-            change = np.diff(pressure[:, zone_of == zone].mean(axis=1))
-            total[:, zone] = np.nan_to_num(change) * volume * to_base
-    return total
+def _packed(known: HourlyCity, until_us: int, edges: slice) -> tuple[Floats, Floats]:
+    """Return what each zone's own pipes gained in each hour, base m3, and its variance, (h, z).
+
+    Where nobody measured the pressure for four weeks both are 0: how far it swings shows in the hours of the loss.
+    """
+    tree, hours = known.tree, edges.stop - edges.start - 1
+    pressure: Window | None = None
+    told: frozenset[str] = frozenset()
+    if known.pressure is not None:
+        first = max(edges.start - WINDOW_H, 0)
+        value, _ = known.pressure.at(until_us, slice(first, edges.stop))
+        stands = measured_in(known.city.network, known.pressure.assets)
+        told = frozenset(stands[column] for column in np.flatnonzero(np.isfinite(value).any(axis=0)))
+        value = value[edges.start - first :]
+        times = known.pressure.begin_us + HOUR_US * np.arange(edges.start, edges.stop, dtype=np.int64)
+        quantity = Quantity.PRESSURE_GAUGE_KPA
+        pressure = Window(quantity, times, known.pressure.assets, value, np.zeros(value.shape))
+    pipes = {zone: tuple(name for name in names if name in told) for zone, names in _own_pipes(tree).items()}
+    return gained(known.city.network, known.city.figures, pressure, pipes, hours)
+
+
+def _own_pipes(tree: ZoneTree) -> dict[str, tuple[str, ...]]:
+    """Return the zones whose pipes belong to each zone and to no measured zone below it."""
+    measured = {zone for zone, known in zip(tree.zones, tree.measured, strict=True) if known}
+    result: dict[str, tuple[str, ...]] = {}
+    for zone, members in tree.pipes.items():
+        below = {name for other in members if other != zone and other in measured for name in tree.pipes[other]}
+        result[zone] = tuple(name for name in members if name not in below)
+    return result
 
 
 def _sums(values: Floats, matrix: sparse.csr_array) -> Floats:

@@ -9,7 +9,7 @@ often such things happen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,10 @@ FEWEST_PEERS = 4
 OLDEST = 3
 """blocks before the first one in which something may have begun"""
 MOST_SPELLS = 4
+LONG_H = 72.0
+"""hours beyond which nothing is a spell in which less is lost"""
+NEVER = -1e9
+"""log weight of what cannot be"""
 YEAR_H = 24.0 * 365.0
 
 
@@ -53,9 +57,9 @@ class HourlyConfig:
     quick_sigma: float = 0.002
     quick_h: float = 12.0
     guess_h: float = 48.0
-    course_share: float = 0.5
+    course_share: float = 1.0
     """variance of what is guessed by when in the day it is used, as a share of that of how much is used"""
-    course_h: float = 2.0
+    course_h: float = 3.0
     least_scale: float = 0.15
     least_known_h: int = 240
     """known hours of a zone from which it is judged"""
@@ -118,8 +122,14 @@ Members = Callable[[int], tuple[Ints, Floats, Floats]]
 """gives the columns of a zone's customers, and what they used and would have used in each block, (b, m)"""
 
 
-def weigh_zones(blocks: Blocks, zones: Ints, members: Members, config: HourlyConfig | None = None) -> dict[int, Odds]:
-    """Return what explains the loss of each of the zones."""
+def weigh_zones(
+    blocks: Blocks,
+    zones: Ints,
+    members: Members,
+    config: HourlyConfig | None = None,
+    missed: Mapping[int, Floats] | None = None,
+) -> dict[int, Odds]:
+    """Return what explains the loss of each of the zones; `missed` is what known meters of a zone may miss, (b, k)."""
     config = config or HourlyConfig()
     if not len(zones):
         return {}
@@ -128,7 +138,8 @@ def weigh_zones(blocks: Blocks, zones: Ints, members: Members, config: HourlyCon
     common, common_variance = _common(blocks, zones)
     sums = _Sums(hours, flow, np.where(known, blocks.loss[:, zones].T - common * flow, 0.0))
     noise = _covariance(blocks, zones, common_variance, config)
-    white = _whitened(sums, noise, _guessed(blocks, zones, config), config)
+    usual = _guessed(blocks, zones, config) + _missed(zones, known, missed or {})
+    white = _whitened(sums, noise, usual, config)
     mean = sums.mean
     since = np.tri(len(SIZES_H))[:, OLDEST:][None]
     span = SIZES_H[OLDEST:] / YEAR_H
@@ -137,7 +148,6 @@ def weigh_zones(blocks: Blocks, zones: Ints, members: Members, config: HourlyCon
     grown, _, _ = _ratio(white.of(_grown()[None] * hours[:, :, None]), white.loss, mean, config.leak_sigmas, above=True)
     leak = np.logaddexp(leak + np.log1p(-config.growing), grown + np.log(config.growing))
     drift, _, _ = _ratio(drifts, white.loss, np.ones(len(mean)), config.drift_sigmas)
-    ended, _, _ = _ratio(-leaks, white.loss, mean, config.leak_sigmas, above=True)
     spell = logsumexp(_spells(leaks, white.loss, mean, config), axis=1)
     leak += np.log(config.leak_rate * span)
     # what began when the window did cannot be told from what was always so: that is for the daily balance
@@ -145,7 +155,7 @@ def weigh_zones(blocks: Blocks, zones: Ints, members: Members, config: HourlyCon
     weights = {
         "leak": logsumexp(leak[:, fresh], axis=1),
         "drift": logsumexp(drift + np.log(config.drift_rate * span), axis=1),
-        "ended": logsumexp(ended + np.log(config.end_rate * span), axis=1),
+        "ended": logsumexp(_ended(leaks, white.loss, mean, config), axis=1),
         "spell": spell,
         "nothing": np.logaddexp(0.0, logsumexp(leak[:, ~fresh], axis=1)),
     }
@@ -258,11 +268,21 @@ def _guessed(blocks: Blocks, zones: Ints, config: HourlyConfig) -> Floats:
     return np.asarray(guess[:, :, None] * guess[:, None, :] * alike)
 
 
+def _missed(zones: Ints, known: Flags, missed: Mapping[int, Floats]) -> Floats:
+    """Return the covariance of what known meters may miss, (z, b, b)."""
+    result = np.zeros((len(zones), len(SIZES_H), len(SIZES_H)))
+    for row, zone in enumerate(zones.tolist()):
+        if zone in missed:
+            shapes = np.where(known[row][:, None], missed[zone], 0.0)
+            result[row] = shapes @ shapes.T
+    return result
+
+
 def _whitened(sums: _Sums, noise: Floats, guess: Floats, config: HourlyConfig) -> _White:
     """Return the losses in units of their noise.
 
     A constant loss and a constant share of the flow are baselines of which nearly nothing is taken to be known, nor
-    of the size of spells that are long over.
+    of the size of spells that are long over, and of losses that have ended long ago.
     """
     level = (config.level_sigma * sums.mean)[:, None] * sums.hours
     share = config.share_sigma * sums.flow
@@ -270,20 +290,25 @@ def _whitened(sums: _Sums, noise: Floats, guess: Floats, config: HourlyConfig) -
     white = _leveled(sums, noise, base, config)
     active: Ints = np.arange(len(base))
     begin, end = np.triu_indices(len(SIZES_H) - OLDEST, 1)
-    over = AGE_H[OLDEST:][end] > config.over_h
+    old = AGE_H[OLDEST:] > config.over_h
     for _ in range(MOST_SPELLS):
-        part = sums.take(active)
+        part, known = sums.take(active), white.take(active)
         since = np.tri(len(SIZES_H))[:, OLDEST:][None] * part.hours[:, :, None]
-        ratio = _spells(white.take(active).of(since), white.loss[active], part.mean, config)
-        ratio = np.where(over, ratio[:, :-1], -np.inf)
+        shapes = known.of(since)
+        spells = np.where(old[end], _spells(shapes, known.loss, part.mean, config)[:, :-1], NEVER)
+        ends = np.where(old, _ended(shapes, known.loss, part.mean, config), NEVER)
+        ratio = np.concatenate([spells, ends], axis=1)
         best = ratio.argmax(axis=1)
         rows = ratio[np.arange(len(ratio)), best] > config.over_from
         if not rows.any():
             break
         at, best = active[rows], best[rows]
-        spell = since[rows, :, begin[best]] - since[rows, :, end[best]]
-        spell *= max(config.spell_sigmas) * part.mean[rows][:, None]
-        base[at] += spell[:, :, None] * spell[:, None, :]
+        first = np.append(begin, np.arange(len(old)))[best]
+        change = since[rows, :, first]
+        spell = best < len(begin)
+        change[spell] -= since[rows][spell, :, end[best[spell]]]
+        change *= max(config.spell_sigmas) * part.mean[rows][:, None]
+        base[at] += change[:, :, None] * change[:, None, :]
         again = _leveled(sums.take(at), noise[at], base[at], config)
         white.inverse[at], white.loss[at] = again.inverse, again.loss
         active = at
@@ -345,10 +370,19 @@ def _spells(since: Floats, loss: Floats, mean: Floats, config: HourlyConfig) -> 
         prior = (sigma * mean[:, None]) ** -2
         ratios.append(0.5 * np.log(prior / (mass + prior)) + 0.5 * drawn**2 / (mass + prior))
     ratio = logsumexp(np.stack(ratios), axis=0) - np.log(len(ratios))
+    # what loses more than in all the days before is no end of a spell in which less was lost, but the begin of a loss
+    long = AGE_H[OLDEST:][begin] - AGE_H[OLDEST:][end] > LONG_H
+    ratio = np.where(long[None, :] & (drawn < 0), NEVER, ratio)
     last, _, _ = _ratio(since[:, :, -1:], loss, mean, config.spell_sigmas)
     rate = np.log(config.spell_rate) + _span_weight(begin, end)
     lasting = np.log(config.spell_rate * SIZES_H[-1] / YEAR_H)
     return np.concatenate([ratio + rate, last + lasting], axis=1)
+
+
+def _ended(since: Floats, loss: Floats, mean: Floats, config: HourlyConfig) -> Floats:
+    """Return the log weight of a loss from before the window that ended with the begin of each block, (z, k)."""
+    ratio, _, _ = _ratio(-since, loss, mean, config.leak_sigmas, above=True)
+    return np.asarray(ratio + np.log(config.end_rate * SIZES_H[OLDEST:] / YEAR_H))
 
 
 def _span_weight(begin: Ints, end: Ints) -> Floats:

@@ -12,7 +12,7 @@ from alarms.analysis.past import Past
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Form = Literal["leak", "rest", "share", "less"]
+Form = Literal["leak", "rest", "share", "less", "off"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

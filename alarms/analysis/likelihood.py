@@ -64,6 +64,11 @@ class Scatter:
         """Return the scatter with `W` times a factor."""
         return Scatter(self.square * factor, self.count, self.least_days, self.freedom)
 
+    def at(self, chosen: Flags) -> Scatter:
+        """Return that of some courses, marked in the shape of all, (c,)."""
+        square, count = (np.broadcast_to(part, chosen.shape)[chosen] for part in (self.square, self.count))
+        return Scatter(square, count, self.least_days, self.freedom)
+
     def first(self) -> Scatter:
         """Return that of courses from the first day on, (1, ...)."""
         return Scatter(self.square[:1], self.count[:1], self.least_days, self.freedom)

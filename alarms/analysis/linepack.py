@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +55,8 @@ def gained(
 
 
 def _zone_change(network: Network, pressure: Window, row: Mapping[str, int]) -> Floats:
-    """Return each day's mean change over those of a zone's points that are known at both its ends, kPa, (days, z).
-
-    A point stands in the zone that its own row names; a station's in the station's zone, which it feeds.
-    """
-    stands = {p.asset: p.zone_id for p in network.points.values() if p.quantity is Quantity.PRESSURE_GAUGE_KPA}
-    zone_of = np.array([row.get(stands.get(name) or network.zone_of(name), -1) for name in pressure.assets])
+    """Return each day's mean change over those of a zone's points that are known at both its ends, kPa, (days, z)."""
+    zone_of = np.array([row.get(zone, -1) for zone in measured_in(network, pressure.assets)])
     step = np.diff(pressure.value, axis=0)
     result = np.full((len(step), len(row)), np.nan)
     for zone in np.unique(zone_of[zone_of >= 0]):
@@ -68,3 +64,12 @@ def _zone_change(network: Network, pressure: Window, row: Mapping[str, int]) -> 
         count = np.isfinite(own).sum(axis=1)
         result[:, zone] = np.where(count > 0, np.nan_to_num(own).sum(axis=1) / np.maximum(count, 1), np.nan)
     return result
+
+
+def measured_in(network: Network, assets: Sequence[str]) -> list[str]:
+    """Return the zone in which each measuring point of pressure stands, empty where that is not known.
+
+    It is the zone that its own row names; a station's is the station's zone, which it feeds.
+    """
+    stands = {p.asset: p.zone_id for p in network.points.values() if p.quantity is Quantity.PRESSURE_GAUGE_KPA}
+    return [stands.get(name) or network.zone_of(name) for name in assets]

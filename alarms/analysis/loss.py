@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from alarms.analysis import linepack
+from alarms.analysis.assumed import assumed
 from alarms.analysis.city import CityModel, ZoneTree
 from alarms.analysis.common_mode import Shared, shared
 from alarms.analysis.expectation import shapes
-from alarms.analysis.filling import Course, Filling, course_of, fill
+from alarms.analysis.filling import course_of, fill
 from alarms.analysis.gaps import Gaps
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.loss_errors import CustomerSums, SupplyVariances, TermVariances, customer_sums
@@ -25,9 +26,6 @@ from gateway.model.reading import Window, from_us
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-MOST_LARGER = 20.0
-"""so many times as much as the mean of its class a customer is taken to use because of its larger meter"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,8 +133,8 @@ def balance(
     course = course_of(use, bounds, classes, past_use, past_bounds)
     filling = fill(use, use_variance, course, register=registers[:, customer], factor=factor, gaps=around)
     shut = city.shut_days(tree.customers, bounds)
-    usual = _usual(filling, course, np.array([meter.max_flow_m3h for meter in meters]))
-    filled, variance = _assumed(filling, usual * ~shut, unread_sigma=config.unread_sigma)
+    sizes = np.array([meter.max_flow_m3h for meter in meters])
+    filled, variance = assumed(filling, course, sizes, shut, unread_sigma=config.unread_sigma)
     pressure = windows.get(Quantity.PRESSURE_GAUGE_KPA)
     gained, gained_variance = linepack.gained(city.network, city.figures, pressure, tree.pipes, len(days))
     supplied = step[:, supplier]
@@ -144,12 +142,12 @@ def balance(
     own_supply = _sum(supplied, tree.own_supply)
     own_gained = _own_part(gained, tree)
     filled = _no_more_than_came(filled, filling.known, own_supply - own_gained, tree, config)
-    own, up = tree.own_customers.T, tree.above.T
-    sums = customer_sums(filled, variance, filling, meters, tree.own_customers, gain=config.meter_gain_sigma)
+    own, up = tree.own.sums, tree.above.T
+    sums = customer_sums(filled, variance, filling, meters, tree.own, gain=config.meter_gain_sigma)
     aligned = spread[:, supplier]
     own_variances = _of_supply(config, aligned, supplied, gained_variance, tree.own_supply)
     noise = sums.noise + own_variances.skew + gained_variance
-    weather = _weather(tree, filled @ own, sums.blind, own_supply - own_gained, noise)
+    weather = _weather(tree, own(filled), sums.blind, own_supply - own_gained, noise)
     blind = filling.known & np.array([meter.kind is not MeterKind.CORRECTOR for meter in meters], dtype=np.bool_)
     filled = np.where(blind, filled * (1.0 + weather.share[:, None]), filled)
     own_terms = sums.terms(city.temperature, weather.variance, own_variances)
@@ -158,10 +156,10 @@ def balance(
     terms = held.terms(city.temperature, weather.variance, variances)
     read = np.isfinite(use)
     counted = np.where(read, step[:, customer] * city.at_base_temperature(meters), 0.0)
-    own_metered = filled @ own
+    own_metered = own(filled)
     metered = own_metered @ up
     customers = np.asarray(tree.own_customers.sum(axis=1))
-    coverage = _share(read.astype(np.float64) @ own @ up, np.broadcast_to(customers @ up, metered.shape))
+    coverage = _share(own(read) @ up, np.broadcast_to(customers @ up, metered.shape))
     return Balance(
         tree=tree,
         days=days,
@@ -177,11 +175,11 @@ def balance(
         gained=gained,
         own_supply=own_supply,
         own_loss=own_supply - own_metered - own_gained,
-        counted=counted @ own @ up,
-        unread=np.where(read, 0.0, filled) @ own @ up,
+        counted=own(counted) @ up,
+        unread=own(np.where(read, 0.0, filled)) @ up,
         terms=terms,
         coverage=coverage,
-        volume_coverage=_share((filling.known * filled) @ own @ up, metered, coverage),
+        volume_coverage=_share(own(filling.known * filled) @ up, metered, coverage),
         own_terms=own_terms,
         held=held,
         customers=np.asarray(tree.holds.sum(axis=1), dtype=np.int64),
@@ -239,37 +237,16 @@ def _past_use(city: CityModel, gaps: Gaps | None, meters: Sequence[Meter]) -> tu
     return use, past.times
 
 
-def _usual(filling: Filling, course: Course, size: Floats) -> Floats:
-    """Return what a customer of each one's class and size of meter uses, base m3, (d, n)."""
-    read = np.isfinite(filling.use).any(axis=0) & (size > 0)
-    groups = len(course.mean_m3)
-    mean_size = np.full(groups, float(size[read].mean()) if read.any() else 1.0)
-    for group in range(groups - 1):
-        own = read & (course.group == group)
-        mean_size[group] = float(size[own].mean()) if own.any() else mean_size[group]
-    larger = np.where(size > 0, np.clip(size / mean_size[course.group], 0.2, MOST_LARGER), 1.0)
-    daily = course.daily[-len(filling.use) :] * course.mean_m3[None, :]
-    return np.asarray(daily[:, course.group] * larger[None, :])
-
-
-def _assumed(filling: Filling, usual: Floats, *, unread_sigma: float) -> tuple[Floats, Floats]:
-    """Let customers of whom nothing is known use what is usual."""
-    never = np.isnan(filling.use)
-    filled = np.where(never, usual, filling.use)
-    return filled, np.where(never, (unread_sigma * usual) ** 2, np.nan_to_num(filling.variance))
-
-
 def _no_more_than_came(filled: Floats, known: Flags, came: Floats, tree: ZoneTree, config: LossConfig) -> Floats:
     """Lower what is only expected where all days of a zone together would have used more gas than came into it.
 
     `came` is supply less linepack of each zone's own customers, (d, z). Only as far as meters are not to blame.
     """
-    own = tree.own_customers.T
     days = np.isfinite(came)
     expected = np.where(known, 0.0, filled)
-    unsure = np.where(days, expected @ own, 0.0).sum(axis=0)
+    unsure = np.where(days, tree.own.sums(expected), 0.0).sum(axis=0)
     total = np.where(days, came, 0.0).sum(axis=0)
-    excess = np.where(days, filled @ own - came, 0.0).sum(axis=0) + config.least_loss * np.maximum(total, 0.0)
+    excess = np.where(days, tree.own.sums(filled) - came, 0.0).sum(axis=0) + config.least_loss * np.maximum(total, 0.0)
     guess, meters = (config.expected_sigma * unsure) ** 2, (config.meters_sigma * total) ** 2
     share = np.where(excess > 0, excess, 0.0) * guess / np.maximum(guess + meters, 1e-12)
     left = np.clip(1.0 - share / np.maximum(unsure, 1e-12), 0.0, 1.0)

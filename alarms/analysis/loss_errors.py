@@ -11,6 +11,7 @@ from scipy import sparse
 
 from alarms.analysis.city import KELVIN, GasTemperature, uncompensated_of
 from alarms.analysis.filling import Filling
+from alarms.analysis.groups import Groups
 from gateway.model.network import Meter, MeterKind
 
 Floats = NDArray[np.float64]
@@ -102,21 +103,20 @@ class SupplyVariances:
 
 
 def customer_sums(
-    volumes: Floats, variance: Floats, filling: Filling, meters: Sequence[Meter], own: sparse.csr_array, *, gain: float
+    volumes: Floats, variance: Floats, filling: Filling, meters: Sequence[Meter], own: Groups, *, gain: float
 ) -> CustomerSums:
-    """Sum over the customers of zones (rows of `own`, (z, n)).
+    """Sum over the customers of zones.
 
     `volumes` are base m3 that were known or assumed, (d, n), and `variance` theirs, without what meters get wrong
     every day, which is the share `gain` of each one's volume.
     """
     read = filling.measured
-    members = own.T
     blind = np.array([meter.kind is not MeterKind.CORRECTOR for meter in meters], dtype=np.bool_)
     return CustomerSums(
-        skew=np.where(read, variance, 0.0) @ members,
-        unread=np.where(read, 0.0, variance) @ members,
-        alike=(filling.common * volumes) @ members,
-        gain=gain**2 * (volumes**2 @ members),
-        warm=(volumes * uncompensated_of(meters)[None, :]) @ members,
-        blind=np.where(filling.known & blind, volumes, 0.0) @ members,
+        skew=own.sums(np.where(read, variance, 0.0)),
+        unread=own.sums(np.where(read, 0.0, variance)),
+        alike=own.sums(filling.common * volumes),
+        gain=gain**2 * own.sums(volumes**2),
+        warm=own.sums(volumes * uncompensated_of(meters)[None, :]),
+        blind=own.sums(np.where(filling.known & blind, volumes, 0.0)),
     )

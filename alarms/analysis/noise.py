@@ -142,11 +142,11 @@ def precision(
     covariance = whole[:, None] * kernel * whole[None, :] + scale[:, None] * slow * scale[None, :]
     covariance += warm[:, None] * warm[None, :] + counted @ counted.T
     covariance[np.diag_indices(len(day))] += white + 1e-9
-    result[np.ix_(good, good)] = _inverse(covariance)
+    result[np.ix_(good, good)] = inverse(covariance)
     return result
 
 
-def _inverse(covariance: Floats) -> Floats:
+def inverse(covariance: Floats) -> Floats:
     """Invert a symmetric positive definite matrix; a third of the work that a general one takes."""
     factor, wrong = lapack.dpotrf(covariance, lower=1)
     lower, failed = lapack.dpotri(factor, lower=1) if wrong == 0 else (factor, wrong)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
 MOST_PEERS = 250
-"""so many of a group tell how usual a fall of the use is"""
+"""so many of a group, and less than twice as many, tell how usual a fall of the use is"""
 
 
 def before(values: Floats) -> Floats:
@@ -61,10 +62,20 @@ class Past:
         return Past(*(getattr(self, name)[:, chosen] for name in ("base", "slope", "variance", "course", "usable")))
 
 
-def usual_less(past: Past, use: Floats, shape: Floats, groups: NDArray[np.int64]) -> Floats:
-    """Return the share of each meter's group whose use fell as far below what was expected, from each day to the last.
+def peers_of(groups: Ints) -> Flags:
+    """Return which customers tell how usual a fall of the use is, (n,): of a large group some that stand evenly."""
+    result = np.zeros(len(groups), dtype=np.bool_)
+    for group in np.unique(groups):
+        own = np.flatnonzero(groups == group)
+        result[own[:: max(len(own) // MOST_PEERS, 1)]] = True
+    return result
 
-    Shapes (d, m); `groups` numbers the group of each meter. Where a meter's own fall is unknown the share is 1.
+
+def usual_less(past: Past, use: Floats, shape: Floats, groups: Ints, peers: Flags) -> Floats:
+    """Return the share of each meter's peers whose use fell as far below what was expected, from each day to the last.
+
+    Shapes (d, m); `groups` numbers the group of each meter, and `peers` marks those of it that tell. Where a meter's
+    own fall is unknown the share is 1.
     """
     seen = np.isfinite(use)
     expected = past.base * since(seen.astype(np.float64)) + past.slope * since(np.where(seen, shape, 0.0))
@@ -73,9 +84,9 @@ def usual_less(past: Past, use: Floats, shape: Floats, groups: NDArray[np.int64]
     result = np.ones(use.shape)
     for group in np.unique(groups):
         own = np.flatnonzero(groups == group)
-        peers = np.sort(-fall[:, own[:: max(len(own) // MOST_PEERS, 1)]], axis=1)
-        count = np.isfinite(peers).sum(axis=1)
+        others = np.sort(-fall[:, own[peers[own]]], axis=1)
+        count = np.isfinite(others).sum(axis=1)
         for day in np.flatnonzero(count):
-            rank = np.searchsorted(peers[day, : count[day]], -fall[day, own], side="right")
+            rank = np.searchsorted(others[day, : count[day]], -fall[day, own], side="right")
             result[day, own] = np.where(np.isfinite(fall[day, own]), np.maximum(rank, 1) / (count[day] + 1.0), 1.0)
     return result

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from alarms.analysis.city import ZoneTree
+from alarms.analysis.ranks import quantile
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -133,7 +134,7 @@ def shifts(
     begins = np.arange(LEAST, count - LEAST + 1)
     places = _Places(own, up, np.nan_to_num(share))
     guessed = np.nan_to_num(unread / np.where(flow > 0, flow, np.inf) ** 2)
-    rates = _Rates(rate[:, used].T, guessed[:, used].T)
+    rates = _Rates.of(rate[:, used].T, guessed[:, used].T)
     tests = [_Test.at(rates, int(begin), places, config) for begin in begins]
     through, rest = (np.nansum(part, axis=0) for part in (supply, own_supply))
     customers = np.clip(rest / np.where(through > 0, through, np.inf), 0.0, 1.0)
@@ -156,6 +157,15 @@ class _Rates:
 
     rate: Floats
     guessed: Floats
+    next: Floats
+    """variance of differences of neighbouring steps, (z,)"""
+    apart: Floats
+    """of steps that are `APART`, (z,)"""
+
+    @classmethod
+    def of(cls, rate: Floats, guessed: Floats) -> _Rates:
+        """Take rates and the variance of what is only expected."""
+        return cls(rate, guessed, _spread(rate, 1), _spread(rate, APART))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,10 +195,8 @@ class _Test:
         inverse[(known[:, :first].sum(axis=1) < LEAST) | (known[:, first:].sum(axis=1) < LEAST)] = 0.0
         seen = np.nan_to_num(part)
         since = (np.arange(part.shape[1]) >= first).astype(np.float64)
-        some = known.any(axis=1)
-        middle = np.zeros((len(part), 1))
-        middle[some] = np.nanmedian(np.where(known[some], part[some], np.nan), axis=1, keepdims=True)
-        seen = np.where(known, seen - middle, 0.0)
+        middle = np.nan_to_num(quantile(part, 0.5))
+        seen = np.where(known, seen - middle[:, None], 0.0)
         alike = inverse @ since
         moved = -(places.share[near].T * since)
         told = np.einsum("pij,pj->pi", inverse[up], moved)
@@ -207,10 +215,10 @@ def _inverse(rates: _Rates, near: slice, config: DriftConfig) -> Floats:
 
     Each zone's noise and walk are told from its own differences, of all days and of the span, which a shift leaves.
     """
-    rate, part = rates.rate, rates.rate[:, near]
-    walk = (_spread(rate, APART) - UNSURE * _spread(rate, 1)) / APART
+    part = rates.rate[:, near]
+    walk = (rates.apart - UNSURE * rates.next) / APART
     walk = np.clip(walk, config.walk[0] ** 2, config.walk[1] ** 2)
-    noise = (np.maximum(_spread(rate, 1), _spread(part, 1)) - walk) / 2.0
+    noise = (np.maximum(rates.next, _spread(part, 1)) - walk) / 2.0
     noise = np.clip(noise, config.noise[0] ** 2, config.noise[1] ** 2)[:, None] + rates.guessed[:, near]
     far = np.abs(part - _neighbours(part)) / np.sqrt(noise + walk[:, None]) / FAR
     known = np.isfinite(part)
@@ -239,7 +247,7 @@ def _spread(rate: Floats, lag: int) -> Floats:
     if not size.shape[1]:
         return np.zeros(len(rate))
     some = np.isfinite(size).any(axis=1, keepdims=True)
-    return np.asarray((QUARTER * np.nanquantile(np.where(some, size, 0.0), 0.25, axis=1)) ** 2)
+    return np.asarray((QUARTER * quantile(np.where(some, size, 0.0), 0.25)) ** 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

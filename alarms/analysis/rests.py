@@ -44,25 +44,27 @@ def survival(rests: Ints, known: NDArray[np.bool_]) -> Floats:
     return np.asarray(np.concatenate([[1.0], np.cumprod(stays[1:])]))
 
 
-def begins(rests: Ints, known: NDArray[np.bool_], groups: Sequence[str]) -> Floats:
-    """Return the rate at which each customer's rests begin on each day, (d, n), a day.
+def begins(rests: Ints, known: NDArray[np.bool_], groups: Sequence[str], day: Ints) -> Floats:
+    """Return the rate, a day, at which rests of each customer begin on its `day`, (n,).
 
     It is the greater of its own usual rate, drawn to its class's, and of what its class does around this very day:
     on holidays many leave at once.
     """
-    new = ((rests == 1) & known).astype(np.float64)
-    if len(new):
-        new[0] = 0.0
+    new = (rests == 1) & known
+    new[:1] = False
     busy = known & (rests <= 1)
-    result = np.zeros(rests.shape)
+    begun, days = new.sum(axis=0), busy.sum(axis=0)
+    near = day[None, :] + np.array([[-1], [0], [1]])
+    inside = (near >= 0) & (near < len(rests))
+    near = np.clip(near, 0, len(rests) - 1)
     names = np.asarray(groups)
+    result = np.zeros(rests.shape[1])
     for group in np.unique(names):
-        own = names == group
-        usual = (new[:, own].sum() + 1.0) / (busy[:, own].sum() + 100.0)
-        mine = (new[:, own].sum(axis=0) + usual * OWN_DAYS) / (busy[:, own].sum(axis=0) + OWN_DAYS)
+        own = np.flatnonzero(names == group)
+        usual = (begun[own].sum() + 1.0) / (days[own].sum() + 100.0)
+        mine = (begun[own] + usual * OWN_DAYS) / (days[own] + OWN_DAYS)
         # what the others of the class did that day, so that a single shop does not excuse itself
-        others = (new[:, own].sum(axis=1, keepdims=True) - new[:, own] + usual * FEW) / (own.sum() - 1.0 + FEW)
-        edge = np.zeros_like(others[:1])
-        around = np.maximum(others, np.maximum(np.vstack([others[1:], edge]), np.vstack([edge, others[:-1]])))
-        result[:, own] = np.maximum(mine[None, :], around[: len(new)])
+        whole = new[:, own].sum(axis=1)
+        others = (whole[near[:, own]] - new[near[:, own], own] + usual * FEW) / (len(own) - 1.0 + FEW)
+        result[own] = np.maximum(mine, np.where(inside[:, own], others, 0.0).max(axis=0))
     return result

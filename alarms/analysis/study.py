@@ -19,7 +19,7 @@ from alarms.analysis.hypotheses import Case, ZoneDays
 from alarms.analysis.loss import Balance, balance
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.marks import AROUND_D, Known, Marks
-from alarms.analysis.past import Past, usual_less
+from alarms.analysis.past import Past, peers_of, usual_less
 from alarms.analysis.rests import begins, survival
 from alarms.analysis.screen import due, news, resting
 from alarms.analysis.trial import RECENT_D
@@ -138,27 +138,33 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
     absent = _absent(rests, np.isfinite(use), classes)
     business = np.array([name not in HOMES for name in classes], dtype=np.bool_)
     warm = _warmth(city, result, meters)
-    shape = weekly(use, result.shape, rests, result.days, business)
-    past = Past.of(use, shape, rests, config.bank.least_days)
-    less = usual_less(past, use, shape, np.where(business, 1, 0))
-    away = whole(rests) >= PAUSE_D
+    groups = np.where(business, 1, 0)
+    peers = peers_of(groups)
+    # nothing is asked of the past of others
+    some = np.flatnonzero(np.append(judged, np.False_)[result.tree.home] | peers)
+    own, at_rest = use[:, some], rests[:, some]
+    shape = weekly(own, result.shape[:, some], at_rest, result.days, business[some])
+    past = Past.of(own, shape, at_rest, config.bank.least_days)
+    less = usual_less(past, own, shape, groups[some], peers[some])
+    away = whole(at_rest) >= PAUSE_D
     cases: list[ZoneCase] = []
     for zone in np.flatnonzero(judged):
-        members = np.flatnonzero(result.tree.home == zone)
+        at = np.flatnonzero(result.tree.home[some] == zone)
+        members = some[at]
         days = ZoneDays(
-            past=past.of_meters(members),
+            past=past.of_meters(at),
             loss=np.where(telling[:, zone], result.own_loss[:, zone], np.nan),
             supply=np.nan_to_num(result.own_supply[:, zone]),
             noise_variance=result.own_terms.noise[:, zone],
             unread_variance=result.own_terms.unread[:, zone],
             steady=np.sqrt(np.nan_to_num(result.own_terms.steady[:, zone])),
             warmth=warm[:, zone],
-            use=use[:, members],
-            shape=shape[:, members],
-            rests=rests[:, members],
-            away=away[:, members],
+            use=own[:, at],
+            shape=shape[:, at],
+            rests=at_rest[:, at],
+            away=away[:, at],
             absent=absent[members],
-            usual_less=less[:, members],
+            usual_less=less[:, at],
             business=business[members],
             tampered=known.odds[:, members],
         )
@@ -193,7 +199,7 @@ def _absent(rests: NDArray[np.int64], known: NDArray[np.bool_], classes: Sequenc
         return np.zeros(rests.shape[1])
     length = rests[-1]
     first = np.maximum(len(rests) - np.maximum(length, 1), 0)
-    rate = begins(rests, known, classes)[first, np.arange(rests.shape[1])]
+    rate = begins(rests, known, classes, first)
     return np.asarray(np.log(rate) + np.log(survival(rests, known)[length]))
 
 
@@ -201,7 +207,7 @@ def _warmth(city: CityModel, result: Balance, meters: Sequence[Meter]) -> NDArra
     """Return what each zone's own metered volume would change by if gas in meters followed the air, m3 (d, z)."""
     home = city.temperature.home_c
     off = np.nan_to_num(city.air_c(result.days), nan=home) - home
-    moving = (result.filled * uncompensated_of(meters)[None, :]) @ result.tree.own_customers.T
+    moving = result.tree.own.sums(result.filled * uncompensated_of(meters)[None, :])
     return np.asarray(moving * off[:, None] / (home + KELVIN))
 
 
@@ -211,11 +217,10 @@ def _own_coverage(result: Balance) -> NDArray[np.float64]:
     Where nothing is expected of them it is the share of customers that were read.
     """
     weight = result.filled
-    own = result.tree.own_customers.T
-    read = (result.known * weight) @ own
-    whole = weight @ own
-    customers = np.asarray(own.sum(axis=0))
-    heard = np.where(customers > 0, (np.isfinite(result.use) @ own) / np.maximum(customers, 1.0), 1.0)
+    own = result.tree.own.sums
+    read, whole = own(result.known * weight), own(weight)
+    customers = np.asarray(result.tree.own_customers.sum(axis=1))
+    heard = np.where(customers > 0, own(np.isfinite(result.use)) / np.maximum(customers, 1.0), 1.0)
     return np.where(whole > 0, read / np.where(whole > 0, whole, 1.0), heard)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.analysis.bank_config import BankConfig
+from alarms.analysis.days_off import missed
 from alarms.analysis.hypotheses import Case, Form, ZoneDays
 from alarms.analysis.likelihood import (
     Innovations,
@@ -87,14 +88,14 @@ class Trial:
         own = np.diag(block)
         mass = np.maximum(own[:-1, None] - 2.0 * block[:-1, ends] + own[None, ends], 0.0)
         sizes = np.array([share * self._mean_supply for share in config.leak_sizes])
-        weight = self._of_leaks(pull, mass, sizes, days_off.scatter(ends))
-        weight += np.log(config.leak_rate * (1.0 - config.growing))
-        weight[:, :-1] += np.log(config.mend_rate * ENDS_EVERY_D)
         count = np.append(0.0, np.cumsum(self.good))
-        # what a zone lost since before the first day began at an unknown time
-        weight[0] += np.log(config.leak_before / config.leak_rate)
         early = np.append(False, count[1:-1] < config.least_days)
         possible = ~early[:, None] & (count[None, ends] > count[:-1, None]) & (pull > 0)
+        weight = self._of_leaks(pull, mass, sizes, days_off.scatter(ends), possible)
+        weight += np.log(config.leak_rate * (1.0 - config.growing))
+        weight[:, :-1] += np.log(config.mend_rate * ENDS_EVERY_D)
+        # what a zone lost since before the first day began at an unknown time
+        weight[0] += np.log(config.leak_before / config.leak_rate)
         growing, grown = self._growing(run, block, sizes, days_off.scatter(), count)
         growing[early] = NEVER
         return LeakWeights(
@@ -117,16 +118,19 @@ class Trial:
         after = np.minimum(first + spans[None, :], days)
         pull = (climb[first] - climb[after]) / spans
         mass = np.maximum(rise[first, first] - 2.0 * rise[first, after] + rise[after, after], 0.0) / spans**2
-        weight = self._of_leaks(pull, mass, sizes, days_off)
-        weight += np.log(config.leak_rate * config.growing / len(spans))
         possible = (count[-1] - count[:-1] >= config.grows_least_d)[:, None] & (pull > 0)
         possible[0] = False
+        weight = self._of_leaks(pull, mass, sizes, days_off, possible)
+        weight += np.log(config.leak_rate * config.growing / len(spans))
         return np.where(possible, weight, NEVER), pull / (mass + sizes[-1] ** -2)
 
-    def _of_leaks(self, pull: Floats, mass: Floats, sizes: Floats, days_off: Scatter) -> Floats:
-        """Return the log likelihood ratio of leaks of several typical sizes, each as likely."""
-        found = logsumexp(np.stack([positive(pull, mass, size, days_off) for size in sizes]))
-        return np.asarray(self.config.temper * (found - np.log(len(sizes))))
+    def _of_leaks(self, pull: Floats, mass: Floats, sizes: Floats, days_off: Scatter, possible: Flags) -> Floats:
+        """Return the log likelihood ratio of the leaks that are possible, of several typical sizes, each as likely."""
+        result, days = np.full(pull.shape, NEVER), days_off.at(possible)
+        pull, mass = pull[possible], mass[possible]
+        found = logsumexp(np.stack([positive(pull, mass, size, days) for size in sizes]))
+        result[possible] = self.config.temper * (found - np.log(len(sizes)))
+        return result
 
     def _meters(self, scattered: Scatter) -> tuple[dict[Form, Floats], dict[Form, Floats]]:
         """Return the log weights of (first day, meter) by form, and the size: the factor of what is missing."""
@@ -134,7 +138,8 @@ class Trial:
         seen = self.good[:, None] & np.isfinite(zone.use)
         one, use, shape = seen.astype(np.float64), np.where(seen, zone.use, 0.0), np.where(seen, zone.shape, 0.0)
         sums = Sums(self.told, self.loss)
-        later = dict(zip(("one", "use", "shape"), sums.later(one, use, shape), strict=True))
+        off = np.where(seen, missed(zone.use, zone.shape, zone.rests), 0.0)
+        later = dict(zip(("one", "use", "shape", "off"), sums.later(one, use, shape, off), strict=True))
         count, used = since(one), since(use)
         recent = np.asarray(seen[-RECENT_D:].any(axis=0))
         expected = past.base * count + past.slope * since(shape)
@@ -159,11 +164,8 @@ class Trial:
         # a long rest has honest reasons: it is the other days that tell of a customer who uses less
         here = np.where(seen & ~zone.away, 1.0, 0.0)
         days, course = since(here), since(shape * here)
-        own = self._own(
-            past.base * days + past.slope * course - since(use * here),
-            days,
-            config.beyond_sigma * np.abs(past.slope * (course - days * past.course)),
-        )
+        fewer = past.base * days + past.slope * course - since(use * here)
+        fewer_beyond = config.beyond_sigma * np.abs(past.slope * (course - days * past.course))
         # a register that counts a part moves on all days but those on which nobody is at home, which tell nothing
         moving = np.where(seen & (zone.rests == 0), 1.0, 0.0)
         moved, along = since(moving), since(shape * moving)
@@ -177,9 +179,9 @@ class Trial:
         lasting = (1.0 - config.lasting_share) * np.exp(-count / config.less_use_d) + config.lasting_share
         rate = config.less_use_rate * np.where(zone.business, config.business_less_factor, 1.0)
         honest = np.log(np.maximum(rate * lasting, zone.usual_less / (count + 3.0)))
-        known = own - np.logaddexp(0.0, honest + own)
-        own = self._own(short, moved, config.beyond_sigma * np.abs(past.slope * (along - moved * past.course)))
-        counts = own - np.logaddexp(0.0, honest + own)
+        known = self._counted(fewer, days, fewer_beyond, honest)
+        short_beyond = config.beyond_sigma * np.abs(past.slope * (along - moved * past.course))
+        counts = self._counted(short, moved, short_beyond, honest)
         possible = past.usable & (count >= 1) & recent[None, :] & (missing >= config.least_missing * expected)
         possible &= expected > 0
         partly = possible & (moved >= 1) & (short >= config.least_missing * usual) & (pull_use > 0)
@@ -199,12 +201,19 @@ class Trial:
         # from then on a register at rest is at rest, which has reasons of its own
         possible &= np.arange(len(use))[:, None] < np.where(zone.rests[-1] > 0, self._last_moved(), len(use))[None, :]
         then = np.where(zone.rests[-1] >= RESTS_D, np.log(config.then_rests), 0.0)
+        off_pull, off_mass = sums.pull(off), np.maximum(sums.both(off, off, later["off"], later["off"]), 0.0)
+        off_size = size_of(off_pull, off_mass, 1.0, config.off_sigma)
+        begins = (off > 0) & recent[None, :] & (since((off > 0).astype(np.float64)) >= config.least_off_days)
+        begins &= (off_pull > 0) & (off_size >= config.least_size) & config.shares & config.match
+        days_off = config.temper * ratio(off_pull, off_mass, 1.0, config.off_sigma, scattered) + theft
         sizes: dict[Form, Floats] = {
+            "off": off_size,
             "rest": whole,
             "less": whole,
             "share": part,
         }
         weights: dict[Form, Floats] = {
+            "off": np.where(begins, days_off, NEVER),
             "rest": rests,
             "less": np.where(possible & fits & config.shares, less + known + theft + then[None, :], NEVER),
             "share": np.where((possible | (np.arange(len(use)) == 0)[:, None]) & config.shares, share, NEVER),
@@ -215,6 +224,17 @@ class Trial:
         """Return the log likelihood ratio of a customer's own days, (d, m), to those of one who used less by chance."""
         spread = 4.0 * np.maximum(count, 1.0) * self.zone.past.variance + 2.0 * beyond**2
         return np.asarray(np.sign(missing) * missing**2 / spread - 0.5 * np.log1p(count))
+
+    def _counted(self, missing: Floats, count: Floats, beyond: Floats, honest: Floats) -> Floats:
+        """Return the log likelihood ratio of a customer's own days to those of an honest customer, (d, m).
+
+        `honest` is the log rate at which one begins to use less. That may have been on any day: what a zone loses
+        since another day than that on which the use fell has to do without the fall, which then tells nothing.
+        """
+        own = self._own(missing, count, beyond)
+        fell = np.logaddexp(0.0, logsumexp(np.where(self.zone.past.usable, honest + own, NEVER)))
+        then = own - np.logaddexp(0.0, honest + own)
+        return np.asarray(np.maximum(own - fell, np.minimum(then, 0.0)))
 
     def _trust(self, seen: Flags, count: Floats) -> Floats:
         """Return by how much less a day's loss tells where a customer's own ups and downs come on top, (d, m)."""

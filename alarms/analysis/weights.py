@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from alarms.analysis.days_off import missed
 from alarms.analysis.hypotheses import Case, Form, ZoneDays
 from alarms.analysis.likelihood import logsumexp
 
@@ -111,6 +112,9 @@ class Weights:
         later = (days >= first) & np.isfinite(use)
         if form == "share":
             missing = np.where(later, size * np.nan_to_num(use), 0.0)
+            expected = np.nan_to_num(use) + missing
+        elif form == "off":
+            missing = np.where(later, size * missed(zone.use, zone.shape, zone.rests)[:, meter], 0.0)
             expected = np.nan_to_num(use) + missing
         else:
             expected = past.base[first, meter] + past.slope[first, meter] * zone.shape[:, meter]

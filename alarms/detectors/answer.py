@@ -28,12 +28,13 @@ def answer(
     condition: str, assets: Sequence[str], verdict: NDArray[np.int8], at_us: int, hits: Sequence[Hit]
 ) -> Detection:
     """Return the detection: `verdict` of each asset, overruled by the hits."""
-    row = {name: index for index, name in enumerate(assets)}
+    row = {name: index for index, name in enumerate(assets)} if hits else {}
     count = len(assets)
     final = verdict.astype(np.int8).copy()
     score, value = np.zeros(count), np.full(count, np.nan)
     onset, size = np.full(count, at_us, dtype=np.int64), np.full(count, np.nan)
-    evidence: list[Mapping[str, Any]] = [{} for _ in assets]
+    nothing: Mapping[str, Any] = {}
+    evidence = [nothing] * count
     for hit in hits:
         at = row[hit.asset]
         final[at] = Verdict.ABNORMAL

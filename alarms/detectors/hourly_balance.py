@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from alarms.analysis.hourly import HourlyCity, Hours
 from alarms.analysis.hourly_bank import HourlyConfig, Odds, judged, weigh_zones
 from alarms.analysis.hourly_blocks import blocks_of, customers_of
+from alarms.analysis.hourly_known import KnownCase, missing_of
 from alarms.detectors.answer import Hit, answer, unknown_unless
 from gateway.meterdata.series import HOUR_US, Flags, Floats, Ints
-from gateway.model.finding import Detection
+from gateway.model.finding import Detection, Verdict
 from gateway.model.reading import from_us
 
 SHOWN_H = 14 * 24
@@ -38,8 +39,13 @@ class HourlyBalanceDetector:
     """probability"""
     condition: ClassVar[str] = "leak"
 
-    def judge(self, hours: Hours | None, until_us: int) -> Detection:
-        """Judge from what was known at a moment; zones of which that was too little are UNKNOWN."""
+    def judge(self, hours: Hours | None, until_us: int, cases: Sequence[KnownCase] = ()) -> Detection:
+        """Judge from what was known at a moment; zones of which that was too little are UNKNOWN.
+
+        `cases` is what the days tell of meters that count too little: what they miss is no leak.
+
+        The score of a zone that is NORMAL is the small probability of a leak that is left to it.
+        """
         tree = self.known.tree
         rows = np.flatnonzero(tree.measured)
         names = [tree.zones[row] for row in rows]
@@ -52,10 +58,25 @@ class HourlyBalanceDetector:
             columns = np.flatnonzero(tree.home == zone)
             return columns, *customers_of(hours, columns)
 
-        odds = weigh_zones(blocks, zones, members, self.config)
+        odds = weigh_zones(blocks, zones, members, self.config, self._missed(hours, cases))
         hits = [self._hit(hours, zone, one) for zone, one in odds.items() if one.leak >= self.raised_from]
         seen = np.isin(rows, zones)
-        return answer(self.condition, names, unknown_unless(seen), int(hours.ends_us[-1]), hits)
+        found = answer(self.condition, names, unknown_unless(seen), int(hours.ends_us[-1]), hits)
+        chance = np.array([odds[zone].leak if zone in odds else 0.0 for zone in rows.tolist()])
+        return replace(found, score=np.where(found.verdict == Verdict.NORMAL, chance, found.score))
+
+    def _missed(self, hours: Hours, cases: Sequence[KnownCase]) -> dict[int, Floats]:
+        """Return what known meters miss in each block, by zone, (b, cases)."""
+        tree, end_us = self.known.tree, int(hours.ends_us[-1])
+        column = {name: at for at, name in enumerate(tree.customers)} if cases else {}
+        of: dict[str, list[KnownCase]] = {}
+        for case in cases:
+            of.setdefault(case.zone, []).append(case)
+        result: dict[int, Floats] = {}
+        for zone, own in ((row, of[name]) for row, name in enumerate(tree.zones) if name in of):
+            use, course = customers_of(hours, np.array([column[case.customer] for case in own], dtype=np.int64))
+            result[zone] = missing_of(own, use, course, end_us)
+        return result
 
     def _hit(self, hours: Hours, zone: int, one: Odds) -> Hit:
         begun_us = int(hours.ends_us[-1]) - round(one.begun_h) * HOUR_US

@@ -16,8 +16,8 @@ from gateway.model.finding import Detection, Verdict
 
 YOUNG_H, OLD_H = 4 * 24, 20 * 24
 """a leak younger than the one the daily balance may not see yet; one older than the other is usual in the hours"""
-UNSEEN, SUREST = 0.05, 0.999
-"""probability of a leak that a detector could see and does not, and the greatest one"""
+UNSEEN, FAINTEST, SUREST = 0.05, 0.003, 0.999
+"""probability of a leak that the daily balance could see and does not, and the least and the greatest one of others"""
 AGREED = 1.0
 """log odds that are added where both see a leak: they look at the same readings, though not with the same errors"""
 OLD_ODDS, OLD_WEIGHT = -0.8, 0.5
@@ -45,9 +45,10 @@ def joined(daily: Detection, hourly: Detection) -> Detection:
     for number, name in enumerate(assets):
         day, hour = (_said(one, row.get(name)) for one, row in zip((daily, hourly), rows, strict=True))
         verdict[number] = int(Verdict.NORMAL) if day.verdict == Verdict.NORMAL else int(Verdict.UNKNOWN)
-        surer, source = (hour, hourly) if hour.score > day.score else (day, daily)
-        if surer.verdict != Verdict.ABNORMAL:
+        seen = [(of, found) for of, found in ((day, daily), (hour, hourly)) if of.verdict == Verdict.ABNORMAL]
+        if not seen:
             continue
+        surer, source = max(seen, key=lambda one: one[0].score)
         begun_us = int(source.onset[surer.row])
         score = _together(day, hour, (at_us - begun_us) / HOUR_US)
         value, size = float(source.value[surer.row]), float(source.estimate_m3_per_day[surer.row])
@@ -61,7 +62,7 @@ def abnormal_only(found: Detection) -> Detection:
     return replace(found, verdict=verdict)
 
 
-def running_alike(found: Detection, hours: Hours | None, tree: ZoneTree) -> Detection:
+def running_alike(found: Detection, hours: Hours | None, tree: ZoneTree | None) -> Detection:
     """Return leaks with the odds that they have against losses that follow the use of gas, where the hours tell.
 
     One that is improbable then is UNKNOWN.
@@ -72,7 +73,7 @@ def running_alike(found: Detection, hours: Hours | None, tree: ZoneTree) -> Dete
     for row in rows:
         age_h = float(found.at[row] - found.onset[row]) / HOUR_US
         ratio = 0.0
-        if known and SHAPE_H[0] <= age_h <= SHAPE_H[1]:
+        if known and tree is not None and SHAPE_H[0] <= age_h <= SHAPE_H[1]:
             zone = tree.zones.index(found.assets[row])
             loss, flow, guess = (part[:, zone] for part in known)
             ratio = steadiness(loss, flow, guess, age_h)
@@ -94,15 +95,14 @@ class _Said:
 def _said(found: Detection, row: int | None) -> _Said:
     if row is None or found.verdict[row] == Verdict.UNKNOWN:
         return _Said(-1, int(Verdict.UNKNOWN), 0.0)
-    abnormal = found.verdict[row] == Verdict.ABNORMAL
-    return _Said(row, int(found.verdict[row]), float(found.score[row]) if abnormal else 0.0)
+    return _Said(row, int(found.verdict[row]), float(found.score[row]))
 
 
 def _together(day: _Said, hour: _Said, age_h: float) -> float:
     """Return the probability of a leak of some age by what both detectors say."""
     if Verdict.UNKNOWN in (day.verdict, hour.verdict):
         return max(day.score, hour.score)
-    of_day, of_hour = special.logit(np.clip([day.score, hour.score], UNSEEN, SUREST))
+    of_day, of_hour = special.logit(np.clip([day.score, hour.score], [UNSEEN, FAINTEST], SUREST))
     if day.verdict == hour.verdict:
         return float(special.expit(0.5 * (of_day + of_hour) + AGREED))
     if hour.verdict == Verdict.NORMAL and age_h > OLD_H:

@@ -10,6 +10,7 @@ import numpy as np
 
 from alarms.analysis.hourly import HourlyCity, Hours
 from alarms.analysis.location import best_first, by_pressure, drawn_at, prior, sagging
+from alarms.analysis.parts import fed_zones
 from alarms.analysis.pipes import Graph, Pipe, pipes_by_zone
 from gateway.meterdata.series import Floats
 from gateway.model.finding import Detection, Verdict
@@ -69,13 +70,10 @@ class Locator:
 
     def _own_zones(self, zone: str) -> list[str]:
         """Return a zone and those below it that belong to its own balance."""
-        if self.hourly is None or zone not in self.hourly.tree.pipes:
-            return [zone]
-        tree = self.hourly.tree
-        measured = {name for name, one in zip(tree.zones, tree.measured.tolist(), strict=True) if one}
-        below = [name for name in tree.pipes[zone] if name != zone and name in measured]
-        inside = {name for other in below for name in tree.pipes[other]}
-        return [name for name in tree.pipes[zone] if name not in inside]
+        below = tuple(self.network.below(zone))
+        fed = fed_zones(self.network)
+        inside = {name for other in below if other != zone and other in fed for name in self.network.below(other)}
+        return [name for name in below if name not in inside]
 
     def _by_pressure(self, leak: _Leak, pipes: tuple[Pipe, ...], before: Floats, hours: Hours) -> Floats | None:
         known = self.hourly

@@ -41,7 +41,7 @@ class Heard:
     @classmethod
     def build(cls, column: Columns, received: Ints) -> Self:
         """Sort the arrivals, and keep the first of each meter in each `HEARD_EACH_US`: what follows adds nothing."""
-        order = np.lexsort((received, column))
+        order = in_order(column, received, received, received)
         column, received = column[order].astype(np.int32), received[order]
         first = np.ones(len(column), dtype=np.bool_)
         first[1:] = (np.diff(column) != 0) | (np.diff(received // HEARD_EACH_US) != 0)

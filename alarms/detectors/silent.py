@@ -32,6 +32,8 @@ _WEIGHT = np.array([0.3, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02])
 """how often meters miss a day, and which share of the meters is believed to do so before any was looked at"""
 _BELIEVED = 5.0
 """so many meters that belief weighs"""
+_LATE_D = 0.1
+"""by so much readings that come several times a day may be late"""
 _GAPS_D = np.array([3.0, 5.0, 9.0, 13.0, 17.0, 21.0, 25.0, 37.0, 49.0, 73.0, 97.0]) / 24.0
 """upper ends of the gaps that are told apart as usual"""
 
@@ -40,7 +42,7 @@ _GAPS_D = np.array([3.0, 5.0, 9.0, 13.0, 17.0, 21.0, 25.0, 37.0, 49.0, 73.0, 97.
 class SilenceConfig:
     """How often readings end for which reason."""
 
-    raised_from: float = 0.6
+    raised_from: float = 0.75
     """probability"""
     least_days: int = 2
     breaks_a_year: float = 0.02
@@ -79,6 +81,8 @@ class _Days:
     ever: Flags
     sends: Flags
     """sends by itself, about daily or more often"""
+    often: Flags
+    """sends several times a day"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +110,10 @@ class SilentDetector:
             np.int8
         )
         quiet = np.flatnonzero(days.sends & (days.silent >= 1))
-        chance = _chance(days, rows.zone, quiet)
+        age_d = (now_us - days.last_us[quiet]) / DAY_US
+        chance = _chance(days, rows.zone, quiet, age_d)
         others, senders = self._others(days, rows.zone, quiet, chance)
         judged = days.silent[quiet] >= config.least_days
-        age_d = (now_us - days.last_us[quiet]) / DAY_US
         lone = self._lone_gaps(rows, days, quiet, age_d)
         probability = self._probability(age_d, chance, others, senders, lone)
         verdict[quiet] = np.where(judged, Verdict.UNKNOWN, Verdict.NORMAL)
@@ -208,13 +212,14 @@ def _days(rows: MeterRows, now_us: int, config: SilenceConfig) -> _Days:
     span = np.maximum(first - silent + 1, 1)
     often = count.sum(axis=0) >= config.chatty * np.maximum(with_any, 1)
     sends = ever & (with_any >= config.dense * span) & (often | (with_any >= config.rhythm_days))
-    return _Days(heard, last, silent, first, ever, np.asarray(sends, dtype=np.bool_))
+    return _Days(heard, last, silent, first, ever, np.asarray(sends, dtype=np.bool_), often)
 
 
-def _chance(days: _Days, zone: NDArray[np.int64], quiet: Ints) -> Floats:
+def _chance(days: _Days, zone: NDArray[np.int64], quiet: Ints, age_d: Floats) -> Floats:
     """Return how likely it is that a gap of the present length begins on a day by chance, for some of the meters.
 
-    Days on which much of a zone was not heard are not held against a meter.
+    Days on which much of a zone was not heard are not held against a meter. One that sends several times a day has been
+    silent for parts of a day as well.
     """
     day = np.arange(LOOKBACK_D)[:, None]
     zones = int(zone.max(initial=0)) + 1
@@ -229,7 +234,8 @@ def _chance(days: _Days, zone: NDArray[np.int64], quiet: Ints) -> Floats:
     missed, within = missed[:, quiet] & ~troubled, within[:, quiet] & ~troubled
     gap = days.silent[quiet]
     longest = _longest(missed)
-    by_rate = _predicted(missed.sum(axis=0), within.sum(axis=0) + 1, gap, weight)
+    length = np.where(days.often[quiet], np.maximum(age_d - _LATE_D, gap), gap)
+    by_rate = _predicted(missed.sum(axis=0), within.sum(axis=0) + 1, length, weight)
     return np.where(gap <= longest, np.maximum(by_rate, 1.0 / LOOKBACK_D), by_rate)
 
 
@@ -247,7 +253,7 @@ def _shares(missed: Ints, of: Ints) -> Floats:
     return weight
 
 
-def _predicted(missed: Ints, of: Ints, gap: Ints, weight: Floats) -> Floats:
+def _predicted(missed: Ints, of: Ints, gap: Floats, weight: Floats) -> Floats:
     """Return the chance of a run of `gap` days without a reading, of a meter that missed so many of so many days.
 
     Few days tell little: the meter may be one of those whose uploads fail half the time, as far as the city has such.

@@ -13,6 +13,7 @@ from alarms.service.brief_index import index
 from alarms.service.clocks import Standing
 from alarms.service.month import Delivery, Stops
 from alarms.service.quota import satisfied
+from alarms.service.work_done import UNRECORDED, Inspected, WorkDone, count_work
 
 GOALS = {"all": 0.95, "emergency": 1.0, "reached": 0.86, "satisfied": 0.98}
 """shares on time and of call-backs by the company's service standards (documents 001, 004)"""
@@ -100,6 +101,10 @@ class Brief:
     """complaints received; how they were answered stands among the clocks SERVICE/first_answer and SERVICE/solution"""
     stops: Stops | None = None
     delivery: Delivery | None = None
+    work: WorkDone | None = None
+    inspected: Mapping[str, Inspected] | None = None
+    """safety inspections of the year so far by group of customers; None where none was ever recorded"""
+    unrecorded: tuple[str, ...] = UNRECORDED
     opened: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     """the tickets that each figure counts, by `group:name:figure`; a ticket stands once for each count"""
 
@@ -111,10 +116,12 @@ def make_brief(
     *,
     stops: Stops | None = None,
     delivery: Delivery | None = None,
+    inspected: Mapping[str, Inspected] | None = None,
 ) -> Brief:
     """Return the brief of the tickets raised in a month."""
     calls = list(calls)
     everything = [(one, clock) for one in tickets for clock in one.clocks]
+    work = count_work(tickets)
     return Brief(
         month=month,
         tickets=len(tickets),
@@ -134,7 +141,9 @@ def make_brief(
         complaints=sum(one.type == COMPLAINT for one in tickets),
         stops=stops,
         delivery=delivery,
-        opened=index(tickets, calls, delivery),
+        work=work,
+        inspected=inspected,
+        opened=index(tickets, calls, delivery, work, inspected or {}),
     )  # fmt: skip
 
 

@@ -44,6 +44,16 @@ class TicketFact:
     clocks: tuple[ClockFact, ...] = ()
     not_believed: int = 0
     """steps whose moment cannot be true"""
+    replies: int = 0
+    """steps that its crew reported"""
+    visits: int = 0
+    """arrivals among them"""
+    reminders: int = 0
+    """further calls about it"""
+    same_caller: int = 0
+    """those of them from a number that had called about it before"""
+    repeats: str = ""
+    """the ticket whose work had ended the same danger at the same place shortly before; empty if none had"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from alarms.service.brief_facts import LATE, OPEN, CallFact, ClockFact, TicketFa
 from alarms.service.clocks import Standing
 from alarms.service.month import Delivery
 from alarms.service.quota import satisfied
+from alarms.service.work_done import Inspected, WorkDone
 
 _STEPS = ("confirmed", "departed", "arrived", "completed")
 _FIGURES: Mapping[str, frozenset[Standing]] = {
@@ -22,7 +23,11 @@ _FIGURES: Mapping[str, frozenset[Standing]] = {
 
 
 def index(
-    tickets: Sequence[TicketFact], calls: Iterable[CallFact], delivery: Delivery | None
+    tickets: Sequence[TicketFact],
+    calls: Iterable[CallFact],
+    delivery: Delivery | None,
+    work: WorkDone,
+    inspected: Mapping[str, Inspected],
 ) -> dict[str, tuple[str, ...]]:
     """Return the tickets by `group:name:figure`, e.g. `clock:EMERGENCY/arrive:late`; once for each count."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -35,11 +40,14 @@ def index(
     for call in calls:
         for key in _of_call(call):
             found[key].append(call.ticket_no)
-    if delivery is not None:
-        for field in fields(delivery):
-            numbers = getattr(delivery, field.name)
+    for group, counted in (("delivery", delivery), ("work", work)):
+        for field in fields(counted) if counted is not None else ():
+            numbers = getattr(counted, field.name)
             if isinstance(numbers, tuple) and numbers:
-                found[f"delivery:{field.name}:tickets"] += numbers
+                found[f"{group}:{field.name}:tickets"] += numbers
+    for name, group_of in inspected.items():
+        if group_of.tickets:
+            found[f"inspected:{name}:tickets"] += group_of.tickets
     return {key: tuple(numbers) for key, numbers in found.items()}
 
 

@@ -172,6 +172,8 @@ class CallBacks:
         seed: str,
         now: datetime,
     ) -> int:
+        if level.types:
+            today, before = ([one for one in found if one.type in level.types] for found in (today, before))
         again = call_back_rows.drawn_among(connection, level.name, [one.ticket_no for one in today])
         completed = Counter(one.crew for one in before if self.unit_of(one.asset) == unit)
         # a ticket that was reopened and completed once more has its call-back already
@@ -189,9 +191,14 @@ class CallBacks:
         by_number = {one.ticket_no: one for one in today}
         for ticket_no in chosen:
             one = by_number[ticket_no]
-            due = self.calendar.working_days_after(one.completed_at, level.working_days, first_counts=True).at
+            due = self._due(one.completed_at, level)
             call_back_rows.add(connection, CallBack(ticket_no, level.name, unit, one.crew, month, now, due))
         return len(chosen)
+
+    def _due(self, completed_at: datetime, level: Level) -> datetime:
+        if level.calendar_days:
+            return self.calendar.days_after(completed_at, level.days).at
+        return self.calendar.working_days_after(completed_at, level.days, first_counts=True).at
 
     def unit_of(self, asset: str) -> str:
         """Return the district of an asset; its own zone where there is none."""

@@ -165,6 +165,12 @@ def matching(
     return tuple(best.values())
 
 
+def orders(promises: Iterable[Promise]) -> tuple[tuple[str, str], ...]:
+    """Return type and size of what customers may ask for: what active promises of class SERVICE name, each once."""
+    rows = (row for row in promises if row.active and row.ticket_class is TicketClass.SERVICE and row.type)
+    return tuple(dict.fromkeys((row.type, row.size) for row in rows))
+
+
 def _stands_before(row: Promise) -> tuple[int, int, date]:
     return row.specific, rank(row.size), row.valid_from
 

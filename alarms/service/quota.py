@@ -21,19 +21,27 @@ class Level:
     name: str
     share: Fraction
     """of the tickets completed in a month"""
-    working_days: int
-    """within which a drawn ticket is called; the day of completion is the first"""
+    days: int
+    """within which a drawn ticket is called: working days, of which the day of completion is the first"""
+    calendar_days: bool = False
+    """every day counts, after the day of completion"""
+    types: frozenset[str] = frozenset()
+    """types of tickets that are drawn from; empty = every type"""
 
 
+GAS_ON = frozenset({"first_gas_on", "reconnect", "unseal"})
+"""types of tickets after which gas burns at a customer's for the first time, or again"""
 LEVELS = {
     level.name: level
     for level in (
         Level("station", Fraction(1), 3),
         Level("company", Fraction(1, 10), 5),
         Level("group", Fraction(8, 100), 7),
+        Level("gas_on", Fraction(1, 10), 5, calendar_days=True, types=GAS_ON),
     )
 }
-"""shares and days by the company's service standard (document 001); each level draws by itself"""
+"""shares and days by the company's service standard (document 001); gas-on work by sample within five days (document
+000, its share proposed); each level draws by itself"""
 SATISFIED = 4
 """lowest mark, of 1 to 5, of each question in a call-back whose customer is satisfied"""
 

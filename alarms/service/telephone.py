@@ -12,7 +12,7 @@ from alarms import route
 from alarms.tickets.raising import Raising, Wanted
 from gateway.errors import RefusedError
 from gateway.model.call import CLASSES, LATE, Call
-from gateway.model.network import Network, Station, ZoneKind
+from gateway.model.network import Meter, Network, Station, ZoneKind
 from gateway.model.ticket import TicketClass
 from gateway.ports import Clock
 from gateway.store import call_rows, promise_rows, ticket_rows, user_rows
@@ -137,12 +137,14 @@ class Telephone:
         zone = self.network.zone_above(place, ZoneKind.REGULATOR) if place else ""
         if zone and zone == self.network.zone_above(asset, ZoneKind.REGULATOR):
             return True
-        at = self._position(asset)
-        return at is not None and x_m is not None and y_m is not None and math.dist(at, (x_m, y_m)) <= NEAR_M
+        found: Station | Meter | None = self.network.stations.get(asset) or self.network.meters.get(asset)
+        return found is not None and self.within(found.x_m, found.y_m, x_m, y_m)
 
-    def _position(self, asset: str) -> tuple[float, float] | None:
-        found: Station | Any = self.network.stations.get(asset) or self.network.meters.get(asset)
-        return None if found is None or found.x_m is None else (found.x_m, found.y_m)
+    def within(self, x_m: float | None, y_m: float | None, other_x_m: float | None, other_y_m: float | None) -> bool:
+        """Return whether two positions are known and within 500 m of each other."""
+        if x_m is None or y_m is None or other_x_m is None or other_y_m is None:
+            return False
+        return math.dist((x_m, y_m), (other_x_m, other_y_m)) <= NEAR_M
 
 
 _TITLES = {

@@ -14,6 +14,7 @@ from typing import Any
 
 from alarms import route
 from alarms.extent import rank
+from alarms.service.policy import orders
 from alarms.tickets.raising import Raising, Wanted
 from gateway.errors import RefusedError
 from gateway.model.alarm import Definition
@@ -187,13 +188,16 @@ class TicketDesk:
     def order(self, wanted: Order, *, who: str, request_id: str) -> Answer:
         """Open the SERVICE ticket of what a customer asks for; its clocks start when it was asked.
 
-        Raises RefusedError 404 `unknown_asset`, 422 `unknown_type` or `reported_at`.
+        Raises RefusedError 404 `unknown_asset`, 422 `unknown_type`, `unknown_size` or `reported_at`.
         """
-        known = {row.type for row in self._policy.promises if row.ticket_class is TicketClass.SERVICE and row.type}
+        known = orders(self._policy.promises)
 
         def act(work: Raising) -> Answer:
-            if wanted.type not in known:
-                raise RefusedError(422, "unknown_type", f"one of {', '.join(sorted(known))}")
+            sizes = [size for kind, size in known if kind == wanted.type]
+            if not sizes:
+                raise RefusedError(422, "unknown_type", f"one of {', '.join(sorted({kind for kind, _ in known}))}")
+            if wanted.size not in sizes:
+                raise RefusedError(422, "unknown_size", f"one of {', '.join(repr(one) for one in sizes)}")
             if wanted.asset and not self._network.zone_of(wanted.asset):
                 raise RefusedError(404, "unknown_asset", f"the network has no {wanted.asset[:120]}")
             if not work.now - OLDEST_ORDER <= wanted.reported_at <= work.now + AHEAD:

@@ -11,6 +11,7 @@ import httpx
 from pydantic import AfterValidator
 
 from gateway.model.ticket import ExternalEvent
+from gateway.settings import quoted_url
 
 LONGEST_BODY = 20_000
 LONGEST_ANSWER = 64_000
@@ -25,7 +26,7 @@ def http_url(text: str) -> str:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise ValueError(f"{text!r} is no URL") from error
+        raise ValueError(f"{quoted_url(text)} is no URL") from error
     if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
         raise ValueError('must look like "https://host/tickets", without user, query or fragment')
     return text.rstrip("/")
@@ -88,4 +89,5 @@ def event_of(values: object) -> ExternalEvent | None:
         type=text_of(values, "type", 120),
         occurred_at=text_of(values, "occurred_at", 40),
         actor=text_of(values, "actor", 120),
+        result=text_of(values, "result", 40),
     )

@@ -31,7 +31,7 @@ _CALM = Lane(
     (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), 5, 20, None, 10, 1800, 1800, fallback_when_open=True
 )
 LANES: Mapping[TicketClass, Lane] = {
-    TicketClass.EMERGENCY: Lane((1, 1, 2, 4, 7, 15), 2, 5, None, None, 18, 60),
+    TicketClass.EMERGENCY: Lane((1, 1, 2, 4, 7, 15), 2, 5, None, None, 18, 58),
     TicketClass.URGENT: Lane((5, 10, 15, 30, 60, 300), 3, 10, 24 * 3600, None, 300, 900),
     **dict.fromkeys((TicketClass.REPAIR, TicketClass.CHECK, TicketClass.SERVICE, TicketClass.PLANNED), _CALM),
 }

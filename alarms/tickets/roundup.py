@@ -41,7 +41,7 @@ OVERLAP = timedelta(minutes=5)
 _LOOKUP_S = 5.0
 _PULL_S = 30.0
 _FIELDS = "dedup_key,ticket_no,ticket_class,type,asset,title,raised_at,state,version,creation,activity"
-_STEP_FIELDS = "event_id,version,type,occurred_at,by,ticket"
+_STEP_FIELDS = "event_id,version,type,occurred_at,by,result,ticket"
 _SENT = ("dedup_key", "ticket_no", "type", "title", "description", "priority", "raised_at")
 _MOMENT = "%Y-%m-%d.%H:%M:%S"
 
@@ -296,6 +296,7 @@ def _step(row: Mapping[str, Any]) -> ExternalEvent:
         type=text_of(row, "type", 120),
         occurred_at=text_of(row, "occurred_at", 40),
         actor=text_of(row, "by", 120),
+        result=text_of(row, "result", 40),
     )
 
 

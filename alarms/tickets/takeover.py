@@ -120,6 +120,7 @@ class TakeOver:
             if (step.version, step.type) in seen:
                 continue
             believed = moment is not None and ticket.raised_at <= moment <= self.now + AHEAD
+            said = {"result": step.result} if step.result else {}
             ticket_event_rows.insert_event(
                 self.connection,
                 TicketEvent(
@@ -131,7 +132,7 @@ class TakeOver:
                     occurred_at=moment if believed and moment is not None else self.now,
                     received_at=self.now,
                     actor=step.actor,
-                    data={"pulled": True} if believed else {"pulled": True, "not_believed": step.occurred_at},
+                    data={"pulled": True, **said, **({} if believed else {"not_believed": step.occurred_at})},
                 ),
             )
         events = ticket_event_rows.events_of(self.connection, ticket.ticket_no, limit=_MOST_EVENTS)

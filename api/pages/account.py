@@ -10,11 +10,11 @@ from fastapi.responses import RedirectResponse
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from api.pages.frame import ACCOUNT, Page, draw_frame, header_html, open_page, panel
+from api.pages.frame import ACCOUNT, DENSITY_COOKIE, Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import forms, people_html
 from api.pages.parts.elements import Html
+from api.pages.trouble import told
 from api.services import people
-from gateway.errors import GatewayError
 
 
 async def build(request: Request) -> RedirectResponse | None:
@@ -23,7 +23,7 @@ async def build(request: Request) -> RedirectResponse | None:
     if isinstance(page, RedirectResponse):
         return page
     draw_frame(page, page.tr("Your account"))
-    view = AccountPage(page)
+    view = AccountPage(page, dense=request.cookies.get(DENSITY_COOKIE) == "dense")
     view.draw()
     await view.refresh()
     return None
@@ -32,8 +32,8 @@ async def build(request: Request) -> RedirectResponse | None:
 class AccountPage:
     """One browser's page of its own person."""
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(self, page: Page, *, dense: bool) -> None:
+        self.page, self.dense = page, dense
 
     def draw(self) -> None:
         """Lay the page out."""
@@ -44,6 +44,11 @@ class AccountPage:
                 with panel(tr("Password")), ui.element("div").classes("gg-call-box"):
                     self.password = Html(self._password_html())
                     self.password.element.on("submit", self._change, js_handler=forms.SUBMIT)
+                with (
+                    panel(tr("View"), "gg-screen", note=tr("for this browser")),
+                    ui.element("div").classes("gg-call-box"),
+                ):
+                    Html(people_html.density(tr, dense=self.dense))
                 with panel(tr("Sessions"), note=tr("where you are logged in")):
                     end = f'<button class="gg-button" data-end="1">{tr("End all others")}</button>'
                     Html(end, classes="gg-in-head").on_data("end", self._end_others)
@@ -55,13 +60,11 @@ class AccountPage:
             return f'<p class="gg-dim">{tr("The identity provider keeps your password. Change it there.")}</p>'
         return people_html.own_password_form(tr, must_change=page.user.must_change)
 
+    @told
     async def refresh(self) -> None:
         """Read the sessions again."""
         page = self.page
-        try:
-            rows = await asyncio.to_thread(people.own_sessions, page.parts, page.user)
-        except GatewayError:
-            return
+        rows = await asyncio.to_thread(people.own_sessions, page.parts, page.user)
         here = page.user.credential.removeprefix("gs_")
         self.sessions.set(people_html.sessions(rows, here, page.tr, page.timezone))
 

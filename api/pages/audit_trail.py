@@ -14,7 +14,7 @@ from api.pages.parts import audit_html
 from api.pages.parts.elements import Html
 from api.roles import Act
 from api.services import audit_trail
-from gateway.errors import GatewayError, RefusedError
+from gateway.errors import RefusedError
 
 PATH = "/audit-trail"
 SHOWN = 100
@@ -32,8 +32,6 @@ async def build(request: Request) -> RedirectResponse | None:
         content = await asyncio.to_thread(_content, page, asked)
     except RefusedError:
         content = audit_html.nothing(page.tr("The time is not one that can be looked for."))
-    except GatewayError:
-        content = audit_html.nothing(page.tr("The audit trail cannot be read now."))
     acts = await asyncio.to_thread(audit_trail.acts, page.parts)
     with ui.element("div").classes("gg"):
         ui.html(header_html(page, PATH), sanitize=False, tag="header").classes("gg-head")

@@ -14,9 +14,9 @@ from nicegui.events import GenericEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import call_html, forms
 from api.pages.parts.elements import Html
+from api.pages.trouble import told
 from api.roles import Act
 from api.services import service
-from gateway.errors import GatewayError
 
 EVERY_S = 5.0
 _MARKS = ("5", "4", "3", "2", "1")
@@ -58,14 +58,12 @@ class CallBacksPage:
             form = Html(call_html.answers(tr, _MARKS))
             form.element.on("submit", self._answered, js_handler=forms.SUBMIT)
 
+    @told
     async def refresh(self) -> None:
         """Read the call-backs again and show what differs."""
         page = self.page
         may = page.can(Act.CALL_BACK)
-        try:
-            waiting = await asyncio.to_thread(service.call_backs, page.parts, month=None, waiting=True)
-        except GatewayError:
-            return
+        waiting = await asyncio.to_thread(service.call_backs, page.parts, month=None, waiting=True)
         self.list.set(call_html.call_backs(waiting, page.tr, page.timezone, page.now(), may=may))
 
     def _ask(self, key: str) -> None:

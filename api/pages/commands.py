@@ -15,9 +15,9 @@ from nicegui.events import GenericEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import command_html, forms
 from api.pages.parts.elements import Html
+from api.pages.trouble import told
 from api.roles import Act
 from api.services import commands
-from gateway.errors import GatewayError
 from gateway.model.command import CommandOffer
 
 EVERY_S = 1.0
@@ -75,13 +75,11 @@ class CommandsPage:
         if asset and page.can(Act.COMMAND_CLOSE):
             ui.timer(0.0, lambda: self._show(asset), once=True)
 
+    @told
     async def refresh(self) -> None:
         """Read the commands again and show what differs."""
         page = self.page
-        try:
-            views = await asyncio.to_thread(commands.commands, page.parts, page.user, limit=_SHOWN)
-        except GatewayError:
-            return
+        views = await asyncio.to_thread(commands.commands, page.parts, page.user, limit=_SHOWN)
         self.list.set(command_html.listed(views, page.tr, page.timezone, page.now()))
 
     async def _find(self, event: GenericEventArguments) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Request
@@ -10,14 +11,15 @@ from fastapi.responses import RedirectResponse
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from alarms.false_alarms import FalseAlarms
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import definition_html
 from api.pages.parts.elements import Html
 from api.pages.parts.forms import SUBMIT, attempt, fields
+from api.pages.trouble import told
 from api.roles import Act
-from api.services import definitions
+from api.services import definitions, verdicts
 from api.services.definitions import Master
-from gateway.errors import GatewayError
 from gateway.store.definition_rows import DefinitionChange
 
 EVERY_S = 5.0
@@ -44,6 +46,8 @@ class DefinitionsPage:
         self.sought = ""
         self.chosen = ""
         self.master: Master | None = None
+        self.false: tuple[str, Sequence[FalseAlarms]] = ("", ())
+        """of which definition false alarms were counted when it was chosen, and what was found"""
 
     def draw(self) -> None:
         """Lay the page out."""
@@ -63,12 +67,10 @@ class DefinitionsPage:
                         self.form = Html()
                         self.form.element.on("submit", self._propose, js_handler=SUBMIT)
 
+    @told
     async def refresh(self) -> None:
         """Read everything again and show what differs."""
-        try:
-            self.master = await asyncio.to_thread(definitions.master, self.page.parts)
-        except GatewayError:
-            return
+        self.master = await asyncio.to_thread(definitions.master, self.page.parts)
         await self._show()
 
     async def _show(self) -> None:
@@ -77,28 +79,35 @@ class DefinitionsPage:
             return
         one = self._one(master)
         history: list[DefinitionChange] = []
+        false: Sequence[FalseAlarms] = ()
         if one is not None:
-            try:
-                history = await asyncio.to_thread(definitions.history, page.parts, one.definition)
-            except GatewayError:
-                return
+            history = await asyncio.to_thread(definitions.history, page.parts, one.definition)
+            false = await self._count(one.definition)
         self.tools.set(definition_html.tools(master, tr, ""))
         found = definition_html.matching(master, tr, self.sought)
         self.table.set(definition_html.definitions(found, tr, self.chosen))
         self.waiting.set(definition_html.waiting(master, tr, may=page.can(Act.DEFINITION_APPROVE)))
-        self.detail.set(definition_html.detail(one, history, tr, page.timezone, page.now()))
+        self.detail.set(definition_html.detail(one, history, tr, page.timezone, page.now(), false=false))
         may = one is not None and page.can(Act.DEFINITION_PROPOSE)
         self.form.set(definition_html.form(one, tr) if may and one is not None else "")
+
+    async def _count(self, name: str) -> Sequence[FalseAlarms]:
+        """Count a year's false alarms once for each choice: that takes too long for every look at the page."""
+        if self.false[0] != name:
+            self.false = name, await asyncio.to_thread(verdicts.of_definition, self.page.parts, name)
+        return self.false[1]
 
     def _one(self, master: Master) -> DefinitionChange | None:
         return next((one for one in master.in_force if one.definition == self.chosen), None)
 
+    @told
     async def _seek(self, event: GenericEventArguments) -> None:
         self.sought = str(event.args)[:60].strip()
         await self._show()
 
+    @told
     async def _pick(self, name: str) -> None:
-        self.chosen = name
+        self.chosen, self.false = name, ("", ())
         await self._show()
 
     async def _propose(self, event: GenericEventArguments) -> None:

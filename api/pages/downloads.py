@@ -47,6 +47,7 @@ TABLES: Mapping[str, Download] = {
     "meter-days": Download(Act.READING_AUDIT, tables_meters.meter_days),
     "month": Download(Act.READ, tables_reports.month),
     "alarm-measures": Download(Act.READ, tables_reports.alarm_measures),
+    "alarm-month": Download(Act.READ, tables_reports.alarm_month),
     "promises": Download(Act.READ, tables_reports.promises),
     "tickets": Download(Act.READ, tables_tickets.tickets),
     "questioned": Download(Act.READING_AUDIT, tables_tickets.questioned_readings),
@@ -70,7 +71,9 @@ DOCUMENTS: Mapping[str, Document] = {
         (tables_reports.month, tables_reports.promises, tables_reports.breaches, tables_reports.counts),
     ),
     "alarm-report": Document(
-        Act.READ, mark("Alarm system"), (tables_reports.alarm_measures, tables_reports.alarm_days)
+        Act.READ,
+        mark("Alarm system"),
+        (tables_reports.alarm_measures, tables_reports.alarm_days, tables_reports.alarm_month),
     ),
 }
 

@@ -13,19 +13,24 @@ from starlette.exceptions import HTTPException
 
 from api.pages.frame import LANGUAGE_COOKIE, head_html
 from api.pages.parts.html import FLAME
-from api.text import DEFAULT, mark, texts
+from api.text import DEFAULT, Texts, mark, texts
+from gateway.errors import GatewayError
 
 _TITLES = {
     403: mark("Your role may not see this page."),
     404: mark("This page does not exist."),
     500: mark("This page could not be shown."),
+    503: mark("This page cannot be read now."),
 }
-_CODES = {403: "forbidden", 404: "not_found", 500: "internal"}
+_CODES = {403: "forbidden", 404: "not_found", 500: "internal", 503: "unavailable"}
 _HELP = {
     403: mark("Ask an administrator if you need it."),
     404: mark("The address may be mistyped, or the page was moved."),
     500: mark("The fault was noted. Alarms and tickets go on without this page."),
+    503: mark("Go by telephone and by the instruments on site. The reason stands in the log of the role web."),
 }
+_AGAIN_S = 10
+"""real seconds after which a page that could not be read is tried again by itself"""
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +48,9 @@ async def failed(request: Request, error: Exception) -> Response:
     """Answer for a page that could not be built."""
     if not request.scope.get("nicegui_page_path"):
         raise error
+    if isinstance(error, GatewayError):
+        log.warning("the page %s cannot be read: %s", request.url.path, error)
+        return problem(request, 503)
     log.error("the page %s could not be shown", request.url.path, exc_info=error)
     return problem(request, 500)
 
@@ -54,11 +62,18 @@ def problem(request: Request, status: int) -> Response:
         return JSONResponse({"code": _CODES[status]}, status)
     tr = texts(request.cookies.get(LANGUAGE_COOKIE, DEFAULT))
     title = escape(tr(_TITLES[status]))
+    again = f'<meta http-equiv="refresh" content="{_AGAIN_S}">' if status == 503 else ""
     return HTMLResponse(
-        f"""<!doctype html><html><head><meta charset="utf-8"><title>{title} · gasgate</title>
+        f"""<!doctype html><html><head><meta charset="utf-8"><title>{title} · gasgate</title>{again}
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="/static/favicon.svg">
 {head_html(tr)}</head><body class="gg-login"><main><h1>{FLAME}gasgate</h1><h2>{title}</h2>
-<p>{escape(tr(_HELP[status]))}</p><a class="gg-button primary" href="/">{escape(tr("To the control room"))}</a>
+<p>{escape(tr(_HELP[status]))}</p>{_ways(status, tr)}
 <div class="foot"><span>{status}</span></div></main></body></html>""",
         status,
     )
+
+
+def _ways(status: int, tr: Texts) -> str:
+    again = '<a class="gg-button primary" href="">{}</a>'.format(escape(tr("Try again"))) if status >= 500 else ""
+    kind = "" if again else " primary"
+    return f'{again}<a class="gg-button{kind}" href="/">{escape(tr("To the control room"))}</a>'

@@ -12,8 +12,9 @@ from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
 
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
-from api.pages.parts import finding_html, finding_words, loss_charts, words
+from api.pages.parts import finding_html, finding_words, forms, loss_charts, words
 from api.pages.parts.elements import CityMap, Html
+from api.pages.trouble import told
 from api.roles import Act
 from api.services import findings as service
 from api.services.city import place_of
@@ -21,7 +22,7 @@ from api.services.curves import curves_of
 from api.services.findings import FindingView
 from api.services.live import Change
 from api.services.precision import precision
-from gateway.errors import GatewayError, RefusedError
+from gateway.errors import RefusedError
 from gateway.model.finding import FindingKind, FindingStatus, InspectionResult
 
 _MOST_OTHERS = 6
@@ -106,14 +107,14 @@ class FindingPage:
         marks: list[dict[str, Any]] = []
         if place is not None:
             marks = [{"asset": asset, "x": place[0], "y": place[1], "priority": 1, "html": _SPOT}]
-        zoom = (page.tr("Closer"), page.tr("Farther"))
         with panel(page.tr("Place"), "grow-4"):
-            city = CityMap(marks=marks, on_pick=lambda _asset: None, zoom=zoom, pipes=candidates, near=True)
+            city = CityMap(page.tr, marks=marks, on_pick=lambda _asset: None, pipes=candidates, near=True)
             city.classes("gg-case-map")
             Html(finding_html.pipe_list(candidates, str(view.evidence.get("located_by", "")), page.tr))
             if view.meter is not None:
                 Html(finding_html.meter_facts(network.meters.get(view.meter), page.tr), classes="gg-meter-facts")
 
+    @told
     async def load(self) -> None:
         """Read the case, its visits and what else is there, and show them."""
         page, number = self.page, self.view.id
@@ -154,13 +155,7 @@ class FindingPage:
     async def _send(self, _number: str) -> None:
         """Release the case as a ticket."""
         page = self.page
-        try:
-            await asyncio.to_thread(service.send, page.parts, page.user, self.view.id)
-        except RefusedError as error:
-            ui.notify(words.refusal(error.code, page.tr), type="warning", position="top")
-        except GatewayError:
-            ui.notify(page.tr("That did not work. Try again."), type="negative", position="top")
-            return
+        await forms.attempt(page.tr, lambda: service.send(page.parts, page.user, self.view.id))
         await self.load()
 
     async def _inspect(self, event: GenericEventArguments) -> None:
@@ -169,14 +164,8 @@ class FindingPage:
         if said is None:
             ui.notify(page.tr("Say what was found."), type="warning", position="top")
             return
-        try:
+        with forms.refusals(page.tr):
             await asyncio.to_thread(service.inspect, page.parts, page.user, self.view.id, **said)
-        except RefusedError as error:
-            ui.notify(words.refusal(error.code, page.tr), type="warning", position="top")
-        except GatewayError:
-            ui.notify(page.tr("That did not work. Try again."), type="negative", position="top")
-            return
-        else:
             result = page.tr(finding_words.RESULTS[said["result"]])
             ui.notify(page.tr("Recorded: {result}", result=result), position="top")
         await self.load()

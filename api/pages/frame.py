@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -19,44 +19,23 @@ from starlette.exceptions import HTTPException
 
 from api.auth import User
 from api.deps import Parts, user_of
-from api.pages import welcome
+from api.pages import style_sheet, trouble, welcome
 from api.pages.navigation import navigation_html
-from api.pages.parts import charts, words
+from api.pages.parts import words
 from api.pages.parts.charts import PALETTES, Palette
 from api.pages.parts.html import FLAME
+from api.pages.trouble import Reading
 from api.roles import Act
 from api.services.live import Board
 from api.services.pulse import Pulse
+from api.services.site_time import offset_ms, zone_label
 from api.text import LANGUAGES, Texts, texts
 from gateway.errors import GatewayError
 
 LANGUAGE_COOKIE = "gasgate_language"
 THEME_COOKIE = "gasgate_theme"
+DENSITY_COOKIE = "gasgate_density"
 STATIC = Path(__file__).parents[1] / "static"
-SHEETS = (
-    "base",
-    "frame",
-    "strip",
-    "panels",
-    "lists",
-    "tickets",
-    "alarm",
-    "map",
-    "quiet",
-    "tables",
-    "cards",
-    "commands",
-    "meters",
-    "login",
-    "people",
-    "dialogs",
-    "board",
-    "room",
-    "reports",
-    "sizes",
-    "print",
-)
-"""style sheets in the order in which they hold: sizes and print come last"""
 _SUN = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.800" stroke-linecap="round" '
     'aria-hidden="true">'
@@ -81,6 +60,7 @@ class Page:
     user: User
     tr: Texts
     theme: str
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def timezone(self) -> str:
@@ -129,9 +109,8 @@ def refuse_page(page: Page, act: Act) -> None:
 def head_html(page_texts: Texts, clock: str = "") -> str:
     """Return what goes into a page's head; the theme is set before anything is drawn."""
     language = "zh-CN" if page_texts.language == "zh" else "en"
-    sheets = "".join(f'<link rel="stylesheet" href="{static(f"css/{name}.css")}">' for name in SHEETS)
     return (
-        f'{sheets}<script src="{static("gasgate.js")}"></script>'
+        f'<link rel="stylesheet" href="{style_sheet.address()}"><script src="{static("gasgate.js")}"></script>'
         f'<script>document.documentElement.lang="{language}";{clock}</script>'
     )
 
@@ -157,6 +136,7 @@ def draw_frame(page: Page, title: str) -> None:
     ui.html(f'<a class="gg-skip" href="#" onclick="{_SKIP}">{escape(tr("To the content"))}</a>', sanitize=False)
     lost = escape(tr("Connection lost. What you see may be old. Trying again…"))
     ui.html(f'<div id="gg-lost" role="alert">{lost}</div>', sanitize=False)
+    trouble.draw(page)
     welcome.draw(page)
     # somebody may change the pace of a simulated city
     every_s = 2.0 if page.parts.simulated else 60.0
@@ -179,7 +159,7 @@ async def _end_with_session(page: Page) -> None:
 
 def _clock_script(page: Page) -> str:
     clock = page.parts.clock
-    shift = charts.offset_ms(page.timezone, clock.now())
+    shift = offset_ms(page.timezone, clock.now())
     return f"gasgate.setClock({clock.now_us() / 1000:.0f},{1 / clock.real_seconds(1.0):g},{shift})"
 
 
@@ -200,7 +180,7 @@ def header_html(page: Page, current: str) -> str:
         f'{sections}<div class="gg-space"></div>'
         f'<div class="gg-head-right">{simulated}<div class="gg-time"><span data-clock="date"></span><b '
         'data-clock="time"></b>'
-        f"<span>{charts.zone_label(page.timezone, page.now())}</span></div>"
+        f"<span>{zone_label(page.timezone, page.now())}</span></div>"
         f'<a class="gg-user" href="{ACCOUNT}" title="{escape(tr("Your account"))}"><b title="{role}">'
         f"{escape(page.user.name)}</b> <span>{role}</span></a><div>"
         f'<button class="gg-icon" onclick="gasgate.language({escape(json.dumps(other))})" '

@@ -13,11 +13,11 @@ from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import handover_html
 from api.pages.parts.elements import Html
 from api.pages.parts.forms import attempt
+from api.pages.trouble import told
 from api.roles import Act
 from api.services import interruptions, out_of_service
 from api.services.handover import Handover, handover
 from api.services.interruptions import InterruptionView
-from gateway.errors import GatewayError
 
 EVERY_S = 5.0
 _MOST = 50
@@ -66,13 +66,11 @@ class HandoverPage:
                     with panel(tr("Planned interruptions"), "grow-2"):
                         self.plans = Html(classes="gg-scroll")
 
+    @told
     async def refresh(self) -> None:
         """Read everything again and show what differs."""
         page, tr, zone, now = self.page, self.page.tr, self.page.timezone, self.page.now()
-        try:
-            lists, plans = await asyncio.to_thread(_read, page)
-        except GatewayError:
-            return
+        lists, plans = await asyncio.to_thread(_read, page)
         self.warnings.set(handover_html.warnings(lists, tr, zone, now))
         self.lists.set(handover_html.alarms(lists, tr, zone, now))
         self.tickets.set(handover_html.tickets(list(page.board.tickets.values()), tr, zone, now))

@@ -15,10 +15,10 @@ from nicegui.events import GenericEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import forms, interruption_html
 from api.pages.parts.elements import Html
+from api.pages.trouble import told
 from api.roles import Act
 from api.services import interruptions as service
 from api.services.interruptions import Affected, InterruptionView
-from gateway.errors import GatewayError
 
 EVERY_S = 5.0
 _MOST = 100
@@ -64,21 +64,19 @@ class InterruptionsPage:
                             self.form = Html(interruption_html.form(tr, self.request_id))
                             self.form.element.on("submit", self._submitted, js_handler=forms.SUBMIT)
                 with panel(tr("Customers without gas"), "", tr("those who depend on supply first")):
-                    self.told = Html(classes="gg-told")
+                    self.told = Html(classes="gg-notices")
                     self.told.element.on("submit", self._tell, js_handler=forms.SUBMIT)
                     self.customers = Html(classes="gg-scroll")
 
+    @told
     async def refresh(self) -> None:
         """Read everything again and show what differs."""
         page, tr, zone, now = self.page, self.page.tr, self.page.timezone, self.page.now()
-        try:
-            views = await asyncio.to_thread(service.listed, page.parts, _MOST)
-            self.views = {view.plan.id: view for view in views}
-            if self.chosen not in self.views:
-                self.chosen = next(iter(self.views), "")
-            await self._read_affected()
-        except GatewayError:
-            return
+        views = await asyncio.to_thread(service.listed, page.parts, _MOST)
+        self.views = {view.plan.id: view for view in views}
+        if self.chosen not in self.views:
+            self.chosen = next(iter(self.views), "")
+        await self._read_affected()
         run, plan = page.can(Act.INTERRUPTION_RUN), page.can(Act.INTERRUPTION_PLAN)
         self.list.set(interruption_html.listed(views, tr, zone, now, self.chosen, may_run=run, may_plan=plan))
         chosen = self.views.get(self.chosen)
@@ -89,7 +87,10 @@ class InterruptionsPage:
 
     async def _read_affected(self) -> None:
         if self.chosen and self.affected[0] != self.chosen:
-            self.affected = self.chosen, await asyncio.to_thread(service.affected, self.page.parts, self.chosen)
+            self.affected = (
+                self.chosen,
+                await asyncio.to_thread(service.affected, self.page.parts, self.page.user, self.chosen),
+            )
 
     async def _pick(self, interruption: str) -> None:
         if interruption in self.views:

@@ -14,10 +14,21 @@ from nicegui.events import GenericEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import finding_html, loss_charts, loss_html
 from api.pages.parts.elements import Html, KeyedList
+from api.pages.trouble import told
 from api.services.curves import curves_of
 from api.services.findings import FindingView, list_findings, onset_day
 from api.services.live import Change
-from api.services.loss import LossLine, Period, known_days, loss_months, loss_tree, loss_trend, span, zone_total
+from api.services.loss import (
+    LossLine,
+    Period,
+    known_days,
+    loss_months,
+    loss_sparks,
+    loss_tree,
+    loss_trend,
+    span,
+    zone_total,
+)
 from api.services.precision import precision
 from gateway.model.finding import LIKELY, FindingStatus
 
@@ -54,6 +65,7 @@ class LossPage:
         self.least = LIKELY
         """score from which they are listed"""
         self.lines: list[LossLine] = []
+        self.sparks: loss_html.Sparks = {}
         self.folded: set[str] = set()
         self.suspects: dict[int, FindingView] = {}
         self.finding = 0
@@ -105,6 +117,7 @@ class LossPage:
             self.bars = Html(classes="gg-roomy")
             self.way = Html(classes="gg-actions")
 
+    @told
     async def load(self) -> None:
         """Read days, tree and suspects."""
         self.known = await asyncio.to_thread(known_days, self.page.parts)
@@ -119,6 +132,7 @@ class LossPage:
         if change.findings:
             background_tasks.create(self._again(), name="load findings")
 
+    @told
     async def _again(self) -> None:
         newest = await asyncio.to_thread(known_days, self.page.parts)
         if self.client.is_deleted:
@@ -132,12 +146,15 @@ class LossPage:
 
     async def _load_tree(self) -> None:
         page = self.page
+        self.course.set_visibility(self.day is not None)
         if self.day is None:
             self.tools.set("")
-            self.tree.set(loss_html.no_days(page.tr))
+            for part in (self.tree, self.course_title):
+                part.set(loss_html.no_days(page.tr))
             return
         first, last = span(self.period, self.day)
         self.lines = await asyncio.to_thread(loss_tree, page.parts, first, last)
+        self.sparks = await asyncio.to_thread(loss_sparks, page.parts, last)
         if not self.zone and self.lines:
             self.zone = max(self.lines, key=_worth_a_look).zone
         self.tools.set(loss_html.tools(page.tr, self.period, self.day, self.known, first))
@@ -145,7 +162,7 @@ class LossPage:
         await self._load_course(first)
 
     def _show_tree(self) -> None:
-        self.tree.set(loss_html.tree(self.lines, self.page.tr, self.zone, self.folded))
+        self.tree.set(loss_html.tree(self.lines, self.sparks, self.page.tr, self.zone, self.folded))
 
     async def _load_course(self, first: date) -> None:
         page, zone, tr = self.page, self.zone, self.page.tr
@@ -204,20 +221,24 @@ class LossPage:
 
     # What the person does ------------------------------------------------------------------------------------
 
+    @told
     async def _set_course(self, course: str) -> None:
         if course in loss_html.COURSES and self.day is not None:
             self.course_of = course
             await self._load_course(span(self.period, self.day)[0])
 
+    @told
     async def _show_all(self, which: str) -> None:
         if which == "all":
             self.only = ""
             await self._load_suspects()
 
+    @told
     async def _show_weak(self, which: str) -> None:
         self.least = 0.0 if which == "too" else LIKELY
         await self._load_suspects()
 
+    @told
     async def _set_period(self, period: str) -> None:
         if period in set(Period):
             self.period = Period(period)
@@ -233,11 +254,13 @@ class LossPage:
         except ValueError:
             return
 
+    @told
     async def _go(self, day: date) -> None:
         if self.known is not None and self.known[0] <= day <= self.known[1]:
             self.day = day
             await self._load_tree()
 
+    @told
     async def _pick_zone(self, event: GenericEventArguments) -> None:
         if not isinstance(event.args, list) or len(event.args) != 2:
             return

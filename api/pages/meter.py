@@ -15,6 +15,7 @@ from api.pages.parts.elements import Html
 from api.pages.parts.series_chart import Drawing, DrawnPoint, Moment, SeriesChart
 from api.roles import Act
 from api.services import meter as service
+from api.services.customers import meter_for
 from api.services.intervals import meter_days
 from api.services.live import Change
 from api.services.meter import Event, Purchase
@@ -41,7 +42,7 @@ async def build(request: Request, meter_id: str) -> RedirectResponse | None:
     except RefusedError as error:
         raise HTTPException(404) from error
     draw_frame(page, f"{page.tr('Meter')} {meter.meter_id}")
-    view = MeterPage(page, meter)
+    view = MeterPage(page, meter_for(page.user, meter))
     view.draw()
     await view.load()
     ui.context.client.on_delete(page.board.listen(view.changed))
@@ -101,7 +102,8 @@ class MeterPage:
             self.looks += 1
         except GatewayError:
             self.head.set(meter_html.head(self.meter, service.path_of(page.parts, self.meter.zone_id), tr))
-            self.newest.set(meter_html.away(tr))
+            for part in (self.newest, self.around, self.happened):
+                part.set(meter_html.away(tr))
             return
         self.head.set(meter_html.head(view.meter, view.path, tr))
         self.newest.set(meter_html.newest(view, tr, page.timezone, page.now()))

@@ -13,6 +13,9 @@ from nicegui.events import GenericEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import forms, meters_html, words
 from api.pages.parts.elements import Html
+from api.pages.parts.paging import Paging
+from api.pages.trouble import told
+from api.roles import Act
 from api.services import meters
 from api.services.meters import Wanted
 from api.services.newest import Newest, newest
@@ -53,8 +56,7 @@ class MetersPage:
     def __init__(self, page: Page, wanted: Wanted) -> None:
         self.page = page
         self.wanted = wanted
-        self.behind = [-1]
-        """rows behind which each page so far begins; the last is the one that is shown"""
+        self.paging = Paging()
         self.asked = 0
 
     async def draw(self) -> None:
@@ -64,7 +66,10 @@ class MetersPage:
         with ui.element("div").classes("gg"):
             ui.html(header_html(page, "/meters"), sanitize=False, tag="header").classes("gg-head")
             with ui.element("main").classes("gg-single"), panel(tr("Meters"), "grow-2", self._note()):
-                tools = Html(meters_html.tools(tr, self.wanted, page.parts.network, classes), classes="gg-search")
+                form = meters_html.tools(
+                    tr, self.wanted, page.parts.network, classes, by_customer=page.can(Act.CUSTOMER_READ)
+                )
+                tools = Html(form, classes="gg-search")
                 for event in ("input", "change", "submit"):
                     tools.element.on(event, self._typed, js_handler=_TYPED)
                 self.list = Html(classes="gg-scroll")
@@ -73,6 +78,7 @@ class MetersPage:
     def _note(self) -> str:
         return self.page.tr("{count} meters", count=f"{len(self.page.parts.network.meters):,}".replace(",", "\u2009"))
 
+    @told
     async def load(self) -> None:
         """Find the meters and show them with their newest register; only the last of several searches is shown."""
         page, tr = self.page, self.page.tr
@@ -80,7 +86,7 @@ class MetersPage:
         number = self.asked
         try:
             found = await asyncio.to_thread(
-                meters.find_meters, page.parts, self.wanted, after=self.behind[-1], limit=ROWS
+                meters.find_meters, page.parts, page.user, self.wanted, after=self.paging.after, limit=ROWS
             )
         except RefusedError as error:
             self.list.set(meters_html.said(words.refusal(error.code, tr)))
@@ -92,8 +98,8 @@ class MetersPage:
         names = page.parts.network.name_of
         self.list.set(meters_html.listed(found.meters, heard, tr, page.timezone, page.now(), names))
         asked = {name: value for name, value in _address(self.wanted).items() if value}
-        self.foot.set(meters_html.foot(tr, len(self.behind), found.after, asked, problem))
-        self.following = found.after
+        self.foot.set(meters_html.foot(tr, self.paging.number, found.after, asked, problem))
+        self.paging.found(found.after)
 
     async def _registers(self, found: tuple[Meter, ...]) -> tuple[dict[str, Newest], bool]:
         try:
@@ -107,19 +113,15 @@ class MetersPage:
         wanted = _wanted(forms.fields(event))
         if wanted == self.wanted:
             return
-        self.wanted, self.behind = wanted, [-1]
+        self.wanted = wanted
+        self.paging.restart()
         query = urlencode({name: value for name, value in _address(wanted).items() if value})
         ui.run_javascript(f"history.replaceState(null, '', '/meters{'?' if query else ''}{query}')")
         await self.load()
 
     async def _turn(self, way: str) -> None:
-        if way == "next" and self.following is not None:
-            self.behind.append(self.following)
-        elif way == "back" and len(self.behind) > 1:
-            self.behind.pop()
-        else:
-            return
-        await self.load()
+        if self.paging.turn(way):
+            await self.load()
 
 
 def _address(wanted: Wanted) -> dict[str, str]:

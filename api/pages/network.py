@@ -12,6 +12,7 @@ from nicegui.events import GenericEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import forms, network_html
 from api.pages.parts.elements import CityMap, Html
+from api.pages.parts.paging import Paging
 from api.pages.parts.series_chart import Drawing, DrawnPoint, Level, SeriesChart
 from api.services import network as service
 from api.services.network import Site
@@ -45,9 +46,7 @@ class NetworkPage:
     def __init__(self, page: Page, asset: str) -> None:
         self.page = page
         self.text, self.zone, self.kind = asset, "", ""
-        self.behind = [-1]
-        """rows behind which each page of the list so far begins"""
-        self.following: int | None = None
+        self.paging = Paging()
         self.sites: tuple[Site, ...] = ()
         self.points: list[PointId] = []
         """what the trend shows, in the order in which it was chosen"""
@@ -71,8 +70,7 @@ class NetworkPage:
                         self.tools.on_data("span", self._set_span).on_data("drop", self._toggle)
                         self.chart = SeriesChart(page, tr("Trend"), self._drawing())
                     with panel(tr("Pressures"), "grow-2", tr("gauge pressure in kPa, as measured last")):
-                        zoom = (tr("Closer"), tr("Farther"))
-                        self.map = CityMap(marks=[], on_pick=self._picked, zoom=zoom, near=True)
+                        self.map = CityMap(tr, marks=[], on_pick=self._picked, near=True)
                         self.map.classes("gg-case-map")
 
     async def load(self) -> None:
@@ -89,7 +87,7 @@ class NetworkPage:
         page, tr = self.page, self.page.tr
         try:
             found = await service.sites(
-                page.parts, text=self.text, zone=self.zone, kind=self.kind, after=self.behind[-1], limit=ROWS
+                page.parts, text=self.text, zone=self.zone, kind=self.kind, after=self.paging.after, limit=ROWS
             )
             pressures = await service.pressures(page.parts, self.zone)
         except RefusedError:
@@ -99,9 +97,10 @@ class NetworkPage:
         except GatewayError:
             self.list.set(network_html.away(tr))
             return
-        self.sites, self.following = found.sites, found.after
+        self.sites = found.sites
+        self.paging.found(found.after)
         self.list.set(network_html.listed(found.sites, self.points, tr))
-        self.foot.set(network_html.foot(tr, len(self.behind), found.after, self._asked()))
+        self.foot.set(network_html.foot(tr, self.paging.number, found.after, self._asked()))
         self.map.show([network_html.mark_of(site) for site in pressures])
 
     def _asked(self) -> dict[str, str]:
@@ -135,19 +134,14 @@ class NetworkPage:
             return
         moved = wanted[1] != self.zone
         self.text, self.zone, self.kind = wanted
-        self.behind = [-1]
+        self.paging.restart()
         await self.refresh()
         if moved:
             self.map.frame()
 
     async def _turn(self, way: str) -> None:
-        if way == "next" and self.following is not None:
-            self.behind.append(self.following)
-        elif way == "back" and len(self.behind) > 1:
-            self.behind.pop()
-        else:
-            return
-        await self.refresh()
+        if self.paging.turn(way):
+            await self.refresh()
 
     def _toggle(self, name: str) -> None:
         """Put a point into the trend, or take it out; the oldest leaves for a seventh, another unit for a third."""

@@ -18,6 +18,7 @@ from api.pages.parts.elements import Html
 from api.pages.parts.export_html import export
 from api.pages.parts.html import empty
 from api.pages.parts.series_chart import Drawing, DrawnPoint, Moment, SeriesChart
+from api.pages.trouble import told
 from api.roles import Act
 from api.services import questioned
 from api.services.intervals import MeterDays, meter_days
@@ -45,6 +46,7 @@ async def build(request: Request) -> RedirectResponse | None:
     refuse_page(page, Act.READING_AUDIT)
     draw_frame(page, page.tr("Reading audit"))
     view = QuestionedPage(page, pages_app.state.waiting)
+    view.waiting.begin()
     view.draw()
     await view.refresh()
     ui.timer(EVERY_S, view.refresh, immediate=False)
@@ -92,35 +94,36 @@ class QuestionedPage:
                     with panel(tr("Register"), "gg-audit-chart"):
                         self.chart_box = ui.element("div").classes("gg-chart-box")
 
+    @told
     async def refresh(self) -> None:
         """Read the list again and show what differs."""
         page, tr, zone, now = self.page, self.page.tr, self.page.timezone, self.page.now()
-        try:
-            counts = await asyncio.to_thread(questioned.counts, page.parts)
-            titles = (tr("Questioned"), tr("Decided"), tr("Long unread"), tr("Over ten years"))
-            shown = {"cases": sum(counts.values())}
-            choice = questioned_html.rules(counts, self.rule, tr) + export(tr, "questioned", rule=self.rule)
-            self.tools.set(choice if self.tab == "cases" else "")
-            if self.tab == "cases":
-                rules = [self.rule] if self.rule else []
-                found = await asyncio.to_thread(questioned.cases, page.parts, rules, before=self.before)
-                self.cases = {one.id: one for one in found}
-                chosen = self.chosen.id if self.chosen else 0
-                more = len(found) == PAGE
-                self.list.set(questioned_html.cases(found, chosen, tr, zone, now, more=more))
-            elif self.tab == "decided":
-                done = await asyncio.to_thread(questioned.decisions, page.parts)
-                self.list.set(questioned_html.decided(done, tr, zone, now))
-            else:
-                waiting = await self.waiting.look()
-                shown |= {"unread": sum(waiting.counts[name] for name in CLASSES), "old": waiting.old_count}
-                text = questioned_html.old(waiting, tr)
-                if self.tab == "unread":
-                    text = questioned_html.unread(waiting, self.unread, tr, zone)
-                self.list.set(text)
-            self.tabs.set(ticket_html.tabs(list(zip(_TABS, titles, strict=True)), shown, self.tab))
-        except GatewayError:
-            self.list.set(f'<div class="gg-empty">{empty(tr("The store does not answer: no readings."))}</div>')
+        counts = await asyncio.to_thread(questioned.counts, page.parts)
+        titles = (tr("Questioned"), tr("Decided"), tr("Long unread"), tr("Over ten years"))
+        shown = {"cases": sum(counts.values())}
+        choice = questioned_html.rules(counts, self.rule, tr) + export(tr, "questioned", rule=self.rule)
+        self.tools.set(choice if self.tab == "cases" else "")
+        if self.tab == "cases":
+            rules = [self.rule] if self.rule else []
+            found = await asyncio.to_thread(questioned.cases, page.parts, page.user, rules, before=self.before)
+            self.cases = {one.id: one for one in found}
+            chosen = self.chosen.id if self.chosen else 0
+            more = len(found) == PAGE
+            self.list.set(questioned_html.cases(found, chosen, tr, zone, now, more=more))
+        elif self.tab == "decided":
+            done = await asyncio.to_thread(questioned.decisions, page.parts)
+            self.list.set(questioned_html.decided(done, tr, zone, now))
+        else:
+            tab = self.tab
+            waiting = await self.waiting.look()
+            if self.tab != tab:
+                return
+            shown |= {"unread": sum(waiting.counts[name] for name in CLASSES), "old": waiting.old_count}
+            text = questioned_html.old(waiting, tr)
+            if self.tab == "unread":
+                text = questioned_html.unread(waiting, self.unread, tr, zone)
+            self.list.set(text)
+        self.tabs.set(ticket_html.tabs(list(zip(_TABS, titles, strict=True)), shown, self.tab))
 
     async def _tab(self, name: str) -> None:
         if name in _TABS:

@@ -31,12 +31,14 @@ from api.pages import (
     questioned,
     reports,
     rooms,
+    style_sheet,
     system,
     ticket,
     tickets,
     tokens,
     users,
 )
+from gateway.errors import GatewayError
 
 PAGES = {
     "/": control_room,
@@ -73,14 +75,17 @@ def register(app: FastAPI) -> None:
     app.include_router(login_oidc.router)
     app.include_router(downloads.router)
     app.include_router(rooms.router)
-    app.state.rooms = rooms.Rooms(app.state.board, app.state.pulse)
+    app.include_router(style_sheet.router)
+    app.state.rooms = pages_app.state.rooms = rooms.Rooms(app.state.board, app.state.pulse)
+    pages_app.on_startup(app.state.rooms.begin)
     for path, module in PAGES.items():
         ui.page(path, response_timeout=10.0)(module.build)
     for old, new in MOVED.items():
         app.add_api_route(old, _way_to(new), include_in_schema=False)
     for status in (403, 404):
         pages_app.add_exception_handler(status, errors.refused)
-    pages_app.add_exception_handler(Exception, errors.failed)
+    for fault in (GatewayError, Exception):  # of the latter the server ends the connection, too
+        pages_app.add_exception_handler(fault, errors.failed)
 
 
 def _way_to(path: str) -> Callable[[], RedirectResponse]:

@@ -13,14 +13,16 @@ from fastapi.responses import RedirectResponse
 from nicegui import ui
 
 from api.pages.frame import Page, draw_frame, header_html, open_page
-from api.pages.parts import kpi_html, report_html, service_html
-from api.pages.parts.charts import zone_label
+from api.pages.parts import alarm_month_html, kpi_html, report_html, service_html
 from api.pages.parts.elements import Html
 from api.pages.parts.export_html import export
-from api.services import loss, service
+from api.pages.trouble import told
+from api.services import alarm_month, loss, service
 from api.services.alarm_report import reports
 from api.services.month import Span, month_figures, span_of, this_month
 from api.services.reading_rates import reading_rates
+from api.services.site_time import zone_label
+from api.services.verdicts import false_alarms
 from api.text import Texts, mark
 from gateway.errors import GatewayError
 
@@ -43,7 +45,17 @@ def _sheet(page: Page, span: Span) -> str:
 
 
 def _alarms(page: Page, span: Span) -> str:
-    return kpi_html.reports(reports(page.parts, span.first, span.last), page.tr)
+    parts = page.parts
+    tr, titles, name_of = page.tr, parts.desk.definitions, parts.network.name_of
+    false = false_alarms(parts, span.first, span.last)
+    return (
+        kpi_html.reports(reports(parts, span.first, span.last), false, titles, tr)
+        + alarm_month_html.answers(alarm_month.answers(parts, span.first, span.last), tr)
+        + alarm_month_html.lists(
+            alarm_month.month_lists(parts, span.first, span.last, span.last_gas_day), titles, tr, name_of
+        )
+        + export(tr, "alarm-month", month=span.month)
+    )
 
 
 def _service(page: Page, span: Span) -> str:
@@ -123,13 +135,10 @@ class ReportPage:
             with ui.dialog() as self.opened, ui.card().classes("gg-dialog"):
                 self.tickets = Html()
 
+    @told
     async def compute(self) -> None:
         """Compute the report in a worker thread and show it."""
-        tr = self.page.tr
-        try:
-            self.shown.set(await asyncio.to_thread(self._content))
-        except GatewayError:
-            self.shown.set(report_html.failed(tr))
+        self.shown.set(await asyncio.to_thread(self._content))
 
     async def _open(self, figure: str) -> None:
         """Show the tickets that a figure of the service report counts."""

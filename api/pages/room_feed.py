@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import heapq
 import json
 import logging
+import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from api.pages.parts import html, room_html
+from api.pages.parts import html, room_html, strip_html
 from api.services.live import Board, Change
 from api.services.pulse import Pulse
 from api.services.room import Place, horn, marks
-from api.services.shown import BELOW, is_told
+from api.services.shown import BELOW, TABS, is_told
 from api.services.summary import summary
 from api.services.views import AlarmView, ticket_order
 from api.text import Texts
@@ -24,9 +27,19 @@ FACTS_EVERY_S = 1.0
 """real seconds between two looks at key figures and marks: they count all alarms"""
 MOST_BEHIND = 100
 """messages that may wait for one reader; who is further behind is sent away and reads everything anew"""
+FIRST_ROWS = 60
+"""rows of each list that a browser has at once; more than a tall screen shows"""
 _COMPRESSION = 1
 
 log = logging.getLogger(__name__)
+
+
+class Row(NamedTuple):
+    """A row as browsers take it, where it sorts, and under which tab it stands."""
+
+    key: str
+    tab: str
+    text: str
 
 
 class RoomFeed:
@@ -36,10 +49,11 @@ class RoomFeed:
         self.number = 0
         self._board, self._pulse, self._tr = board, pulse, tr
         self._timezone = board.parts.site.gas_day.timezone
-        self._alarms: dict[str, str] = {}
-        self._tickets: dict[str, str] = {}
-        self._facts: dict[str, str] = {}
+        self._alarms: dict[str, Row] = {}
+        self._tickets: dict[str, Row] = {}
+        self._facts: dict[str, Any] = {}
         self._marks: dict[str, str] = {}
+        self._looked_at = 0.0
         self._day = self._today()
         self._places: dict[str, Place | None] = {}
         self._readers: set[asyncio.Queue[str | None]] = set()
@@ -54,11 +68,42 @@ class RoomFeed:
         return len(self._readers)
 
     def read(self) -> asyncio.Queue[str | None]:
-        """Return a queue of messages from now on; None in it means: too far behind, read everything anew."""
+        """Return a queue of messages from now on; None in it means: too far behind, read everything anew.
+
+        The first message has the key figures and the first rows of both lists, so that nobody waits for all rows to
+        see the worst ones.
+        """
         queue: asyncio.Queue[str | None] = asyncio.Queue(MOST_BEHIND + 1)
-        queue.put_nowait(f'{{"hello":true,"n":{self.number}}}')
+        self.refresh()
+        queue.put_nowait(self._hello())
         self._readers.add(queue)
         return queue
+
+    def strip(self) -> str:
+        """Return the strip of key figures as HTML."""
+        self.refresh()
+        return str(self._facts["strip"])
+
+    def most_urgent(self) -> str:
+        """Return the id of the alarm that stands first; empty if there is none."""
+        return min(self._alarms, key=lambda alarm_id: self._alarms[alarm_id].key, default="")
+
+    def refresh(self) -> None:
+        """Look again if nobody has for a while: while nobody reads, nobody looks."""
+        if time.monotonic() - self._looked_at > 2 * FACTS_EVERY_S:
+            self.look()
+
+    def _hello(self) -> str:
+        lists = {
+            "alarms": [row for row in self._alarms.values() if row.tab == TABS[0]],
+            "tickets": self._tickets.values(),
+        }
+        first = ",".join(
+            f'"{name}":[{",".join(row.text for row in heapq.nsmallest(FIRST_ROWS, rows, key=lambda row: row.key))}]'
+            for name, rows in lists.items()
+        )
+        counts = json.dumps(Counter(row.tab for row in self._alarms.values()))
+        return f'{{"hello":true,"n":{self.number},{first},"counts":{counts}{self._written(self._facts)}}}'
 
     def leave(self, queue: asyncio.Queue[str | None]) -> None:
         """End a reader."""
@@ -73,10 +118,13 @@ class RoomFeed:
         return await asyncio.shield(self._packed[1])
 
     def _whole(self) -> str:
-        facts = "".join(f",{json.dumps(name)}:{fact}" for name, fact in self._facts.items())
-        rows = {"alarms": self._alarms, "tickets": self._tickets, "marks": self._marks}
+        rows = {"alarms": _texts(self._alarms), "tickets": _texts(self._tickets), "marks": self._marks}
         lists = ",".join(f'"{name}":[{",".join(known.values())}]' for name, known in rows.items())
-        return f'{{"n":{self.number},{lists}{facts}}}'
+        return f'{{"n":{self.number},{lists}{self._written(self._facts)}}}'
+
+    @staticmethod
+    def _written(facts: Mapping[str, Any]) -> str:
+        return "".join(f',"{name}":{json.dumps(fact, ensure_ascii=False)}' for name, fact in facts.items())
 
     def look(self) -> None:
         """Look at key figures and marks, and at what the day's change does to the times; to be called every second."""
@@ -90,7 +138,8 @@ class RoomFeed:
         self._marks = self._seen_marks()
         changed = {name: fact for name, fact in fresh.items() if self._facts.get(name) != fact}
         self._facts = fresh
-        told = [f"{json.dumps(name)}:{fact}" for name, fact in changed.items()]
+        self._looked_at = time.monotonic()
+        told = [self._written(changed)[1:]] if changed else []
         told += _difference("marks", before, self._marks)
         if told:
             self._tell(told)
@@ -100,23 +149,23 @@ class RoomFeed:
         found = (room_html.map_mark(one, self._tr) for one in marks(self._board, self._places))
         return {one["asset"]: json.dumps(one, ensure_ascii=False) for one in found}
 
-    def _seen_facts(self) -> dict[str, str]:
+    def _seen_facts(self) -> dict[str, Any]:
         board, tr = self._board, self._tr
-        seen: dict[str, Any] = {
-            "strip": html.strip(summary(board, self._pulse), tr),
+        return {
+            "strip": strip_html.strip(summary(board, self._pulse), tr),
             "flood": board.flood is not None,
             "horn": horn(board, board.parts.clock.now()),
         }
-        return {name: json.dumps(fact, ensure_ascii=False) for name, fact in seen.items()}
 
     def _draw_all(self) -> None:
         board = self._board
         self._alarms = dict(self._rows(board.alarms))
         self._tickets = {number: self._ticket(number) for number in board.tickets}
         self._facts, self._marks = self._seen_facts(), self._seen_marks()
+        self._looked_at = time.monotonic()
         self.number += 1
 
-    def _rows(self, ids: Iterable[str]) -> Iterable[tuple[str, str]]:
+    def _rows(self, ids: Iterable[str]) -> Iterable[tuple[str, Row]]:
         """Yield the rows of those alarms that have one: the row of a higher limit tells of the lower one."""
         board = self._board
         for alarm_id in ids:
@@ -124,13 +173,14 @@ class RoomFeed:
             if view is not None and not is_told(view, board.alarms):
                 yield alarm_id, self._row(view)
 
-    def _row(self, view: AlarmView) -> str:
+    def _row(self, view: AlarmView) -> Row:
         row = room_html.row(view, self._tr, self._timezone, self._board.parts.clock.now())
-        return json.dumps(row, ensure_ascii=False)
+        return Row(row["key"], row["tab"], json.dumps(row, ensure_ascii=False))
 
-    def _ticket(self, number: str) -> str:
+    def _ticket(self, number: str) -> Row:
         view = self._board.tickets[number]
-        return json.dumps(html.ticket_row(view, self._tr, ticket_order(view)), ensure_ascii=False)
+        row = html.ticket_row(view, self._tr, ticket_order(view))
+        return Row(row["key"], "", json.dumps(row, ensure_ascii=False))
 
     def _changed(self, change: Change) -> None:
         """Take a change over; after a fault everything is drawn anew, for the board tells nothing twice."""
@@ -153,7 +203,7 @@ class RoomFeed:
             del self._alarms[key]
         for key in change.tickets_gone:
             self._tickets.pop(key, None)
-        parts = [*_told("alarms", rows, gone), *_told("tickets", tickets, change.tickets_gone)]
+        parts = [*_told("alarms", _texts(rows), gone), *_told("tickets", _texts(tickets), change.tickets_gone)]
         if parts:
             self._tell(parts)
 
@@ -181,6 +231,10 @@ class RoomFeed:
 def _below(alarm_id: str) -> list[tuple[str, str]]:
     definition, _, asset = alarm_id.partition("@")
     return [(BELOW[definition], asset)] if definition in BELOW else []
+
+
+def _texts(rows: Mapping[str, Row]) -> dict[str, str]:
+    return {key: row.text for key, row in rows.items()}
 
 
 def _difference(name: str, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

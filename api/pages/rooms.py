@@ -45,8 +45,13 @@ class Rooms:
         """How many browsers read."""
         return sum(feed.readers for feed in self._feeds.values())
 
+    def begin(self) -> None:
+        """Draw every row once in every language, before the first browser asks for them."""
+        for language in LANGUAGES:
+            self.feed(language)
+
     def feed(self, language: str) -> RoomFeed:
-        """Return the feed of a language; it begins when the first asks for it."""
+        """Return the feed of a language."""
         known = language if language in LANGUAGES else DEFAULT
         if known not in self._feeds:
             self._feeds[known] = RoomFeed(self._board, self._pulse, texts(known))

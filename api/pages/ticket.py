@@ -19,11 +19,12 @@ from starlette.exceptions import HTTPException
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import forms, html, service_words, ticket_side_html, words
 from api.pages.parts.elements import Html
+from api.pages.trouble import told
 from api.roles import Act
 from api.services import tickets
 from api.services.live import Change
 from api.services.ticket_sides import Sides, offer, sides
-from gateway.errors import GatewayError, RefusedError
+from gateway.errors import RefusedError
 
 EVERY_S = 3.0
 _LONGEST = 40
@@ -95,12 +96,10 @@ class TicketPage:
             with self.client:
                 ui.timer(0.0, self.refresh, once=True)
 
+    @told
     async def refresh(self) -> None:
         """Read the ticket again and show what differs."""
-        try:
-            self.found = await asyncio.to_thread(sides, self.page.parts, self.found.ticket.ticket_no)
-        except GatewayError:
-            return
+        self.found = await asyncio.to_thread(sides, self.page.parts, self.found.ticket.ticket_no)
         if not self.client.is_deleted:
             self._show()
 

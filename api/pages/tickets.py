@@ -15,12 +15,12 @@ from api.pages.parts import forms, ticket_html
 from api.pages.parts.elements import Html, KeyedList
 from api.pages.parts.export_html import export
 from api.pages.parts.html import empty
+from api.pages.trouble import told
 from api.roles import Act
 from api.services import service, ticket_board, tickets
 from api.services.live import Change
 from api.services.ticket_board import COLUMNS, Wish, column_of
 from api.services.views import TicketView
-from gateway.errors import GatewayError
 
 EVERY_S = 3.0
 CARD_PX = 112
@@ -104,16 +104,12 @@ class TicketsPage:
             column.apply(changed, [number for number in before if number not in now])
             self.heads[name].set(str(len(now)))
         self.placed = wanted
+        self.page.reading.shown = True
         self.figures.set(ticket_html.figures(ticket_board.figures(known.values(), self.waiting), self.page.tr))
 
+    @told
     async def refresh(self) -> None:
         """Read deliveries and differences again and show what differs."""
-        try:
-            await self._below()
-        except GatewayError:
-            return
-
-    async def _below(self) -> None:
         page, tr, zone, now = self.page, self.page.tr, self.page.timezone, self.page.now()
         counts, rows = await asyncio.to_thread(ticket_board.undelivered, page.parts)
         found, differ = await asyncio.to_thread(tickets.differences, page.parts, open_only=True, limit=MOST)

@@ -13,9 +13,9 @@ from nicegui.events import GenericEventArguments
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel
 from api.pages.parts import forms, people_html
 from api.pages.parts.elements import Html
+from api.pages.trouble import told
 from api.roles import Act, Role
 from api.services import tokens
-from gateway.errors import GatewayError
 
 _LONGEST_NAME = 120
 
@@ -54,13 +54,11 @@ class TokensPage:
             self.form = Html()
             self.form.element.on("submit", self._make, js_handler=forms.SUBMIT)
 
+    @told
     async def refresh(self) -> None:
         """Read the tokens again."""
         page = self.page
-        try:
-            rows = await asyncio.to_thread(tokens.tokens, page.parts, page.user)
-        except GatewayError:
-            return
+        rows = await asyncio.to_thread(tokens.tokens, page.parts, page.user)
         self.list.set(people_html.token_rows(rows, page.tr, page.timezone, page.parts.auth.wall_us()))
 
     def _ask(self) -> None:

@@ -15,10 +15,10 @@ from api import passwords
 from api.pages.frame import Page, draw_frame, header_html, open_page, panel, refuse_page
 from api.pages.parts import forms, people_html
 from api.pages.parts.elements import Html
+from api.pages.trouble import told
 from api.roles import Act, Role
 from api.services import people
 from api.services.people import Person
-from gateway.errors import GatewayError
 
 EVERY_S = 5.0
 SUBMIT = (
@@ -64,13 +64,11 @@ class UsersPage:
             self.form = Html()
             self.form.element.on("submit", self._submitted, js_handler=SUBMIT)
 
+    @told
     async def refresh(self) -> None:
         """Read everybody again and show what differs."""
         page = self.page
-        try:
-            self.known = await asyncio.to_thread(people.people, page.parts, page.user)
-        except GatewayError:
-            return
+        self.known = await asyncio.to_thread(people.people, page.parts, page.user)
         self.list.set(people_html.persons(self.known, page.tr, page.timezone, page.user.name))
 
     def _ask_new(self) -> None:

@@ -17,9 +17,10 @@ from alarms.kpi import Report, targets
 from api.auth import User
 from api.deps import Parts, PartsDep, Reader, Require
 from api.roles import Act
-from api.services import work
+from api.services import alarm_month, work
 from api.services.alarm_report import reports
 from api.services.handover import flood_json, handover
+from api.services.verdicts import false_alarms
 from api.shapes import Body, Text, alarm_json, plain, removal_json
 from gateway.errors import RefusedError
 from gateway.store import alarm_rows
@@ -42,7 +43,25 @@ def report(_user: Reader, parts: PartsDep, first: Day = None, last: Day = None) 
     """Return the report on the alarm system per position, over the last 30 local days or those asked for."""
     begin, end = _span(parts, first, last)
     found = reports(parts, begin, end)
-    return {"first": plain(begin), "last": plain(end), "positions": {name: _json(own) for name, own in found.items()}}
+    false = [{**plain(one), "share": one.share} for one in false_alarms(parts, begin, end)]
+    positions = {name: _json(own) for name, own in found.items()}
+    answered = {name: plain(asdict(one)) for name, one in alarm_month.answers(parts, begin, end).items()}
+    return {
+        "first": plain(begin),
+        "last": plain(end),
+        "positions": positions,
+        "answers": answered,
+        "false_alarms": false,
+    }
+
+
+@router.get("/alarm-month")
+def month(_user: Reader, parts: PartsDep, first: Day = None, last: Day = None) -> dict[str, Any]:
+    """Return what is to be looked at each month: points without data, alarms that were hidden, false alarms."""
+    begin, end = _span(parts, first, last)
+    gas_day = parts.site.gas_day.of(parts.clock.now()) - timedelta(days=1)
+    found = alarm_month.month_lists(parts, begin, end, min(end, gas_day))
+    return {"first": plain(begin), "last": plain(end), **plain(asdict(found))}
 
 
 @router.get("/alarm-report.csv", response_class=PlainTextResponse)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from api.auth import User
 from api.deps import PartsDep, Reader, Require
 from api.roles import Act
-from api.services import acts, out_of_service
+from api.services import acts, out_of_service, verdicts
 from api.services.detail import alarm_detail
 from api.services.views import load_alarms, load_tickets
 from api.shapes import (
@@ -19,6 +19,7 @@ from api.shapes import (
     RequestBody,
     ReturnBody,
     ShelveBody,
+    VerdictBody,
     alarm_json,
     journal_json,
     plain,
@@ -26,6 +27,7 @@ from api.shapes import (
     ticket_json,
 )
 from gateway.store.removal_rows import Removal
+from gateway.store.verdict_rows import Verdict
 
 router = APIRouter(tags=["alarms"])
 RowId = Annotated[int, Path(ge=1, le=2**53)]
@@ -107,6 +109,16 @@ def silence(
 ) -> dict[str, Any]:
     """Mute the horn of an alarm for two minutes."""
     return alarm_json(acts.silence(parts, user, alarm_id, body.request_id))
+
+
+@router.post("/alarms/{alarm_id}/verdict", status_code=201)
+def judge(
+    alarm_id: str, body: VerdictBody, user: Annotated[User, Depends(Require(Act.ALARM_ACKNOWLEDGE))], parts: PartsDep
+) -> dict[str, Any]:
+    """Say whether an occurrence was a false alarm; the newest word counts, and nothing else changes."""
+    said = Verdict(alarm_id, body.occurrence_no, body.false_alarm, user.name, body.reason, parts.clock.now())
+    kept: dict[str, Any] = plain(verdicts.judge(parts, user, said, body.request_id))
+    return kept
 
 
 @router.post("/alarms/{alarm_id}/remove")

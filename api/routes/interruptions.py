@@ -69,9 +69,9 @@ def listed(_user: Reader, parts: PartsDep, limit: Annotated[int, Query(ge=1, le=
 
 
 @router.get("/interruptions/{interruption_id}")
-def one(interruption_id: Id, _user: Reader, parts: PartsDep) -> dict[str, Any]:
+def one(interruption_id: Id, user: Reader, parts: PartsDep) -> dict[str, Any]:
     """Return one interruption with the meters that lose gas, the sensitive first."""
-    found = interruptions.affected(parts, interruption_id)
+    found = interruptions.affected(parts, user, interruption_id)
     shown = [
         {"meter": each.meter.meter_id, "zone": each.meter.zone_id, "customer_class": each.meter.customer_class,
          "sensitive": each.sensitive, "tell_by": each.tell_by}
@@ -82,9 +82,9 @@ def one(interruption_id: Id, _user: Reader, parts: PartsDep) -> dict[str, Any]:
 
 
 @router.get("/interruptions/{interruption_id}/notices.csv", response_class=PlainTextResponse)
-def notices(interruption_id: Id, _user: Planner, parts: PartsDep) -> PlainTextResponse:
+def notices(interruption_id: Id, user: Planner, parts: PartsDep) -> PlainTextResponse:
     """Return the notices to send as CSV, one row for each meter."""
-    text = interruptions.notices_csv(parts, interruption_id)
+    text = interruptions.notices_csv(parts, user, interruption_id)
     disposition = f'attachment; filename="{interruption_id}.csv"'
     return PlainTextResponse(text, media_type="text/csv", headers={"content-disposition": disposition})
 

@@ -22,7 +22,7 @@ Word = Annotated[str, Query(max_length=120)]
 
 @router.get("/meters")
 def found(  # noqa: PLR0917 - one parameter of the query each
-    _user: Reader,
+    user: Reader,
     parts: PartsDep,
     text: Annotated[str, Query(max_length=meters.LONGEST_TEXT)] = "",
     zone: Word = "",
@@ -33,9 +33,12 @@ def found(  # noqa: PLR0917 - one parameter of the query each
     after: Annotated[int, Query(ge=-1, le=2**31)] = -1,
     limit: Annotated[int, Query(ge=1, le=meters.LARGEST_PAGE)] = 50,
 ) -> dict[str, Any]:
-    """Return meters of which id, account or address hold a text, in the order of the company's file."""
+    """Return meters of which id, account or address hold a text, in the order of the company's file.
+
+    Without the right `customer.read` account and address are hidden, and only ids are searched.
+    """
     wanted = meters.Wanted(text, zone, kind, role, customer_class, account)
-    page = meters.find_meters(parts, wanted, after=after, limit=limit)
+    page = meters.find_meters(parts, user, wanted, after=after, limit=limit)
     return {"meters": [plain(one) for one in page.meters], "after": page.after}
 
 
@@ -51,6 +54,8 @@ async def one(meter_id: Annotated[str, Path(max_length=120)], user: Reader, part
         "flags": list(view.flags),
         "clock_offset_s": None if view.clock_offset is None else view.clock_offset.total_seconds(),
         "last_heard": plain(view.last_heard),
+        "links": plain(view.links),
+        "links_known": view.links_known,
         "purchases": plain(purchases),
         "events": plain(events),
         "commands": [command_json(one) for one in view.commands],

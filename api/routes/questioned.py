@@ -36,14 +36,14 @@ class DecisionBody(Body):
 
 @router.get("/questioned-readings")
 def listed(
-    _user: Auditor,
+    user: Auditor,
     parts: PartsDep,
     rule: Annotated[str, Query(pattern=r"^(V[0-9]{2})?$")] = "",
     before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
 ) -> dict[str, Any]:
     """Return readings that a rule questioned and nobody decided on, the newest first, and how many of each rule."""
-    found = questioned.cases(parts, [rule] if rule else [], before=before, limit=limit)
+    found = questioned.cases(parts, user, [rule] if rule else [], before=before, limit=limit)
     return {"counts": questioned.counts(parts), "cases": [plain(one) for one in found]}
 
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import PlainTextResponse
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AwareDatetime, Field
 
 from alarms.tickets.desk import Order
 from api.auth import User
 from api.deps import PartsDep, Reader, Require
 from api.roles import Act
-from api.services import service, tickets
-from api.shapes import Body, Name, Reason, RequestId, Text, plain
+from api.services import places, service
+from api.shapes import Body, Name, Phone, Reason, RequestId, Text, plain
 from gateway.model.call import Call, Said
 from gateway.store.call_back_rows import CallBack
 from gateway.store.call_rows import CallReport
@@ -28,14 +28,8 @@ Taker = Annotated[User, Depends(Require(Act.CALL_TAKE))]
 Caller = Annotated[User, Depends(Require(Act.CALL_BACK))]
 Supervisor = Annotated[User, Depends(Require(Act.TICKET_TIMES))]
 Metres = Annotated[float, Field(ge=-1e7, le=1e7, allow_inf_nan=False)] | None
-Level = Literal["station", "company", "group"]
+Level = Literal["station", "company", "group", "gas_on"]
 Mark = Annotated[int, Field(ge=1, le=5)]
-
-
-def _number(text: str) -> str:
-    if not all(sign.isdigit() or sign in "+-() " for sign in text) or not any(sign.isdigit() for sign in text):
-        raise ValueError("a telephone number holds digits, + - ( ) and spaces")
-    return text
 
 
 class MoreBody(Body):
@@ -59,7 +53,7 @@ class CallBody(MoreBody):
 
     called_at: AwareDatetime
     """when the call was taken; the ticket's clocks start here"""
-    number: Annotated[str, Field(min_length=3, max_length=40), AfterValidator(_number)]
+    number: Phone
     place: Name
     what: Said = Said.SMELL
     join: Annotated[str, Field(pattern=r"^(T-[0-9]{8}-[0-9]{6,9})?$")] = ""
@@ -97,10 +91,10 @@ class OrderBody(Body):
     reported_at: AwareDatetime
     place: Name
     customer: Name
-    phone: Annotated[str, Field(min_length=3, max_length=40), AfterValidator(_number)]
+    phone: Phone
     asset: Annotated[str, Field(max_length=120)] = ""
     size: Annotated[str, Field(max_length=40)] = ""
-    """where promises differ by it, e.g. business"""
+    """where promises differ by it, e.g. business; one of those that the promises of this type name"""
     note: Text = ""
     request_id: RequestId
 
@@ -167,7 +161,7 @@ def step(ticket_no: TicketNo, body: StepBody, user: Caller, parts: PartsDep) -> 
 def order(body: OrderBody, user: Taker, parts: PartsDep) -> dict[str, Any]:
     """Take what a customer asks for: it becomes a SERVICE ticket with the clocks of its type."""
     wanted = Order(**body.model_dump(exclude={"request_id"}))
-    return tickets.desk(parts).order(wanted, who=user.name, request_id=body.request_id)
+    return {"ticket_no": service.take_order(parts, user, wanted, body.request_id)}
 
 
 @router.post("/findings/{finding_id}/release", status_code=201)
@@ -222,8 +216,18 @@ def near(
 ) -> dict[str, Any]:
     """Return open tickets and live alarms at a place: in its regulator zone, or within 500 m."""
     found = service.near(parts, asset, x_m, y_m)
-    tickets = [{"ticket_no": number, "class": wanted, "title": title} for number, wanted, title in found.tickets]
-    return {"tickets": tickets, "alarms": list(found.alarms)}
+    tickets = [
+        {"ticket_no": one.ticket_no, "class": one.ticket_class.value, "title": one.title} for one in found.tickets
+    ]
+    return {"tickets": tickets, "alarms": [one.id for one in found.alarms]}
+
+
+@router.get("/calls/places")
+def find_places(
+    user: Taker, parts: PartsDep, text: Annotated[str, Query(min_length=1, max_length=places.LONGEST_TEXT)]
+) -> dict[str, Any]:
+    """Return stations, zones and meters of which id, name or address hold a text."""
+    return {"places": [asdict(one) for one in places.find(parts, user, text)]}
 
 
 @router.get("/call-backs")
@@ -251,7 +255,14 @@ def tried(ticket_no: TicketNo, level: Level, body: TryBody, user: Caller, parts:
 def brief(month: Month, _user: Reader, parts: PartsDep) -> dict[str, Any]:
     """Return the service brief of a month."""
     found = service.brief(parts, month)
-    shares = {"on_time": found.on_time.share, "emergencies_on_time": found.emergencies.share}
+    work, inspected = found.work, found.inspected or {}
+    shares = {
+        "on_time": found.on_time.share,
+        "emergencies_on_time": found.emergencies.share,
+        "one_visit": None if work is None else work.one_visit_share,
+        "untrue_steps": None if work is None else work.untrue_share,
+        **{f"inspected_{group}": one.share for group, one in inspected.items()},
+    }
     shown: dict[str, Any] = plain(asdict(replace(found, opened={})))
     del shown["opened"]
     return {**shown, "shares": shares}

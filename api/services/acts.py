@@ -40,6 +40,8 @@ class Offer:
     silence: bool = False
     service: bool = False
     """out of service, or back"""
+    judge: bool = False
+    """say whether it was a false alarm"""
 
 
 def offer(view: AlarmView, user: User) -> Offer:
@@ -58,6 +60,7 @@ def offer(view: AlarmView, user: User) -> Offer:
         and alarm.priority <= LOWEST_WITH_HORN
         and alarm.silenced_until is None,
         service=desk(Act.ALARM_SUPERVISE),
+        judge=desk(Act.ALARM_ACKNOWLEDGE) and alarm.occurrence_no > 0,
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from alarms.service.brief_facts import ClockFact, TicketFact
 from alarms.service.clocks import Standing
 from alarms.service.month import Delivery, DeliveryFact, StopFact, Stops, count_delivery, count_stops
+from alarms.service.work_done import Inspected, count_inspections
 from api.deps import Parts
+from api.services.registers import HOMES
 from gateway.model.interruption import REPEATED_WITHIN
 from gateway.store import brief_rows, interruption_rows
 from gateway.store.state import Transaction
@@ -31,6 +35,11 @@ def tickets_of(parts: Parts, connection: Transaction, start: datetime, end: date
             reopened=one.reopened,
             late_entries=one.late_entries,
             not_believed=one.not_believed,
+            replies=one.replies,
+            visits=one.visits,
+            reminders=one.reminders,
+            same_caller=one.same_caller,
+            repeats=one.repeats,
             clocks=tuple(
                 ClockFact(row.clock, row.promise["id"], Standing(row.standing), row.due_at, row.stopped_at)
                 for row in one.clocks
@@ -47,6 +56,27 @@ def stops_of(connection: Transaction, start: datetime, end: datetime) -> Stops:
         for plan in interruption_rows.between(connection, start, end)
     ]
     return count_stops(facts, interruption_rows.between(connection, start - REPEATED_WITHIN, end + REPEATED_WITHIN))
+
+
+def inspected_of(parts: Parts, connection: Transaction, end: datetime) -> dict[str, Inspected] | None:
+    """Return how far the safety inspections of a year are by a moment, the end of one of its months."""
+    zone = ZoneInfo(parts.service.calendar.timezone)
+    year = (end.astimezone(zone) - timedelta(days=1)).year
+    start = datetime(year, 1, 1, tzinfo=zone).astimezone(UTC)
+    meters = parts.network.meters
+    done = [
+        (ticket_no, asset, _group(meters[asset].customer_class))
+        for ticket_no, asset in brief_rows.inspections_between(connection, start, end)
+        if asset in meters
+    ]
+    customers: Counter[str] = Counter()
+    for _zone, customer_class, count in parts.network.customers() if done else ():
+        customers[_group(customer_class)] += count
+    return count_inspections(customers, done)
+
+
+def _group(customer_class: str) -> str:
+    return "homes" if customer_class in HOMES else "others"
 
 
 def delivery_of(connection: Transaction, start: datetime, end: datetime) -> Delivery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from alarms.service import planned
+from alarms.tickets.raising import Raising
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
+from api.services.customers import meter_for
 from api.services.export import harmless
 from gateway.errors import RefusedError
 from gateway.model.affected import SENSITIVE
@@ -30,6 +34,12 @@ from gateway.model.meters import MeterTable
 from gateway.model.network import Meter, MeterRole
 from gateway.store import interruption_rows
 from gateway.store.interruption_rows import Notice
+from gateway.store.state import Transaction
+
+_NOTICE = (
+    "meter_id", "account_no", "address", "zone_id", "customer_class", "sensitive", "tell_by", "tell_until", "from",
+    "to", "reason",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,7 @@ class Affected:
 
 
 def enter(parts: Parts, user: User, plan: Plan, request_id: str) -> InterruptionView:
-    """Enter an interruption; it is announced now.
+    """Enter an interruption; it is announced now, and gets a PLANNED ticket if it is no emergency.
 
     Raises RefusedError 403, 403 `short_notice` if it is less than 48 h ahead, no emergency, and no supervisor enters
     it, 404 `unknown_asset`, 422 `reason_required`, `bad_time`, `too_long` or `nothing_listed`.
@@ -87,6 +97,9 @@ def enter(parts: Parts, user: User, plan: Plan, request_id: str) -> Interruption
     )
     with parts.state.write() as connection:
         made = interruption_rows.add(connection, request_id, wanted)
+        if made.ticket_no is None and not made.emergency:
+            ticket = planned.open_planned(_work(parts, connection), made)
+            made = interruption_rows.set_ticket(connection, made.id, ticket.ticket_no)
         return _view(parts, connection, made)
 
 
@@ -102,6 +115,7 @@ def step(parts: Parts, user: User, interruption_id: str, what: str, at: datetime
         raise RefusedError(422, "bad_time", "at most 24 hours ago, not in the future")
     with parts.state.write() as connection:
         done = interruption_rows.record(connection, interruption_id, what, moment, user.name)
+        planned.record(_work(parts, connection), done, what, user.name)
         return _view(parts, connection, done)
 
 
@@ -126,26 +140,25 @@ def one(parts: Parts, interruption_id: str) -> InterruptionView:
         return _view(parts, connection, interruption_rows.find(connection, interruption_id))
 
 
-def affected(parts: Parts, interruption_id: str) -> list[Affected]:
+def affected(parts: Parts, user: User, interruption_id: str) -> list[Affected]:
     """Return the customers' meters without gas: those that depend on supply first. Blocks; raises RefusedError 404."""
     plan = one(parts, interruption_id).plan
-    found = [Affected(meter, meter.customer_class in SENSITIVE) for meter in _meters(parts, plan)]
+    found = [Affected(meter_for(user, meter), meter.customer_class in SENSITIVE) for meter in _meters(parts, plan)]
     return sorted(found, key=lambda each: (_rank(each.meter.customer_class), each.meter.zone_id, each.meter.meter_id))
 
 
-def notices_csv(parts: Parts, interruption_id: str) -> str:
+def notices_csv(parts: Parts, user: User, interruption_id: str) -> str:
     """Return the notices as CSV, one row for each meter, for letters, calls and messages. Raises RefusedError 404."""
     plan = one(parts, interruption_id).plan
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(
-        ("meter_id", "zone_id", "customer_class", "sensitive", "tell_by", "tell_until", "from", "to", "reason")
-    )
+    table.writerow(_NOTICE)
     times = (_iso(plan.notice_by), _iso(plan.planned_start), _iso(plan.planned_end))
-    for each in affected(parts, interruption_id):
+    for each in affected(parts, user, interruption_id):
         meter = each.meter
-        row = (meter.meter_id, meter.zone_id, meter.customer_class, int(each.sensitive), each.tell_by, *times)
-        table.writerow([harmless(str(cell)) for cell in (*row, plan.reason)])
+        who = (meter.meter_id, meter.account_no, meter.address, meter.zone_id, meter.customer_class)
+        row = (*who, int(each.sensitive), each.tell_by, *times, plan.reason)
+        table.writerow([harmless(str(cell)) for cell in row])
     return out.getvalue()
 
 
@@ -165,6 +178,10 @@ def _check(parts: Parts, plan: Plan, start: datetime, end: datetime, now: dateti
         raise RefusedError(422, "too_long", "supply must be back within 24 hours")
 
 
+def _work(parts: Parts, connection: Transaction) -> Raising:
+    return Raising(connection, parts.network, parts.desk.policy, parts.clock.now(), time.time())
+
+
 def _view(parts: Parts, connection: Any, plan: Interruption) -> InterruptionView:
     near = interruption_rows.around(connection, plan.closed_at or plan.planned_start, REPEATED_WITHIN)
     notices = tuple(interruption_rows.notices(connection, plan.id))
@@ -175,7 +192,7 @@ def _view(parts: Parts, connection: Any, plan: Interruption) -> InterruptionView
 def _meters(parts: Parts, plan: Interruption) -> Iterator[Meter]:
     """Yield the customers' meters without gas; of a large city only these become objects."""
     meters = parts.network.meters
-    zones = {below for zone in plan.zones for below in parts.network.below(zone)}
+    zones = planned.stopped_zones(parts.network, plan.zones, plan.assets)
     inside: Iterable[Meter] = ()
     if zones and isinstance(meters, MeterTable):
         rows = meters.rows({"zone": zones}, {"role": MeterRole.CUSTOMER})

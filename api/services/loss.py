@@ -16,6 +16,9 @@ from gateway.store import finding_rows, view_rows
 
 TREND_DAYS = 62
 TREND_MONTHS = 13
+SPARK_DAYS = 30
+_MANY_ZONES = 2000
+"""from so many on the small courses are kept for a while"""
 
 
 class Period(StrEnum):
@@ -130,6 +133,22 @@ def loss_trend(parts: Parts, zone: str, last: date, days: int = TREND_DAYS) -> l
     while wanted and wanted[0] not in known:
         wanted.pop(0)
     return [_day(day, known.get(day)) for day in wanted]
+
+
+def loss_sparks(parts: Parts, last: date) -> Mapping[str, Sequence[float | None]]:
+    """Return the loss rates of the `SPARK_DAYS` gas days up to `last` by zone, None on days without one. Blocks."""
+    if len(parts.network.zones) < _MANY_ZONES:
+        return _sparks(parts, last)
+    return parts.kept.of(("small courses of loss", last), lambda: _sparks(parts, last))
+
+
+def _sparks(parts: Parts, last: date) -> dict[str, list[float | None]]:
+    first = last - timedelta(days=SPARK_DAYS - 1)
+    found: dict[str, list[float | None]] = {}
+    with parts.state.read() as connection:
+        for zone, day, rate in finding_rows.loss_rates(connection, first, last):
+            found.setdefault(zone, [None] * SPARK_DAYS)[(day - first).days] = rate
+    return found
 
 
 def loss_months(parts: Parts, zone: str, last: date, months: int = TREND_MONTHS) -> list[LossMonth]:

@@ -12,9 +12,11 @@ import numpy as np
 from api.auth import User
 from api.deps import Parts
 from api.services.commands import CommandView, commands
+from api.services.customers import meter_for
 from api.services.findings import FindingView, list_findings
 from api.services.loss import LossDay, known_days, loss_trend
 from api.services.newest import Newest, newest
+from api.services.pulse import Link, links
 from api.services.series import index_of
 from api.services.views import AlarmView, load_alarms
 from gateway.errors import RefusedError
@@ -38,6 +40,7 @@ FLAGS = {
     "clock_reset": flags.FLAG_CLOCK_RESET,
     "over_range": flags.FLAG_OVER_RANGE,
     "leak_sensor": flags.FLAG_LEAK_SENSOR,
+    "no_gas": flags.FLAG_NO_GAS,
 }
 REACH = timedelta(days=92)
 """how far back purchases and events are looked for"""
@@ -84,6 +87,10 @@ class MeterView:
     zone_days: Sequence[LossDay]
     alarms: Sequence[AlarmView]
     commands: Sequence[CommandView]
+    links: Sequence[Link]
+    """what reads it"""
+    links_known: bool
+    """False where it was not heard since the start: the links are those over which it may come"""
 
 
 async def one_meter(parts: Parts, user: User, meter_id: str) -> MeterView:
@@ -93,9 +100,10 @@ async def one_meter(parts: Parts, user: User, meter_id: str) -> MeterView:
     heard = await newest(parts, names)
     by_quantity = {str(quantity): heard[name] for quantity, name in zip(SHOWN, names, strict=True) if name in heard}
     sent = by_quantity.get(str(Quantity.SENT))
+    read_by = await parts.store.links(meter_id)
     findings, days, alarms, given = await asyncio.to_thread(_around, parts, user, meter)
     return MeterView(
-        meter=meter,
+        meter=meter_for(user, meter),
         path=path_of(parts, meter.zone_id),
         newest=by_quantity,
         flags=_signs(by_quantity.get(str(Quantity.FLAGS))),
@@ -105,6 +113,8 @@ async def one_meter(parts: Parts, user: User, meter_id: str) -> MeterView:
         zone_days=days,
         alarms=alarms,
         commands=given,
+        links=links(read_by),
+        links_known=bool(read_by.get("known")),
     )
 
 

@@ -1,4 +1,8 @@
-"""The meters of the city: found by any part of id, account or address, page by page, without going through them all."""
+"""The meters of the city: found by any part of id, account or address, page by page, without going through them all.
+
+Whoever may not see customers' data gets it hidden, and finds by the id alone: an address that answers to a guess would
+be told.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from api.auth import User
 from api.deps import Parts
+from api.services.customers import may_see, meter_for
 from gateway.errors import RefusedError
 from gateway.model.meters import MeterTable
 from gateway.model.network import Meter, MeterKind, MeterRole, Network
@@ -41,7 +47,7 @@ class Found:
     after: int | None
 
 
-def find_meters(parts: Parts, wanted: Wanted, *, after: int = -1, limit: int = 50) -> Found:
+def find_meters(parts: Parts, user: User, wanted: Wanted, *, after: int = -1, limit: int = 50) -> Found:
     """Return meters that match, behind the row `after`. Blocks, below a second for two million meters.
 
     An id that is given whole comes alone. Raises RefusedError 404 for an unknown zone, 422 for a word that is none.
@@ -52,9 +58,9 @@ def find_meters(parts: Parts, wanted: Wanted, *, after: int = -1, limit: int = 5
     text = wanted.text.strip()[:LONGEST_TEXT]
     exact = network.meters.get(text) if text else None
     if exact is not None and after < 0 and _matches(network, exact, wanted):
-        return Found((exact,), None)
-    rows = list(islice(_rows(network, wanted, text, after), limit + 1))
-    found = tuple(meter for _, meter in rows[:limit])
+        return Found((meter_for(user, exact),), None)
+    rows = list(islice(_rows(network, wanted, text, after, by_customer=may_see(user)), limit + 1))
+    found = tuple(meter_for(user, meter) for _, meter in rows[:limit])
     return Found(found, rows[limit - 1][0] if len(rows) > limit else None)
 
 
@@ -65,10 +71,12 @@ def classes(network: Network) -> tuple[str, ...]:
     return tuple(sorted({meter.customer_class for meter in network.meters.values()} - {""}))
 
 
-def every(parts: Parts, wanted: Wanted) -> Iterator[Meter]:
+def every(parts: Parts, user: User, wanted: Wanted) -> Iterator[Meter]:
     """Yield all meters that match, in order. Raises what `find_meters` raises."""
     _check(parts.network, wanted)
-    return (meter for _, meter in _rows(parts.network, wanted, wanted.text.strip()[:LONGEST_TEXT], -1))
+    text = wanted.text.strip()[:LONGEST_TEXT]
+    rows = _rows(parts.network, wanted, text, -1, by_customer=may_see(user))
+    return (meter_for(user, meter) for _, meter in rows)
 
 
 def _check(network: Network, wanted: Wanted) -> None:
@@ -78,12 +86,12 @@ def _check(network: Network, wanted: Wanted) -> None:
         raise RefusedError(422, "bad_filter")
 
 
-def _rows(network: Network, wanted: Wanted, text: str, after: int) -> Iterator[tuple[int, Meter]]:
-    """Yield row and meter of all that match behind a row."""
+def _rows(network: Network, wanted: Wanted, text: str, after: int, *, by_customer: bool) -> Iterator[tuple[int, Meter]]:
+    """Yield row and meter of all that match behind a row; with `by_customer` by account and address, too."""
     meters = network.meters
     if not isinstance(meters, MeterTable):
         for row, meter in enumerate(meters.values()):
-            if row > after and _matches(network, meter, wanted) and _holds(meter, text):
+            if row > after and _matches(network, meter, wanted) and _holds(meter, text, by_customer=by_customer):
                 yield row, meter
         return
     mask = _mask(network, meters, wanted)
@@ -91,14 +99,14 @@ def _rows(network: Network, wanted: Wanted, text: str, after: int) -> Iterator[t
         for row in np.flatnonzero(mask[after + 1 :]).tolist():
             yield row + after + 1, meters.at(row + after + 1)
         return
-    for row in _merged(meters, text, after):
+    for row in _merged(meters, text, after, by_customer=by_customer):
         if mask[row]:
             yield row, meters.at(row)
 
 
-def _merged(meters: MeterTable, text: str, after: int) -> Iterator[int]:
+def _merged(meters: MeterTable, text: str, after: int, *, by_customer: bool) -> Iterator[int]:
     """Yield the rows in which id, account or address hold a text, in order, each once."""
-    columns = (meters.names.texts, *meters.texts.values())
+    columns = (meters.names.texts, *(meters.texts.values() if by_customer else ()))
     searches = [column.rows_with(text, after) for column in columns]
     heads = [next(search, None) for search in searches]
     while known := [head for head in heads if head is not None]:
@@ -135,6 +143,7 @@ def _lies_in(network: Network, zone: str, above: str) -> bool:
     return False
 
 
-def _holds(meter: Meter, text: str) -> bool:
+def _holds(meter: Meter, text: str, *, by_customer: bool) -> bool:
     part = text.casefold()
-    return not part or any(part in one.casefold() for one in (meter.meter_id, meter.account_no, meter.address))
+    texts = (meter.meter_id, meter.account_no, meter.address) if by_customer else (meter.meter_id,)
+    return not part or any(part in one.casefold() for one in texts)

@@ -129,6 +129,11 @@ def described(parts: Parts, text: str, zone: str, kind: str) -> Iterator[tuple[S
         yield from ((station, name) for name in names if name in known)
 
 
+def named(network: Network, text: str) -> Iterator[str]:
+    """Yield the stations and regulators of which id, name or address hold a text."""
+    return (station.station_id for _, station in _found(network, text, "", "", -1))
+
+
 def limits_of(parts: Parts, point: PointId) -> tuple[Limit, ...]:
     """Return the limits in force at a point, the lowest first: those that its alarms are judged by."""
     definitions = parts.desk.definitions

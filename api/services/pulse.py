@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,10 @@ class Pulse:
     store: Mapping[str, Any] | None = None
     """status of the keeping role, None while it does not answer"""
     store_problem: str = ""
+    silent: frozenset[str] = frozenset()
+    """roles that have given no sign of life for a while; of a state that cannot be read nothing new is known"""
+    _since: float = field(default_factory=time.monotonic)
+    _store_away_at: float | None = None
     _names: Sequence[str] = ()
     _points: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
     _learn_at: float = 0.0
@@ -70,7 +75,8 @@ class Pulse:
             await asyncio.sleep(EVERY_S)
 
     async def refresh(self) -> None:
-        """Ask the store service once."""
+        """Ask the store service and the roles' signs of life once."""
+        await self._listen()
         try:
             await asyncio.to_thread(self.parts.refresh)
             self.store = await self.parts.store.status()
@@ -80,10 +86,26 @@ class Pulse:
                 log.warning("the store service does not answer: %s", error)
             self.store, self.store_problem = None, str(error)
             self.supply = Supply(None, 0, self.supply.expected)
+            if self._store_away_at is None:
+                self._store_away_at = time.monotonic()
             return
+        self._store_away_at = None
         if self.store_problem:
             log.info("the store service answers again")
             self.store_problem = ""
+
+    @property
+    def store_away_s(self) -> float:
+        """Real seconds since which the store service has not answered, 0 while it does."""
+        return 0.0 if self._store_away_at is None else time.monotonic() - self._store_away_at
+
+    async def _listen(self) -> None:
+        """Learn which roles are silent; none is before it had the time to begin."""
+        if time.monotonic() - self._since < ROLE_SILENT_S:
+            return
+        with contextlib.suppress(GatewayError):
+            found = await asyncio.to_thread(role_health, self.parts)
+            self.silent = frozenset(one.role for one in found if one.age_s is None or one.age_s >= ROLE_SILENT_S)
 
     async def _supply(self) -> Supply:
         if time.monotonic() >= self._learn_at:

@@ -11,6 +11,7 @@ from functools import partial
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
+from api.services.customers import text_for
 from api.services.decisions import choose, set_day
 from gateway.errors import RefusedError
 from gateway.meterdata.rules import RULES
@@ -77,7 +78,9 @@ class Answer:
     """of a rejected one: the volume of its gas day"""
 
 
-def cases(parts: Parts, rules: Sequence[str], *, before: int | None = None, limit: int = PAGE) -> list[Case]:
+def cases(
+    parts: Parts, user: User, rules: Sequence[str], *, before: int | None = None, limit: int = PAGE
+) -> list[Case]:
     """Return cases that nobody decided on, the newest first. Blocks."""
     wanted = [code for code in rules if code in ASKED] if rules else list(ASKED)
     after = to_us(parts.clock.now() - BACK)
@@ -85,7 +88,7 @@ def cases(parts: Parts, rules: Sequence[str], *, before: int | None = None, limi
         rows = questioned_rows.questioned(
             connection, rules=wanted, written_after=after, before=before, limit=min(limit, PAGE)
         )
-    return [_case(parts, row) for row in rows]
+    return [_case(parts, user, row) for row in rows]
 
 
 def counts(parts: Parts) -> Mapping[str, int]:
@@ -167,14 +170,14 @@ def _claim(case_id: int, decision: Decision, connection: Transaction) -> None:
     )  # fmt: skip
 
 
-def _case(parts: Parts, row: Questioned) -> Case:
+def _case(parts: Parts, user: User, row: Questioned) -> Case:
     network = parts.network
     meter = network.meters.get(row.meter)
     zone = "" if meter is None else meter.zone_id
     return Case(
         id=row.id,
         meter=row.meter,
-        address="" if meter is None else meter.address,
+        address="" if meter is None else text_for(user, meter.address),
         customer_class="" if meter is None else meter.customer_class,
         zone=zone,
         zone_name=network.name_of(zone) if zone else "",

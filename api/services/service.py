@@ -14,15 +14,19 @@ from zoneinfo import ZoneInfo
 
 from alarms.service.brief import Brief, OnTime, make_brief
 from alarms.service.brief_facts import CallFact
+from alarms.service.policy import orders
 from alarms.service.quota import marks_of, published
+from alarms.service.work_done import QUOTAS
+from alarms.tickets.desk import Order
 from api.auth import User
 from api.deps import Parts
 from api.roles import Act
-from api.services import brief_facts
+from api.services import brief_facts, tickets
 from api.services.export import harmless
-from api.services.views import load_alarms
+from api.services.views import AlarmView, load_alarms
 from gateway.errors import RefusedError
 from gateway.model.call import Call
+from gateway.model.ticket import Ticket
 from gateway.store import call_back_rows, call_rows, promise_rows, ticket_rows
 from gateway.store.call_back_rows import CallBack
 from gateway.store.call_rows import CallReport
@@ -30,6 +34,8 @@ from gateway.store.promise_rows import CallRow, ChangeRow, ClockRow, PauseRow
 
 _MONTH = re.compile(r"[12][0-9]{3}-(0[1-9]|1[0-2])")
 MOST_NEAR = 50
+NOT_RECORDED = "not recorded"
+"""stands in a file where a figure has no source"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,10 @@ class TicketClocks:
 class Near:
     """What is open where a caller is."""
 
-    tickets: Sequence[tuple[str, str, str]]
-    """number, class and title"""
-    alarms: Sequence[str]
+    tickets: Sequence[Ticket]
+    alarms: Sequence[AlarmView]
+    calls: Mapping[str, Call]
+    """the call that opened a ticket, by its number"""
 
 
 def clocks_of(parts: Parts, ticket_no: str) -> TicketClocks:
@@ -76,6 +83,20 @@ def take_call(parts: Parts, user: User, call: Call, request_id: str, join: str) 
     return parts.telephone.take(call, user.name, request_id, wall_s=time.time(), join=join)
 
 
+def order_kinds(parts: Parts) -> tuple[tuple[str, str], ...]:
+    """Return type and size of what customers may ask for."""
+    return orders(parts.desk.policy.promises)
+
+
+def take_order(parts: Parts, user: User, wanted: Order, request_id: str) -> str:
+    """Take what a customer asks for; return its ticket.
+
+    Raises RefusedError 401, 403 and what `TicketDesk.order` raises.
+    """
+    parts.auth.permit(user, Act.CALL_TAKE)
+    return str(tickets.desk(parts).order(wanted, who=user.name, request_id=request_id)["ticket_no"])
+
+
 def complete_call(parts: Parts, user: User, ticket_no: str, more: Mapping[str, Any]) -> CallReport:
     """Add what was asked later. Raises RefusedError 401, 403 and what `Telephone.complete` raises."""
     parts.auth.permit(user, Act.CALL_TAKE)
@@ -89,19 +110,24 @@ def calls(parts: Parts, limit: int) -> list[CallReport]:
 
 
 def near(parts: Parts, asset: str, x_m: float | None, y_m: float | None) -> Near:
-    """Return open tickets and live alarms at a place: in its regulator zone, or within 500 m."""
-    place = asset or parts.telephone.zone_at(x_m, y_m)
+    """Return open tickets and live alarms at a place: in its regulator zone, or within 500 m.
+
+    A ticket that a call opened stands where that call came from.
+    """
+    telephone = parts.telephone
+    place = asset or telephone.zone_at(x_m, y_m)
     with parts.state.read() as connection:
-        tickets = ticket_rows.list_open(connection)
-    alarms = [view.alarm for view in load_alarms(parts, parts.state)]
-    return Near(
-        [
-            (one.ticket_no, one.ticket_class.value, one.title)
-            for one in tickets
-            if parts.telephone.is_near(one.asset, place, x_m, y_m)
-        ][:MOST_NEAR],
-        [one.alarm_id for one in alarms if parts.telephone.is_near(one.asset, place, x_m, y_m)][:MOST_NEAR],
-    )
+        calls_of = call_rows.of_open(connection)
+
+        def is_there(ticket_no: str, other: str) -> bool:
+            call = calls_of.get(ticket_no)
+            beside = call is not None and telephone.within(call.x_m, call.y_m, x_m, y_m)
+            return beside or telephone.is_near(other, place, x_m, y_m)
+
+        tickets = ticket_rows.list_open_at(connection, is_there, limit=MOST_NEAR)
+    alarms = [one for one in load_alarms(parts, parts.state) if telephone.is_near(one.alarm.asset, place, x_m, y_m)]
+    found = {one.ticket_no: calls_of[one.ticket_no] for one in tickets if one.ticket_no in calls_of}
+    return Near(tickets, alarms[:MOST_NEAR], found)
 
 
 def call_backs(parts: Parts, *, month: str | None, waiting: bool) -> list[CallBack]:
@@ -134,6 +160,7 @@ def brief(parts: Parts, month: str) -> Brief:
             map(_call_fact, back),
             stops=brief_facts.stops_of(connection, start, end),
             delivery=brief_facts.delivery_of(connection, start, end),
+            inspected=brief_facts.inspected_of(parts, connection, end),
         )
 
 
@@ -174,15 +201,21 @@ def _lines(found: Brief) -> Iterator[tuple[str, str, OnTime]]:
             yield group, harmless(name), figures
 
 
-def _counts(found: Brief) -> Iterator[tuple[str, int]]:
+def _counts(found: Brief) -> Iterator[tuple[str, int | str]]:
     """Yield the figures that are plain counts."""
     yield from (("reopened", found.reopened), ("late_entries", found.late_entries))
     yield from (("not_believed", found.not_believed), ("complaints", found.complaints))
+    for group in QUOTAS:
+        yield f"inspected.{group}", NOT_RECORDED if found.inspected is None else found.inspected[group].enough
     for group, counted in (("interruptions", found.stops), ("delivery", found.delivery)):
         for field in fields(counted) if counted is not None else ():
             value = getattr(counted, field.name)
             if not isinstance(value, Mapping):
                 yield f"{group}.{field.name}", value if isinstance(value, int) else len(value)
+    if (work := found.work) is not None:
+        for name in ("reminders", "same_caller", "repeated", "visited", "one_visit", "untrue"):
+            yield f"work.{name}", NOT_RECORDED if (count := work.count(name)) is None else count
+    yield from ((name, NOT_RECORDED) for name in found.unrecorded)
 
 
 def _call_fact(one: CallBack) -> CallFact:

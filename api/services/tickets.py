@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from alarms.tickets.desk import TicketDesk
@@ -14,6 +14,10 @@ from gateway.model.ticket import Difference
 from gateway.store import delivery_rows, endpoint_rows, outbox_rows, ticket_event_rows, ticket_rows
 from gateway.store.endpoint_rows import SwitchedOff
 from gateway.store.outbox_rows import OutboxRow
+
+MOST_EXPORTED = 100_000
+"""given-up commands in one file; older ones are asked for with `before`"""
+_PAGE = 1_000
 
 
 def desk(parts: Parts) -> TicketDesk:
@@ -49,14 +53,23 @@ def endpoints_off(parts: Parts) -> Mapping[str, SwitchedOff]:
         return endpoint_rows.switched_off(connection)
 
 
-def dead_letters(
-    parts: Parts, *, before: int | None, limit: int | None
-) -> tuple[int, Sequence[tuple[OutboxRow, float]]]:
+def dead_letters(parts: Parts, *, before: int | None, limit: int) -> tuple[int, Sequence[tuple[OutboxRow, float]]]:
     """Return how many commands were given up, and a page of them with their age in real seconds."""
     now_s = time.time()
     with parts.state.read() as connection:
         rows = outbox_rows.list_dead(connection, before=before, limit=limit)
         return outbox_rows.count_dead(connection), [(row, now_s - row.wall_created_at) for row in rows]
+
+
+def all_dead_letters(parts: Parts, *, before: int | None) -> Iterator[tuple[OutboxRow, float]]:
+    """Yield the commands that were given up, the newest first, `MOST_EXPORTED` at most, read page by page."""
+    left = MOST_EXPORTED
+    while left > 0:
+        _, rows = dead_letters(parts, before=before, limit=min(_PAGE, left))
+        yield from rows
+        if not rows:
+            return
+        before, left = rows[-1][0].id, left - len(rows)
 
 
 def differences(

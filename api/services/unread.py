@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
+import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from api.deps import Parts
-from api.services.newest import indices_of
-from gateway.model.network import Meter, MeterRole
-from gateway.model.reading import PointId, from_us, point_id
+from api.services.registers import Registers
+from gateway.model.network import Meter
+from gateway.model.reading import from_us
 
 CLASSES = {"over_12": 365, "6_12": 183, "4_6": 122}
 """days without a reading that begin each class (document 004), the longest first"""
 NEVER, FAILING = "never", "failing"
 """classes of meters of which no reading ever came, and whose newest attempt failed: since when is not known"""
-LIFE_YEARS = 10
-HOMES = frozenset({"residential", ""})
 MOST = 500
 """meters listed of each class, those that wait longest"""
 KEEP_S = 1800.0
-"""real seconds for which a result is shown: going through a large city takes half a minute"""
-_AT_ONCE = 20_000
+"""real seconds for which a result is shown: going through a large city takes seconds"""
+TRY_AGAIN_S = 60.0
+"""real seconds until a look that failed is tried again"""
+_AT_ONCE = 250_000
 _DAY_US = 86_400_000_000
+_NEVER_US, _FAILING_US = -(2**62), -(2**62) + 1
+"""stand for an age that is not known"""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,94 +75,96 @@ class Waiting:
 
 @dataclass
 class WaitingMeters:
-    """Looks at most every half hour; who asks meanwhile gets what was found."""
+    """Looks at most every half hour, behind those who ask: they get what was found last. Only the first one waits."""
 
     parts: Parts
     _found: Waiting | None = None
     _until: float = 0.0
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looking: asyncio.Task[Waiting] | None = None
+    _registers: Registers | None = None
+
+    def begin(self) -> None:
+        """Look behind the scenes if nothing fresh is known, so that whoever asks soon need not wait."""
+        if time.monotonic() >= self._until and self._looking is None:
+            if self._registers is None:
+                self._registers = Registers(self.parts.network, self.parts.state)
+            self._looking = asyncio.create_task(_look(self.parts, self._registers), name="look for meters that wait")
+            self._looking.add_done_callback(self._looked)
 
     async def look(self) -> Waiting:
-        """Return what waits. Raises TransientError while the store does not answer."""
-        async with self._lock:
-            if self._found is None or time.monotonic() >= self._until:
-                self._found = await _look(self.parts)
-                self._until = time.monotonic() + KEEP_S
-            return self._found
+        """Return what waits. Raises TransientError while the store does not answer and nothing was found before."""
+        self.begin()
+        if self._found is None and self._looking is not None:
+            await asyncio.shield(self._looking)
+        assert self._found is not None
+        return self._found
+
+    def _looked(self, task: asyncio.Task[Waiting]) -> None:
+        self._looking = None
+        failed = task.cancelled() or task.exception() is not None
+        if not failed:
+            self._found = task.result()
+        elif self._found is not None:
+            log.warning("meters that wait cannot be looked for: %s", "ended" if task.cancelled() else task.exception())
+        self._until = time.monotonic() + (0.0 if self._found is None else TRY_AGAIN_S if failed else KEEP_S)
 
 
-async def _look(parts: Parts) -> Waiting:
+async def _look(parts: Parts, registers: Registers) -> Waiting:
     now_us = parts.clock.now_us()
     today = parts.site.gas_day.of(parts.clock.now())
-    counts = dict.fromkeys((*CLASSES, NEVER, FAILING), 0)
-    longest: dict[str, list[tuple[int, str]]] = {name: [] for name in counts}
-    old: list[tuple[int, str]] = []
-    old_count = 0
-    customers = _customers(parts)
-    while some := await asyncio.to_thread(lambda: list(islice(customers, _AT_ONCE))):
-        times = await _last_read(parts, some)
-        for meter, at in zip(some, times, strict=True):
-            name, age_us = _class_of(at, now_us)
-            if name:
-                counts[name] += 1
-                _keep(longest[name], (age_us, meter.meter_id))
-            if meter.customer_class in HOMES and _anniversary(meter.installed_on) <= today:
-                old_count += 1
-                _keep(old, (-meter.installed_on.toordinal(), meter.meter_id))
+    indices = await asyncio.to_thread(registers.indices)
+    ages = await _ages(parts, indices, now_us)
+    return await asyncio.to_thread(_sorted_out, parts, registers, ages, now_us, today)
+
+
+async def _ages(parts: Parts, indices: NDArray[np.int64], now_us: int) -> NDArray[np.int64]:
+    """Return how long ago each meter was read, us: `_NEVER_US` if never, `_FAILING_US` if the newest attempt failed."""
+    ages = np.full(len(indices), _NEVER_US)
+    known = np.flatnonzero(indices >= 0)
+    known = known[np.argsort(indices[known])]
+    for first in range(0, len(known), _AT_ONCE):
+        rows = known[first : first + _AT_ONCE]
+        points = indices[rows]
+        batch = await parts.store.latest(points.astype(np.uint32))
+        at = rows[np.searchsorted(points, batch.point)]
+        ages[at] = np.where(batch.good, now_us - batch.source_time, _FAILING_US)
+    return ages
+
+
+def _sorted_out(parts: Parts, registers: Registers, ages: NDArray[np.int64], now_us: int, today: date) -> Waiting:
+    classes = {NEVER: ages == _NEVER_US, FAILING: ages == _FAILING_US}
+    shorter = np.zeros(len(ages), dtype=bool)
+    for name, days in CLASSES.items():
+        classes[name] = (ages >= days * _DAY_US) & ~shorter
+        shorter |= classes[name]
+    old = np.flatnonzero(registers.homes() & registers.past_life(today))
+    oldest = old[np.argsort(registers.installed[old], kind="stable")][:MOST]
     return Waiting(
         parts.clock.now(),
-        counts,
-        {name: [_unread(parts, key, age, now_us) for age, key in sorted(kept, reverse=True)]
-         for name, kept in longest.items()},
-        old_count,
-        [_old(parts, key, today) for _, key in sorted(old, reverse=True)],
+        {name: int(classes[name].sum()) for name in (*CLASSES, NEVER, FAILING)},
+        {name: [_unread(parts, registers.meter(row), int(ages[row]), now_us) for row in _longest(ages, classes[name])]
+         for name in (*CLASSES, NEVER, FAILING)},
+        len(old),
+        [_old(parts, registers.meter(row), today) for row in oldest.tolist()],
     )  # fmt: skip
 
 
-def _customers(parts: Parts) -> Iterator[Meter]:
-    return (one for one in parts.network.meters.values() if one.role is MeterRole.CUSTOMER and one.account != "closed")
+def _longest(ages: NDArray[np.int64], wanted: NDArray[np.bool_]) -> list[int]:
+    rows = np.flatnonzero(wanted)
+    longest: list[int] = rows[np.argsort(-ages[rows], kind="stable")][:MOST].tolist()
+    return longest
 
 
-async def _last_read(parts: Parts, meters: Sequence[Meter]) -> list[int | None]:
-    """Return when each was read last, us UTC; None if never, -1 if the newest attempt failed."""
-    points = {point_id(meter.meter_id, meter.register): n for n, meter in enumerate(meters)}
-    names = await asyncio.to_thread(indices_of, parts, list(points))
-    found: list[int | None] = [None] * len(meters)
-    if names:
-        batch = await parts.store.latest(np.array(sorted(names), dtype=np.uint32))
-        for index, at, good in zip(batch.point.tolist(), batch.source_time.tolist(), batch.good.tolist(), strict=True):
-            found[points[PointId(names[index])]] = at if good else -1
-    return found
+def _unread(parts: Parts, meter: Meter, age_us: int, now_us: int) -> UnreadMeter:
+    known = age_us not in {_NEVER_US, _FAILING_US}
+    at, days = (from_us(now_us - age_us), age_us // _DAY_US) if known else (None, None)
+    zone_name = parts.network.name_of(meter.zone_id)
+    return UnreadMeter(
+        meter.meter_id, meter.zone_id, zone_name, meter.customer_class, meter.kind.value, at, days
+    )  # fmt: skip
 
 
-def _class_of(at: int | None, now_us: int) -> tuple[str, int]:
-    if at is None or at < 0:
-        return (NEVER if at is None else FAILING), 0
-    age_us = now_us - at
-    return next((name for name, days in CLASSES.items() if age_us >= days * _DAY_US), ""), age_us
-
-
-def _keep(kept: list[tuple[int, str]], one: tuple[int, str]) -> None:
-    if len(kept) < MOST:
-        heapq.heappush(kept, one)
-    else:
-        heapq.heappushpop(kept, one)
-
-
-def _unread(parts: Parts, name: str, age_us: int, now_us: int) -> UnreadMeter:
-    network, meter = parts.network, parts.network.meters[name]
-    at = from_us(now_us - age_us) if age_us else None
-    days = None if at is None else age_us // _DAY_US
-    zone_name = network.name_of(meter.zone_id)
-    return UnreadMeter(name, meter.zone_id, zone_name, meter.customer_class, meter.kind.value, at, days)
-
-
-def _old(parts: Parts, name: str, today: date) -> OldMeter:
-    meter = parts.network.meters[name]
+def _old(parts: Parts, meter: Meter, today: date) -> OldMeter:
     years = (today - meter.installed_on).days / 365.25
-    return OldMeter(name, meter.zone_id, parts.network.name_of(meter.zone_id), meter.installed_on, years)
-
-
-def _anniversary(installed: date) -> date:
-    """Return when a meter's life is over."""
-    return date(installed.year + LIFE_YEARS, installed.month, min(installed.day, 28))
+    zone_name = parts.network.name_of(meter.zone_id)
+    return OldMeter(meter.meter_id, meter.zone_id, zone_name, meter.installed_on, years)

@@ -10,6 +10,7 @@ const STREETS = 150;
 const SIGNS = 60;
 const MOST_MARKS = 400;
 const EARTH = 6378137;
+const TRY_AGAIN = 15000;
 const ZOOM = [44, 76]; // the room of the zoom control in the right lower corner
 const EDGES = { paddingTopLeft: [24, 28], paddingBottomRight: [ZOOM[0] + 16, 44], animate: false };
 
@@ -29,8 +30,11 @@ const shared = (a, b) => Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])
 const around = ({ x, y }, right = 12) => [x - 12, y - 14, x + right, y + 12];
 
 export default {
-  template: `<div class="gg-map"><div ref="map" style="width:100%;height:100%"></div></div>`,
-  props: { resourcePath: String, marks: Array, selected: String, zoom: Array, pipes: Array, near: Boolean },
+  template: `<div class="gg-map"><div ref="map" style="width:100%;height:100%"></div>
+    <p v-show="bare" class="gg-map-note" role="status">{{ texts.bare }}</p>
+  </div>`,
+  props: { resourcePath: String, marks: Array, selected: String, texts: Object, pipes: Array, near: Boolean, places: Boolean },
+  data: () => ({ bare: false }),
   async mounted() {
     await this.$nextTick();
     const link = document.createElement("link");
@@ -53,6 +57,7 @@ export default {
   },
   unmounted() {
     this.observer?.disconnect();
+    clearInterval(this.trying);
     this.map?.remove();
   },
   created() {
@@ -65,7 +70,8 @@ export default {
       this.chosen = asset;
       this.show(this.shown);
       const mark = this.shown.find((m) => m.asset === asset);
-      if (mark && this.map && !this.map.getBounds().pad(-0.05).contains(this.at(mark.x, mark.y))) this.map.panTo(this.at(mark.x, mark.y));
+      // nearer to the edge than EDGES, so that a map that shows the whole city goes on to
+      if (mark && this.map) this.map.panInside(this.at(mark.x, mark.y), { padding: [20, 20] });
     },
     // Where a place in local metres lies.
     at(x, y) {
@@ -73,6 +79,13 @@ export default {
       if (!tiles) return L.latLng(y, x);
       const turn = 180 / Math.PI / EARTH;
       return L.latLng(tiles.latitude + y * turn, tiles.longitude + (x * turn) / Math.cos((tiles.latitude * Math.PI) / 180));
+    },
+    // Where a place of the map lies in local metres: the reverse of `at`.
+    metres({ lat, lng }) {
+      const tiles = this.city.tiles;
+      if (!tiles) return [lng, lat];
+      const turn = (EARTH * Math.PI) / 180;
+      return [(lng - tiles.longitude) * turn * Math.cos((tiles.latitude * Math.PI) / 180), (lat - tiles.latitude) * turn];
     },
     build() {
       const style = getComputedStyle(document.documentElement);
@@ -92,7 +105,12 @@ export default {
         const name = document.createElement("span");
         name.textContent = tiles.attribution;
         this.map.attributionControl.setPrefix(false);
-        L.tileLayer(tiles.url, { attribution: name.innerHTML, maxZoom: 20, className: "gg-tiles" }).addTo(this.map);
+        const ground = L.tileLayer(tiles.url, { attribution: name.innerHTML, maxZoom: 20, className: "gg-tiles" });
+        // a tile that is missing among others is no matter
+        ground.on("tileload", () => (this.bare = false));
+        ground.on("tileerror", () => (this.bare = !this.$refs.map.querySelector(".gg-tiles .leaflet-tile-loaded")));
+        ground.addTo(this.map);
+        this.trying = setInterval(() => this.bare && ground.redraw(), TRY_AGAIN);
       }
       const project = (x, y) => this.map.options.crs.latLngToPoint(this.at(x, y), 0);
       this.net = new CityNet(unpack(this.city, project), {
@@ -108,12 +126,13 @@ export default {
       this.whole = this.everything();
       this.bounds = this.around() || this.whole;
       L.control.scale({ imperial: false }).addTo(this.map);
-      L.control.zoom({ position: "bottomright", zoomInTitle: this.zoom[0], zoomOutTitle: this.zoom[1] }).addTo(this.map);
+      L.control.zoom({ position: "bottomright", zoomInTitle: this.texts.closer, zoomOutTitle: this.texts.farther }).addTo(this.map);
       this.signs = L.layerGroup().addTo(this.map);
       this.overlay = L.layerGroup().addTo(this.map);
       this.map.on("zoomend resize moveend", () => this.name());
       this.tell();
       this.fit();
+      if (this.places) this.map.on("click", ({ latlng }) => this.$emit("place", this.metres(latlng)));
       // Whoever chose a part of the map keeps it when the window changes; a click on a mark is no such choice.
       const chosen = () => (this.moved = true);
       this.map.on("dragstart dblclick", chosen);
@@ -144,16 +163,16 @@ export default {
       if (bounds.isValid()) for (const corner of [bounds.min, bounds.max]) found.extend(this.map.options.crs.pointToLatLng(corner, 0));
       return found.isValid() ? found : L.latLngBounds(this.at(0, 0), this.at(1000, 1000));
     },
-    // Goes to the marks that are shown now; whoever had chosen a part of the map gives it up.
+    // Goes to the marks that are shown now, without any to the whole city; whoever had chosen a part of the map gives it up.
     frame() {
       if (!this.map) return;
       this.moved = false;
-      this.bounds = this.around() || this.bounds;
+      this.bounds = this.around(true) || (this.near ? this.bounds : this.whole);
       this.fit();
     },
     // What `near` shows: lit pipes and marks, with some streets around them.
-    around() {
-      if (!this.near) return null;
+    around(asked = false) {
+      if (!this.near && !asked) return null;
       const { ids, box } = this.net.net;
       const bounds = L.latLngBounds([]);
       const corner = (n) => this.map.options.crs.pointToLatLng(L.point(box[n], box[n + 1]), 0);

@@ -1,4 +1,4 @@
-// Clocks, theme and language. Runs before the page is drawn; knows nothing of the page's content.
+// Clocks, theme, density and language. Runs before the page is drawn; knows nothing of the page's content.
 (() => {
   const root = document.documentElement;
   const cookie = (name) => document.cookie.split("; ").find((part) => part.startsWith(name + "="))?.split("=")[1];
@@ -7,6 +7,7 @@
     location.reload();
   };
   root.dataset.theme = cookie("gasgate_theme") === "light" ? "light" : "dark";
+  root.dataset.density = cookie("gasgate_density") === "dense" ? "dense" : "roomy";
 
   const gg = (window.gasgate = {
     base: null,
@@ -17,7 +18,14 @@
     },
     now: () => (gg.base ? gg.base.nowMs + (performance.now() - gg.base.at) * gg.base.factor : Date.now()),
     theme: () => keep("gasgate_theme", root.dataset.theme === "light" ? "dark" : "light"),
+    density: (density) => keep("gasgate_density", density),
     language: (language) => keep("gasgate_language", language),
+    // Writes into the fields of a form, into those of `whereEmpty` only while nothing stands in them.
+    fill(form, values, whereEmpty) {
+      const fields = document.querySelector(form)?.elements;
+      for (const [name, text] of Object.entries(values)) if (fields?.[name]) fields[name].value = text;
+      for (const [name, text] of Object.entries(whereEmpty)) if (fields?.[name]?.value === "") fields[name].value = text;
+    },
     async logout() {
       await fetch("/api/v1/logout", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
       location.href = "/login";

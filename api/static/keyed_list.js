@@ -1,8 +1,13 @@
 // A list of any length: rows come and go by key, and only those in sight are in the document.
 // `keep` (set from outside) says which rows are shown; with `grouped`, rows of one group share a line until it is opened.
+const MOST_ON_PAPER = 300;
+
+// so much lower is a row where somebody wants dense lists
+const DENSER_PX = 8;
+
 export default {
   template: `<div class="gg-list" :role="count ? 'listbox' : 'region'" tabindex="0" :aria-label="label" @scroll="scrolled" @click="pick" @keydown="key">
-    <div v-show="count" ref="space" style="position:relative"></div>
+    <div v-show="count" ref="space" class="gg-rows"></div>
     <div v-show="!count" class="gg-empty" v-html="empty"></div>
   </div>`,
   props: {
@@ -10,6 +15,8 @@ export default {
   },
   data: () => ({ count: 0 }),
   created() {
+    const dense = document.documentElement.dataset.density === "dense" && !this.leads;
+    this.tallRow = dense ? this.rowHeight - DENSER_PX : this.rowHeight;
     this.chosen = this.selected;
     this.byId = new Map();
     this.sorted = [];
@@ -21,6 +28,11 @@ export default {
     this.top = 0;
     this.tall = 0;
     this.grouped = false;
+    this.paper = false;
+    this.onPaper = (event) => {
+      this.paper = event.type === "beforeprint";
+      this.draw();
+    };
   },
   mounted() {
     this.apply(this.rows || [], []);
@@ -30,12 +42,14 @@ export default {
       this.draw();
     });
     this.observer.observe(this.$el);
+    for (const moment of ["beforeprint", "afterprint"]) addEventListener(moment, this.onPaper);
     if (this.everywhere) document.addEventListener("keydown", this.afar);
     if (this.feed) window.gasgate.room.attach(this.feed, this);
   },
   unmounted() {
     document.removeEventListener("keydown", this.afar);
     this.observer?.disconnect();
+    for (const moment of ["beforeprint", "afterprint"]) removeEventListener(moment, this.onPaper);
   },
   methods: {
     select(id) {
@@ -108,12 +122,12 @@ export default {
     draw() {
       const space = this.$refs.space;
       if (!space) return;
-      const height = this.rowHeight;
+      const height = this.tallRow;
       const whole = `${this.order.length * height}px`;
       if (space.style.height !== whole) space.style.height = whole;
       const top = Math.max(0, Math.min(this.top, this.order.length * height - this.tall));
-      const first = Math.max(0, Math.floor(top / height) - 4);
-      const last = Math.min(this.order.length, Math.ceil((top + this.tall) / height) + 4);
+      const first = this.paper ? 0 : Math.max(0, Math.floor(top / height) - 4);
+      const last = Math.min(this.order.length, this.paper ? MOST_ON_PAPER : Math.ceil((top + this.tall) / height) + 4);
       const seen = new Set();
       for (let n = first; n < last; n++) {
         const row = this.order[n];
@@ -146,7 +160,8 @@ export default {
     put(node, n, chosen) {
       if (node.place !== n) {
         node.place = n;
-        node.style.transform = `translateY(${n * this.rowHeight}px)`;
+        node.style.transform = `translateY(${n * this.tallRow}px)`;
+        node.style.order = n;
         node.setAttribute("aria-posinset", n + 1);
       }
       if (node.chosen !== chosen) {
@@ -161,7 +176,7 @@ export default {
       node.setAttribute("role", "option");
       node.dataset.id = id;
       node.id = `row-${id}`;
-      node.style.height = `${this.rowHeight}px`;
+      node.style.height = `${this.tallRow}px`;
       this.drawn.set(id, node);
       this.$refs.space.append(node);
       return node;
@@ -201,14 +216,14 @@ export default {
         return;
       }
       const at = this.order.findIndex((row) => row.id === this.chosen);
-      const page = Math.max(1, Math.floor(this.tall / this.rowHeight) - 1);
+      const page = Math.max(1, Math.floor(this.tall / this.tallRow) - 1);
       const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -this.order.length, End: this.order.length }[event.key];
       if (!step || !this.order.length) return;
       event.preventDefault();
       const next = Math.min(this.order.length - 1, Math.max(0, at + step));
-      const top = next * this.rowHeight;
+      const top = next * this.tallRow;
       if (top < this.$el.scrollTop) this.$el.scrollTop = top;
-      const bottom = top + this.rowHeight - this.$el.clientHeight;
+      const bottom = top + this.tallRow - this.$el.clientHeight;
       if (bottom > this.$el.scrollTop) this.$el.scrollTop = bottom;
       this.top = this.$el.scrollTop;
       this.select(this.order[next].id);

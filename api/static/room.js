@@ -8,6 +8,7 @@
   let again = 500;
   let socket = null;
   let language = "zh";
+  const ROWS_MS = 20000;
 
   const room = (gg.room = {
     open(chosen) {
@@ -16,7 +17,10 @@
     },
     attach(feed, list) {
       shown[feed] = list;
-      if (feed === "alarms") list.keep = keep;
+      if (feed === "alarms") {
+        list.keep = keep;
+        drawn();
+      }
       if (state) list.replace([...state[feed].values()]);
       count();
     },
@@ -43,16 +47,36 @@
     };
   }
 
+  // The most urgent rows come with the first message. All others are many: they are asked for when those are in sight.
+  const partial = (yes) => document.documentElement.classList.toggle("gg-room-partial", yes);
+  let drawn;
+  const inSight = new Promise((done) => {
+    const painted = () => requestAnimationFrame(() => setTimeout(done));
+    drawn = () => (document.hidden ? done() : painted());
+    setTimeout(done, 3000);
+  });
+
+  function begin(first) {
+    state = { n: first.n, alarms: table(first.alarms), tickets: table(first.tickets), marks: new Map(), facts: {}, counts: first.counts };
+    for (const feed of Object.keys(shown)) shown[feed]?.replace([...state[feed].values()]);
+    facts(first);
+    count();
+    partial(true);
+  }
+
+  const table = (rows) => new Map(rows.map((row) => [row.id, row]));
+
   async function receive(mine, message) {
     if (waiting) return waiting.push(message);
     if (!message.hello) return take(message);
     waiting = [];
+    if (!state) begin(message);
+    await inSight;
     try {
-      const answer = await fetch(`/room/all?language=${language}&after=${message.n}`);
+      const answer = await fetch(`/room/all?language=${language}&after=${message.n}`, { signal: AbortSignal.timeout(ROWS_MS) });
       if (!answer.ok) throw new Error(String(answer.status));
       const all = await answer.json();
-      if (socket !== mine) return;
-      const table = (rows) => new Map(rows.map((row) => [row.id, row]));
+      if (socket !== mine || mine.readyState !== WebSocket.OPEN) return;
       state = { n: all.n, alarms: table(all.alarms), tickets: table(all.tickets), marks: new Map(), facts: {} };
       for (const feed of Object.keys(shown)) shown[feed]?.replace([...state[feed].values()]);
       marks(all);
@@ -62,6 +86,7 @@
       missed.forEach(take);
       again = 500;
       lost(false);
+      partial(false);
       count();
     } catch {
       mine.close();
@@ -142,8 +167,8 @@
   function count() {
     const tools = document.querySelector(".gg-alarm-tools");
     if (!tools || !state) return;
-    const counts = {};
-    for (const row of state.alarms.values()) counts[row.tab] = (counts[row.tab] || 0) + 1;
+    const counts = { ...state.counts };
+    if (!state.counts) for (const row of state.alarms.values()) counts[row.tab] = (counts[row.tab] || 0) + 1;
     for (const e of tools.querySelectorAll("[data-count]")) e.textContent = counts[e.dataset.count] || 0;
   }
 

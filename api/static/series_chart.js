@@ -12,7 +12,7 @@ export default {
     <div ref="chart" class="gg-series-chart" tabindex="0" @keydown="key"></div>
     <div v-show="said" class="gg-series-said" role="status">{{ said }}</div>
   </div>`,
-  props: { asked: Object, palette: Object, texts: Object, zone: Object, label: String },
+  props: { asked: Object, palette: Object, texts: Object, label: String },
   data: () => ({ said: "" }),
   created() {
     this.now = this.asked;
@@ -43,6 +43,7 @@ export default {
     // Draws other points or another span; nothing of the old ones stays.
     async show(asked) {
       this.now = asked;
+      this.abort?.abort();
       if (!this.chart) return;
       this.whole = this.fine = null;
       if (!asked.points.length || asked.to <= asked.from) {
@@ -68,13 +69,16 @@ export default {
       if (this.now.use) query.set("use", "true");
       try {
         const answer = await fetch(`/api/v1/series?${query}`, { signal: abort.signal });
+        const found = answer.ok ? await answer.json() : null;
+        // what arrived whole just before something else was asked for is no answer to that
+        if (abort.signal.aborted) return null;
         if (answer.status === 404) {
           this.chart.clear();
           this.said = this.texts.none;
           return null;
         }
         if (!answer.ok) throw new Error(String(answer.status));
-        return { from, to, ...(await answer.json()), from, to };
+        return { ...found, from, to };
       } catch (error) {
         if (error.name !== "AbortError") this.said = this.texts.failed;
         return null;
@@ -99,18 +103,40 @@ export default {
     seen() {
       const zoom = this.chart.getOption()?.dataZoom?.[0];
       if (!zoom) return [this.whole.from, this.whole.to];
-      const shift = this.zone.offset;
-      const span = this.whole.to - this.whole.from;
-      const of = (share, value) => (Number.isFinite(value) ? value - shift : this.whole.from + (span * share) / 100);
+      const from = this.local(this.whole.from);
+      const span = this.local(this.whole.to) - from;
+      const of = (share, value) => this.utc(Number.isFinite(value) ? value : from + (span * share) / 100);
       return [of(zoom.start, zoom.startValue), of(zoom.end, zoom.endValue)];
     },
+    // What the site's clock shows at a time, as if it were UTC; and back, of two times with the same clock the later one.
+    local(at) {
+      const { since_ms, ahead_ms } = this.now.clock;
+      let n = since_ms.length - 1;
+      while (n && since_ms[n] > at) n--;
+      return at + ahead_ms[n];
+    },
+    utc(local) {
+      const { since_ms, ahead_ms } = this.now.clock;
+      let n = since_ms.length - 1;
+      while (n && local - ahead_ms[n] < since_ms[n]) n--;
+      return local - ahead_ms[n];
+    },
     data(n) {
-      const shift = this.zone.offset;
+      const rows = (one, keep) => one.times_ms.flatMap((at, k) => (keep(at) ? [[at, one.values[k], one.quality[k]]] : []));
       const coarse = this.whole.series[n];
-      const pairs = (one, keep) => one.times_ms.flatMap((at, k) => (keep(at) ? [[at + shift, one.values[k], one.quality[k]]] : []));
-      if (this.fine === this.whole) return pairs(coarse, () => true);
       const { from, to } = this.fine;
-      return [...pairs(coarse, (at) => at < from), ...pairs(this.fine.series[n], () => true), ...pairs(coarse, (at) => at >= to)];
+      const whole = this.fine === this.whole;
+      const read = whole ? rows(coarse, () => true) : [...rows(coarse, (at) => at < from), ...rows(this.fine.series[n], () => true), ...rows(coarse, (at) => at >= to)];
+      const found = [];
+      let before = -Infinity;
+      for (const [at, value, quality] of read) {
+        const shown = this.local(at);
+        // where clocks go back, a line through both hours would run backwards
+        if (shown <= before) found.push([shown, null, 0, at]);
+        found.push([shown, value, quality, at]);
+        before = shown;
+      }
+      return found;
     },
     units() {
       return [...new Set(this.whole.series.map((one) => one.unit))];
@@ -142,7 +168,7 @@ export default {
         label: text(label, this.palette.bad, n % 2 ? "insideEndTop" : "insideStartTop"),
       }));
       const moments = (this.now.moments || []).map(({ at, label }, n) => ({
-        xAxis: at + this.zone.offset,
+        xAxis: this.local(at),
         lineStyle: line(this.palette.muted, "dotted"),
         label: { ...text(label, this.palette.muted, "end"), distance: n % 2 ? 2 : 14 },
       }));
@@ -168,9 +194,8 @@ export default {
       };
     },
     options() {
-      const { palette, texts, zone } = this;
+      const { palette, texts } = this;
       const units = this.units();
-      const shift = zone.offset;
       return {
         animation: false,
         useUTC: true,
@@ -195,9 +220,9 @@ export default {
         },
         xAxis: {
           type: "time",
-          min: this.whole.from + shift,
-          max: this.whole.to + shift,
-          name: zone.label,
+          min: this.local(this.whole.from),
+          max: this.local(this.whole.to),
+          name: this.now.clock.label,
           nameLocation: "end",
           nameGap: 0,
           nameTextStyle: { color: palette.muted, fontSize: 11, align: "right", verticalAlign: "top", padding: [22, 0, 0, 0] },
@@ -224,7 +249,8 @@ export default {
       if (!rows.length) return "";
       const box = document.createElement("div");
       const head = document.createElement("div");
-      head.textContent = `${new Date(rows[0].value[0]).toISOString().slice(0, 19).replace("T", " ")} ${this.zone.label}`;
+      const [shown, , , at] = rows[0].value;
+      head.textContent = `${new Date(shown).toISOString().slice(0, 19).replace("T", " ")} UTC${shown < at ? "−" : "+"}${Math.abs(shown - at) / 3_600_000}`;
       box.append(head);
       for (const row of rows) {
         const [, value, quality] = row.value;

@@ -76,7 +76,7 @@ class Series:
         return Series(self.assets, self.column[rows], self.time[rows], self.received[rows], self.value[rows])
 
 
-def in_order(column: Columns | Ints, time: Ints, received: Ints, value: Floats) -> NDArray[np.intp]:
+def in_order(column: Columns | Ints, time: Ints, received: Ints, value: Floats | Ints) -> NDArray[np.intp]:
     """Return the order by asset, source time, received time and value; quick where rows come nearly in order."""
     if len(time) == 0:
         return np.empty(0, dtype=np.intp)

@@ -96,9 +96,10 @@ def join(steps: Steps) -> Unrolled:
     column, time, value = steps.column[known], steps.time[known], in_grains(steps.value[known])
     step = np.diff(value, prepend=value[:1])
     first = first_of(column)
-    as_read = first | ((steps.kind[known] == Step.PLAIN) & (step >= 0.0))
-    lifted = np.where(as_read, 0.0, in_grains(steps.growth[known]) - step)
-    total = np.cumsum((lifted * GRAINS).astype(np.int64))
+    moved = np.flatnonzero(~first & ((steps.kind[known] != Step.PLAIN) | (step < 0.0)))
+    lifted = np.zeros(len(step), dtype=np.int64)
+    lifted[moved] = ((in_grains(steps.growth[known][moved]) - step[moved]) * GRAINS).astype(np.int64)
+    total = np.cumsum(lifted)
     starts = np.flatnonzero(first)
     base = np.repeat(total[starts], np.diff(np.append(starts, len(column))))
     return Unrolled(column, time, value + (total - base) / GRAINS, breaks[known])
@@ -135,45 +136,50 @@ def first_of(column: Columns) -> Flags:
 def _with_exchanges(series: Series, exchanges: Exchanges) -> tuple[Columns, Ints, Floats, Flags]:
     """Add the two registers of each exchange as readings; `fresh` marks where a new meter begins."""
     extra = len(exchanges.time)
+    if not extra:
+        return series.column, series.time, series.value, np.zeros(len(series.time), dtype=np.bool_)
     column = np.concatenate([series.column, exchanges.column, exchanges.column])
     time = np.concatenate([series.time, exchanges.time - 1, exchanges.time])
     value = np.concatenate([series.value, exchanges.old_m3, exchanges.new_m3])
     fresh = np.zeros(len(time), dtype=np.bool_)
     fresh[len(time) - extra :] = True
-    if extra:
-        order = np.lexsort((~fresh, time, column))
-        column, time, value, fresh = column[order], time[order], value[order], fresh[order]
-    return column, time, value, fresh
+    order = np.lexsort((~fresh, time, column))
+    return column[order], time[order], value[order], fresh[order]
 
 
 def allowed_m3(column: Columns, gap_us: Ints, registers: Registers) -> Floats:
     """Return how much each register may grow in a time, m3; infinite where the meter's size is unknown."""
-    flow = registers.max_flow_m3h[column]
-    most = np.where(flow > 0, 1.2 * flow, np.inf)
+    flow = registers.max_flow_m3h
+    most = np.where(flow > 0, 1.2 * flow, np.inf)[column]
     # readings are stamped to the minute at best: a short gap may hold a minute more of flow than it seems
     hours = gap_us / HOUR_US + 1.0 / 60.0
-    return np.asarray(most * hours + 2.0 * registers.resolution_m3[column])
+    return np.asarray(most * hours + (2.0 * registers.resolution_m3)[column])
 
 
 def _steps(column: Columns, time: Ints, value: Floats, fresh: Flags, registers: Registers) -> tuple[Floats, Ints]:
     """Return the growth into each row, and what kind of step it is."""
     step = np.diff(value, prepend=value[:1])
-    before = np.concatenate([value[:1], value[:-1]])
     allowed = allowed_m3(column, np.diff(time, prepend=time[:1]), registers)
-    resolution, modulus = registers.resolution_m3[column], registers.modulus[column]
-    falls = step < -resolution
+    new = first_of(column)
+    # most rows are plain: what else they may be is asked of the others alone
+    odd = np.flatnonzero(new | fresh | ~((step >= -registers.resolution_m3[column]) & (step <= allowed)))
+    kind, growth = np.full(len(step), int(Step.PLAIN), dtype=np.int64), np.maximum(step, 0.0)
+    at, value, before = column[odd], value[odd], value[np.maximum(odd - 1, 0)]
+    step, allowed = step[odd], allowed[odd]
+    modulus = registers.modulus[at]
+    falls = step < -registers.resolution_m3[at]
     rolled = step + modulus
     near = np.isfinite(allowed) | ((before >= (1.0 - NEAR_END) * modulus) & (value <= NEAR_END * modulus))
     is_roll = falls & (rolled >= 0) & (rolled <= allowed) & near
     restarts = falls & (value <= np.minimum(allowed, NEAR_ZERO * modulus)) & (value < 0.5 * before)
-    unknown = np.isnan(value) | np.isnan(before)
-    new = first_of(column)
-    kind = np.select(
-        [new, unknown, fresh, is_roll, restarts, falls, step > allowed],
+    kind[odd] = np.select(
+        [new[odd], np.isnan(step), fresh[odd], is_roll, restarts, falls, step > allowed],
         [Step.FIRST, Step.UNKNOWN, Step.EXCHANGE, Step.ROLLOVER, Step.RESET, Step.BACKWARDS, Step.FAST],
         Step.PLAIN,
-    ).astype(np.int64)
-    growth = np.where(kind == Step.ROLLOVER, rolled, np.where(kind == Step.PLAIN, np.maximum(step, 0.0), 0.0))
+    )
+    growth[odd] = np.where(
+        kind[odd] == Step.ROLLOVER, rolled, np.where(kind[odd] == Step.PLAIN, np.maximum(step, 0.0), 0.0)
+    )
     return growth, kind
 
 
@@ -182,10 +188,11 @@ def _spikes(column: Columns, time: Ints, value: Floats, fine: Flags, registers: 
     spike = np.zeros(len(value), dtype=np.bool_)
     if len(value) < 3:
         return spike
-    across = value[2:] - value[:-2]
-    gap = time[2:] - time[:-2]
-    inside = (column[2:] == column[:-2]) & (across >= 0) & (across <= allowed_m3(column[2:], gap, registers))
-    spike[1:-1] = inside & ~(fine[1:-1] & fine[2:])
+    odd = np.flatnonzero(~(fine[1:-1] & fine[2:])) + 1
+    before, after = odd - 1, odd + 1
+    across, gap = value[after] - value[before], time[after] - time[before]
+    fits = (across >= 0) & (across <= allowed_m3(column[after], gap, registers))
+    spike[odd] = (column[after] == column[before]) & fits
     spike[1:] &= ~spike[:-1]
     return spike
 

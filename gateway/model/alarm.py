@@ -101,6 +101,12 @@ class Definition:
     """in place of `limit_of_set_pressure` where the set pressure is medium: 10 kPa or more"""
     position: str = "control_room"
     """the operating place on whose list it stands"""
+    guidance_url: str = ""
+    """the company's own instruction for it"""
+    owner: str = ""
+    """who answers for the row"""
+    basis: str = ""
+    """the document that its limit and priority rest on"""
 
 
 LATE = timedelta(minutes=2)

@@ -50,6 +50,8 @@ class Interruption:
     restored_by: str = ""
     cancelled_at: datetime | None = None
     cancelled_by: str = ""
+    ticket_no: str | None = None
+    """its PLANNED ticket; an emergency has none"""
 
     @property
     def state(self) -> InterruptionState:

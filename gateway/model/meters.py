@@ -94,6 +94,10 @@ class MeterTable(Mapping[str, Meter]):
         texts = {part: column for name, of in self.texts.items() for part, column in of.columns(name).items()}
         return {**self._columns, **self.names.columns(_PREFIX), **texts}
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one of the columns of `KINDS`, by row; it must not be changed."""
+        return self._columns[name]
+
     @property
     def words(self) -> dict[str, tuple[str, ...]]:
         """What the columns of places stand for."""
@@ -127,6 +131,12 @@ class MeterTable(Mapping[str, Meter]):
         for name, value in enumerated.items():
             mask &= self._columns[name] == members[name].index(value)
         return mask
+
+    def nearest(self, x_m: float, y_m: float) -> int | None:
+        """Return the row of the meter that is nearest to a position, None if no position is known."""
+        away = np.hypot(self._columns["x_m"] - x_m, self._columns["y_m"] - y_m)
+        known = np.flatnonzero(~np.isnan(away))
+        return int(known[np.argmin(away[known])]) if known.size else None
 
     def __contains__(self, meter_id: object) -> bool:
         """Tell whether there is a meter of that id."""

@@ -38,6 +38,11 @@ class MeterKind(StrEnum):
     CORRECTOR = "corrector"
 
 
+def register_of(kind: MeterKind) -> Quantity:
+    """Return the quantity that the register of such a meter counts."""
+    return Quantity.REGISTER_BASE_M3 if kind is MeterKind.CORRECTOR else Quantity.REGISTER_MEASURED_M3
+
+
 @dataclass(frozen=True, slots=True)
 class Zone:
     """A node of the balance tree; `parent_id` is empty at the root."""
@@ -73,7 +78,7 @@ class Meter:
     @property
     def register(self) -> Quantity:
         """The quantity that this meter's register counts."""
-        return Quantity.REGISTER_BASE_M3 if self.kind is MeterKind.CORRECTOR else Quantity.REGISTER_MEASURED_M3
+        return register_of(self.kind)
 
 
 @dataclass(frozen=True, slots=True)

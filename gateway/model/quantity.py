@@ -83,3 +83,5 @@ FLAG_LOW_BATTERY = Flag(8)
 FLAG_CLOCK_RESET = Flag(16)
 FLAG_OVER_RANGE = Flag(32)
 FLAG_LEAK_SENSOR = Flag(64)
+FLAG_NO_GAS = Flag(128)
+"""the meter's own pressure switch says that there is no gas before it"""

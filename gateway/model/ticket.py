@@ -184,6 +184,8 @@ class ExternalEvent:
     occurred_at: str
     """ISO 8601 with a time zone; empty if it is not known"""
     actor: str = ""
+    result: str = ""
+    """what the crew found, e.g. found or false_alarm; empty where nobody says"""
 
 
 @dataclass(frozen=True, slots=True)

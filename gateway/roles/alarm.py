@@ -75,7 +75,7 @@ async def work(site: Snapshot) -> None:
     desk = AlarmDesk(state, definitions, network, clock, ticket_policy(config, state))
     pipeline = await asyncio.to_thread(AlarmPipeline, desk, network, StateRegistry(state), definitions, clock)
     sinks: dict[str, TicketSink] = {sink.name: TICKET_SINKS[sink.kind](sink, clock) for sink in config.ticket_sink}
-    sinks_by_class(sinks, {sink.name: sink.classes for sink in config.ticket_sink})
+    first_ways = sinks_by_class(sinks, {sink.name: sink.classes for sink in config.ticket_sink})
     ways = {one: [sink.name for sink in config.ticket_sink if one in sink.fallback_for] for one in TicketClass}
     reconciler = Reconciler(desk, sinks)
     service = service_desk(config, state, network, clock)
@@ -97,7 +97,7 @@ async def work(site: Snapshot) -> None:
         group.create_task(heartbeat(state, "alarm", follower.status(judge.health)), name="heartbeat")
         group.create_task(follower.run(), name="configuration")
         group.create_task(_judge(reconciler, judge), name="judge")
-        group.create_task(OutboxWorker(state, sinks, clock).run(), name="outbox")
+        group.create_task(OutboxWorker(state, sinks, clock, ways=first_ways).run(), name="outbox")
         group.create_task(FallbackWorker(state, sinks, ways, working=at_work).run(), name="fallback")
         group.create_task(reconciler.run(), name="reconcile")
         group.create_task(ServiceClocks(service, checks).run(), name="clocks of tickets")
@@ -217,13 +217,10 @@ class Judge:
     def _judge_findings(self) -> None:
         self._take_definitions()
         with self._state.read() as connection:
-            leaks = finding_rows.list_findings(connection, kind="leak", limit=finding_rows.MAX_ROWS)
-            zones = sorted({one.finding.zone for one in leaks if one.finding.status in LIVE})
-            others = finding_rows.list_findings(
-                connection, status=FindingStatus.OPEN, zones=zones, limit=finding_rows.MAX_ROWS
-            )
-        found = [one.finding for one in (*leaks, *others) if one.finding.status in LIVE]
-        self._pipeline.judge_findings(found)
+            leaks = finding_rows.live_findings(connection, LIVE, kind="leak")
+            zones = sorted({one.finding.zone for one in leaks})
+            others = finding_rows.live_findings(connection, (FindingStatus.OPEN,), zones=zones)
+        self._pipeline.judge_findings([one.finding for one in (*leaks, *others)])
         self._was_behind = self._is_behind()
         self._pipeline.own(BEHIND, holds=self._was_behind)
         self._pipeline.own(NO_LIST, holds=self._calendar.ends_soon(self._clock.now()))

@@ -20,7 +20,7 @@ from alarms.company_events import cause_in
 from alarms.passes import PassResult, daily_pass
 from alarms.reading_audit import Auditor
 from gateway.config import Config
-from gateway.errors import ConfigError, RefusedError, TransientError
+from gateway.errors import ConfigError, GatewayError, RefusedError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import PointId, ReadingBatch, to_us
 from gateway.pass_runs import cores
@@ -28,7 +28,7 @@ from gateway.roles.audit_source import StoreSource
 from gateway.roles.common import be_nice, heartbeat, open_state, remote_store, site_clock, site_network
 from gateway.roles.interval_stream import IntervalStreams, LineOutput
 from gateway.roles.kept_rows import KeptRows
-from gateway.roles.pass_parts import LEAD_DAYS, PART_CUSTOMERS, Site, judged
+from gateway.roles.pass_parts import LEAD_DAYS, PART_CUSTOMERS, Site, WorkersDieError, judged
 from gateway.roles.revision import Follower
 from gateway.roles.state_care import StateCare
 from gateway.snapshot import Snapshot
@@ -47,6 +47,8 @@ AGAIN_AFTER_CLOSE = (timedelta(0), timedelta(minutes=20), timedelta(minutes=45),
 AGAIN_AFTER = timedelta(hours=6)
 """otherwise, so that late readings count"""
 RETRY_S = 2.0
+LONGEST_PAUSE_S = 1_800.0
+"""after a pass whose processes died, as starting them takes a core for seconds; shorter before"""
 _MOST_TOLD = 20
 SMALL_PART = 1_000
 """so many customers a part has of a city that has too many readings to be judged at once"""
@@ -96,6 +98,8 @@ class Analyst:
         self._changes = ChangeWatch(state)
         self._last: _Done | None = None
         self._problem = ""
+        self._died = 0
+        """passes in a row that were given up because their processes died"""
 
     def health(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether the last pass ended well."""
@@ -121,12 +125,21 @@ class Analyst:
                 try:
                     await self._pass(store, now)
                 except (TransientError, ConfigError) as error:
-                    self._complain(str(error))
-                    await asyncio.sleep(RETRY_S)
+                    wait_s = self._pause(error)
+                    self._complain(str(error) if wait_s <= RETRY_S else f"{error}; tried again in {wait_s:.0f} s")
+                    await asyncio.sleep(wait_s)
                     continue
+                self._died = 0
                 await self._until_wanted(self.next_pass(now))
         finally:
             await store.close()
+
+    def _pause(self, error: GatewayError) -> float:
+        """Return how long to wait after a pass that failed: longer each time where its processes die."""
+        if not isinstance(error, WorkersDieError):
+            return RETRY_S
+        self._died += 1
+        return min(RETRY_S * 2.0 ** min(self._died, 20), LONGEST_PAUSE_S)
 
     async def _until_wanted(self, when: datetime) -> None:
         """Return at a moment, or soon after somebody decided on a reading or a gas day."""

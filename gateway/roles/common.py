@@ -33,6 +33,7 @@ from gateway.runtime.interpreter import waste_little
 from gateway.runtime.reload import start_reload
 from gateway.snapshot import Snapshot
 from gateway.store import health_rows
+from gateway.store.durable import make_private
 from gateway.store.remote import RemoteStore
 from gateway.store.state import State
 
@@ -180,7 +181,7 @@ def service_desk(config: Config, state: State, network: Network, clock: Clock) -
 def service_token(config: Config) -> str:
     """Return the token of the store service, made at the first start; readable by our own user alone."""
     path = config.data.folder / TOKEN_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     if not path.exists():
         # several roles may start at once: the first link wins, and nobody ever sees half a token
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as fresh:

@@ -249,7 +249,12 @@ class Keeper:
             offers=self._commands.offers,
             exports=exports,
             probe=self._sources.probe,
+            links=self._links,
         )
+
+    def _links(self, asset: str) -> Mapping[str, Any]:
+        links, known = self._sources.links_of(asset)
+        return {"links": [asdict(link) for link in links], "known": known}
 
     def _on_record(self, record: SpoolRecord) -> None:
         self._waiting.came(record.seq)

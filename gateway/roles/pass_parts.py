@@ -44,6 +44,12 @@ TOLD_DAYS = 8
 """of a city in parts the loss of so many gas days is written with each pass; those before stay as they were"""
 LEAD_DAYS = 5
 """readings of so many days before the lookback tell its first boundaries"""
+MOST_DEATHS = 3
+"""processes that die one after the other, with no part judged between, after which a pass is given up"""
+
+
+class WorkersDieError(TransientError):
+    """The processes that judge parts die, whatever part they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,8 @@ class Judged:
 
     result: PassResult | None
     problem: str = ""
+    died: bool = False
+    """whether its process ended without a word"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,53 +114,91 @@ class Work:
 async def judged(config: Config, dealt: Plan, until: datetime, processes: int) -> AsyncGenerator[Judged]:
     """Yield what became of each part, in their order, and at last of what stands above them.
 
-    Raises TransientError when the store is away or a process was killed.
+    A part whose process is killed is a problem of its own. Raises TransientError when the store is away, and
+    WorkersDieError when processes die one after the other.
     """
     sums: list[UnitSums] = []
     shares = [dealt.parts[number::processes] for number in range(min(processes, len(dealt.parts)))]
     # closed here, so that no process outlives a pass that breaks off
-    async with aclosing(_made([Work(config, until, share) for share in shares], len(dealt.parts))) as made:
+    async with aclosing(_made([Work(config, until, share) for share in shares])) as made:
         async for one in made:
             if one.result is not None and one.result.sums is not None:
                 sums.append(one.result.sums)
             yield one
-    async with aclosing(_made([Work(config, until, ((),), dealt.units, tuple(sums))], 1)) as made:
+    async with aclosing(_made([Work(config, until, ((),), dealt.units, tuple(sums))])) as made:
         async for one in made:
             yield one
 
 
-async def _made(works: Sequence[Work], count: int) -> AsyncGenerator[Judged]:
-    helpers: list[tuple[BaseProcess, Connection]] = []
+async def _made(works: Sequence[Work]) -> AsyncGenerator[Judged]:
+    """Yield what became of the parts of all works, one of each in turn.
+
+    A part whose process dies is not judged, and a new process takes those that follow it.
+    """
+    helpers: list[_Helper] = []
+    deaths = 0
     try:
         # one at a time, so that those that run are ended if the next one cannot be started
-        helpers.extend(_start(work) for work in works)
-        for number in range(count):
-            yield await asyncio.to_thread(_next, helpers[number % len(helpers)][1])
+        helpers.extend(_Helper.start(work) for work in works)
+        for number in range(sum(len(work.chosen) for work in works)):
+            at = number % len(helpers)
+            one = await asyncio.to_thread(helpers[at].next)
+            deaths = deaths + 1 if one.died else 0
+            if deaths >= MOST_DEATHS:
+                raise WorkersDieError(one.problem)
+            left = helpers[at].work.chosen[1:]
+            helpers[at].work = replace(helpers[at].work, chosen=left)
+            if one.died and left:
+                await asyncio.to_thread(helpers[at].end)
+                helpers[at] = _Helper.start(helpers[at].work)
+            yield one
     finally:
-        for process, _ in helpers:
-            process.terminate()
-        for process, ours in helpers:
-            await asyncio.to_thread(process.join)
-            ours.close()
+        for helper in helpers:
+            helper.process.terminate()
+        for helper in helpers:
+            await asyncio.to_thread(helper.end)
 
 
-def _start(work: Work) -> tuple[BaseProcess, Connection]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(work, theirs, os.getpid()), daemon=True)
-    process.start()
-    theirs.close()
-    return process, ours
+@dataclass(slots=True)
+class _Helper:
+    """A process, and what it has not sent yet."""
+
+    work: Work
+    process: BaseProcess
+    ours: Connection
+
+    @staticmethod
+    def start(work: Work) -> _Helper:
+        """Start the process."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_run, args=(work, theirs, os.getpid()), daemon=True)
+        process.start()
+        theirs.close()
+        return _Helper(work, process, ours)
+
+    def next(self) -> Judged:
+        """Wait for the next part. Raises TransientError when the process says that it cannot go on."""
+        try:
+            found: Judged | str = self.ours.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            code = self.process.exitcode or 0
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            name = _named(self.work.chosen[0])
+            return Judged(None, f"{name}: the process that judged it {how}; perhaps its memory ran out", died=True)
+        if isinstance(found, str):
+            raise TransientError(found)
+        return found
+
+    def end(self) -> None:
+        """Wait for the end of the process."""
+        self.process.join()
+        self.ours.close()
 
 
-def _next(ours: Connection) -> Judged:
-    try:
-        found: Judged | str = ours.recv()
-    except EOFError as error:
-        raise TransientError("a process that judges parts of the city was killed, perhaps for its memory") from error
-    if isinstance(found, str):
-        raise TransientError(found)
-    return found
+def _named(units: tuple[str, ...]) -> str:
+    return ", ".join(units) or "what stands above the zones"
 
 
 def _run(work: Work, theirs: Connection, parent: int) -> None:
@@ -176,7 +222,7 @@ async def _judge(work: Work, theirs: Connection) -> None:
             try:
                 judged_part = Judged(await _part(site, work, units, registry, store))
             except RefusedError as error:
-                judged_part = Judged(None, f"{', '.join(units) or 'what stands above the zones'}: {error}")
+                judged_part = Judged(None, f"{_named(units)}: {error}")
             theirs.send(judged_part)
     finally:
         await store.close()

@@ -97,6 +97,18 @@ class Sources:
         for source in self._sources.values():
             yield from source.runner.link_states()
 
+    def links_of(self, asset: str) -> tuple[list[LinkState], bool]:
+        """Return the units and brokers that read an asset, and whether that is known.
+
+        A broker is known by what it brought since the start; an asset that no unit reads and that has not come yet may
+        come over any of them.
+        """
+        known = [state for source in self._sources.values() for state in _states_of(source, asset)]
+        if known:
+            return known, True
+        pushed = (source.runner for source in self._sources.values() if isinstance(source.runner, PushRunner))
+        return [state for runner in pushed for state in runner.link_states()], False
+
     async def run(self) -> None:
         """Run all sources until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -171,6 +183,11 @@ class Sources:
         await source.runner.finish()
         source.task.cancel()
         await asyncio.wait([source.task])
+
+
+def _states_of(source: Source, asset: str) -> list[LinkState]:
+    keys = source.collector.keys_of(asset)
+    return [state for state in source.runner.link_states() if state.key in keys] if keys else []
 
 
 def _counts(collector: Any) -> Mapping[str, int]:

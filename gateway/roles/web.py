@@ -22,6 +22,7 @@ from gateway.roles.common import (
     ticket_policy,
 )
 from gateway.roles.revision import Follower
+from gateway.runtime.check import Checker
 from gateway.runtime.http import serve
 from gateway.runtime.reload import Reloader
 from gateway.snapshot import Snapshot
@@ -54,6 +55,7 @@ async def work(site: Snapshot) -> None:
         note_file=config.web.note_file,
         tiles=config.pages.tile_server,
         reload=reloader,
+        check=Checker(site.path),
         refresh=definitions.refresh,
         simulated=config.clock is not None,
         accounts=config.accounts.rules,

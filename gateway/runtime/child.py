@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 _PR_SET_PDEATHSIG = 1
 _PARENT = "GASGATE_PARENT"
@@ -60,18 +61,23 @@ def _end_orphan(parent: int) -> None:
 
 
 def start(
-    arguments: Sequence[str], *, log: Path | None = None, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    log: Path | None = None,
+    answer: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `python -m ...` as a child in its own process group, so that Ctrl-C reaches only the parent.
 
-    The child is expected to call `die_with_parent` first thing.
+    The child is expected to call `die_with_parent` first thing. What it prints goes to `log`; with `answer` only its
+    errors do, and the rest into that file.
     """
     output = log.open("ab") if log is not None else None
     try:
         return subprocess.Popen(  # noqa: S603  (our own modules only)
             [sys.executable, "-m", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=answer or output,
             stderr=output,
             env={**os.environ, **(environment or {}), _PARENT: str(os.getpid())},
             start_new_session=True,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, and_, exists, func, select
 
 from gateway.model.reading import from_us, to_us
-from gateway.model.ticket import DeliveryState, TicketState
+from gateway.model.ticket import DeliveryState, TicketClass, TicketState
 from gateway.store import tables
 from gateway.store.delivery_rows import handled_by_phone
 from gateway.store.promise_rows import ClockRow, clocks_between
 
+COMES_BACK = timedelta(days=90)
+"""a fault of the same kind at the same asset within this time after the work was completed counts as the same danger"""
+INSPECTION = "safety_inspection"
+"""type of the tickets by which customers' homes and premises are inspected"""
+_DANGERS = (TicketClass.EMERGENCY.value, TicketClass.URGENT.value, TicketClass.REPAIR.value)
 _ticket = tables.ticket.c
 
 
@@ -37,6 +41,11 @@ class MonthTicket:
     reopened: int
     late_entries: int
     not_believed: int
+    replies: int
+    visits: int
+    reminders: int
+    same_caller: int
+    repeats: str
     clocks: list[ClockRow] = field(default_factory=list)
 
 
@@ -44,7 +53,9 @@ def tickets_between(connection: Connection, start: datetime, end: datetime) -> l
     """Return the tickets raised in [start, end), the oldest first, each with its clocks."""
     span = (_ticket.raised_at >= to_us(start), _ticket.raised_at < to_us(end))
     numbers = select(_ticket.ticket_no).where(*span)
-    crews, reopened, late, not_believed = _events(connection, numbers)
+    events = _events(connection, numbers)
+    further, again = _further_calls(connection, numbers)
+    repeats = _repeats(connection, numbers)
     confirmed = _confirmed(connection, numbers)
     alarms, calls = _sources(connection, numbers)
     found = {
@@ -60,10 +71,15 @@ def tickets_between(connection: Connection, start: datetime, end: datetime) -> l
             completed_at=_time(row.completed_at),
             from_alarm=row.ticket_no in alarms,
             by_telephone=row.ticket_no in calls,
-            crew=crews.get(row.ticket_no, ""),
-            reopened=reopened[row.ticket_no],
-            late_entries=late[row.ticket_no],
-            not_believed=not_believed[row.ticket_no],
+            crew=events.crews.get(row.ticket_no, ""),
+            reopened=events.reopened[row.ticket_no],
+            late_entries=events.late[row.ticket_no],
+            not_believed=events.not_believed[row.ticket_no],
+            replies=events.replies[row.ticket_no],
+            visits=events.visits[row.ticket_no],
+            reminders=further[row.ticket_no],
+            same_caller=again[row.ticket_no],
+            repeats=repeats.get(row.ticket_no, ""),
         )
         for row in connection.execute(select(tables.ticket).where(*span).order_by(_ticket.raised_at, _ticket.ticket_no))
     }
@@ -126,24 +142,82 @@ def differences_between(connection: Connection, start: datetime, end: datetime) 
     return {str(kind): int(count) for kind, count in connection.execute(query.group_by(column.kind))}
 
 
-def _events(
-    connection: Connection, numbers: Select[tuple[str]]
-) -> tuple[Mapping[str, str], Counter[str], Counter[str], Counter[str]]:
-    """Return by ticket: who went, and how often it was reopened, a step entered late, a moment not believed."""
+@dataclass(frozen=True, slots=True)
+class _Events:
+    """By ticket: who went, and how often something was reported."""
+
+    crews: dict[str, str] = field(default_factory=dict)
+    replies: Counter[str] = field(default_factory=Counter)
+    visits: Counter[str] = field(default_factory=Counter)
+    reopened: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+    not_believed: Counter[str] = field(default_factory=Counter)
+
+
+def _events(connection: Connection, numbers: Select[tuple[str]]) -> _Events:
     event = tables.ticket_event.c
     query = select(event.ticket_no, event.type, event.actor, event.data).where(event.ticket_no.in_(numbers))
-    crews: dict[str, str] = {}
-    reopened: Counter[str] = Counter()
-    late: Counter[str] = Counter()
-    not_believed: Counter[str] = Counter()
+    found = _Events()
     went = (TicketState.DEPARTED.value, TicketState.ARRIVED.value, TicketState.COMPLETED.value)
     for row in connection.execute(query.order_by(event.version)):
         if row.type in went and row.actor:
-            crews[row.ticket_no] = row.actor
-        reopened[row.ticket_no] += row.type == TicketState.REOPENED.value
-        late[row.ticket_no] += bool(row.data.get("late_entry"))
-        not_believed[row.ticket_no] += bool(row.data.get("not_believed"))
-    return crews, reopened, late, not_believed
+            found.crews[row.ticket_no] = row.actor
+        found.replies[row.ticket_no] += 1
+        found.visits[row.ticket_no] += row.type == TicketState.ARRIVED.value
+        found.reopened[row.ticket_no] += row.type == TicketState.REOPENED.value
+        found.late[row.ticket_no] += bool(row.data.get("late_entry"))
+        found.not_believed[row.ticket_no] += bool(row.data.get("not_believed"))
+    return found
+
+
+def _further_calls(connection: Connection, numbers: Select[tuple[str]]) -> tuple[Counter[str], Counter[str]]:
+    """Return by ticket how many calls came after the first, and how many of them from a number that had called."""
+    call = tables.call_report.c
+    query = select(call.ticket_no, call.said).where(call.ticket_no.in_(numbers)).order_by(call.called_at, call.id)
+    callers: dict[str, set[str]] = {}
+    further, again = Counter[str](), Counter[str]()
+    for ticket_no, said in connection.execute(query):
+        number = str(said.get("number", ""))
+        if ticket_no in callers:
+            further[ticket_no] += 1
+            again[ticket_no] += number in callers[ticket_no]
+        callers.setdefault(ticket_no, set()).add(number)
+    return further, again
+
+
+def _repeats(connection: Connection, numbers: Select[tuple[str]]) -> dict[str, str]:
+    """Return the tickets about the same kind of fault at the same asset as one that was completed shortly before.
+
+    A call whose place is but a zone says not enough of the place; its alarms do.
+    """
+    earlier, call = tables.ticket.alias("earlier"), tables.call_report.c
+    after = (_ticket.raised_at - earlier.c.completed_at).between(0, COMES_BACK // timedelta(microseconds=1))
+    unplaced = exists().where(
+        call.ticket_no == _ticket.ticket_no, ~call.joined, call.said["asset"].as_string().is_(None)
+    )
+    query = (
+        select(_ticket.ticket_no, func.max(earlier.c.ticket_no))
+        .join(earlier, and_(earlier.c.asset == _ticket.asset, earlier.c.type == _ticket.type, after))
+        .where(
+            _ticket.ticket_no.in_(numbers),
+            _ticket.asset != "",
+            earlier.c.ticket_no != _ticket.ticket_no,
+            _ticket.ticket_class.in_(_DANGERS),
+            earlier.c.ticket_class.in_(_DANGERS),
+            ~unplaced,
+        )
+    )
+    return {str(number): str(before) for number, before in connection.execute(query.group_by(_ticket.ticket_no))}
+
+
+def inspections_between(connection: Connection, start: datetime, end: datetime) -> list[tuple[str, str]]:
+    """Return (ticket, asset) of safety inspections that were completed in [start, end), the oldest first."""
+    query = (
+        select(_ticket.ticket_no, _ticket.asset)
+        .where(_ticket.type == INSPECTION, _ticket.completed_at >= to_us(start), _ticket.completed_at < to_us(end))
+        .order_by(_ticket.completed_at, _ticket.ticket_no)
+    )
+    return [(str(number), str(asset)) for number, asset in connection.execute(query)]
 
 
 def _confirmed(connection: Connection, numbers: Select[tuple[str]]) -> dict[str, datetime]:

@@ -47,6 +47,7 @@ class FinishedTicket:
     completed_at: datetime
     reported: bool
     """True if a customer asked for it: by telephone, by an order, or because the work before did not satisfy"""
+    type: str = ""
 
 
 def finished(connection: Connection, start: datetime, end: datetime) -> list[FinishedTicket]:
@@ -71,12 +72,21 @@ def finished(connection: Connection, start: datetime, end: datetime) -> list[Fin
     ordered = exists().where(own.ticket_no == ticket.ticket_no, own.step == "reported")
     reported = or_(asked, ordered, exists().where(other.opened == ticket.ticket_no))
     query = (
-        select(ticket.ticket_no, ticket.asset, crew.label("crew"), ticket.completed_at, reported.label("reported"))
+        select(
+            ticket.ticket_no,
+            ticket.asset,
+            ticket.type,
+            crew.label("crew"),
+            ticket.completed_at,
+            reported.label("reported"),
+        )
         .where(ticket.completed_at.is_not(None), learned >= to_us(start), learned < to_us(end))
         .order_by(ticket.completed_at, ticket.ticket_no)
     )
     return [
-        FinishedTicket(row.ticket_no, row.asset, row.crew or "", from_us(row.completed_at), bool(row.reported))
+        FinishedTicket(
+            row.ticket_no, row.asset, row.crew or "", from_us(row.completed_at), bool(row.reported), row.type
+        )
         for row in connection.execute(query)
     ]
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, func, select, update
 
 from gateway.model.call import LATE, Call
 from gateway.model.reading import from_us, to_us
+from gateway.model.ticket import ENDED
 from gateway.store import tables
 
 _row = tables.call_report
@@ -57,6 +58,14 @@ def of_ticket(connection: Connection, ticket_no: str) -> list[CallReport]:
     """Return the calls about a ticket, the first call first."""
     query = select(_row).where(_row.c.ticket_no == ticket_no).order_by(_row.c.called_at, _row.c.id)
     return [_report(row) for row in connection.execute(query).mappings()]
+
+
+def of_open(connection: Connection) -> dict[str, Call]:
+    """Return by ticket the call that opened it, of all tickets that have not ended."""
+    ticket = tables.ticket.c
+    query = select(_row.c.ticket_no, _row.c.said).join(tables.ticket, ticket.ticket_no == _row.c.ticket_no)
+    query = query.where(~_row.c.joined, ticket.state.not_in([state.value for state in ENDED]))
+    return {ticket_no: Call.of(said) for ticket_no, said in connection.execute(query)}
 
 
 def set_said(connection: Connection, ticket_no: str, details: Mapping[str, Any]) -> bool:

@@ -16,6 +16,11 @@ def crc_of(file: Path) -> int:
     return total
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner may change, and its group read; leave one that is there. Raises OSError."""
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+
 def make_durable(path: Path) -> None:
     """Return when a file's content, or a folder's names, are on the disk. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
@@ -49,6 +49,20 @@ class StoredFinding:
 def open_findings(connection: Connection) -> list[StoredFinding]:
     """Return all findings that are open."""
     return list_findings(connection, status=FindingStatus.OPEN, limit=MAX_ROWS)
+
+
+def live_findings(
+    connection: Connection, statuses: Iterable[FindingStatus], *, kind: str = "", zones: Sequence[str] | None = None
+) -> list[StoredFinding]:
+    """Return every finding of these statuses, of one kind or in some zones, however many there are."""
+    table = tables.finding
+    query = select(table).where(_is_one_of(statuses)).order_by(table.c.id)
+    if kind:
+        query = query.where(table.c.kind == kind)
+    if zones is None:
+        return [_stored(row) for row in connection.execute(query)]
+    parts = [zones[at : at + MOST_NAMES] for at in range(0, len(zones), MOST_NAMES)]
+    return [_stored(row) for part in parts for row in connection.execute(query.where(table.c.zone.in_(part)))]
 
 
 def newest_findings(connection: Connection) -> list[StoredFinding]:
@@ -177,6 +191,18 @@ def list_loss(
     """
     rows = _newest(connection, first.isoformat(), last.isoformat(), zones, terms=terms)
     return [_loss_row(row, terms_of(row.terms) if terms else {}) for row in rows]
+
+
+def loss_rates(connection: Connection, first: date, last: date) -> Iterator[tuple[str, date, float | None]]:
+    """Yield zone, gas day and loss rate (None: not assessable) from `first` to `last`, older revisions first."""
+    column = tables.loss.c
+    query = (
+        select(column.zone, column.gas_day, column.loss_rate)
+        .where(column.gas_day >= first.isoformat(), column.gas_day <= last.isoformat())
+        .order_by(column.revision)
+    )
+    for zone, day, rate in connection.execute(query):
+        yield zone, date.fromisoformat(day), rate
 
 
 def last_loss_day(connection: Connection) -> date | None:

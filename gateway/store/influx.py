@@ -18,7 +18,7 @@ from gateway.errors import ConfigError, PermanentError, TransientError
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch
 from gateway.ports import Written
-from gateway.settings import ConfigPath, Secret, Settings
+from gateway.settings import ConfigPath, Secret, Settings, quoted_url
 from gateway.store.line_names import LineNames
 from gateway.store.line_write import PROBE, Answer, Send, error_of, write_batch, write_lines
 from gateway.store.lines import LineFormat, Names
@@ -30,8 +30,8 @@ _CONNECT_S = 2.0
 
 def _web_address(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.port == 0:
-        raise ValueError(f"{url!r} is no address of a server: write http://host:port or https://host:port")
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in url or parts.query or parts.port == 0:
+        raise ValueError(f"{quoted_url(url)} is no address of a server: write http://host:port or https://host:port")
     return url
 
 

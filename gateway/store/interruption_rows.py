@@ -84,6 +84,12 @@ def record(connection: Connection, interruption_id: str, step: str, at: datetime
     return find(connection, interruption_id)
 
 
+def set_ticket(connection: Connection, interruption_id: str, ticket_no: str) -> Interruption:
+    """Write down the ticket of an interruption and return it. Raises RefusedError 404 `unknown_interruption`."""
+    connection.execute(_row.update().where(_row.c.id == interruption_id).values(ticket_no=ticket_no))
+    return find(connection, interruption_id)
+
+
 def hiding(connection: Connection, now: datetime) -> list[Interruption]:
     """Return those that may hide alarms at `now`, or run too long: stopped, or restored not long ago."""
     lately = to_us(now - LONGEST)

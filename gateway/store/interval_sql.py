@@ -15,12 +15,22 @@ CHANGED = f"""
         IS DISTINCT FROM ({", ".join(f"o.{name}" for name in _COMPARED)})
     ORDER BY f.gas_day, f.meter
 """  # noqa: S608 - our names
-READ_METERS = """
-    SELECT meter, count(DISTINCT gas_day) FILTER (WHERE status = 'measured')
+COUNTS_OF = """
+    SELECT meter,
+        bit_or(CASE WHEN status = 'measured' THEN 1::BIGINT << (gas_day - $first)::BIGINT ELSE 0::BIGINT END)
+            AS measured,
+        min(CASE WHEN left_at >= $begin THEN left_at WHEN right_at >= $begin THEN right_at END) AS first_read
     FROM read_parquet($files, hive_partitioning = false)
     WHERE gas_day BETWEEN $first AND $last AND hash(meter) % $parts = $part
     GROUP BY meter
-    HAVING bool_or((left_at >= $begin AND left_at < $end) OR (right_at >= $begin AND right_at < $end))
+"""
+"""each meter with a bit for each day of the span that was measured, and when it was first read from $begin on"""
+COUNTED = """
+    SELECT meter, bit_or(measured) AS measured, min(first_read) AS first_read FROM ({source}) GROUP BY meter
+"""
+"""several such as one"""
+READ_OF = """
+    SELECT meter, bit_count(measured & $mask::BIGINT) AS days FROM ({source}) WHERE first_read < $end
 """
 
 

@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,9 +24,20 @@ from typing import Any
 import duckdb
 
 from gateway.errors import TransientError
+from gateway.store import interval_counts
 from gateway.store.durable import crc_of, make_durable
-from gateway.store.interval_rows import ALL, COLUMNS, IntervalColumns, IntervalRow, as_array, day_number, day_of, row_of
-from gateway.store.interval_sql import CHANGED, FRESH, READ_METERS, newest, nothing
+from gateway.store.interval_rows import (
+    ALL,
+    COLUMNS,
+    IntervalColumns,
+    IntervalRow,
+    Ints,
+    as_array,
+    day_number,
+    day_of,
+    row_of,
+)
+from gateway.store.interval_sql import CHANGED, FRESH, newest, nothing
 from gateway.store.ownership import own
 
 _LOG = logging.getLogger(__name__)
@@ -87,15 +98,26 @@ class IntervalStore:
         wanted = set(meters)
         return {(name, day_of(number).isoformat()): units for name, number, units in found if name in wanted}
 
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder
+
+    def months(self) -> set[date]:
+        """Return the first day of each month that has gas days."""
+        names = {folder.name.partition("=")[2][:7] for folder in self._folders()}
+        return {date.fromisoformat(f"{name}-01") for name in names}
+
     def read_meters(
         self, first: date, last: date, *, begin: int, end: int, parts: int = 1
-    ) -> Iterator[tuple[str, int]]:
-        """Yield each meter with a register between two moments (us), and how many gas days of the span were measured.
+    ) -> Iterator[tuple[Sequence[str], Ints]]:
+        """Yield meters with a register between two moments, as `interval_counts.read_meters`."""
+        return interval_counts.read_meters(self, first, last, begin=begin, end=end, parts=parts)
 
-        The meters come in so many parts, in no order, so that not all need be held at once. Raises TransientError.
-        """
-        for part in range(parts):
-            yield from self._query(READ_METERS, first, last, {"begin": begin, "end": end, "parts": parts, "part": part})
+    def count_months(self, begin_of: Callable[[date], int], last: date) -> int:
+        """Count what the months say of each meter, as `interval_counts.count_months`. Raises PermanentError."""
+        with self.adding():
+            return interval_counts.count_months(self, begin_of, last)
 
     def changed_days(self, after_us: int, upto_us: int) -> list[date]:
         """Return the gas days with revisions that were computed at after < t <= upto. Raises TransientError."""
@@ -174,11 +196,11 @@ class IntervalStore:
                     wanted = {"files": [str(file) for file in files], **span, **given}
                     return list(connection.execute(sql, wanted).fetchall())
             except duckdb.Error as error:
-                bad |= {file for file in files if not self._is_whole(file)}
+                bad |= {file for file in files if not self.is_whole(file)}
                 problem = str(error)
         raise TransientError(f"intervals cannot be read: {problem}")
 
-    def _is_whole(self, file: Path) -> bool:
+    def is_whole(self, file: Path) -> bool:
         """Tell whether a file holds what was written; name a damaged one once."""
         try:
             name_of = _NAME.fullmatch(file.name)
@@ -195,7 +217,7 @@ class IntervalStore:
 
     def whole(self, files: Sequence[Path]) -> list[Path]:
         """Return the files that are whole; set the others aside. For the one who adds."""
-        good = [file for file in files if self._is_whole(file)]
+        good = [file for file in files if self.is_whole(file)]
         for file in set(files) - set(good):
             aside = self._folder / "quarantine"
             aside.mkdir(exist_ok=True)

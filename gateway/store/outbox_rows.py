@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -206,6 +206,24 @@ def revive_misconfigured(connection: Connection, *, wall_now_s: float) -> int:
     return int(connection.execute(query.values(**_ANEW, next_at=wall_now_s, wall_created_at=wall_now_s)).rowcount)
 
 
+def adopt(connection: Connection, ways: Mapping[TicketClass, str], known: Collection[str], *, wall_now_s: float) -> int:
+    """Give tickets that no ticketing system has taken, and that wait for none or for one that is gone, to another.
+
+    It is the one of their class. A ticket that has ended, or that the one that is gone had taken, is left. Returns how
+    many commands were given.
+    """
+    column, ticket, count = tables.outbox.c, tables.ticket.c, 0
+    waiting = and_(column.state.in_([state.value for state in WAITING]), column.sink.not_in(known))
+    untaken = select(column.ticket_no).where(waiting, column.command == "open").scalar_subquery()
+    for ticket_class, sink in ways.items():
+        alive = select(ticket.ticket_no).where(
+            ticket.ticket_class == ticket_class.value, ticket.state.not_in([state.value for state in ENDED])
+        )
+        query = update(tables.outbox).where(waiting, column.ticket_no.in_(alive), column.ticket_no.in_(untaken))
+        count += connection.execute(query.values(sink=sink, attempts=0, next_at=wall_now_s)).rowcount
+    return count
+
+
 def send_again(connection: Connection, ticket_no: str, *, wall_now_s: float) -> None:
     """Forget that the ticketing system has a ticket, because it surely has it no more; its `open` goes out again."""
     column = tables.outbox.c
@@ -253,7 +271,7 @@ def unconfirmed_since(connection: Connection, *, wall_before_s: float) -> list[t
     return [(str(number), TicketClass(name), float(made_s)) for number, name, made_s in found]
 
 
-def list_dead(connection: Connection, *, limit: int | None = 200, before: int | None = None) -> list[OutboxRow]:
+def list_dead(connection: Connection, *, limit: int = 200, before: int | None = None) -> list[OutboxRow]:
     """Return commands that were given up, newest first; `before` is a row's id."""
     column = tables.outbox.c
     query = _outbox().where(column.state == DeliveryState.DEAD.value).order_by(column.id.desc()).limit(limit)

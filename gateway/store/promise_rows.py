@@ -129,6 +129,11 @@ def wake(connection: Connection) -> None:
     connection.execute(update(_clock).where(_clock.c.next_at.is_not(None)).values(next_at=0))
 
 
+def look_again(connection: Connection, ticket_no: str) -> None:
+    """Make all clocks of a ticket due to be read: a step of it was recorded."""
+    connection.execute(update(_clock).where(_clock.c.ticket_no == ticket_no).values(next_at=0))
+
+
 def provisional_tickets(connection: Connection) -> list[str]:
     """Return tickets with a due time that counts days beyond the official calendar."""
     query = select(_clock.c.ticket_no).where(_clock.c.provisional).distinct()

@@ -98,7 +98,10 @@ class StateRegistry:
 
     def find(self, points: Sequence[PointId]) -> NDArray[np.int64]:
         """Return the index of each point, -1 for one that is not known here; asks nobody and never waits."""
-        return np.fromiter(map(self._known.find, points), dtype=np.int64, count=len(points))
+        known = self._known
+        # most are asked for when none stands beside the table
+        find = known.find if known.index else known.table.find
+        return np.fromiter(map(find, points), dtype=np.int64, count=len(points))
 
     def indices(self, points: Sequence[PointId]) -> NDArray[np.uint32]:
         """Return the index of each point, assigning new ones durably where needed. Raises TransientError."""

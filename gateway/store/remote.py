@@ -121,6 +121,11 @@ class RemoteStore:
         answer = await self._ask("GET", "/offers", params={"asset": asset})
         return msgspec.json.decode(answer.content, type=list[CommandOffer])
 
+    async def links(self, asset: str) -> dict[str, Any]:
+        """Return `links`, the states of what reads an asset, and `known`, False where they only may be it."""
+        answer = await self._ask("GET", "/links", params={"asset": asset})
+        return dict(answer.json())
+
     async def probe(self, unit: str) -> bytes:
         """Return what one read of `<source>/<link>/<unit>` over the gateway's link brought, as role keep encodes it.
 

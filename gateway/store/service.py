@@ -34,6 +34,7 @@ _LONGEST_ASSET = 120
 _LONGEST_UNIT = 200
 _Handler = Callable[[Request], Awaitable[Response]]
 Probe = Callable[[str], Awaitable[bytes | None]]
+Links = Callable[[str], Mapping[str, Any]]
 Offers = Callable[[str], Awaitable[Sequence[CommandOffer]]]
 
 
@@ -59,10 +60,12 @@ def make_service(
     offers: Offers | None = None,
     exports: ExportService | None = None,
     probe: Probe | None = None,
+    links: Links | None = None,
 ) -> Starlette:
     """Return the application; `status` gives what GET /status answers, `offers` what an asset can be told.
 
-    `exports` gives days away as files; without it there is no such service. `probe` reads one unit now.
+    `exports` gives days away as files; without it there is no such service. `probe` reads one unit now,
+    `links` tells what reads an asset.
 
     Raises ValueError without a token.
     """
@@ -71,6 +74,7 @@ def make_service(
     service = _Service(store, spool, tail_source, status, offers)
     days = [] if exports is None else [("GET", "/days", exports.days), ("POST", "/export", exports.export)]
     reads = [] if probe is None else [("POST", "/probe", _probing(probe))]
+    reads += [] if links is None else [("GET", "/links", _telling(links))]
     routes = [
         Route("/healthz", service.healthz),
         *(
@@ -160,6 +164,13 @@ def _probing(probe: Probe) -> _Handler:
         return Response(found, media_type=_BINARY)
 
     return read
+
+
+def _telling(links: Links) -> _Handler:
+    async def tell(request: Request) -> Response:
+        return JSONResponse(dict(links(request.query_params.get("asset", "")[:_LONGEST_ASSET])))
+
+    return tell
 
 
 def _guarded(handler: _Handler, token: str) -> _Handler:

@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateColumn
 
 from gateway.errors import PermanentError, TransientError
 from gateway.store import tables
+from gateway.store.durable import make_private
 from gateway.store.ownership import share
 from gateway.store.reserve import Reserve
 from gateway.store.state_copies import NAME, Restoration, make_whole
@@ -49,7 +50,7 @@ class State:
         Whoever opens it first checks it; others wait for that. `reserve_bytes` of the disk are held for it. Raises
         GatewayError if it cannot be restored.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         lock = share(folder, alone=lambda: make_whole(folder))
         try:
             state = State(f"sqlite:///{folder / NAME}")
@@ -118,11 +119,6 @@ class State:
         with self.read() as connection:
             seq = connection.execute(select(tables.cursor.c.seq).where(tables.cursor.c.name == name)).scalar()
         return int(seq or 0)
-
-    def set_cursor(self, name: str, seq: int) -> None:
-        """Record durably how far a named reader got."""
-        with self.write() as connection:
-            put_cursor(connection, name, seq)
 
     def close(self) -> None:
         """Close all connections; may be called twice."""

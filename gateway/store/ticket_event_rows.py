@@ -56,9 +56,15 @@ def insert_event(connection: Connection, event: TicketEvent) -> bool:
             received_at=to_us(event.received_at),
             actor=event.actor,
             data=dict(event.data),
+            result=_word(event.data.get("result")),
         )
     )
     return True
+
+
+def _word(result: object) -> str | None:
+    """Return what a ticketing system calls the result of the work as one word, spaces as underscores."""
+    return str(result).strip().lower().replace(" ", "_")[:40] or None if result else None
 
 
 def drop_pulled_step(connection: Connection, ticket_no: str, version: int, type_name: str) -> bool:

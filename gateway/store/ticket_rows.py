@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -123,6 +123,21 @@ def list_open(connection: Connection, *, limit: int = 500) -> list[Ticket]:
     tickets = [_ticket(row) for row in connection.execute(query.order_by(column.raised_at).limit(limit)).mappings()]
     order = tuple(TicketClass)
     return sorted(tickets, key=lambda ticket: (order.index(ticket.ticket_class), ticket.raised_at))
+
+
+def list_open_at(connection: Connection, is_there: Callable[[str, str], bool], *, limit: int) -> list[Ticket]:
+    """Return tickets that have not ended and of whose number and asset `is_there` holds.
+
+    Emergencies come first, then the oldest first. All open tickets are looked through, however many there are.
+    """
+    column = tables.ticket.c
+    query = select(column.ticket_no, column.asset).where(
+        column.state.in_([state.value for state in TicketState if state not in ENDED])
+    )
+    numbers = [number for number, asset in connection.execute(query) if is_there(number, asset)]
+    tickets = [one for number in numbers if (one := find_ticket(connection, number)) is not None]
+    order = tuple(TicketClass)
+    return sorted(tickets, key=lambda ticket: (order.index(ticket.ticket_class), ticket.raised_at))[:limit]
 
 
 def list_tickets(connection: Connection, *, limit: int = 200, offset: int = 0) -> list[Ticket]:

@@ -75,8 +75,9 @@ def ticket_row(connection: Connection, ticket_no: str) -> RowMapping | None:
 
 
 def tickets_of_alarm(connection: Connection, alarm_id: str, limit: int = 5) -> list[RowMapping]:
-    """Return the tickets that an alarm's occurrences opened or joined, newest first."""
+    """Return the ticket that an alarm is about, then those that its occurrences opened or joined, newest first."""
     link = tables.ticket_alarm
+    about = select(tables.ticket).where(tables.ticket.c.ticket_no == alarm_id.partition("@")[2])
     query = (
         select(tables.ticket)
         .join(link, link.c.ticket_no == tables.ticket.c.ticket_no)
@@ -84,7 +85,7 @@ def tickets_of_alarm(connection: Connection, alarm_id: str, limit: int = 5) -> l
         .order_by(desc(link.c.occurrence_no))
         .limit(limit)
     )
-    return list(connection.execute(query).mappings())
+    return [*connection.execute(about).mappings(), *connection.execute(query).mappings()]
 
 
 def open_ticket_of_alarms(connection: Connection, alarm_ids: Sequence[str]) -> dict[str, str]:

@@ -19,10 +19,13 @@ from simulators.engine.starve import ZonesOfDay, gauge_kpa, shut_zones
 from simulators.engine.use import wanted_use
 from simulators.engine.wanted import DAY_H, Wanted
 from simulators.faults import Fault
+from simulators.faults.effects import FLAG_NO_GAS
 from simulators.meters.registers import Exchanges
 from simulators.physics.zones import Hole, ZoneStates
 from simulators.valves import Closure
 
+NO_GAS_KPA = 0.3
+"""gauge pressure below which the pressure switch of a meter says that there is no gas"""
 Floats = NDArray[np.float64]
 
 
@@ -111,6 +114,7 @@ def _day(
     between = mains.leak_m3h(plan, effects.parent_leak[rows])
     parents = _parents(plan, hours, supply, between, start.parent_packed)
     parent_counted = parents.supply * effects.supply_gain[rows, supply.shape[1] :]
+    edges_kpa = np.concatenate([start.pressure_kpa[None, :], gauge])
     flows = Flows(
         hours=hours,
         passing=zones.passing,
@@ -121,12 +125,12 @@ def _day(
         linepack=linepack,
         supply=supply,
         supply_counted=supply_counted,
-        pressure_kpa=np.concatenate([start.pressure_kpa[None, :], gauge]),
+        pressure_kpa=edges_kpa,
         lowest_kpa=states.lowest_kpa[rows],
         left_m3=left,
         purchased_m3=purchased,
         valve=(~(wanted.closed[rows] | effects.valve_closed[rows])).astype(np.int8),
-        flags=effects.flags[rows],
+        flags=effects.flags[rows] | _no_gas(plan, effects.shut[rows], edges_kpa[:-1]),
         silent=effects.silent[rows],
         parent_supply=parents.supply,
         parent_counted=parent_counted,
@@ -138,6 +142,16 @@ def _day(
     supplied, above = _sums(start.supply, supply_counted), _sums(start.parents, parent_counted)
     end = Carry(customer[-1], supplied[-1], above[-1], zones.edges[-1], gauge[-1], parents.packed, on_cards)
     return DayTable(flows, draw, customer, supplied, above, zones.uneven, shut, pressures), end
+
+
+def _no_gas(plan: Plan, shut: NDArray[np.bool_], begins_kpa: Floats) -> NDArray[np.uint32]:
+    """Return the flag of meters before which there is no gas when each hour begins, (h, m).
+
+    Each meter has a pressure switch; `begins_kpa` is the gauge pressure of each zone then, (h, z).
+    """
+    empty = begins_kpa < NO_GAS_KPA
+    missing = shut | empty[:, plan.customers.zone] if empty.any() else shut
+    return np.where(missing, FLAG_NO_GAS, 0).astype(np.uint32)
 
 
 def _unregistered(wanted: Wanted, rows: slice, zones: ZonesOfDay) -> Floats:

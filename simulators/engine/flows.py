@@ -44,7 +44,7 @@ class Flows:
     valve: NDArray[np.int8]
     """what each meter reports of its valve when each hour begins: 1 open, 0 closed, (h, m)"""
     flags: NDArray[np.uint32]
-    """bits that faults set, (h, m)"""
+    """bits that faults set, and that there is no gas before the meter, when each hour begins, (h, m)"""
     silent: NDArray[np.bool_]
     """True where a fault keeps each meter's readings from arriving, (h, m)"""
     parent_supply: Floats

@@ -13,7 +13,7 @@ from simulators.physics.zones import Hole
 
 Floats = NDArray[np.float64]
 
-FLAG_MAGNET, FLAG_COVER, FLAG_REVERSE = 1, 2, 4
+FLAG_MAGNET, FLAG_COVER, FLAG_REVERSE, FLAG_NO_GAS = 1, 2, 4, 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)

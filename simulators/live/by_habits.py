@@ -53,12 +53,15 @@ class ByHabits:
             return []
         hours = np.unique(rows.hour)
         shown = self._city.shown(self._city.registers(hours * HOUR_US))
-        return [self._message(report, hours, shown) for report in reports(rows)]
+        flags = self._city.flags_at(hours * HOUR_US)
+        return [self._message(report, hours, shown, flags) for report in reports(rows)]
 
-    def _message(self, rows: Arrivals, hours: NDArray[np.int64], shown: NDArray[np.float64]) -> Message:
+    def _message(
+        self, rows: Arrivals, hours: NDArray[np.int64], shown: NDArray[np.float64], said: NDArray[np.uint32]
+    ) -> Message:
         column = int(self._columns[int(rows.meter[0])])
         readings = [
-            reading(max(int(stamp), _LEAST_STAMP_US), float(shown[at, column]), flags=int(flags))
+            reading(max(int(stamp), _LEAST_STAMP_US), float(shown[at, column]), flags=int(flags | said[at, column]))
             for stamp, at, flags in zip(rows.stamped_us, np.searchsorted(hours, rows.hour), rows.flags, strict=True)
         ]
         return self._terminals.message(column, int(rows.received_us[0]), readings, float(rows.battery_v[0]))

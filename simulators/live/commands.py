@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -58,15 +59,22 @@ def init(  # noqa: PLR0917  (the command line names them)
         file = write(folder, description, web_port=web_port, history=history, say=typer.echo)
     gateway = file.with_name(GATEWAY_FILE)
     events = f"http://127.0.0.1:{web_port}/api/v1/ticket-events"
+    gasgate = _program()
     typer.echo(
         "\nNext, each in a terminal of its own:\n"
-        f"  gasgate simulate live {file}\n"
-        f"  gasgate import {gateway} {file.with_name('history')}     (once, for the past)\n"
-        f"  gasgate user add {gateway} NAME --role administrator     (once)\n"
-        f"  gasgate simulate desk --folder {file.parent} --port {web_port + 2} --events-url {events}\n"
-        f"  gasgate run {gateway}     (pages at http://127.0.0.1:{web_port})\n"
-        f"  gasgate simulate inject gas_cloud REG-001 --size 30 --ramp-minutes 3 --city {file}"
+        f"  {gasgate} simulate live {file}\n"
+        f"  {gasgate} import {gateway} {file.with_name('history')}     (once, for the past)\n"
+        f"  {gasgate} user add {gateway} NAME --role administrator     (once)\n"
+        f"  {gasgate} simulate desk --folder {file.parent} --port {web_port + 2} --events-url {events}\n"
+        f"  {gasgate} run {gateway}     (pages at http://127.0.0.1:{web_port})\n"
+        f"  {gasgate} simulate inject gas_cloud REG-001 --size 30 --ramp-minutes 3 --city {file}"
     )
+
+
+def _program() -> str:
+    """Return how this program was called, so that what is printed can be typed as it stands."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "gasgate" and len(called.parts) > 1 else "gasgate"
 
 
 @app.command(epilog=EXIT_CODES)

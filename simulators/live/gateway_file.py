@@ -34,6 +34,7 @@ class GatewayFile:
         if self.influx_url:
             parts.append(
                 f'[[output]]\nkind = "influx_v1"\nname = "influxdb"\nurl = "{self.influx_url}"\ndatabase = "gasgate"\n'
+                "gap_days = 400  # the city's history is older than what a server usually misses\n"
             )
         return "\n".join(parts)
 

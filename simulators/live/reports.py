@@ -59,11 +59,14 @@ class HalfHourly:
         first = max(min(slot for _, slot in wanted) - READINGS_PER_REPORT + 1, self._city.plan.start_hour * 2)
         moments = np.arange(first, max(slot for _, slot in wanted) + 1, dtype=np.int64) * HALF_HOUR_US
         shown = self._city.shown(self._city.registers(moments))[:, self._columns]
-        return [self._report(row, slot, first, shown[:, row]) for row, slot in wanted]
+        flags = self._city.flags_at(moments)[:, self._columns]
+        return [self._report(row, slot, first, shown[:, row], flags[:, row]) for row, slot in wanted]
 
-    def _report(self, row: int, slot: int, first: int, shown: NDArray[np.float64]) -> Message:
+    def _report(
+        self, row: int, slot: int, first: int, shown: NDArray[np.float64], flags: NDArray[np.uint32]
+    ) -> Message:
         readings = [
-            reading(number * HALF_HOUR_US, float(shown[number - first]))
+            reading(number * HALF_HOUR_US, float(shown[number - first]), flags=int(flags[number - first]))
             for number in range(max(slot - READINGS_PER_REPORT + 1, first), slot + 1)
         ]
         sent_us = slot * HALF_HOUR_US + int(self._phase_us[row])

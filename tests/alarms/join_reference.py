@@ -39,6 +39,7 @@ URGENT = ("OVERPRESS_HI",)
 DISTRICT_OF = {"R-1": "D-1", "R-2": "D-1", "R-3": "D-2", "R-4": "D-2"}
 ZONE_OF = {"REG-1": "R-1", "REG-2": "R-2", "REG-3": "R-3", "REG-4": "R-4", "REG-5": "R-1"}
 BUILDING_OF = {"M-1": "B-1", "M-2": "B-1", "M-3": "B-2", "M-4": "B-3", "M-5": ""}
+REGULATOR_OF = {"B-1": "R-1", "B-2": "R-1", "B-3": "R-2"}
 STATIONS = ("S-1", "S-2")
 
 
@@ -46,7 +47,7 @@ def network() -> Network:
     zones = [Zone("CITY", "", ZoneKind.CITY, "City")]
     zones += [Zone(name, "CITY", ZoneKind.DISTRICT, name) for name in ("D-1", "D-2")]
     zones += [Zone(zone, district, ZoneKind.REGULATOR, zone) for zone, district in DISTRICT_OF.items()]
-    zones += [Zone(name, "R-1" if name != "B-3" else "R-2", ZoneKind.BUILDING, name) for name in ("B-1", "B-2", "B-3")]
+    zones += [Zone(name, regulator, ZoneKind.BUILDING, name) for name, regulator in REGULATOR_OF.items()]
     stations = [Station(name, "station", "CITY", name, "", 0.0, 0.0, 200.0, remote=False) for name in STATIONS]
     stations += [
         Station(name, "regulator", zone, name, "", 0.0, 0.0, 2.0, remote=False) for name, zone in ZONE_OF.items()
@@ -64,7 +65,8 @@ ALARMS = (
     [f"{name}@{asset}" for name in AT_REGULATORS for asset in ZONE_OF]
     + [f"{name}@{asset}" for name in AT_STATIONS for asset in STATIONS]
     + [f"HOME_GAS_SENSOR@{asset}" for asset in BUILDING_OF]
-    + [f"LEAK_ZONE@{zone}" for zone in DISTRICT_OF]
+    + [f"{name}@{zone}" for name in ("LEAK_ZONE", "LEAK_LARGE", "HOMES_NO_GAS") for zone in DISTRICT_OF]
+    + [f"HOMES_NO_GAS@{building}" for building in REGULATOR_OF]
     + [f"AREA_SUPPLY_LOSS@{zone}" for zone in ("D-1", "D-2")]
 )
 
@@ -90,9 +92,9 @@ def places(alarm_id: str) -> list[tuple[str, str]]:
         # a station stands in the city; an area alarm of the whole city would take it in
         own = ("station", asset)
         return [("area", "CITY"), own] if name == "UNDERPRESS_LOLO" else [own]
-    zone = ZONE_OF.get(asset, asset)
+    zone = ZONE_OF.get(asset, REGULATOR_OF.get(asset, asset))
     own = ("network", zone)
-    if name in {"SUPPLY_LOSS", "UNDERPRESS_LOLO"}:
+    if name in {"SUPPLY_LOSS", "UNDERPRESS_LOLO", "HOMES_NO_GAS"}:
         return [("area", DISTRICT_OF[zone]), own]
     return [own]
 

@@ -119,11 +119,18 @@ class RoundupDesk:
 
     def set_state(self, number: str, *states: str) -> None:
         """Move a ticket on as a crew does, inside the tracker."""
+        self._set(number, "state", "ticketstate", states)
+
+    def set_result(self, number: str, result: str) -> None:
+        """Say what was found, as a crew does, inside the tracker."""
+        self._set(number, "result", "ticketresult", [result])
+
+    def _set(self, number: str, name: str, kind: str, words: Iterable[str]) -> None:
         from roundup import instance
 
         database = instance.open(str(self.home)).open("crew")
-        for state in states:
-            database.getclass("ticket").set(number, state=database.getclass("ticketstate").lookup(state))
+        for word in words:
+            database.getclass("ticket").set(number, **{name: database.getclass(kind).lookup(word)})
         database.commit()
         time.sleep(0.2)
         database.close()

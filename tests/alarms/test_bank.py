@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from alarms.analysis.bank import weigh
 from alarms.analysis.bank_config import BankConfig
+from alarms.analysis.days_off import missed
 from alarms.analysis.likelihood import Scatter, innovations, ratio
 from tests.alarms.zone_days import a_zone
 
@@ -113,6 +114,34 @@ def test_a_register_bypassed_on_some_days_is_found():
     assert [meter for meter, _ in likely(made)] == [HOME]
 
 
+def colder_from(made, day, times) -> Any:
+    """Return a zone whose homes use much more from a day on, each some times what it used."""
+    burnt = made.burnt.copy()
+    burnt[day:] *= np.random.default_rng(7).uniform(0.5, 1.5, burnt.shape[1]) * times
+    return replace(made, burnt=burnt, counted=burnt.copy())
+
+
+@pytest.mark.parametrize(("lost", "named"), [(True, True), (False, False)])
+def test_days_off_are_missed_by_what_the_days_around_count_not_by_the_summer(lost, named):
+    made = colder_from(a_zone(days=90), 70, 6.0)
+    off = np.random.default_rng(3).permutation(np.arange(74, 90))[:7]
+    for day in off:
+        made = made.counting(HOME, 0.0, day, day + 1) if lost else made.away(HOME, day, day + 1)
+    assert ((HOME, "off") in likely(made)) == named
+    assert {meter for meter, _ in likely(made)} <= {HOME}
+
+
+def test_what_is_missing_on_days_off_is_what_the_days_around_count_as_peers_went():
+    use = np.array([[2.0], [2.0], [0.0], [4.0], [np.nan], [0.5], [4.0]])
+    shape = np.array([[1.0], [1.0], [1.0], [2.0], [2.0], [2.0], [2.0]])
+    rests = np.array([[0], [0], [1], [0], [0], [0], [0]])
+    # of twelve and a half on days with use, eight of the course
+    usual = 12.5 / 8.0
+    expected = [0.0, 0.0, usual, 0.0, 0.0, 2.0 * usual - 0.5, 0.0]
+    assert missed(use, shape, rests)[:, 0] == pytest.approx(expected)
+    assert missed(use[:2], shape[:2], rests[:2]).max() == 0.0
+
+
 def test_a_register_that_counted_half_since_before_the_readings_is_named_first():
     made = a_zone(days=200)
     large = int(np.argmax(made.burnt.sum(axis=0)))
@@ -123,6 +152,17 @@ def test_a_register_that_counted_half_since_before_the_readings_is_named_first()
 
 def test_who_honestly_uses_less_is_not_accused():
     assert likely(a_zone().frugal(HOME, 0.3, 80)) == []
+
+
+@pytest.mark.parametrize(("fell", "named"), [(70, True), (95, False)])
+def test_a_loss_is_laid_on_a_customer_only_if_the_use_fell_when_it_began(fell, named):
+    home, other = 20, 3
+    made = a_zone(days=140).frugal(home, 0.4, fell)
+    # it wanders as the use of gas does, so that a steady leak fits it less
+    size = 0.6 * made.burnt[fell - 30 : fell, home].mean()
+    lost = made.lost.copy()
+    lost[70:] += size * made.burnt[70:, other] / made.burnt[70:, other].mean()
+    assert (home in [meter for meter, _ in likely(replace(made, lost=lost))]) == named
 
 
 def test_who_uses_less_while_the_zone_loses_more_than_that_on_and_off_is_not_accused():

@@ -92,3 +92,15 @@ def test_it_is_finite_where_the_day_is_known(days: int, zones: int, odd: float, 
     assert (found.lasting <= found.variance).all()
     odd_days = np.isfinite(seen) & (np.abs(np.nan_to_num(seen)) >= ODD_RATE)
     assert (found.rate[odd_days] == seen[odd_days]).all()
+
+
+@pytest.mark.parametrize("last", [1, 8, 500])
+def test_the_last_days_alone_are_as_of_all_days(last: int) -> None:
+    rng = np.random.default_rng(4)
+    seen = 0.01 + rng.normal(0.0, 0.01, (90, 5))
+    seen[rng.uniform(size=seen.shape) < 0.2] = np.nan
+    noise = np.full(seen.shape, 1e-4)
+    every, some = likely_rates(seen, noise), likely_rates(seen, noise, last)
+    for name in ("rate", "variance", "lasting"):
+        np.testing.assert_array_equal(getattr(some, name)[-last:], getattr(every, name)[-last:])
+    np.testing.assert_array_equal(some.rate[:-last], seen[:-last])

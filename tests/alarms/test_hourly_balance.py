@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 
 import numpy as np
@@ -5,12 +7,14 @@ import pytest
 
 from alarms.analysis.city import CityModel, SiteFigures
 from alarms.analysis.hourly import HourlyHistory
+from alarms.analysis.hourly_blocks import SIZES_H
+from alarms.analysis.hourly_known import KnownCase, missing_of
 from alarms.city_data import CityData
 from alarms.detectors.answer import Hit, answer
 from alarms.detectors.hourly_balance import HourlyBalanceDetector
 from alarms.detectors.joint_leak import abnormal_only, joined, running_alike
 from alarms.hourly_data import hourly_city
-from gateway.meterdata.series import HOUR_US, Series
+from gateway.meterdata.series import DAY_US, HOUR_US, Series
 from gateway.model.finding import Detection, Verdict
 from gateway.model.gasday import GasDay
 from gateway.model.network import Meter, MeterKind, MeterRole, Network, Zone, ZoneKind
@@ -40,20 +44,29 @@ def network() -> Network:
 
 
 def a_city(
-    leak_m3h: float = 0.0, leak_h: int = 0, *, stopped_h: int = -1, unread_h: int = -1, works_unread_h: int = -1
+    leak_m3h: float = 0.0,
+    leak_h: int = 0,
+    *,
+    stopped_h: int = -1,
+    unread_h: int = -1,
+    works_unread_h: int = -1,
+    wanders: float = 0.0,
+    ended_h: int = 0,
 ) -> CityData:
     """Six zones of homes read each hour within minutes; in R-1 a leak, a stopped meter, silent ones since some hour.
 
-    Or a large customer there, who works from 10 to 18 o'clock UTC, is silent since some hour.
+    Or a large customer there, who works from 10 to 18 o'clock UTC, is silent since some hour; by `wanders`, as a share,
+    its days differ. Until `ended_h` another leak of 0.6 m3/h is there.
     """
     rng = np.random.default_rng(5)
     hours = DAYS * 24
     hour = np.arange(hours)
     used = 0.25 * BY_HOUR[(hour + 8) % 24][:, None] * rng.gamma(2.0, 0.5, (hours, len(ZONES) * HOMES))
     if works_unread_h >= 0:
-        used[:, 0] = np.where((hour % 24 >= 10) & (hour % 24 < 18), 6.0, 0.1)
+        used[:, 0] = np.where((hour % 24 >= 10) & (hour % 24 < 18), 6.0 * (1.0 + wanders * np.sin(hour // 24)), 0.1)
     loss = 0.003 * rng.normal(size=(hours, len(ZONES)))
     loss[hour >= leak_h, 0] += leak_m3h
+    loss[hour < ended_h, 0] += 0.6
     supply = used.reshape(hours, len(ZONES), HOMES).sum(axis=2) + loss
     counted = used.copy()
     if stopped_h >= 0:
@@ -77,11 +90,11 @@ def series(names: list[str], volume: np.ndarray, read: np.ndarray) -> Series:
     return Series.build(names, column.astype(np.int32), moment, moment + 300_000_000, register[row, column])
 
 
-def judge(city: CityData, hour: float) -> Detection:
+def judge(city: CityData, hour: float, cases: Sequence[KnownCase] = ()) -> Detection:
     until = BEGIN_US + int(hour * HOUR_US)
     known = hourly_city(city, until, until)
     assert known is not None
-    return HourlyBalanceDetector(known).judge(HourlyHistory(known).at(until), until)
+    return HourlyBalanceDetector(known).judge(HourlyHistory(known).at(until), until, cases)
 
 
 def verdicts(found: Detection) -> dict[str, int]:
@@ -119,9 +132,42 @@ def test_the_finding_can_be_checked_by_a_person():
     assert sum(evidence["alternatives"].values()) == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.parametrize("age_h", [40, 50, 65])
+def test_a_leak_that_is_days_old_is_no_end_of_a_time_of_less_loss(age_h):
+    assert judge(a_city(0.3, 600), 600.2 + age_h).score[0] > 0.9
+
+
+def test_a_new_leak_is_found_in_a_zone_where_one_was_repaired():
+    assert likely(judge(a_city(ended_h=560), 704.2)) == []
+    assert likely(judge(a_city(0.4, 680, ended_h=560), 704.2)) == ["R-1"]
+
+
 def test_a_stopped_meter_is_no_leak():
     found = judge(a_city(stopped_h=600), 680.2)
     assert found.score[found.assets.index("R-1")] < 0.3
+
+
+def test_a_leak_beside_a_meter_that_is_known_to_have_stopped_is_found():
+    ends = BEGIN_US + DAY_US * np.arange(1, DAYS + 1)
+    mean = np.full(DAYS, 0.25 * BY_HOUR.mean())
+    stopped = KnownCase("R-1", "M-R-1-03", 0.95, BEGIN_US + 300 * HOUR_US, ends, mean, 0.0)
+    assert likely(judge(a_city(stopped_h=300), 690.2, [stopped])) == []
+    assert likely(judge(a_city(0.3, 650, stopped_h=300), 690.2, [stopped])) == ["R-1"]
+
+
+def test_what_a_known_meter_misses_is_what_is_expected_since_then_less_what_it_counts():
+    ends = BEGIN_US + DAY_US * np.arange(1, DAYS + 1)
+    begun = BEGIN_US + 20 * DAY_US
+    use = np.stack([np.full(len(SIZES_H), 0.5), 0.1 * SIZES_H], axis=1)
+    course = np.stack([SIZES_H, SIZES_H], axis=1).astype(np.float64)
+    cases = [
+        KnownCase("R-1", "M-1", 0.25, begun, ends, np.full(DAYS, 1.0), 0.0),
+        KnownCase("R-1", "M-2", 1.0, begun, ends, np.zeros(DAYS), 0.4),
+    ]
+    missing = missing_of(cases, use, course, BEGIN_US + 28 * DAY_US)
+    later = np.cumsum(SIZES_H) > 20 * 24
+    np.testing.assert_allclose(missing[:, 0], np.where(later, 0.5 * (SIZES_H - 0.5), 0.0))
+    np.testing.assert_allclose(missing[:, 1], np.where(later, 0.04 * SIZES_H, 0.0))
 
 
 def test_meters_that_are_not_heard_make_no_leak():
@@ -135,6 +181,20 @@ def test_a_business_that_is_not_read_while_it_works_makes_no_leak(hour):
 
 def test_a_leak_is_told_while_a_business_rests_unread():
     assert likely(judge(a_city(0.3, 590, works_unread_h=602), 609.2)) == ["R-1"]
+
+
+def test_a_business_whose_days_differ_is_uncertain_while_it_works_and_less_at_night():
+    city = a_city(works_unread_h=602, wanders=0.8)
+    until = BEGIN_US + int(650.2 * HOUR_US)
+    known = hourly_city(city, until, until)
+    assert known is not None
+    hours = HourlyHistory(known).at(until)
+    assert hours is not None
+    sigma = hours.zones("guess_sigma")[-48:, known.tree.zones.index("R-1")]
+    clock = (hours.ends_us[-48:] // HOUR_US - 1) % 24
+    works = (clock >= 10) & (clock < 18)
+    assert np.median(sigma[works]) > 3.0
+    assert np.median(sigma[~works]) < 0.2 * np.median(sigma[works])
 
 
 def test_a_zone_whose_supply_is_not_read_is_unknown():
@@ -172,7 +232,8 @@ def test_two_judgements_of_one_zone_make_one():
 def one(verdict: Verdict, score: float, age_days: float) -> Detection:
     at = BEGIN_US + 600 * HOUR_US
     hits = [Hit("R-1", score, at - int(age_days * 24 * HOUR_US), 1.0, 24.0, {"of": score})]
-    return answer("leak", ["R-1"], np.array([verdict], dtype=np.int8), at, hits if verdict == Verdict.ABNORMAL else [])
+    found = answer("leak", ["R-1"], np.array([verdict], dtype=np.int8), at, hits if verdict == Verdict.ABNORMAL else [])
+    return replace(found, score=np.array([score]))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +241,9 @@ def one(verdict: Verdict, score: float, age_days: float) -> Detection:
     [
         ((Verdict.ABNORMAL, 0.9, 6), (Verdict.ABNORMAL, 0.9, 6), 0.96073),
         ((Verdict.ABNORMAL, 0.9, 6), (Verdict.ABNORMAL, 0.1, 6), 0.731059),
-        ((Verdict.ABNORMAL, 0.95, 6), (Verdict.NORMAL, 0.0, 0), 0.5),
+        ((Verdict.ABNORMAL, 0.95, 6), (Verdict.NORMAL, 0.05, 0), 0.5),
+        ((Verdict.ABNORMAL, 0.95, 6), (Verdict.NORMAL, 0.0, 0), 0.192966),
+        ((Verdict.ABNORMAL, 0.06, 6), (Verdict.NORMAL, 0.09, 0), 0.073605),
         ((Verdict.ABNORMAL, 0.95, 25), (Verdict.NORMAL, 0.0, 0), 0.662),
         ((Verdict.ABNORMAL, 0.95, 6), (Verdict.UNKNOWN, 0.0, 0), 0.95),
         ((Verdict.NORMAL, 0.0, 0), (Verdict.ABNORMAL, 0.95, 2), 0.95),
@@ -190,7 +253,7 @@ def one(verdict: Verdict, score: float, age_days: float) -> Detection:
 def test_a_leak_that_only_one_of_two_sees_is_doubted(daily, hourly, score):
     both = joined(one(*daily), one(*hourly))
     assert both.score[0] == pytest.approx(score, abs=1e-5)
-    assert both.evidence[0] == {"of": max(daily[1], hourly[1])}
+    assert both.evidence[0] == {"of": max(of for verdict, of, _ in (daily, hourly) if verdict == Verdict.ABNORMAL)}
 
 
 def after_hours(city: CityData, score: float, age_h: float) -> float:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from pydantic import ValidationError
+
 from alarms.acts import AlarmDesk
 from alarms.definitions import shipped_rows
-from alarms.master import MasterDefinitions
+from alarms.master import MasterDefinitions, definition_of, digest
 from alarms.pipeline import AlarmPipeline
+from alarms.route import guidance
 from gateway.store import alarm_rows, definition_rows
 from tests.alarms.alarm_fixtures import START, small_network
 from tests.alarms.plant import Plant
@@ -84,3 +88,16 @@ def test_a_restart_finds_what_was_approved_and_a_new_version_overwrites_no_decis
         rows = definition_rows.in_force(connection)
     assert rows["UNDERPRESS_LO"].row["title"] == shipped["UNDERPRESS_LO"]["title"], "people decided about it"
     assert (rows["OVERPRESS_HI"].row["title"], rows["OVERPRESS_HI"].revision) == ("Outlet pressure high!", 2)
+
+
+def test_a_row_may_name_instruction_owner_and_basis_and_only_a_web_address_counts() -> None:
+    own = {"guidance_url": "https://docs.example.com/gas?id=7", "owner": "Wu Gang", "basis": "GB 50028"}
+    row = next(iter(shipped_rows().values())).model_dump(mode="json", exclude_defaults=True)
+    made = definition_of({**row, **own}, 2)
+    assert (made.guidance_url, made.owner, made.basis) == tuple(own.values())
+    assert guidance(made)["url"] == own["guidance_url"]
+    assert "url" not in guidance(definition_of(row, 2))
+    assert digest(made) != digest(definition_of(row, 2))
+    for bad in ("javascript:alert(1)", "https://x/'onclick=", "https:// x", "ftp://x/y", "https://" + "x" * 300):
+        with pytest.raises(ValidationError):
+            definition_of({**row, "guidance_url": bad}, 2)

@@ -178,7 +178,7 @@ def test_it_is_an_alarm_of_its_own_that_a_restart_keeps(tmp_path: Path, kill: bo
         plant.tick()
     assert plant.state("METERS_SILENT@B-1") == "B"
     if kill:
-        assert len(plant.restart()._meters.silent_in("B-1")) == 30
+        assert len(plant.restart()._homes._silence.silent_in("B-1")) == 30
     for _ in range(2):
         plant.feed(*rows)
         plant.after(90)

@@ -20,7 +20,7 @@ from gateway.errors import ConfigError
 from gateway.model.ticket import Capabilities, DeliveryState, DifferenceKind, TicketClass
 from gateway.runtime.clock import ManualClock
 from gateway.settings import Secret
-from gateway.store import delivery_rows, outbox_rows, ticket_rows
+from gateway.store import delivery_rows, outbox_rows, tables, ticket_rows
 from tests.alarms.alarm_fixtures import START, make_desk
 from tests.alarms.desk_server import SECRET, DeskServer
 
@@ -76,6 +76,57 @@ async def until(check: Callable[[], bool], seconds: float = 8.0) -> None:
 
 def all_confirmed(desk: AlarmDesk) -> bool:
     return set(states(desk)) == {DeliveryState.CONFIRMED}
+
+
+async def test_what_waited_for_no_ticketing_system_goes_to_the_first_that_is_configured(
+    tmp_path: Path, server: DeskServer
+) -> None:
+    desk = make_desk(tmp_path)
+    for number in (1, 2, 3):
+        raise_gas(desk, number)
+    with desk.state.write() as connection:
+        kept, removed, ended = (one.ticket_no for one in ticket_rows.list_open(connection))
+        outbox, ticket = tables.outbox, tables.ticket
+        for key, name in ((removed, "gone"), (ended, "")):
+            connection.execute(outbox.update().where(outbox.c.ticket_no == key).values(sink=name))
+        connection.execute(ticket.update().where(ticket.c.ticket_no == ended).values(state="completed"))
+    sink = make_sink(server.url)
+    for ways, confirmed in ({}, {kept}), (dict.fromkeys(TicketClass, "desk"), {kept, removed}):
+        worker = OutboxWorker(desk.state, {"desk": sink}, desk.clock, ways=ways, lanes=QUICK, rng=random.Random(3))
+        task = asyncio.create_task(worker.run())
+        await until(lambda wanted=confirmed: sent(desk, (kept, removed, ended)) == wanted)  # type: ignore[misc]
+        await asyncio.sleep(0.3)
+        assert sent(desk, (kept, removed, ended)) == confirmed
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    await sink.close()
+
+
+def test_a_ticket_that_a_system_had_taken_does_not_follow_to_another(tmp_path: Path) -> None:
+    desk, outbox = make_desk(tmp_path), tables.outbox
+    for number in (1, 2):
+        raise_gas(desk, number)
+    with desk.state.write() as connection:
+        taken, waits = (one.ticket_no for one in ticket_rows.list_open(connection))
+        for row in connection.execute(outbox.select()).mappings().all():
+            note = {name: value for name, value in row.items() if name != "id"}
+            connection.execute(
+                outbox.insert(),
+                note | {"command": "note", "command_no": 2, "webhook_id": f"note of {row['ticket_no']}"},
+            )
+        connection.execute(outbox.update().values(sink="gone"))
+        opened = outbox.update().where(outbox.c.ticket_no == taken, outbox.c.command == "open")
+        connection.execute(opened.values(state=DeliveryState.CONFIRMED.value))
+        assert outbox_rows.adopt(connection, dict.fromkeys(TicketClass, "desk"), ["desk"], wall_now_s=1.0) == 2
+        sinks = {number: {one.sink for one in outbox_rows.outbox_of(connection, number)} for number in (taken, waits)}
+    assert sinks == {taken: {"gone"}, waits: {"desk"}}
+
+
+def sent(desk: AlarmDesk, numbers: tuple[str, ...]) -> set[str]:
+    with desk.state.read() as connection:
+        rows = {number: outbox_rows.outbox_of(connection, number) for number in numbers}
+    return {number for number, of in rows.items() if all(one.state is DeliveryState.CONFIRMED for one in of)}
 
 
 async def test_a_new_ticket_is_confirmed_quickly_and_known_by_its_external_id(

@@ -3,21 +3,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from alarms.acts import Edge
-from alarms.alarm_events import Acknowledge, ConditionRises, Shelve
+from alarms.alarm_events import Acknowledge, Shelve
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, AlarmState
-from gateway.model.finding import Finding, FindingStatus
 from gateway.model.reading import PointId, ReadingBatch, Reason, Severity, quality
-from gateway.model.ticket import TicketClass
 from gateway.ports import SpoolRecord
-from gateway.store import alarm_rows, outbox_rows, tables, ticket_rows
+from gateway.store import alarm_rows, tables, ticket_rows
 from tests.alarms.alarm_fixtures import START, minutes
 from tests.alarms.plant import Plant
 
@@ -192,95 +188,6 @@ def test_delays_and_edges_come_out_the_same_over_a_restart_at_every_step(tmp_pat
     assert run(tmp_path / "b", restarts=True) == (straight, seq)
 
 
-def keep_alive(plant: Plant, stations: Sequence[str], seconds: int, step: int = 10) -> None:
-    for _ in range(seconds // step):
-        plant.after(step)
-        for station in stations:
-            plant.feed((f"{station}/gas_lel_pct", 0.0), (f"{station}/pressure_gauge_kpa", good_pressure(station)))
-        plant.tick()
-
-
-def good_pressure(station: str) -> float:
-    return 200.0 if station.startswith("S-") else 2.0
-
-
-EVERYONE = ("S-01", "REG-001", "REG-002", "REG-003")
-
-
-def test_one_silent_station_is_one_alarm_and_gets_a_ticket_after_five_minutes(plant: Plant) -> None:
-    keep_alive(plant, EVERYONE, 60)
-    for _ in range(9):
-        keep_alive(plant, EVERYONE[:3], 10)
-        plant.feed(("REG-003/gas_lel_pct", math.nan), ("REG-003/pressure_gauge_kpa", math.nan), mark=BAD)
-    plant.tick()
-    with plant.desk.state.read() as connection:
-        (alarm,) = alarm_rows.list_active(connection)
-        assert ticket_rows.list_open(connection) == []
-    assert alarm.alarm_id == "STATION_COMM_LOSS@REG-003"
-    keep_alive(plant, EVERYONE[:3], 320)
-    with plant.desk.state.read() as connection:
-        (ticket,) = ticket_rows.list_open(connection)
-    assert ticket.type == "communication"
-    keep_alive(plant, EVERYONE, 20)
-    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
-    keep_alive(plant, EVERYONE, 40)
-    assert plant.state("STATION_COMM_LOSS@REG-003") == "D"
-
-
-def test_a_dead_gas_sensor_at_a_live_station_is_a_communication_alarm(plant: Plant) -> None:
-    keep_alive(plant, EVERYONE, 60)
-    for _ in range(12):
-        keep_alive(plant, EVERYONE[1:], 10)
-        plant.feed(("S-01/pressure_gauge_kpa", 200.0))
-        plant.feed(("S-01/gas_lel_pct", math.nan), mark=BAD)
-    plant.tick()
-    assert plant.state("STATION_COMM_LOSS@S-01") == "B"
-
-
-def test_a_restart_does_not_end_a_silence(plant: Plant) -> None:
-    keep_alive(plant, EVERYONE, 60)
-    for _ in range(10):
-        keep_alive(plant, EVERYONE[:3], 10)
-        plant.feed(("REG-003/gas_lel_pct", math.nan), mark=BAD)
-    plant.tick()
-    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
-    plant.restart()
-    keep_alive(plant, EVERYONE[:3], 300)
-    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
-
-
-def test_nothing_arriving_at_all_is_not_every_stations_silence(plant: Plant) -> None:
-    keep_alive(plant, EVERYONE, 60)
-    for _ in range(20):
-        plant.after(60)
-        plant.tick()
-    with plant.desk.state.read() as connection:
-        assert alarm_rows.list_active(connection) == []
-
-
-def test_many_silent_stations_become_one_area_alarm(plant: Plant) -> None:
-    keep_alive(plant, EVERYONE, 60)
-    silent = EVERYONE[1:]
-    for _ in range(9):
-        keep_alive(plant, EVERYONE[:1], 10)
-        for station in silent:
-            plant.feed((f"{station}/gas_lel_pct", math.nan), mark=BAD)
-    plant.tick()
-    assert plant.state("AREA_COMM_LOSS@D-1") == "B"
-    assert [plant.state(f"STATION_COMM_LOSS@{station}") for station in silent] == ["F", "F", "F"]
-    with plant.desk.state.read() as connection:
-        announced = [
-            entry.alarm_id for entry in alarm_rows.journal_after(connection, 0) if entry.event.startswith("announced")
-        ]
-    assert announced == ["AREA_COMM_LOSS@D-1"]
-    keep_alive(plant, EVERYONE[:3], 400)
-    assert plant.state("AREA_COMM_LOSS@D-1") == "D"
-    assert plant.state("STATION_COMM_LOSS@REG-001") == "A"
-    assert plant.state("STATION_COMM_LOSS@REG-003") == "F"
-    keep_alive(plant, EVERYONE[:3], 900)
-    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
-
-
 def test_a_burst_needs_a_fast_fall_and_a_high_flow(plant: Plant) -> None:
     def run(station: str, pressures: Sequence[float], flow: float) -> str:
         for _ in range(80):
@@ -296,45 +203,6 @@ def test_a_burst_needs_a_fast_fall_and_a_high_flow(plant: Plant) -> None:
     assert run("REG-001", [1.95, 1.9], 200.0) == "B"
     assert run("REG-002", [1.95, 1.9], 120.0) == "never"
     assert run("REG-003", [1.999, 1.998], 200.0) == "never"
-
-
-def test_crews_that_are_late_raise_their_own_alarms_and_end_them(plant: Plant) -> None:
-    plant.feed(("REG-001/gas_lel_pct", 28.0))
-    number = "T-20260115-000001"
-    plant.after(179)
-    plant.tick()
-    assert plant.state(f"DEPART_OVERDUE@{number}") == "never"
-    plant.after(1)
-    plant.tick()
-    assert plant.state(f"DEPART_OVERDUE@{number}") == "B"
-    with plant.desk.state.write() as connection:
-        ticket = ticket_rows.find_ticket(connection, number)
-        assert ticket is not None
-        ticket_rows.update_ticket(connection, replace(ticket, departed_at=plant.clock.now()))
-    plant.tick()
-    assert plant.state(f"DEPART_OVERDUE@{number}") == "D"
-    plant.after(27 * 60)
-    plant.tick()
-    assert plant.state(f"ARRIVE_OVERDUE@{number}") == "B"
-
-
-def test_an_emergency_that_nobody_confirms_is_on_the_screen_within_20_real_seconds(plant: Plant) -> None:
-    plant.desk._wall = lambda: plant.wall
-    plant.feed(("REG-001/gas_lel_pct", 28.0))
-    unconfirmed = "TICKET_UNCONFIRMED@T-20260115-000001"
-    plant.wall += 17.9
-    plant.tick()
-    assert plant.state(unconfirmed) == "never"
-    plant.wall += 0.1
-    plant.tick()
-    assert plant.state(unconfirmed) == "B"
-    with plant.desk.state.write() as connection:
-        (row,) = [
-            one for one in outbox_rows.outbox_of(connection, "T-20260115-000001") if one.command.command == "open"
-        ]
-        outbox_rows.set_confirmed(connection, row.id, attempts=3, at=START, wall_now_s=plant.wall)
-    plant.tick()
-    assert plant.state(unconfirmed) == "D"
 
 
 def test_shelves_end_and_acknowledged_alarms_sound_again_by_time(plant: Plant) -> None:
@@ -355,61 +223,6 @@ def test_shelves_end_and_acknowledged_alarms_sound_again_by_time(plant: Plant) -
     plant.after(600)
     plant.tick()
     assert plant.state(gas) == "B"
-
-
-def test_only_grave_leak_findings_are_alarms(plant: Plant) -> None:
-    weak = Finding("leak", "R-001", None, START, START - timedelta(days=1), 0.7, 40.0)
-    plant.pipeline.judge_findings([weak, replace(weak, kind="theft", meter="M-000001", score=0.99)])
-    assert plant.state("LEAK_ZONE@R-001") == "never"
-    sure, large = replace(weak, score=0.95), replace(weak, zone="R-002", estimate_m3_per_day=121.0)
-    plant.pipeline.judge_findings([sure, large])
-    plant.pipeline.judge_findings([sure, large])
-    assert (plant.state("LEAK_ZONE@R-001"), plant.state("LEAK_ZONE@R-002")) == ("B", "B")
-    plant.pipeline.judge_findings([replace(sure, status=FindingStatus.HONEST), large])
-    assert (plant.state("LEAK_ZONE@R-001"), plant.state("LEAK_ZONE@R-002")) == ("L1", "B")
-
-
-def test_a_leak_that_is_less_sure_stays_an_alarm_until_its_finding_ends(plant: Plant) -> None:
-    leak = Finding("leak", "R-001", None, START, START - timedelta(days=1), 0.91, 40.0)
-    for score in (0.91, 0.89, 0.91, 0.5):
-        plant.pipeline.judge_findings([replace(leak, score=score)])
-        alarm = plant.alarm("LEAK_ZONE@R-001")
-        assert alarm is not None
-        assert (alarm.cond, alarm.occurrence_no) == (True, 1), "one leak is one occurrence and one ticket"
-    plant.pipeline.judge_findings([])
-    assert plant.state("LEAK_ZONE@R-001") == "L1"
-
-
-def test_a_late_crew_is_seen_behind_thousands_of_other_tickets(plant: Plant) -> None:
-    plant.feed(("REG-001/gas_lel_pct", 28.0))
-    number = "T-20260115-000001"
-    with plant.desk.state.write() as connection:
-        ticket = ticket_rows.find_ticket(connection, number)
-        assert ticket is not None
-        for n in range(2100):
-            other = replace(
-                ticket,
-                ticket_no=f"T-20260101-{n:06d}",
-                dedup_key=f"old:{n}",
-                ticket_class=TicketClass.CHECK,
-                join_group="",
-                raised_at=START - timedelta(days=14),
-                depart_by=None,
-                arrive_by=None,
-            )
-            ticket_rows.insert_ticket(connection, other)
-    plant.after(180)
-    plant.tick()
-    assert plant.state(f"DEPART_OVERDUE@{number}") == "B"
-
-
-def test_a_leak_that_a_meter_of_the_zone_explains_stays_a_work_item(plant: Plant) -> None:
-    leak = Finding("leak", "R-001", None, START, START - timedelta(days=1), 0.95, 130.0)
-    theft = replace(leak, kind="theft", meter="M-000001", score=0.7)
-    plant.pipeline.judge_findings([leak, theft])
-    assert plant.state("LEAK_ZONE@R-001") == "never"
-    plant.pipeline.judge_findings([leak, replace(theft, status=FindingStatus.HONEST)])
-    assert plant.state("LEAK_ZONE@R-001") == "B", "an honest customer explains nothing"
 
 
 def test_own_alarms_rise_and_fall_once(plant: Plant) -> None:
@@ -447,24 +260,6 @@ def test_edges_outlive_a_state_database_that_is_away(plant: Plant, monkeypatch: 
     assert plant.state("GAS_CONC_HIHI@REG-001") == "B"
 
 
-def test_a_silence_outlives_a_look_that_failed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object) -> set[str]:
-        raise TransientError("locked")
-
-    keep_alive(plant, EVERYONE, 60)
-    for _ in range(9):
-        with monkeypatch.context() as patched:
-            patched.setattr("alarms.pipeline.delivery_alarms", away)
-            plant.after(10)
-            for station in EVERYONE[:3]:
-                plant.feed((f"{station}/gas_lel_pct", 0.0))
-            plant.feed(("REG-003/gas_lel_pct", math.nan), ("REG-003/pressure_gauge_kpa", math.nan), mark=BAD)
-            with pytest.raises(TransientError):
-                plant.tick()
-        plant.tick()
-    assert plant.state("STATION_COMM_LOSS@REG-003") == "B"
-
-
 def test_a_point_without_name_and_a_definition_that_is_gone_stop_nothing(tmp_path: Path) -> None:
     plant = Plant(tmp_path)
     plant.feed(("REG-002/gas_lel_pct", 28.0))
@@ -479,38 +274,6 @@ def test_a_point_without_name_and_a_definition_that_is_gone_stop_nothing(tmp_pat
     plant.tick()
     assert plant.state("GAS_CONC_HIHI@REG-001") == "B"
     assert plant.state("DEPART_OVERDUE@T-20260115-000001") == "never"
-
-
-def test_many_unconfirmed_emergencies_are_one_alarm_that_sounds_for_each_new_one(plant: Plant) -> None:
-    plant.desk._wall = lambda: plant.wall
-    down, numbers = "DELIVERY_DOWN@gasgate", [f"TICKET_UNCONFIRMED@T-20260115-{number:06d}" for number in range(1, 8)]
-
-    def raise_homes(first: int, last: int) -> None:
-        homes = [f"HOME_GAS_SENSOR@X-{number}" for number in range(first, last + 1)]
-        plant.desk.commit([Edge(one, ConditionRises(START, 64.0)) for one in homes])
-        plant.wall += 18.0
-        plant.after(18)
-        plant.tick()
-
-    raise_homes(1, 3)
-    assert [plant.state(one) for one in (down, *numbers[:3])] == ["never", "B", "B", "B"]
-    raise_homes(4, 6)
-    assert [plant.state(one) for one in (down, *numbers[:6])] == ["B", *["F"] * 6]
-    alarm = plant.alarm(numbers[5])
-    assert alarm is not None
-    assert (alarm.cond, alarm.announced_no) == (True, 0)
-    plant.desk.apply(down, Acknowledge(1, "li"), "li")
-    plant.tick()
-    assert plant.state(down) == "C"
-    raise_homes(7, 7)
-    assert [plant.state(down), plant.state(numbers[6])] == ["B", "F"]
-    with plant.desk.state.write() as connection:
-        for number in range(1, 7):
-            (row,) = outbox_rows.outbox_of(connection, f"T-20260115-{number:06d}")
-            outbox_rows.set_confirmed(connection, row.id, attempts=3, at=START, wall_now_s=plant.wall)
-    plant.tick()
-    assert plant.state(down) == "D"
-    assert plant.state(numbers[6]) == "B"
 
 
 def test_a_valve_that_closes_by_itself_is_told_and_one_that_was_ordered_is_not(plant: Plant) -> None:

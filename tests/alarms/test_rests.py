@@ -33,8 +33,14 @@ def test_many_leave_on_a_holiday_and_a_single_shop_does_not_excuse_itself():
     use[30:40, :40] = 0.0
     use[50:, 99] = 0.0
     rests, known = runs(use)
-    rate = begins(rests, known, ["residential"] * 99 + ["commercial"])
-    assert rate[30, 0] > 0.25
-    assert rate[29, 0] > 0.25
-    assert rate[15, 0] < 0.05
-    assert rate[50, 99] < 0.1
+    groups = ["residential"] * 99 + ["commercial"]
+
+    def rate(day, meter) -> Any:
+        return begins(rests, known, groups, np.full(100, day))[meter]
+
+    assert rate(30, 0) > 0.25
+    assert rate(29, 0) > 0.25
+    assert rate(15, 0) < 0.05
+    assert rate(50, 99) < 0.1
+    assert rate(0, 0) < 0.05
+    assert rate(59, 99) < 0.1

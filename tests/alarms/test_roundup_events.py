@@ -19,8 +19,9 @@ from alarms.acts import AlarmDesk
 from alarms.outbox import OutboxWorker
 from alarms.reconcile import Reconciler
 from alarms.tickets.events import receive
+from alarms.tickets.roundup import RoundupSink
 from gateway.model.ticket import DifferenceKind, Ticket, TicketState
-from gateway.store import delivery_rows, ticket_event_rows, ticket_rows
+from gateway.store import delivery_rows, ticket_event_rows, ticket_rows, verdict_rows
 from tests.alarms.alarm_fixtures import START, make_desk, minutes
 from tests.alarms.desk_server import OTHER, SECRET
 from tests.alarms.roundup_desk import RoundupDesk, make_tracker
@@ -89,17 +90,22 @@ def ticket(desk: AlarmDesk) -> Ticket:
     return found
 
 
+async def delivered(desk: AlarmDesk, tracker: RoundupDesk) -> RoundupSink:
+    """Raise an alarm, let its ticket be confirmed, and return the sink five minutes later."""
+    sink = make_sink(tracker.url)
+    raise_gas(desk, 1)
+    task = asyncio.create_task(OutboxWorker(desk.state, {"desk": sink}, desk.clock, lanes=QUICK).run())
+    await until(lambda: all_confirmed(desk))
+    task.cancel()
+    desk.clock.set(START + minutes(5))  # type: ignore[attr-defined]
+    return sink
+
+
 async def test_steps_are_told_by_the_tracker_and_those_it_could_not_tell_are_found(
     desk: AlarmDesk, door: Door, tracker: RoundupDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alarms.reconcile.YOUNG_S", -1.0)
-    sink = make_sink(tracker.url)
-    raise_gas(desk, 1)
-    worker = OutboxWorker(desk.state, {"desk": sink}, desk.clock, lanes=QUICK)
-    task = asyncio.create_task(worker.run())
-    await until(lambda: all_confirmed(desk))
-    task.cancel()
-    desk.clock.set(START + minutes(5))  # type: ignore[attr-defined]
+    sink = await delivered(desk, tracker)
     number = ticket(desk).external_id
     await asyncio.to_thread(tracker.set_state, number, "accepted")
     await until(lambda: ticket(desk).state is TicketState.ACCEPTED)
@@ -116,3 +122,28 @@ async def test_steps_are_told_by_the_tracker_and_those_it_could_not_tell_are_fou
         found = delivery_rows.list_differences(connection)
     assert [(step.version, step.type) for step in steps] == [(1, "accepted"), (2, "departed"), (3, "arrived")]
     assert [row.kind for row in found] == [DifferenceKind.STATE]
+
+
+async def test_what_a_crew_found_becomes_the_verdict_told_or_pulled(
+    desk: AlarmDesk, door: Door, tracker: RoundupDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alarms.reconcile.YOUNG_S", -1.0)
+    sink = await delivered(desk, tracker)
+    number = ticket(desk).external_id
+
+    def verdicts() -> list[bool]:
+        with desk.state.read() as connection:
+            return [one.false_alarm for one in verdict_rows.since(connection, 0)]
+
+    await asyncio.to_thread(tracker.set_state, number, "arrived")
+    await asyncio.to_thread(tracker.set_result, number, "found")
+    await until(lambda: ticket(desk).state is TicketState.ARRIVED)
+    assert verdicts() == [], "what was found goes with the next step"
+    await asyncio.to_thread(tracker.set_state, number, "completed")
+    await until(lambda: verdicts() == [False])
+    door.open = False
+    await asyncio.to_thread(tracker.set_result, number, "false_alarm")
+    await Reconciler(desk, {"desk": sink}).round(full=False)
+    await sink.close()
+    assert verdicts() == [False, True], "the newest counts"
+    assert (ticket(desk).state, ticket(desk).external_version) == (TicketState.COMPLETED, 3)

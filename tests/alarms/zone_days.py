@@ -8,7 +8,7 @@ import numpy as np
 from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.expectation import rest_runs, shapes
 from alarms.analysis.hypotheses import ZoneDays
-from alarms.analysis.past import Past, usual_less
+from alarms.analysis.past import Past, peers_of, usual_less
 from alarms.analysis.rests import begins, survival
 from alarms.analysis.weekly import PAUSE_D, whole
 
@@ -62,7 +62,8 @@ class MadeZone:
         past = Past.of(self.counted, shape, rests, config.least_days)
         length = rests[-1]
         first = np.maximum(self.days - np.maximum(length, 1), 0)
-        rate = begins(rests, known, groups)[first, np.arange(len(groups))]
+        alike = np.zeros(len(groups), dtype=np.int64)
+        rate = begins(rests, known, groups, first)
         return ZoneDays(
             loss=supply - metered + self.noise,
             supply=supply,
@@ -76,7 +77,7 @@ class MadeZone:
             rests=rests,
             away=whole(rests) >= PAUSE_D,
             absent=np.log(rate * survival(rests, known)[length]),
-            usual_less=usual_less(past, self.counted, shape, np.zeros(len(groups), dtype=np.int64)),
+            usual_less=usual_less(past, self.counted, shape, alike, peers_of(alike)),
             business=np.zeros(len(groups), dtype=np.bool_),
             tampered=np.zeros(self.counted.shape),
         )

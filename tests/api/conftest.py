@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,18 +64,24 @@ class Served:
     pid: int
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("city")
+@contextmanager
+def serving(module: str, folder: Path, *more: str) -> Iterator[Served]:
+    """Serve a city by a program of the tests, until the end of the block."""
     port = pick_free_port()
-    with subprocess.Popen([sys.executable, "-m", "tests.api.sample_state", str(folder), str(port)]) as process:
+    with subprocess.Popen([sys.executable, "-m", module, str(folder), str(port), *more]) as process:
         try:
-            served = Served(f"http://127.0.0.1:{port}", folder, process.pid)
-            wait_for(served.url, process)
-            yield served
+            found = Served(f"http://127.0.0.1:{port}", folder, process.pid)
+            wait_for(found.url, process)
+            yield found
         finally:
             process.terminate()
             process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving("tests.api.sample_state", tmp_path_factory.mktemp("city")) as found:
+        yield found
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import uvicorn
@@ -19,7 +17,9 @@ from gateway.runtime.clock import SystemClock
 from gateway.store import health_rows, user_rows
 from gateway.store.intervals import IntervalStore
 from gateway.store.state import State
-from tests.api.sample_state import CHEAP_HASH, POLICY, USERS, SampleSite, SampleStore, sample_network
+from tests.api.sample_network import sample_network
+from tests.api.sample_state import CHEAP_HASH, POLICY, USERS, SampleSite, live
+from tests.api.sample_store import SampleStore
 
 FIRST_READING = "first-reading"
 """the file in the data folder with which the first reading comes"""
@@ -68,14 +68,7 @@ def empty_parts(folder: Path) -> Parts:
 def serve(folder: Path, port: int) -> None:
     """Serve the new site until the process ends."""
     parts = empty_parts(folder)
-
-    def live() -> None:
-        while True:
-            for role in ("keep", "alarm", "analyse", "web"):
-                health_rows.beat(parts.state, role, ok=True, detail={})
-            sleep(2)
-
-    threading.Thread(target=live, daemon=True).start()
+    live(parts.state)
     uvicorn.run(make_app(parts), host="127.0.0.1", port=port, log_level="warning")
 
 

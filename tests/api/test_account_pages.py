@@ -53,7 +53,7 @@ def test_a_token_is_made_with_a_scope_shown_once_and_revoked(visit: Any, served:
     words = WORDS[language]
     page = visit("operator", "/tokens", language=language)
     page.get_by_role("button", name=words["new"]).click()
-    page.locator("[name=name]").fill("night export")
+    page.locator("[name=name]").fill(f"night export {language}")
     page.locator("[name='act:read']").check()
     page.get_by_role("button", name=words["make"]).click()
     text = page.locator(".gg-secret").input_value()
@@ -65,7 +65,7 @@ def test_a_token_is_made_with_a_scope_shown_once_and_revoked(visit: Any, served:
     page.keyboard.press("Escape")
     expect(page.locator("body")).not_to_contain_text(text)
     page.get_by_role("button", name=words["revoke"]).first.click()
-    expect(page.locator("tr.gg-over")).to_have_count(1)
+    expect(page.locator("tr.gg-over", has_text=f"night export {language}")).to_have_count(1)
     assert httpx.get(f"{served.url}/api/v1/alarms", headers=headers).status_code == 401
 
 
@@ -108,3 +108,20 @@ def test_an_open_page_goes_to_the_log_in_when_its_session_ends(visit: Any, serve
     page.locator("[name=password]").fill(PASSWORD)
     page.locator("button.primary").click()
     page.wait_for_url("**/loss")
+
+
+def test_rows_of_lists_and_tables_are_roomy_or_dense_as_somebody_likes(visit: Any, served: Served) -> None:
+    page = visit("engineer", "/loss")
+    places = (".gg-list .gg-row", ".gg-table.tight tbody tr:not(.gg-between)")
+
+    def heights() -> list[float]:
+        return [page.locator(place).first.evaluate("e => e.offsetHeight") for place in places]
+
+    roomy = heights()
+    page.goto(f"{served.url}/account")
+    expect(page.locator("[data-dense=roomy]")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Dense").click()
+    expect(page.locator("[data-dense=dense]")).to_have_attribute("aria-pressed", "true")
+    page.goto(f"{served.url}/loss")
+    expect(page.locator(places[0]).first).to_be_visible()
+    assert [before - now for before, now in zip(roomy, heights(), strict=True)] == [8, 8]

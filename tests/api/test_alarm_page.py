@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -55,3 +56,23 @@ def test_a_viewer_reads_the_hand_over_and_decides_nothing(visit: Any, language: 
     tickets = page.locator("section", has_text=out)
     expect(tickets.locator("a[href^='/tickets/T-']").first).to_be_visible()
     expect(page.locator("main form, [data-decide]")).to_have_count(0)
+
+
+def test_a_click_on_the_companys_instruction_stands_in_the_audit_trail(visit: Any, served: Served) -> None:
+    body = {"changes": {"guidance_url": f"{served.url}/healthz"}, "reason": "the instruction is on the intranet"}
+    with client(served, "manager") as api:
+        made = api.post("/api/v1/alarm-definitions/SUPPLY_LOSS/propose", json=body)
+    with client(served, "admin") as api:
+        agreed = api.post(f"/api/v1/definition-proposals/{made.json()['id']}/approve", json={})
+        assert (made.status_code, agreed.status_code) == (201, 200)
+        page = visit("operator", "/?alarm=SUPPLY_LOSS@REG-003")
+        way = page.get_by_role("link", name="The company's instruction")
+        with page.context.expect_page() as opened:
+            way.click()
+        assert opened.value.url.endswith("/healthz")
+        until = time.monotonic() + 10
+        while not (lines := api.get("/api/v1/audit?act=alarm.guidance").json()):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    told = [(one["who"], one["subject"], one["detail"]["occurrence_no"]) for one in lines]
+    assert told == [("operator", "SUPPLY_LOSS@REG-003", 1)]

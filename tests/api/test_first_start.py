@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,24 +9,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.api.conftest import Served, wait_for
+from tests.api.conftest import Served, serving
 from tests.api.sample_empty import FIRST_READING
-from tests.services import pick_free_port
 
 pytestmark = [pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder, port = tmp_path_factory.mktemp("new"), pick_free_port()
-    with subprocess.Popen([sys.executable, "-m", "tests.api.sample_empty", str(folder), str(port)]) as process:
-        try:
-            found = Served(f"http://127.0.0.1:{port}", folder, process.pid)
-            wait_for(found.url, process)
-            yield found
-        finally:
-            process.terminate()
-            process.wait(10)
+    with serving("tests.api.sample_empty", tmp_path_factory.mktemp("new")) as found:
+        yield found
 
 
 @pytest.mark.parametrize(

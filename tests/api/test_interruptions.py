@@ -92,3 +92,23 @@ async def test_the_operator_records_what_happened(rest: Api, parts: Parts) -> No
         assert (await client.post(f"{path}/cancelled", json={})).status_code == 403
         listed = (await client.get("/api/v1/interruptions")).json()["interruptions"]
     assert [(one["id"], one["state"], one["closed_by"]) for one in listed] == [(number, "restored", "operator")]
+
+
+async def test_a_plan_gets_one_ticket_and_an_emergency_none(rest: Api, parts: Parts) -> None:
+    async with rest.as_user("engineer") as client:
+        made, again = [(await client.post("/api/v1/interruptions", json=body(parts))).json() for _ in range(2)]
+        assert again["ticket_no"] == made["ticket_no"]
+        hurry = body(parts, hours=1, emergency=True, request_id="r2")
+        assert (await client.post("/api/v1/interruptions", json=hurry)).json()["ticket_no"] is None
+    async with rest.as_user("operator") as client:
+        await client.post(f"/api/v1/interruptions/{made['id']}/closed", json={})
+        while parts.service.sweep():
+            pass
+        ticket = (await client.get(f"/api/v1/tickets/{made['ticket_no']}")).json()
+        assert (ticket["ticket_class"], ticket["asset"], ticket["customers"]) == ("PLANNED", "R-001", 100)
+        assert [one["command"] for one in ticket["commands"]] == ["open", "note"]
+        clocks = (await client.get(f"/api/v1/tickets/{made['ticket_no']}/clocks")).json()["clocks"]
+        standing = {one["clock"]: one["standing"] for one in clocks}
+        assert (standing["notice"], standing["restore"]) == ("met", "running")
+        listed = (await client.get("/api/v1/tickets")).json()["tickets"]
+        assert [one["ticket_class"] for one in listed].count("PLANNED") == 1

@@ -47,6 +47,16 @@ def test_the_tree_shows_levels_periods_months_and_terms(visit: Any) -> None:
     expect(page.locator(".gg-course-title")).to_contain_text("m³ supplied")
 
 
+def test_each_zone_shows_its_last_thirty_days_with_gaps_where_nothing_is_known(visit: Any) -> None:
+    page = visit("viewer", "/loss")
+    course = "tr[data-pick='{}'] .gg-spark path >> nth=1"
+    whole = page.locator(course.format("R-001")).get_attribute("d")
+    gap = page.locator(course.format("R-002")).get_attribute("d")
+    assert (whole.count("M"), whole.count("L")) == (1, 29)
+    assert (gap.count("M"), gap.count("L")) == (2, 27)
+    expect(page.locator("tr[data-pick='D-1'] .gg-spark")).to_have_count(0)
+
+
 def test_suspects_are_those_of_the_chosen_zone_until_all_are_asked_for(visit: Any) -> None:
     page = visit("viewer", "/loss", language="zh")
     rows = page.locator(".gg-list .gg-row")

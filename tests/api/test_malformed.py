@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from api.app import make_rest
 from api.deps import Parts
 from gateway.store import view_rows
 from tests.api.conftest import Api
@@ -201,3 +202,20 @@ async def test_odd_lengths_and_endless_bodies_are_cut_off(rest: Api) -> None:
         for path in ("/api/v1/login", "/api/v1/ticket-events"):
             answer = await client.post(path, content=endless(), headers={"content-type": "application/json"})
             assert answer.status_code in {400, 413}, path
+
+
+async def test_whoever_hangs_up_before_the_body_is_there_is_no_fault_of_the_server(parts: Parts) -> None:
+    app, said = make_rest(parts), list[Any]()
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    headers = [(b"content-type", b"application/cloudevents+json"), (b"content-length", b"400")]
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http"}
+    path = {"path": "/api/v1/ticket-events", "raw_path": b"/api/v1/ticket-events", "root_path": "", "query_string": b""}
+    async with app.router.lifespan_context(app):
+        await app({**scope, **path, "headers": headers, "client": ("127.0.0.1", 9), "server": ("x", 80)}, receive, send)
+    assert said[0]["status"] == 400

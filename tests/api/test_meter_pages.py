@@ -45,12 +45,35 @@ def test_a_meter_is_found_by_a_part_of_its_address_and_opened(visit: Any, langua
     expect(page.locator(".gg-list-plain a[href='/findings/1']")).to_be_visible()
     expect(page.locator(".gg-days tbody tr").first).to_contain_text("0.450")
     expect(page.locator(".gg-newest")).to_contain_text("低" if language == "zh" else "low battery")
+    page.locator(".gg-newest a", has_text="remote-meters").click()
+    expect(page).to_have_url(re.compile(r"/system\?link=remote-meters"))
+    expect(page.locator(".gg-links tbody tr").first).to_contain_text("remote-meters")
+    expect(page.locator(".gg-links tr[aria-current=true]")).to_have_count(1)
 
 
 def test_nothing_like_that_is_said(visit: Any) -> None:
     page = visit("viewer", "/meters?text=nothing+like+that")
     expect(page.locator(".gg-empty")).to_contain_text("No meter is like that.")
     assert page.goto(page.url.partition("/meters")[0] + "/meters/M-999999").status == 404
+
+
+def test_who_may_not_see_customers_sees_meters_without_them(visit: Any) -> None:
+    page = visit("viewer", "/meters?text=M-00024", language="zh")
+    rows = page.locator(".gg-meters tbody tr")
+    expect(rows).to_have_count(10)
+    expect(rows.first).to_contain_text("•••")
+    assert "4401" not in page.content()
+    assert "河东大道" not in page.content()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    saved = Path(download.value.path()).read_text("utf-8-sig")
+    assert "M-000241,•••,•••," in saved
+    assert "4401" not in saved
+    page.get_by_role("searchbox").fill("4401000017")
+    expect(page.locator(".gg-empty")).to_be_visible()
+    page.goto(page.url.partition("/meters")[0] + "/meters/M-000241")
+    expect(page.locator(".gg-meter-head")).to_contain_text("•••")
+    assert "4401000241" not in page.content()
 
 
 def asked(page: Page, act: Any) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from gateway.ports import DeadLetter
 from gateway.store import health_rows
 from gateway.store.dead_rows import put_dead
 from tests.api.conftest import Api
-from tests.api.sample_state import SampleStore
+from tests.api.sample_store import SampleStore
 
 
 async def figures(rest: Api) -> dict[tuple[str, ...], float]:

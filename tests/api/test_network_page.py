@@ -47,6 +47,29 @@ def test_values_against_limits_go_into_one_trend(visit: Any, language: str) -> N
     expect(page.locator(".gg-pressure")).to_have_count(1)
 
 
+def test_an_answer_about_points_that_were_dropped_meanwhile_is_not_drawn(visit: Any) -> None:
+    page = visit("operator", "/network")
+    expect(page.locator("[data-drop]")).to_have_count(1)
+    said = page.locator(".gg-series-said")
+    expect(said).to_be_hidden()
+    page.evaluate(
+        """() => {
+          const whole = Response.prototype.json;
+          Response.prototype.json = async function () {
+            const found = await whole.call(this);
+            await new Promise((done) => setTimeout(done, 700));
+            return found;
+          };
+        }"""
+    )
+    with page.expect_response(lambda answer: answer.url.count("point=") == 2):
+        page.locator("[data-point='REG-002/pressure_gauge_kpa']").click()
+    page.locator("[data-drop^='REG-002']").click()
+    expect(page.locator("[data-drop]")).to_have_count(1)
+    expect(said).to_be_visible()
+    expect(said).to_be_hidden()
+
+
 def test_the_address_of_a_site_shows_it_with_its_limits(visit: Any) -> None:
     page = visit("viewer", "/network?asset=REG-003")
     expect(page.locator(".gg-sites tbody tr")).to_have_count(1)
@@ -73,13 +96,13 @@ def test_an_interruption_is_announced_told_stopped_and_restored(visit: Any, lang
     expect(form.locator("[name=zones]")).to_have_value("")
     customers = page.locator(".gg-table.tight tbody tr")
     expect(customers).to_have_count(100)
-    told = page.locator(".gg-told form")
+    told = page.locator(".gg-notices form")
     told.locator("[name=channel]").select_option("poster")
     told.locator("[name=customers]").fill("97")
     told.locator("button").click()
-    expect(page.locator(".gg-told li")).to_contain_text("97")
+    expect(page.locator(".gg-notices li")).to_contain_text("97")
     with page.expect_download() as download:
-        page.locator(".gg-told .gg-export a", has_text="XLSX").click()
+        page.locator(".gg-notices .gg-export a", has_text="XLSX").click()
     sheet = load_workbook(io.BytesIO(Path(download.value.path()).read_bytes())).active
     assert sheet.max_row == 101
     row.locator("[data-step^=closed]").click()

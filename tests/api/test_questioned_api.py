@@ -15,8 +15,8 @@ from gateway.store.intervals import IntervalStore
 from gateway.store.user_rows import AuditFilter
 from tests.api import sample_questioned
 from tests.api.conftest import Api
+from tests.api.sample_loss import LAST_DAY
 from tests.api.sample_questioned import SPIKE
-from tests.api.sample_state import LAST_DAY
 
 
 async def test_of_two_who_decide_at_once_one_changes_nothing(

@@ -17,7 +17,9 @@ from api.lock_out import FAILURES
 from api.roles import ALLOWED, Act, Role
 from gateway.store import ticket_rows
 from tests.api.conftest import Api
-from tests.api.sample_state import LAST_DAY, PASSWORD, SECRET, USERS, SampleStore
+from tests.api.sample_loss import LAST_DAY
+from tests.api.sample_state import PASSWORD, SECRET, USERS
+from tests.api.sample_store import SampleStore
 
 GAS = "GAS_CONC_HIHI@REG-002"
 COMM = "STATION_COMM_LOSS@S-02"
@@ -83,6 +85,12 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/alarms/none@none/silence", Act.ALARM_ACKNOWLEDGE, {"request_id": "r"}),
     (
         "POST",
+        "/api/v1/alarms/none@none/verdict",
+        Act.ALARM_ACKNOWLEDGE,
+        {"occurrence_no": 1, "false_alarm": True, "reason": "a test", "request_id": "r"},
+    ),
+    (
+        "POST",
         "/api/v1/alarms/none@none/remove",
         Act.ALARM_SUPERVISE,
         {"request_id": "r", "work_order": "W", "interim": "x", "until": "2026-01-16T00:00:00Z"},
@@ -109,6 +117,8 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/calls/T-20260101-999999", Act.CALL_TAKE, {}),
     ("GET", "/api/v1/calls", Act.CALL_TAKE, None),
     ("GET", "/api/v1/calls/near", Act.CALL_TAKE, None),
+    ("GET", "/api/v1/alarm-month", Act.READ, None),
+    ("GET", "/api/v1/calls/places?text=REG", Act.CALL_TAKE, None),
     ("GET", "/api/v1/call-backs", Act.CALL_BACK, None),
     ("GET", "/api/v1/call-backs/seeds", Act.READ, None),
     ("POST", "/api/v1/call-backs/T-20260101-999999/station/tries", Act.CALL_BACK, {"reached": False}),
@@ -197,6 +207,7 @@ CALLS: list[tuple[str, str, Act, Any]] = [
     ("POST", "/api/v1/meters/M-000001/choice", Act.READING_DECIDE, {}),
     ("POST", "/api/v1/meters/M-000001/intervals/2026-01-14", Act.READING_DECIDE, {}),
     ("POST", "/api/v1/reload", Act.CONFIGURATION_RELOAD, {}),
+    ("GET", "/api/v1/configuration/check", Act.CONFIGURATION_RELOAD, None),
     ("GET", "/api/v1/assets/M-000001/commands", Act.READ, None),
     ("GET", "/api/v1/commands", Act.READ, None),
     ("GET", "/api/v1/commands/999", Act.READ, None),

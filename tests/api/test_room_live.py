@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from api.app import make_rest
 from api.auth import SESSION_COOKIE
 from api.deps import Parts
-from api.pages import rooms
+from api.pages import room_feed, rooms
 from api.roles import Act, Role
 from api.services import tokens
 from gateway.store import credential_rows, user_rows
@@ -59,6 +60,25 @@ async def test_only_pages_of_our_own_may_listen(host: str) -> None:
     for origin in ("http://127.0.0.1:1", "https://evil.example", "null", ""):
         with pytest.raises(InvalidStatus):
             await listening(host, session, origin)
+
+
+async def test_the_first_message_has_the_most_urgent_rows_and_counts_all(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_feed, "FIRST_ROWS", 2)
+    session = await session_of(host, "viewer")
+    async with listening(host, session, f"http://{host}") as there:
+        hello = json.loads(await there.recv())
+    async with httpx.AsyncClient(base_url=f"http://{host}", cookies={SESSION_COOKIE: session}) as client:
+        everything = (await client.get("/room/all")).json()
+    active = sorted((row for row in everything["alarms"] if row["tab"] == "active"), key=lambda row: str(row["key"]))
+    assert len(active) > 2
+    assert hello["alarms"] == active[:2]
+    assert hello["counts"]["active"] == len(active)
+    assert sum(hello["counts"].values()) == len(everything["alarms"])
+    assert {name: hello[name] for name in ("strip", "flood", "horn")} == {
+        name: everything[name] for name in ("strip", "flood", "horn")
+    }
 
 
 async def test_who_must_change_the_password_or_may_not_read_sees_nothing(host: str, parts: Parts) -> None:

@@ -8,7 +8,7 @@ import signal
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.api.conftest import Served
 
@@ -17,6 +17,13 @@ pytestmark = [pytest.mark.browser]
 
 def rows(page: Page) -> Any:
     return page.locator(".gg-list").first.locator(".gg-row")
+
+
+def whole(page: Page) -> None:
+    """Wait until all rows are there, not only the first ones."""
+    page.wait_for_function(
+        "() => gasgate.room.state() && !document.documentElement.classList.contains('gg-room-partial')"
+    )
 
 
 def test_filters_tabs_and_help_by_keys(visit: Any) -> None:
@@ -55,6 +62,7 @@ def test_tabs_count_what_is_hidden(visit: Any, language: str, active: str) -> No
 def test_a_group_opens_and_closes(visit: Any) -> None:
     page = visit("viewer")
     expect(rows(page)).to_have_count(5)
+    whole(page)
     extra = [
         {"id": f"UNDERPRESS_LO@Z-{n}", "key": f"~{n}", "html": f"<b>{n}</b> <span data-times></span>", "priority": 3,
          "tab": "active", "waits": n == 3, "group": "3|R-001|UNDERPRESS_LO", "find": ""}
@@ -109,10 +117,53 @@ def test_offline_is_said_at_once_and_ends_by_itself(visit: Any) -> None:
 def test_what_changed_while_the_room_was_away_is_there_when_it_comes_back(visit: Any) -> None:
     page = visit("viewer")
     expect(rows(page)).to_have_count(5)
+    whole(page)
+    known = page.evaluate("() => gasgate.room.state().alarms.size")
     page.evaluate("() => gasgate.room.state().alarms.clear()")
     page.evaluate("() => gasgate.room.again()")
+    page.wait_for_function("(known) => gasgate.room.state().alarms.size === known", arg=known)
     expect(page.locator("html")).not_to_have_class(re.compile("gg-room-lost"))
     expect(rows(page)).to_have_count(5)
+
+
+def test_rows_that_arrive_after_their_connection_ended_do_not_look_alive(visit: Any) -> None:
+    page = visit("viewer", "/account")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/room/all?*", hold)
+    with page.expect_request("**/room/all?*"):
+        page.goto(page.url.replace("/account", "/"))
+    expect(page.get_by_text("The rest of the list is on its way")).to_be_visible()
+    page.evaluate("() => { window.setTimeout = () => 0; gasgate.room.again(); }")
+    lost = re.compile("gg-room-lost")
+    expect(page.locator("html")).to_have_class(lost)
+    with page.expect_response("**/room/all?*") as answer:
+        held[0].continue_()
+    answer.value.finished()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.locator("html")).to_have_class(lost)
+
+
+def test_rows_that_do_not_come_are_said_and_asked_for_again(visit: Any) -> None:
+    page = visit("viewer", "/account")
+    page.add_init_script(
+        "const limit = AbortSignal.timeout.bind(AbortSignal); AbortSignal.timeout = (ms) => limit(ms / 20);"
+    )
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/room/all?*", hold)
+    page.goto(page.url.replace("/account", "/"))
+    expect(page.get_by_text("The rest of the list is on its way")).to_be_visible()
+    expect(page.locator("#gg-lost")).to_be_visible()
+    page.unroute("**/room/all?*")
+    expect(page.locator("#gg-lost")).to_be_hidden()
+    expect(page.get_by_text("The rest of the list is on its way")).to_be_hidden()
 
 
 def test_a_stopped_gateway_is_said_and_the_list_goes_on_afterwards(visit: Any, served: Served) -> None:
@@ -127,3 +178,25 @@ def test_a_stopped_gateway_is_said_and_the_list_goes_on_afterwards(visit: Any, s
     rows(page).filter(has_text="Outlet pressure high").click()
     page.keyboard.press("a")
     expect(rows(page).filter(has_text="Outlet pressure high")).to_contain_text("latched, acknowledged")
+
+
+def test_the_most_urgent_rows_are_there_while_all_others_are_on_their_way(visit: Any) -> None:
+    page = visit("viewer", "/account")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/room/all?*", hold)
+    page.goto(page.url.replace("/account", "/"))
+    expect(rows(page)).to_have_count(5)
+    expect(page.locator("[data-count=active]")).to_have_text("5")
+    expect(page.locator("[data-count=shelved]")).to_have_text("1")
+    expect(page.locator(".gg-strip")).to_contain_text("m³/h")
+    missing = page.get_by_text("The rest of the list is on its way")
+    expect(missing).to_be_visible()
+    page.locator("[data-tab=shelved]").click()
+    expect(rows(page)).to_have_count(0)
+    held[0].continue_()
+    expect(rows(page)).to_have_count(1)
+    expect(missing).to_be_hidden()

@@ -166,3 +166,27 @@ async def test_the_seed_of_a_month_is_shown_when_it_is_over(rest: Api, parts: Pa
         assert found
         assert all(len(one["sha256"]) == 64 for one in found)
         assert {one["seed"] for one in found} == {None}
+
+
+async def test_an_order_names_a_kind_and_a_size_that_promises_know(rest: Api, parts: Parts) -> None:
+    wanted = {"place": "x", "customer": "Wang", "phone": "110", "reported_at": parts.clock.now().isoformat()}
+    cases = [
+        ({"type": "survey"}, 422, "unknown_size"),
+        ({"type": "survey", "size": "huge"}, 422, "unknown_size"),
+        ({"type": "complaint", "size": "business"}, 422, "unknown_size"),
+        ({"type": "leak"}, 422, "unknown_type"),
+        ({"type": "survey", "size": "business", "asset": "M-999999"}, 404, "unknown_asset"),
+    ]
+    async with rest.as_user("operator") as client:
+        for n, (more, status, code) in enumerate(cases):
+            answer = await client.post("/api/v1/orders", json={**wanted, **more, "request_id": f"o-{n}"})
+            assert (answer.status_code, answer.json()["code"]) == (status, code), more
+        good = {**wanted, "type": "survey", "size": "business", "request_id": "o-good"}
+        made = await client.post("/api/v1/orders", json=good)
+        assert made.status_code == 201
+        assert (await client.post("/api/v1/orders", json=good)).json() == made.json()
+        while parts.service.sweep():
+            pass
+        clocks = (await client.get(f"/api/v1/tickets/{made.json()['ticket_no']}/clocks")).json()["clocks"]
+        limits = {one["clock"]: (one["promise"]["limit"], one["promise"]["unit"]) for one in clocks}
+        assert limits["survey"] == (3, "working_days")

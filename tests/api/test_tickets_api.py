@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+import csv
+import io
+from typing import NoReturn
+
+import pytest
+
 from api.deps import Parts
+from gateway.errors import TransientError
 from gateway.model.ticket import Cause, DeliveryState, DifferenceKind
 from gateway.store import delivery_rows, outbox_rows, ticket_rows
 from tests.api.conftest import Api
@@ -41,6 +48,44 @@ async def test_the_exported_table_holds_no_formula(rest: Api, parts: Parts) -> N
     assert answer.headers["content-type"].startswith("text/csv")
     assert "'=cmd" in answer.text
     assert ",=cmd" not in answer.text
+
+
+async def test_the_exported_table_is_read_page_by_page_and_has_an_end(
+    rest: Api, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with parts.state.write() as connection:
+        rows = [
+            row.id
+            for one in ticket_rows.list_open(connection)
+            for row in outbox_rows.outbox_of(connection, one.ticket_no)
+        ]
+        for row in rows:
+            outbox_rows.set_delivery(
+                connection, row, DeliveryState.DEAD, attempts=2, next_at=0.0, error="no", cause=Cause.REFUSED
+            )
+    assert len(rows) > 4
+    monkeypatch.setattr("api.services.tickets._PAGE", 2)
+    async with rest.as_user("manager") as client:
+
+        async def ids(path: str) -> list[int]:
+            text = (await client.get(f"/api/v1/ticket-dead-letters.csv{path}")).text
+            return [int(line["id"]) for line in csv.DictReader(io.StringIO(text))]
+
+        every = await ids("")
+        assert every == sorted(rows, reverse=True)
+        assert await ids(f"?before={every[2]}") == every[3:]
+        monkeypatch.setattr("api.services.tickets.MOST_EXPORTED", 3)
+        assert await ids("") == every[:3]
+
+
+async def test_a_state_that_is_away_is_told_instead_of_a_table(rest: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> NoReturn:
+        raise TransientError("away")
+
+    monkeypatch.setattr(outbox_rows, "list_dead", away)
+    async with rest.as_user("manager") as client:
+        answer = await client.get("/api/v1/ticket-dead-letters.csv")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
 
 async def test_a_ticket_is_shown_from_all_sides(rest: Api, parts: Parts) -> None:

@@ -17,7 +17,8 @@ from gateway.model.reading import to_us
 from gateway.runtime.clock import CityClock
 from gateway.store.state import State
 from tests.api.conftest import SIZES, Served
-from tests.api.sample_state import PASSWORD, START, sample_network
+from tests.api.sample_network import sample_network
+from tests.api.sample_state import PASSWORD, START
 
 pytestmark = [pytest.mark.browser]
 
@@ -59,7 +60,7 @@ def test_what_was_given_up_is_sent_again_and_differences_are_listed(visit: Any, 
     expect(page.get_by_text("1 are sent again.")).to_be_visible()
     assert page.request.get(f"{served.url}/api/v1/ticket-dead-letters").json()["total"] == 0
     page.locator("[data-tab=differences]").click()
-    expect(page.locator(".gg-board-below tbody tr")).to_contain_text("home_gas → leak")
+    expect(page.locator(".gg-board-below tbody tr", has_text="home_gas → leak")).to_be_visible()
 
 
 def test_from_a_card_by_keys_to_its_ticket_and_a_note_to_the_crew(visit: Any) -> None:
@@ -136,3 +137,18 @@ def test_the_board_is_taken_along_as_a_table(visit: Any, served: Served) -> None
     assert text.startswith("\ufeff")
     assert "抢险" in text
     assert page.request.get(f"{served.url}/download/questioned.csv").status == 403
+
+
+def test_a_tab_that_is_drawn_anew_while_the_button_is_down_is_picked_all_the_same(visit: Any) -> None:
+    page = visit("operator", "/tickets")
+    tab = page.locator("[data-tab=differences]")
+    tab.hover()
+    page.mouse.down()
+    tab.evaluate("one => { const head = one.closest('header'); head.innerHTML = head.innerHTML + '' }")
+    page.mouse.up()
+    expect(page.locator(".gg-board-below tbody tr", has_text="home_gas → leak")).to_be_visible()
+    page.locator("[data-tab=undelivered]").hover()
+    page.mouse.down()
+    page.locator(".gg-board-below tbody").hover()
+    page.mouse.up()
+    expect(page.locator(".gg-board-below tbody tr", has_text="home_gas → leak")).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from api.deps import Parts
 from api.services.unread import WaitingMeters
+from gateway.errors import TransientError
 from gateway.model.network import Network
 from gateway.model.reading import ReadingBatch, point_id, to_us
 from gateway.store import tables
@@ -66,3 +68,51 @@ async def test_a_meter_is_past_its_life_on_its_tenth_birthday_and_a_closed_accou
     found = await WaitingMeters(city).look()
     assert [one.meter for one in found.old] == ["M-000001"]
     assert found.old_count == 1
+
+
+async def test_only_the_first_who_asks_waits_and_a_fault_leaves_what_was_found(
+    city: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = WaitingMeters(city)
+    first, other = await asyncio.gather(watch.look(), watch.look())
+    assert first is other
+    monkeypatch.setattr(watch, "_until", 0.0)
+    store: Any = city.store
+    monkeypatch.setattr(store, "latest", away := Away(store.latest))
+    assert await watch.look() is first, "the store is asked behind whoever asks"
+    await asyncio.wait_for(away.asked.wait(), 5)
+    await asyncio.sleep(0.05)
+    assert await watch.look() is first
+    monkeypatch.setattr(watch, "_until", 0.0)
+    away.here = True
+    await watch.look()
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if (found := await watch.look()) is not first:
+            break
+    assert found is not first
+    assert found.counts == first.counts
+
+
+async def test_who_asks_first_is_told_that_the_store_is_away_and_may_ask_again(city: Parts) -> None:
+    store: Any = city.store
+    store.latest = away = Away(store.latest)
+    watch = WaitingMeters(city)
+    with pytest.raises(TransientError):
+        await watch.look()
+    away.here = True
+    assert (await watch.look()).counts["over_12"] == 1
+
+
+class Away:
+    """A store that does not answer until it is `here`."""
+
+    def __init__(self, latest: Any) -> None:
+        self.latest, self.here, self.asked = latest, False, asyncio.Event()
+
+    async def __call__(self, points: Any) -> ReadingBatch:
+        self.asked.set()
+        if not self.here:
+            raise TransientError("away")
+        found: ReadingBatch = await self.latest(points)
+        return found

@@ -76,3 +76,14 @@ def in_turn(*answers: Answer) -> Answer:
         return next(left)(question)
 
     return answer
+
+
+MEMORY = {10: 0x0012, 11: 0xD687, 12: 0xFFFF, 13: 0xFB2E, 20: 42, 21: 1}
+
+
+def words(question: Question) -> list[int]:
+    return [MEMORY.get(address, 0) for address in range(question.start, question.start + question.count)]
+
+
+def honest(question: Question) -> bytes:
+    return question.registers(words(question))

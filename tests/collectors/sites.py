@@ -1,6 +1,7 @@
 """A small network, a registry in memory and a collector's configuration, for the collectors' tests."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from gateway.model.reading import PointId, ReadingBatch, Reason
 from gateway.ports import Clock
 from gateway.runtime.clock import SystemClock
 
+START_US = 1_768_435_200_000_000
+"""us UTC, where these tests begin"""
 METERS = tuple(f"M-{number:06d}" for number in range(1, 31))
 
 
@@ -96,3 +99,12 @@ def modbus(registry: MemoryRegistry, *links: dict[str, Any], clock: Clock | None
 
 def link(port: int, *units: dict[str, Any], name: str = "a", timeout_s: float = 0.3) -> dict[str, Any]:
     return {"name": name, "url": f"tcp://127.0.0.1:{port}", "timeout_s": timeout_s, "unit": list(units)}
+
+
+@asynccontextmanager
+async def opened(collector: ModbusCollector) -> AsyncIterator[ModbusCollector]:
+    await collector.open()
+    try:
+        yield collector
+    finally:
+        await collector.close()

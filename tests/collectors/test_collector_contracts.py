@@ -11,8 +11,8 @@ from collectors.mqtt_config import MqttConfig
 from gateway.ports import PushedCollector
 from gateway.runtime.clock import ManualClock
 from tests.collectors.devices import Device, Question, running
+from tests.collectors.mqtt_peers import Publisher
 from tests.collectors.sites import MemoryRegistry, link, modbus, network, write_profile
-from tests.collectors.test_mqtt import Publisher
 from tests.contracts.collector_contract import PolledCollectorContract, PushedCollectorContract
 
 NOW_US = 1_768_435_200_000_000

@@ -13,8 +13,8 @@ from collectors.mqtt import MqttCollector
 from collectors.mqtt_config import MqttConfig
 from gateway.model.network import Network
 from gateway.runtime.clock import ManualClock
+from tests.collectors.mqtt_peers import NOW_US, opened, registers, take
 from tests.collectors.sites import MemoryRegistry, network
-from tests.collectors.test_mqtt import NOW_US, opened, registers, take
 from tests.services import Server
 
 

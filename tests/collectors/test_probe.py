@@ -10,8 +10,8 @@ from collectors.probe import probe_modbus, probe_mqtt
 from gateway.errors import ConfigError, TransientError
 from gateway.model.reading import Reason, Severity
 from tests.collectors.devices import Question, running
+from tests.collectors.mqtt_peers import Publisher
 from tests.collectors.sites import link, network
-from tests.collectors.test_mqtt import Publisher
 from tests.services import Server
 
 STATION = [0x4020, 0x0000, 0x0000, 0x437A, 0x449A, 0x5000, 0xFFCB, 0x002A, 0x0003]

@@ -18,8 +18,8 @@ from gateway.ports import Memory
 from gateway.runtime.clock import ManualClock
 from gateway.store.memory import StateMemory
 from gateway.store.state import State
+from tests.collectors.mqtt_peers import NOW_US, Publisher, message
 from tests.collectors.sites import MemoryRegistry, network
-from tests.collectors.test_mqtt import NOW_US, Publisher, message
 from tests.services import Server
 
 OLD, NEW = "old/{meter}/up", "collect/{meter}/up"

@@ -44,12 +44,31 @@ reply = "04 02 0001"
 gives = {{ valve = 1 }}
 """
 SERIAL = b"AB123456"
+SOURCE = """
+[[source]]
+kind = "modbus"
+name = "boxes"
+
+[[source.link]]
+name = "a"
+url = "tcp://127.0.0.1:{port}"
+
+[[source.link.unit]]
+unit = 1
+profile = "{profile}"
+asset = "REG-001"
+"""
 
 
 def write_profile(folder: Path, *, settle_s: float = 0.05) -> str:
     path = folder / "valve_box.toml"
     path.write_text(PROFILE.format(settle_s=settle_s), encoding="utf-8")
     return str(path)
+
+
+def source_of(folder: Path, port: int) -> str:
+    """Return the configuration of a source that reads one such device as REG-001."""
+    return SOURCE.format(port=port, profile=write_profile(folder))
 
 
 @dataclass(frozen=True)

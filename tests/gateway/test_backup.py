@@ -62,6 +62,7 @@ def test_what_was_backed_up_comes_back_with_other_ticket_keys(site, tmp_path):
     in_use = open_state(site)
     size, files = back_up(site, tmp_path / "out")
     assert (size > 10_000, files) == (True, 2)
+    assert [folder.stat().st_mode & 0o027 for folder in (tmp_path / "out", site.data.folder)] == [0, 0]
     with pytest.raises(GatewayError, match="in use"):
         put_back(site, tmp_path / "out")
     in_use.close()

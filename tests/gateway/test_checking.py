@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from gateway.certificates import good_until
-from gateway.checking import Finding, check_file
+from gateway.checking import check_file
 from gateway.config import load
 from gateway.doubles import overlap
+from gateway.model.file_problem import FileProblem
 from gateway.volume import ROW_BYTES, readings_a_day, volume_warnings
 from tests.end_to_end.small_site import SmallSite
 
@@ -59,7 +60,7 @@ def site(tmp_path: Path, free_port: Callable[[], int]) -> SmallSite:
     return made
 
 
-def found(site: SmallSite, extra: str) -> list[Finding]:
+def found(site: SmallSite, extra: str) -> list[FileProblem]:
     site.extra = extra
     site.write_config()
     return check_file(site.config)

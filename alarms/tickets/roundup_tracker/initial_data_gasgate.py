@@ -6,3 +6,7 @@ STATES = (
 )
 for place, name in enumerate(STATES):
     db.getclass("ticketstate").create(name=name, order=place)
+
+RESULTS = ("found", "not_found", "no_access", "false_alarm")
+for place, name in enumerate(RESULTS):
+    db.getclass("ticketresult").create(name=name, order=place)

@@ -5,6 +5,10 @@
 ticketstate = Class(db, "ticketstate", name=String(), order=Number())
 ticketstate.setkey("name")
 
+# What a crew found: gasgate takes "found" as real and "false_alarm" as false, the others say nothing about an alarm.
+ticketresult = Class(db, "ticketresult", name=String(), order=Number())
+ticketresult.setkey("name")
+
 ticket = Class(
     db,
     "ticket",
@@ -22,6 +26,7 @@ ticket = Class(
     arrive_by=String(),
     state=Link("ticketstate"),
     step_at=String(),
+    result=Link("ticketresult"),
     version=Integer(),
     messages=Multilink("ticketmessage"),
 )
@@ -51,6 +56,7 @@ crewevent = Class(
     type=String(),
     occurred_at=String(),
     by=String(),
+    result=String(),
 )
 crewevent.setkey("event_id")
 
@@ -58,7 +64,7 @@ crewevent.setkey("event_id")
 db.security.addRole(name="Gateway", description="gasgate, which raises tickets")
 db.security.addPermissionToRole("Gateway", "Web Access")
 db.security.addPermissionToRole("Gateway", "Rest Access")
-for name in ("ticket", "ticketmessage", "crewevent", "ticketstate"):
+for name in ("ticket", "ticketmessage", "crewevent", "ticketstate", "ticketresult"):
     db.security.addPermissionToRole("Gateway", "View", name)
     db.security.addPermissionToRole("User", "View", name)
 for name in ("ticket", "ticketmessage"):
@@ -67,5 +73,7 @@ for name in ("ticket", "ticketmessage"):
 # Dispatchers and crews are ordinary users: they move tickets on.
 db.security.addPermissionToRole(
     "User",
-    db.security.addPermission(name="Edit", klass="ticket", properties=("state", "step_at", "address", "description")),
+    db.security.addPermission(
+        name="Edit", klass="ticket", properties=("state", "step_at", "result", "address", "description")
+    ),
 )

@@ -15,7 +15,6 @@ from api.pages.parts.html import empty
 from api.pages.parts.people_html import options, stamp
 from api.pages.parts.table_html import table
 from api.services import audit_trail
-from api.services.format import UNKNOWN
 from api.text import Texts
 from gateway.errors import RefusedError
 from gateway.model.reading import from_us
@@ -82,11 +81,12 @@ def nothing(text: str) -> str:
 
 def _line(row: AuditRow, tr: Texts, timezone: str) -> str:
     told = escape(detail_words.detail(row.detail, tr))
+    subject = escape(detail_words.subject(row.subject, tr))
     return (
-        f"<tr><td>{stamp(from_us(row.at), timezone)}</td><td>{escape(row.who or tr('unknown'))}</td>"
+        f"<tr><td>{stamp(from_us(row.at), timezone)}</td><td>{escape(detail_words.who(row.who, tr))}</td>"
         f'<td title="{escape(row.act)}">{escape(act_words.act(row.act, tr))}</td>'
-        f'<td title="{escape(row.subject)}">{escape(row.subject)}</td><td class="dim" title="{told}">{told}</td>'
-        f'<td class="dim">{escape(row.origin or UNKNOWN)}</td></tr>'
+        f'<td title="{subject}">{subject}</td><td class="dim" title="{told}">{told}</td>'
+        f'<td class="dim">{escape(detail_words.origin(row.origin, tr))}</td></tr>'
     )
 
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
-from api.pages.parts import service_words, words
+from api.pages.parts import service_words
 from api.pages.parts.html import empty
 from api.pages.parts.table_html import table
 from api.pages.parts.ticket_html import way
 from api.services.format import UNKNOWN, clock_time
-from api.services.service import Near
 from api.text import Texts
 from gateway.store.call_back_rows import CallBack
 from gateway.store.call_rows import CallReport
@@ -33,36 +32,23 @@ def form(tr: Texts, number: str) -> str:
         return f'<label>{escape(label)}<select class="gg-input" name="{name}">{options}</select></label>'
 
     return (
-        f'<form class="gg-call" data-number="{escape(number)}"><fieldset class="first">'
+        f'<form class="gg-call gg-report" data-number="{escape(number)}"><fieldset class="first">'
         + field("called_at", tr("Taken at, if not just now"), 'type="datetime-local" step="1"')
         + field("number", tr("Number of the caller"), 'required maxlength="40" autocomplete="off"')
         + field("place", tr("Place"), 'required maxlength="120" autocomplete="off"', "wide")
         + choice("what", tr("What"), kinds)
         + field("asset", tr("Meter, zone or station, if known"), 'maxlength="120" autocomplete="off"')
         + "</fieldset><fieldset>"
-        + choice("indoors", tr("Where"), where)
+        + choice("indoors", tr("Indoors or outdoors"), where)
         + choice("valve_closed", tr("Valve closed"), yes_no)
         + choice("ill_persons", tr("Ill persons"), yes_no)
         + field("caller", tr("Name of the caller"), 'maxlength="120" autocomplete="off"')
-        + field("note", tr("Note"), 'maxlength="500" autocomplete="off"', "wide")
+        + field(
+            "reference", tr("Number at the police or the city's hotline"), 'maxlength="120" autocomplete="off"', "half"
+        )
+        + field("note", tr("Note"), 'maxlength="500" autocomplete="off"', "half")
         + f'</fieldset><button class="gg-button primary" type="submit">{escape(tr("Open the ticket"))}</button></form>'
     )
-
-
-def near(found: Near | None, tr: Texts) -> str:
-    """Return what is open where the caller is, each ticket with the way to put the call to it."""
-    if found is None:
-        return ""
-    if not found.tickets and not found.alarms:
-        return f'<p class="gg-dim">{escape(tr("Nothing is open there."))}</p>'
-    tickets = "".join(
-        f'<li><span class="gg-tag">{escape(tr(words.TICKET_CLASSES[wanted]))}</span> {escape(ticket_no)} '
-        f'<span class="gg-dim">{escape(title)}</span> <button type="button" class="gg-button" '
-        f'data-join="{escape(ticket_no)}">{escape(tr("Put the call to it"))}</button></li>'
-        for ticket_no, wanted, title in found.tickets
-    )
-    alarms = "".join(f"<li>{escape(alarm)}</li>" for alarm in found.alarms)
-    return f'<h3>{escape(tr("Open there"))}</h3><ul class="gg-near">{tickets}{alarms}</ul>'
 
 
 def calls(rows: Sequence[CallReport], tr: Texts, timezone: str, now: datetime, *, full: bool) -> str:

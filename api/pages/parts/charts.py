@@ -1,14 +1,17 @@
-"""Options of the charts. Times are shifted to the site's zone, so that every browser shows the site's time."""
+"""Options of the charts. Each time is shifted to the site's clock, so that every browser shows the site's time.
+
+Where clocks go back, an hour is there twice: its two lines lie over each other and are not joined.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from api.pages.parts.html import ms
 from api.services.series import Series
+from api.services.site_time import SiteTime, site_time
 from api.text import Texts
 
 Options = dict[str, Any]
@@ -79,18 +82,6 @@ def saving(palette: Palette, tr: Texts, name: str) -> Options:
     }
 
 
-def offset_ms(timezone: str, moment: datetime) -> int:
-    """Return how far the site's clock is ahead of UTC."""
-    offset = moment.astimezone(ZoneInfo(timezone)).utcoffset()
-    return 0 if offset is None else int(offset.total_seconds() * 1000)
-
-
-def zone_label(timezone: str, moment: datetime) -> str:
-    """Return the zone's distance from UTC for the axis."""
-    hours = offset_ms(timezone, moment) / 3_600_000
-    return f"UTC{hours:+g}"
-
-
 def base(palette: Palette, top: int = 24) -> Options:
     """Return what all charts share."""
     return {
@@ -151,23 +142,37 @@ def moment(at: float | str, colour: str, label: str) -> Options:
     }
 
 
+def clock_of(series: Series, timezone: str) -> SiteTime:
+    """Return the site's clock over the readings of a series, of which there must be one."""
+    first, last = (datetime.fromtimestamp(series.times_ms[n] / 1000, UTC) for n in (0, -1))
+    return site_time(timezone, first, last)
+
+
+def _line(series: Series, clock: SiteTime) -> list[list[float | None]]:
+    data: list[list[float | None]] = []
+    for at, value in zip(series.times_ms, series.values, strict=True):
+        shown = clock.of(at)
+        if data and data[-1][0] is not None and shown <= data[-1][0]:
+            data.append([shown, None])  # the clock went back: a line through both would run backwards
+        data.append([shown, value])
+    return data
+
+
 def trend(
-    series: Series, palette: Palette, tr: Texts, *, timezone: str, onset: datetime | None, limit: float | None
+    series: Series, palette: Palette, tr: Texts, *, clock: SiteTime, onset: datetime | None, limit: float | None
 ) -> Options:
     """Return a point's readings around an alarm's onset with its limit; gaps stay gaps."""
-    now = onset or datetime.fromtimestamp(0, ZoneInfo("UTC"))
-    shift = offset_ms(timezone, now)
     marks: list[Options] = []
     if limit is not None:
         marks.append(level(limit, palette.bad, f"{tr('limit')} {limit:g}"))
     if onset is not None:
-        marks.append(moment(ms(onset) + shift, palette.muted, tr("onset")))
+        marks.append(moment(clock.of(ms(onset)), palette.muted, tr("onset")))
     upright = value_axis(palette, series.unit, scale=True)
     known = [value for value in series.values if value is not None]
     if limit is not None and known:
         lowest = 0.0 if min(known) >= 0 and limit > 5 else limit
         upright |= {"min": round(min(*known, lowest), 2), "max": round(max(*known, limit) * 1.08, 2)}
-    data = [[at + shift, value] for at, value in zip(series.times_ms, series.values, strict=True)]
+    data = _line(series, clock)
     return {
         **base(palette),
         **saving(palette, tr, series.point.replace("/", " ")),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 
+from alarms.false_alarms import FalseAlarms
 from api.pages.parts import words
 from api.pages.parts.html import empty, glyph
 from api.services.definitions import Master
@@ -23,6 +24,9 @@ FIELDS = {
     "cause": mark("Cause"),
     "consequence": mark("Consequence"),
     "action": mark("Action"),
+    "guidance_url": mark("Address of the instruction"),
+    "owner": mark("Answers for it"),
+    "basis": mark("Rests on"),
 }
 """what is proposed on the page; the rest of a row is changed over the API or with a file"""
 NUMBERS = ("limit", "deadband", "on_delay_s", "off_delay_s", "time_available_s")
@@ -114,9 +118,15 @@ def _span(seconds: object) -> str:
 
 
 def detail(
-    one: DefinitionChange | None, history: Sequence[DefinitionChange], tr: Texts, timezone: str, now: datetime
+    one: DefinitionChange | None,
+    history: Sequence[DefinitionChange],
+    tr: Texts,
+    timezone: str,
+    now: datetime,
+    *,
+    false: Sequence[FalseAlarms],
 ) -> str:
-    """Return one definition's facts and its revisions."""
+    """Return one definition's facts, how often its alarms were false in a year, and its revisions."""
     if one is None:
         return f'<div class="gg-empty">{empty(tr("Choose a definition to see its revisions."))}</div>'
     row = one.row
@@ -127,6 +137,9 @@ def detail(
         (tr("Shelving"), _span(row["max_shelve_s"]) if row.get("shelvable") else tr("not allowed")),
         (tr("Ticket"), tr(words.TICKET_CLASSES[str(row["ticket_class"])]) if row.get("ticket_class") else tr("none")),
         (tr("Next review"), one.next_review or UNKNOWN),
+        (tr("False in a year"), _false(false, tr)),
+        (tr("Answers for it"), str(row.get("owner") or UNKNOWN)),
+        (tr("Rests on"), str(row.get("basis") or UNKNOWN)),
     ]
     cells = "".join(f"<div><small>{escape(name)}</small>{escape(value)}</div>" for name, value in facts)
     lines = "".join(
@@ -139,6 +152,14 @@ def detail(
         f'<div class="gg-padded"><h3>{escape(tr(str(row["title"])))}</h3><div class="gg-facts few">{cells}</div></div>'
         f'<div class="gg-section"><span>{escape(tr("Revisions"))}</span></div><div class="gg-journal">{lines}</div>'
     )
+
+
+def _false(found: Sequence[FalseAlarms], tr: Texts) -> str:
+    """Say how many of the judged alarms of a definition were false."""
+    judged = sum(one.judged for one in found)
+    if not judged:
+        return tr("nobody judged any")
+    return tr("{false} of {judged}", false=sum(one.false for one in found), judged=judged)
 
 
 def form(one: DefinitionChange, tr: Texts) -> str:

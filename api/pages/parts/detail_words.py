@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from api.pages.parts import act_words, service_words, words
+from api.services.format import UNKNOWN
 from api.text import Texts, mark
 
 _QUIET = frozenset({"request_id", "peer", "entered_late", "digest", "new_key"})
@@ -68,6 +70,28 @@ _KNOWN: Mapping[str, Mapping[str, str]] = {
     "refused": words.REFUSALS,
     "kind": words.FINDINGS,
 }
+
+
+_WHO = {"system": mark("gasgate itself"), "start": mark("start of gasgate"), "": mark("unknown")}
+_REVISION = re.compile(r"revision (\d+)")
+_COMMAND_LINE = "command line, "
+
+
+def who(name: str, tr: Texts) -> str:
+    """Return who did it: a person's name, or what the gateway does by itself in words."""
+    return tr(_WHO[name]) if name in _WHO else name
+
+
+def subject(text: str, tr: Texts) -> str:
+    """Return what it was done to; a revision of the configuration in words."""
+    found = _REVISION.fullmatch(text)
+    return tr("revision {number}", number=found[1]) if found else text
+
+
+def origin(text: str, tr: Texts) -> str:
+    """Return from where: an address, or the command line and who sat there."""
+    name = text.removeprefix(_COMMAND_LINE)
+    return tr("command line, {name}", name=name) if name != text else text or UNKNOWN
 
 
 def detail(known: Mapping[str, Any], tr: Texts) -> str:

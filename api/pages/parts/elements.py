@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from api.text import Texts
+
 STATIC = Path(__file__).parents[2] / "static"
 LEAFLET = Path(nicegui.__file__).parent / "elements" / "leaflet" / "dist"
+FARTHEST_M = 1e7
+"""a position farther from the middle is none"""
 Row = dict[str, str]
 """id, key (sorts as text) and html"""
 
@@ -66,28 +71,37 @@ class KeyedList(Element, component=STATIC / "keyed_list.js"):
 
 
 class CityMap(Element, component=STATIC / "city_map.js", esm={"nicegui-leaflet": str(LEAFLET)}):
-    """The network in local metres; `on_pick` hears the asset of a chosen place, `zoom` names the two buttons.
+    """The network in local metres; `on_pick` hears the asset of a chosen place, `on_place` the metres of any other.
 
     `pipes` (id, probability) are lit, the likeliest most; `near` shows their surroundings, or the marks', not all.
     """
 
     def __init__(
         self,
+        tr: Texts,
         *,
         marks: Sequence[dict[str, Any]],
         on_pick: Callable[[str], Any],
-        zoom: tuple[str, str],
         pipes: Sequence[dict[str, Any]] = (),
         near: bool = False,
+        on_place: Callable[[float, float], Any] | None = None,
     ) -> None:
         super().__init__()
         self.add_resource(LEAFLET)
         self._props["marks"] = list(marks)
-        self._props["zoom"] = list(zoom)
+        self._props["texts"] = {
+            "closer": tr("Closer"),
+            "farther": tr("Farther"),
+            "bare": tr("The tile server does not answer: pipes and alarms without the map under them."),
+        }
         self._props["pipes"] = list(pipes)
         self._props["near"] = near
         self._props["selected"] = ""
         self.on("pick", lambda event: on_pick(_text(event)))
+        self._props["places"] = on_place is not None
+        if on_place is not None:
+            heard = on_place
+            self.on("place", lambda event: None if (at := _position(event)) is None else heard(*at))
 
     def show(self, marks: Sequence[dict[str, Any]]) -> None:
         """Replace the marks in the browser."""
@@ -119,12 +133,28 @@ class Html:
             self.element.set_content(content)
 
     def on_data(self, name: str, handler: Callable[[str], Any]) -> Html:
-        """Call `handler` with the value of `data-<name>` of what was clicked."""
-        script = (
-            f"(e) => {{ const n = e.target.closest('[data-{name}]'); if (n && !n.disabled) emit(n.dataset.{name}) }}"
-        )
-        self.element.on("click", lambda event: handler(_text(event)), js_handler=script)
+        """Call `handler` with the value of `data-<name>` of what was clicked.
+
+        A browser makes no click of it when what is pressed is drawn anew before the button comes up; it counts all the
+        same if the same stands there again.
+        """
+        on_it = f"const n = e.target.closest('[data-{name}]'), old = e.currentTarget.gg_{name};"
+        take = f"emit(n.dataset.{name})"
+        same = f"old && !old.isConnected && n && !n.disabled && n.dataset.{name} === old.dataset.{name}"
+        self.element.on("pointerdown", js_handler=f"(e) => {{ {on_it} e.currentTarget.gg_{name} = n }}")
+        for event, wanted in (("pointerup", same), ("click", "n && !n.disabled")):
+            script = f"(e) => {{ {on_it} if ({wanted}) {take} }}"
+            self.element.on(event, lambda given: handler(_text(given)), js_handler=script)
         return self
+
+
+def _position(event: GenericEventArguments) -> tuple[float, float] | None:
+    """Return the metres that the browser sent, None if it sent anything else."""
+    with suppress(TypeError, ValueError):
+        x_m, y_m = (float(one) for one in event.args)
+        if max(abs(x_m), abs(y_m)) <= FARTHEST_M:
+            return x_m, y_m
+    return None
 
 
 def _text(event: GenericEventArguments) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from api.pages.parts import finding_words
 from api.pages.parts.export_html import export
 from api.pages.parts.html import empty
+from api.pages.parts.ticket_html import way
 from api.services.format import UNKNOWN, clock_time
 from api.services.interruptions import Affected, InterruptionView
 from api.text import Texts, mark
@@ -77,6 +78,7 @@ def _row(
     view: InterruptionView, tr: Texts, timezone: str, now: datetime, *, may_run: bool, may_plan: bool, chosen: bool
 ) -> str:
     plan = view.plan
+    ticket = f" · {way(plan.ticket_no)}" if plan.ticket_no else ""
     facts = [tr(STATES[plan.state])]
     facts += [tr("short notice")] if plan.short_notice else []
     facts += [tr("stopped again within 30 days: {zones}", zones=", ".join(view.repeated))] if view.repeated else []
@@ -98,7 +100,8 @@ def _row(
     what = escape(", ".join((*plan.zones, *plan.assets)))
     return (
         f'<tr data-pick="{plan.id}" aria-selected="{str(chosen).lower()}"><td><button type="button" '
-        f'class="gg-plain-button"><b>{what}</b></button><small>{escape(plan.id)} · {escape(plan.reason)}</small></td>'
+        f'class="gg-plain-button"><b>{what}</b></button><small>{escape(plan.id)} · '
+        f"{escape(plan.reason)}{ticket}</small></td>"
         f"<td>{clock_time(plan.planned_start, timezone, now)}<small>{clock_time(plan.planned_end, timezone, now)}"
         f"</small></td><td>{escape(' · '.join(facts))} {chips}"
         f'{f"""<div class="gg-choices">{buttons}</div>""" if buttons else ""}</td></tr>'

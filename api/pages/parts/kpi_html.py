@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
+from alarms.false_alarms import FalseAlarms
 from alarms.kpi import Report, Target, targets
 from api.services.format import UNKNOWN, significant
 from api.text import Texts, mark
+from gateway.model.alarm import Definition
 
 MEASURES = {
     "announced per 10 minutes": mark("announced per 10 minutes"),
@@ -24,12 +26,42 @@ MEASURES = {
     "fleeting occurrences": mark("fleeting occurrences"),
     "stale alarms on the worst day": mark("stale alarms on the worst day"),
 }
+KINDS = {
+    "station": mark("Station"),
+    "regulator": mark("Regulator"),
+    "meter": mark("Meter"),
+    "zone": mark("Zone"),
+}
 POSITIONS = {"control_room": mark("Control room")}
 
 
-def reports(found: Mapping[str, Report], tr: Texts) -> str:
-    """Return the report of each position, held against the usual figures."""
-    return "".join(_report(tr(POSITIONS.get(name, name)), one, tr) for name, one in found.items())
+def reports(
+    found: Mapping[str, Report], false: Sequence[FalseAlarms], titles: Mapping[str, Definition], tr: Texts
+) -> str:
+    """Return the report of each position, held against the usual figures, and what was false."""
+    positions = "".join(_report(tr(POSITIONS.get(name, name)), one, tr) for name, one in found.items())
+    return positions + false_alarms([one for one in false if one.judged], titles, tr)
+
+
+def false_alarms(found: Sequence[FalseAlarms], titles: Mapping[str, Definition], tr: Texts) -> str:
+    """Return how often alarms were false, by definition and kind of asset; nothing if nobody judged any."""
+    if not found:
+        return ""
+    head = f"<th>{escape(tr('Alarm'))}</th><th>{escape(tr('Where'))}</th>" + "".join(
+        f'<th class="num">{escape(one)}</th>' for one in (tr("Announced"), tr("Judged"), tr("False"), tr("Share"))
+    )
+    rows = "".join(
+        f"<tr><td>{escape(tr(titles[one.definition].title) if one.definition in titles else one.definition)}</td>"
+        f"<td>{escape(tr(KINDS.get(one.asset_kind, one.asset_kind)))}</td>"
+        + "".join(f'<td class="num">{count}</td>' for count in (one.raised, one.judged, one.false))
+        + f'<td class="num">{UNKNOWN if one.share is None else _figure(one.share, share=True)}</td></tr>'
+        for one in found
+    )
+    return (
+        f'<div class="gg-section"><span>{escape(tr("False alarms"))}</span>'
+        f"<span>{escape(tr('as the desk and crews judged'))}</span></div>"
+        f'<table class="gg-table gg-sheet"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    )
 
 
 def _report(title: str, found: Report, tr: Texts) -> str:
@@ -40,7 +72,9 @@ def _report(title: str, found: Report, tr: Texts) -> str:
     facts = [
         tr("{count} announced in {days} days", count=found.announced, days=len(found.days)),
         tr("{count} floods", count=found.floods),
-        tr(
+        tr("none acknowledged yet")
+        if waits.median is None
+        else tr(
             "acknowledged after {median} s, 99 % within {p99} s",
             median=significant(waits.median),
             p99=significant(waits.p99),

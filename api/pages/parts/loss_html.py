@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from html import escape
 
@@ -11,7 +11,7 @@ from api.pages.parts.export_html import export
 from api.pages.parts.html import empty
 from api.services.findings import FindingView
 from api.services.format import number, percent
-from api.services.loss import LossDay, LossLine, LossMonth, Period
+from api.services.loss import SPARK_DAYS, LossDay, LossLine, LossMonth, Period
 from api.services.precision import Precision
 from api.text import Texts, mark
 from gateway.model.loss_total import LossTotal
@@ -24,6 +24,9 @@ PERIODS = {
 }
 COURSES = {"days": mark("By day"), "months": mark("By month"), "terms": mark("By term")}
 _LEAST_SPAN = 0.04
+_LEAST_COURSE = 0.02
+Sparks = Mapping[str, Sequence[float | None]]
+"""loss rates of the last gas days by zone"""
 
 
 def no_days(tr: Texts) -> str:
@@ -57,8 +60,8 @@ def tools(tr: Texts, period: Period, day: date, known: tuple[date, date] | None,
     )
 
 
-def tree(lines: Sequence[LossLine], tr: Texts, chosen: str, folded: set[str]) -> str:
-    """Return the table of zones; a bar shows the rate with two sigma on a scale shared by all."""
+def tree(lines: Sequence[LossLine], sparks: Sparks, tr: Texts, chosen: str, folded: set[str]) -> str:
+    """Return the table of zones; a bar shows the rate with two sigma on a scale shared by all, a line its course."""
     scale = max([_LEAST_SPAN, *(_top(line) for line in lines)])
     parents = {line.parent for line in lines}
     many = any(line.days_asked > 1 for line in lines)
@@ -69,8 +72,11 @@ def tree(lines: Sequence[LossLine], tr: Texts, chosen: str, folded: set[str]) ->
             continue
         cut = line.depth if line.zone in folded else None
         rows.append(
-            _line(line, tr, chosen, scale, leaf=line.zone not in parents, folded=line.zone in folded, many=many)
-        )
+            _line(
+                line, sparks.get(line.zone, ()), tr, chosen, scale,
+                leaf=line.zone not in parents, folded=line.zone in folded, many=many,
+            )
+        )  # fmt: skip
         if line.between_m3 is not None:
             rows.append(_between(line, tr, many=many))
     days = f'<th class="num">{escape(tr("Days"))}</th>' if many else ""
@@ -81,6 +87,7 @@ def tree(lines: Sequence[LossLine], tr: Texts, chosen: str, folded: set[str]) ->
         f'<th class="num">{escape(tr("Loss"))} <small>m³</small></th><th class="num">{escape(tr("Loss rate"))} '
         "<small>%</small></th>"
         f"<th>± 2σ <small>0–{scale * 100:.0f} %</small></th>"
+        f'<th class="gg-course">{escape(tr("{count} days", count=SPARK_DAYS))}</th>'
         f'<th class="num">{escape(tr("Coverage"))} <small>%</small></th>{days}<th>{escape(tr("Verdict"))}</th></tr>'
     )
     return f'<table class="gg-table tight"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
@@ -90,7 +97,17 @@ def _top(line: LossLine) -> float:
     return (line.loss_rate or 0.0) + 2 * (line.sigma or 0.0)
 
 
-def _line(line: LossLine, tr: Texts, chosen: str, scale: float, *, leaf: bool, folded: bool, many: bool) -> str:
+def _line(
+    line: LossLine,
+    spark: Sequence[float | None],
+    tr: Texts,
+    chosen: str,
+    scale: float,
+    *,
+    leaf: bool,
+    folded: bool,
+    many: bool,
+) -> str:
     fold = '<span class="gg-fold"></span>'
     if not leaf:
         label = tr("Unfold") if folded else tr("Fold")
@@ -111,7 +128,8 @@ def _line(line: LossLine, tr: Texts, chosen: str, scale: float, *, leaf: bool, f
         f'<button type="button" class="gg-link" data-pick="{escape(line.zone)}">{zone}{name}</button></td>'
         f'<td class="num">{number(line.supply_m3)}</td><td class="num">{number(line.metered_m3)}</td>'
         f'<td class="num">{number(line.loss_m3, 1)}</td><td class="num">{percent(line.loss_rate)}</td>'
-        f'<td>{_bar(line, scale, high=high)}</td><td class="num dim">{percent(line.coverage, 0)}</td>{days}'
+        f"<td>{_bar(line, scale, high=high)}</td><td class='gg-course'>{_spark(spark)}</td>"
+        f'<td class="num dim">{percent(line.coverage, 0)}</td>{days}'
         f'<td class="dim" title="{escape(line.reason)}">{verdict}</td></tr>'
     )
 
@@ -124,7 +142,7 @@ def _between(line: LossLine, tr: Texts, *, many: bool) -> str:
         f'<tr class="gg-between"><td style="padding-left:{36 + 20 * line.depth}px" colspan="3">'
         f"{escape(tr('of this between here and the supply meters below'))}</td>"
         f'<td class="num">{number(line.between_m3, 1)}</td><td class="num">{percent(share)}</td>'
-        f'<td colspan="{4 if many else 3}">± {number(bounds, 1)} m³</td></tr>'
+        f'<td>± {number(bounds, 1)} m³</td><td class="gg-course"></td><td colspan="{3 if many else 2}"></td></tr>'
     )
 
 
@@ -146,6 +164,29 @@ def _bar(line: LossLine, scale: float, *, high: bool) -> str:
         '<svg class="gg-bar" viewBox="0 0 120 20" preserveAspectRatio="xMinYMid meet" aria-hidden="true">'
         f"{_rule()}{whisker}"
         f'<circle cx="{middle}" cy="10" r="3.500" fill="{colour}"/></svg>'
+    )
+
+
+def _spark(rates: Sequence[float | None]) -> str:
+    """Return the course of the last gas days on a scale of its own, with a line at 0 and gaps where it is unknown."""
+    known = [rate for rate in rates if rate is not None]
+    if not known:
+        return ""
+    low, high = min(0.0, *known), max(_LEAST_COURSE, *known)
+    step = 60 / max(len(rates) - 1, 1)
+
+    def y(rate: float) -> float:
+        return round(17 - 14 * (rate - low) / (high - low), 1)
+
+    path, pen = "", "M"
+    for at, rate in enumerate(rates):
+        path += "" if rate is None else f"{pen}{2 + step * at:.1f} {y(rate)}" + ("h0" if pen == "M" else "")
+        pen = "M" if rate is None else "L"
+    end = f'<circle cx="62" cy="{y(rates[-1])}" r="2" fill="var(--mark)"/>' if rates[-1] is not None else ""
+    return (
+        '<svg class="gg-spark" viewBox="0 0 66 20" aria-hidden="true">'
+        f'<path d="M2 {y(0.0)}H62" stroke="var(--line)" fill="none"/>'
+        f'<path d="{path}" stroke="var(--mark)" stroke-linecap="round" fill="none"/>{end}</svg>'
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from html import escape
 from urllib.parse import quote
 
-from api.pages.parts import command_html, finding_html, finding_words, words
+from api.pages.parts import command_html, finding_html, finding_words, link_html, words
 from api.pages.parts.html import empty
 from api.pages.parts.meters_html import SEVERITIES
 from api.services.findings import FindingView
@@ -50,10 +50,12 @@ SIGNS = {
     "clock_reset": mark("clock reset"),
     "over_range": mark("over range"),
     "leak_sensor": mark("gas at the meter"),
+    "no_gas": mark("no gas before the meter"),
 }
 _HIDDEN = frozenset({Quantity.FLAGS, Quantity.SENT})
 _STALE = timedelta(days=3)
 _ODD_CLOCK_S = 300.0
+_MOST_LINKS = 4
 
 
 def chart_tools(choices: Sequence[str], shown: str, days: str, tr: Texts) -> str:
@@ -86,8 +88,9 @@ def head(meter: Meter, path: Sequence[tuple[str, str]], tr: Texts) -> str:
 
 def newest(view: MeterView, tr: Texts, timezone: str, now: datetime) -> str:
     """Return the newest readings with their times and qualities, signs, clock and when it was last heard."""
+    links = _links(view, tr, timezone, now)
     if not view.newest:
-        return f'<div class="gg-empty">{empty(tr("This meter was never heard."))}</div>'
+        return f'<div class="gg-empty">{empty(tr("This meter was never heard."))}</div>{links}'
     cells = [
         _newest(tr(name), quantity, view.newest[quantity], view.meter, tr, timezone, now)
         for quantity, name in QUANTITIES.items()
@@ -98,7 +101,21 @@ def newest(view: MeterView, tr: Texts, timezone: str, now: datetime) -> str:
         cells.append(_cell(tr("Signs"), signs or escape(tr("none"))))
     cells.append(_cell(tr("Device clock"), _clock(view.clock_offset, tr)))
     cells.append(_cell(tr("Last heard"), f"{clock_time(view.last_heard, timezone, now)}"))
-    return "".join(cells)
+    return "".join(cells) + links
+
+
+def _links(view: MeterView, tr: Texts, timezone: str, now: datetime) -> str:
+    """Return what reads the meter, with the state and the last answer of each; where nobody knows, what may."""
+    name = tr("Read by") if view.links_known else tr("Not heard since the start; may come over")
+    lines = "".join(
+        f'<div><a class="gg-plain-link" href="/system?link={quote(one.name, safe="")}">{escape(one.name)}</a>'
+        f'{link_html.state_of(one, tr)}<span class="gg-dim">{escape(tr("Last answer"))} '
+        f"{clock_time(one.last_good, timezone, now)}</span></div>"
+        for one in view.links[:_MOST_LINKS]
+    )
+    if not lines:
+        name, lines = tr("Read by"), f"<div>{escape(tr('no link of this gateway'))}</div>"
+    return f'<div class="gg-read-by"><small>{escape(name)}</small>{lines}</div>'
 
 
 def _newest(  # noqa: PLR0917 - each part of the cell is looked up elsewhere

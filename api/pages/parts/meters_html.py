@@ -23,15 +23,16 @@ STALE = timedelta(days=3)
 SEVERITIES = {"good": mark("good"), "uncertain": mark("uncertain"), "bad": mark("bad")}
 
 
-def tools(tr: Texts, wanted: Wanted, network: Network, classes: Sequence[str]) -> str:
-    """Return the search form."""
+def tools(tr: Texts, wanted: Wanted, network: Network, classes: Sequence[str], *, by_customer: bool) -> str:
+    """Return the search form; with `by_customer` accounts and addresses are searched, too."""
     zones = [(zone.zone_id, f"{tr(words.ZONES[zone.kind])} · {zone.name}") for zone in _zones(network)]
     kinds = [(kind, tr(name)) for kind, name in finding_words.METER_KINDS.items()]
     used = [(name, tr(finding_words.CLASSES.get(name, name))) for name in classes]
     accounts = [(name, tr(text)) for name, text in finding_words.ACCOUNTS.items()]
+    what = tr("Meter, account or address") if by_customer else tr("Meter")
     return (
         '<form class="gg-search-form" role="search" onsubmit="return false">'
-        f'<label class="wide"><span>{escape(tr("Meter, account or address"))}</span>'
+        f'<label class="wide"><span>{escape(what)}</span>'
         f'<input class="gg-input" name="text" type="search" maxlength="{LONGEST_TEXT}" autocomplete="off" autofocus '
         f'value="{escape(wanted.text)}" placeholder="{escape(tr("any part of it"))}"></label>'
         + choice("zone", tr("Zone"), zones, wanted.zone, tr)

@@ -143,12 +143,22 @@ def own_password_form(tr: Texts, *, must_change: bool) -> str:
     return (
         (f'<p role="alert" class="gg-note">{escape(note)}</p>' if note else "")
         + '<form class="gg-call gg-narrow"><fieldset class="first">'
-        + _password("before", tr("Password until now"), "current-password")
+        + _password("before", tr("Current password"), "current-password")
         + _password("after", tr("New password"), "new-password")
-        + _password("again", tr("New password once more"), "new-password")
+        + _password("again", tr("Repeat the new password"), "new-password")
         + f'</fieldset><p class="gg-dim">{escape(rule)}</p>'
         + f'<button class="gg-button primary" type="submit">{escape(tr("Change the password"))}</button></form>'
     )
+
+
+def density(tr: Texts, *, dense: bool) -> str:
+    """Return the choice of how much room rows of lists and tables take; the browser keeps it."""
+    buttons = "".join(
+        f'<button type="button" data-dense="{value}" aria-pressed="{str(pressed).lower()}" '
+        f'onclick="gasgate.density(this.dataset.dense)">{escape(text)}</button>'
+        for value, text, pressed in (("roomy", tr("Roomy"), not dense), ("dense", tr("Dense"), dense))
+    )
+    return f'<p>{escape(tr("Rows of lists and tables"))}</p><div class="gg-seg gg-density">{buttons}</div>'
 
 
 def sessions(rows: Sequence[SessionRow], here: str, tr: Texts, timezone: str) -> str:

@@ -62,11 +62,6 @@ def nothing(tr: Texts) -> str:
     return f'<div class="gg-empty">{empty(tr("There are no figures for this month yet."))}</div>'
 
 
-def failed(tr: Texts) -> str:
-    """Return what stands there when a report could not be computed."""
-    return f'<div class="gg-empty" role="alert">{empty(tr("That did not work. Try again."))}</div>'
-
-
 def figures(found: Sequence[Figure], tr: Texts) -> str:
     """Return the sheet of the month."""
     rows = "".join(

@@ -34,6 +34,7 @@ KEYS = (
     ("R", mark("reset a latched alarm")),
     ("B", mark("take an acknowledgement back")),
     ("O", mark("out of service, and back")),
+    ("F", mark("say whether it was real or false")),
     ("T", mark("open the ticket")),
     ("V", mark("open the station or meter")),
     ("1 2 3 4", mark("only this priority, and all again")),
@@ -96,8 +97,9 @@ def tools(tr: Texts) -> str:
 
 
 def beside_title(tr: Texts) -> str:
-    """Return what stands in the head of the list: the horn and the way to the keys."""
+    """Return what stands in the head of the list: that rows are still missing, the horn, the way to the keys."""
     return (
+        f'<span class="gg-more" role="status">{escape(tr("The rest of the list is on its way…"))}</span>'
         f'<button type="button" class="gg-horn" hidden data-sounds="{escape(tr("Horn: mute"))}" '
         f'data-muted="{escape(tr("Horn muted"))}" data-blocked="{escape(tr("Switch the horn on"))}"></button>'
         f'<button type="button" class="gg-icon" data-help title="{escape(tr("Keys"))}" '

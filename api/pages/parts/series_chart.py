@@ -15,6 +15,7 @@ from api.pages.frame import Page
 from api.pages.parts import charts
 from api.pages.parts.elements import STATIC
 from api.pages.parts.html import ms
+from api.services.site_time import site_time
 
 ECHART = Path(nicegui.__file__).parent / "elements" / "echart" / "dist"
 
@@ -55,8 +56,9 @@ class Drawing:
     moments: Sequence[Moment] = ()
     use: bool = False
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self, timezone: str) -> dict[str, Any]:
         """Return it as the browser takes it."""
+        clock = site_time(timezone, self.start, self.end)
         return {
             "points": [asdict(point) for point in self.points],
             "from": ms(self.start),
@@ -64,6 +66,7 @@ class Drawing:
             "levels": [asdict(level) for level in self.levels],
             "moments": [{"at": ms(one.at), "label": one.label} for one in self.moments],
             "use": self.use,
+            "clock": {**asdict(clock), "label": clock.label},
         }
 
 
@@ -73,14 +76,10 @@ class SeriesChart(Element, component=STATIC / "series_chart.js", esm={"nicegui-e
     def __init__(self, page: Page, label: str, drawing: Drawing) -> None:
         super().__init__()
         tr, palette = page.tr, page.palette
-        self.drawing = drawing
+        self.drawing, self._timezone = drawing, page.timezone
         self._props["label"] = label
-        self._props["asked"] = drawing.asked()
+        self._props["asked"] = drawing.asked(page.timezone)
         self._props["palette"] = {**asdict(palette), "lines": list(charts.PENS[page.theme])}
-        self._props["zone"] = {
-            "offset": charts.offset_ms(page.timezone, drawing.end),
-            "label": charts.zone_label(page.timezone, drawing.end),
-        }
         self._props["texts"] = {
             "loading": tr("Reading…"),
             "none": tr("No readings in this span."),
@@ -93,5 +92,5 @@ class SeriesChart(Element, component=STATIC / "series_chart.js", esm={"nicegui-e
         """Show something else."""
         if drawing != self.drawing:
             self.drawing = drawing
-            self._props["asked"] = drawing.asked()
-            self.run_method("show", drawing.asked())
+            self._props["asked"] = drawing.asked(self._timezone)
+            self.run_method("show", self._props["asked"])

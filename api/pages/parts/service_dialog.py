@@ -14,8 +14,8 @@ from api.pages.parts.elements import Html
 from api.services.views import AlarmView
 from api.text import Texts
 
-OnSubmit = Callable[[Mapping[str, str]], Awaitable[bool]]
-"""What was filled in -> whether it was done."""
+OnSubmit = Callable[[AlarmView, Mapping[str, str]], Awaitable[bool]]
+"""The alarm the person was asked about, and what was filled in -> whether it was done."""
 _SUBMIT = "(e) => { e.preventDefault(); emit(JSON.stringify(Object.fromEntries(new FormData(e.target)))) }"
 _LONGEST = 4000
 
@@ -26,6 +26,7 @@ class ServiceDialog:
     def __init__(self, tr: Texts, on_submit: OnSubmit) -> None:
         self._tr = tr
         self._on_submit = on_submit
+        self._view: AlarmView | None = None
         with ui.dialog() as self._dialog, ui.card().classes("gg-dialog"):
             self._form = Html()
             self._form.element.on("submit", self._submitted, js_handler=_SUBMIT)
@@ -37,7 +38,7 @@ class ServiceDialog:
 
     def show(self, view: AlarmView) -> None:
         """Ask about an alarm: why it leaves service, or how it was tested."""
-        tr = self._tr
+        tr, self._view = self._tr, view
         out = view.alarm.oos is not None
         name = tr(view.definition.title)
         title = tr("Return to service: {title}", title=name) if out else tr("Out of service: {title}", title=name)
@@ -66,7 +67,7 @@ class ServiceDialog:
             said = {str(key): str(value) for key, value in json.loads(str(event.args)[:_LONGEST]).items()}
         except (ValueError, AttributeError):
             return
-        if await self._on_submit(said):
+        if self._view is not None and await self._on_submit(self._view, said):
             self._dialog.close()
 
 

@@ -11,8 +11,24 @@ from api.pages.parts.html import empty
 from api.pages.parts.table_html import table
 from api.pages.parts.ticket_html import way
 from api.services.format import UNKNOWN, number
-from api.text import Texts
+from api.text import Texts, mark
 
+WORK = {
+    "reminders": mark("Further calls about an open ticket"),
+    "same_caller": mark("Further calls from the same number"),
+    "repeated": mark("Faults back within 90 days of the work"),
+    "one_visit": mark("Completed with one visit"),
+    "untrue": mark("Steps whose moment cannot be true"),
+}
+INSPECTED = {
+    "homes": mark("Homes inspected for safety this year"),
+    "others": mark("Other customers inspected for safety twice this year"),
+}
+UNRECORDED = {
+    "calls_answered": mark("Share of calls answered"),
+    "third_party_survey": mark("Third-party survey of customers"),
+    "first_ignition": mark("Ignition at the first attempt"),
+}
 _MOST_BREACHES = 200
 MOST_OPENED = 300
 
@@ -129,10 +145,12 @@ def _called(found: Brief, tr: Texts) -> str:
 
 
 def _rest(found: Brief, tr: Texts) -> str:
-    """Return what is counted beside promises: complaints, interruptions of supply, delivery of tickets."""
-    lines = [(tr("Complaints"), number(found.complaints), "")]
-    lines += [(tr("Customers who did not believe the completion"), number(found.not_believed), "")]
-    lines += [(tr("Tickets opened again"), number(found.reopened), "")]
+    """Return what is counted beside promises: complaints, the work, interruptions of supply, delivery of tickets."""
+    lines = [(tr("Complaints"), _opens(found.complaints, "type:complaint:tickets", found), "")]
+    lines += [(tr("Steps entered late"), _opens(found.late_entries, "all::late_entries", found), "")]
+    lines += [(tr("Tickets opened again"), _opens(found.reopened, "all::reopened", found), "")]
+    lines += [*_work(found, tr), *_inspected(found, tr)]
+    lines += [(tr(UNRECORDED[name]), escape(tr("not recorded")), "") for name in found.unrecorded]
     if (stops := found.stops) is not None:
         lines += [
             (tr("Interruptions, planned"), number(len(stops.planned)), ""),
@@ -144,17 +162,57 @@ def _rest(found: Brief, tr: Texts) -> str:
         ]
     if (sent := found.delivery) is not None:
         lines += [
-            (tr("Tickets that needed more than one attempt"), number(len(sent.retried)), ", ".join(sent.retried[:20])),
-            (tr("Tickets never confirmed"), number(len(sent.unconfirmed)), ", ".join(sent.unconfirmed[:20])),
-            (tr("Tickets with something given up"), number(len(sent.dead)), ", ".join(sent.dead[:20])),
-            (tr("Tickets that took another way"), number(len(sent.fallbacks)), ", ".join(sent.fallbacks[:20])),
-            (tr("Tickets given by telephone"), number(len(sent.by_phone)), ", ".join(sent.by_phone[:20])),
+            (name, _opens(len(numbers), f"delivery:{field}:tickets", found), "")
+            for field, name, numbers in (
+                ("retried", tr("Tickets that needed more than one attempt"), sent.retried),
+                ("unconfirmed", tr("Tickets never confirmed"), sent.unconfirmed),
+                ("dead", tr("Tickets with something given up"), sent.dead),
+                ("fallbacks", tr("Tickets that took another way"), sent.fallbacks),
+                ("by_phone", tr("Tickets given by telephone"), sent.by_phone),
+            )
         ]
     rows = "".join(
         f'<tr><td>{escape(name)}</td><td class="num">{count}</td><td class="wrap dim">{escape(which)}</td></tr>'
         for name, count, which in lines
     )
-    return table((tr("Beside promises"), tr("Number"), tr("Which")), rows, numbers=1)
+    return table((tr("Beside promises"), tr("Count"), tr("Which")), rows, numbers=1)
+
+
+def _work(found: Brief, tr: Texts) -> list[tuple[str, str, str]]:
+    """Return the lines of the work itself; a share stands in the last column, with what it is of."""
+    if (work := found.work) is None:
+        return []
+    shares = {
+        "one_visit": _share(work.one_visit_share, len(work.visited), tr),
+        "untrue": _share(work.untrue_share, work.replies, tr),
+    }
+    return [
+        (
+            tr(title),
+            escape(tr("not recorded"))
+            if (count := work.count(name)) is None
+            else _opens(count, f"work:{name}:tickets", found),
+            shares.get(name, ""),
+        )
+        for name, title in WORK.items()
+    ]
+
+
+def _share(share: float | None, among: int, tr: Texts) -> str:
+    return "" if share is None else tr("{share} % of {count}", share=f"{100 * share:.1f}", count=number(among))
+
+
+def _inspected(found: Brief, tr: Texts) -> list[tuple[str, str, str]]:
+    if found.inspected is None:
+        return [(tr("Safety inspections of the year"), escape(tr("not recorded")), "")]
+    return [
+        (
+            tr(INSPECTED[group]),
+            _opens(one.enough, f"inspected:{group}:tickets", found),
+            _share(one.share, one.customers, tr),
+        )
+        for group, one in found.inspected.items()
+    ]
 
 
 def _breaches(found: Brief, tr: Texts, name_of: Callable[[str], str]) -> str:

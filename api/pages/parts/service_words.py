@@ -51,7 +51,12 @@ STANDINGS = {
     "late": mark("overdue"),
     "not_recorded": mark("not recorded"),
 }
-LEVELS = {"station": mark("Service station"), "company": mark("Company"), "group": mark("Group")}
+LEVELS = {
+    "station": mark("Service station"),
+    "company": mark("Company"),
+    "group": mark("Group"),
+    "gas_on": mark("After gas-on"),
+}
 STEPS = {
     "confirmed": mark("to confirmed"),
     "departed": mark("to departed"),

@@ -15,8 +15,8 @@ from api.services import acts
 from api.services.views import AlarmView
 from api.text import Texts
 
-OnShelve = Callable[[int, str], Awaitable[bool]]
-"""Minutes and reason -> whether it was done."""
+OnShelve = Callable[[AlarmView, int, str], Awaitable[bool]]
+"""The alarm the person was asked about, minutes and reason -> whether it was done."""
 
 
 class ShelfDialog:
@@ -25,6 +25,7 @@ class ShelfDialog:
     def __init__(self, tr: Texts, on_shelve: OnShelve) -> None:
         self._tr = tr
         self._on_shelve = on_shelve
+        self._view: AlarmView | None = None
         with ui.dialog() as self._dialog, ui.card().classes("gg-dialog"):
             self._form = Html()
             script = (
@@ -40,7 +41,7 @@ class ShelfDialog:
 
     def show(self, view: AlarmView) -> None:
         """Ask about an alarm."""
-        tr = self._tr
+        tr, self._view = self._tr, view
         choices = "".join(
             f'<button type="button" class="gg-button" data-minutes="{int(span.total_seconds() // 60)}">'
             f"{_span(span, tr)}</button>"
@@ -56,10 +57,11 @@ class ShelfDialog:
         self._dialog.open()
 
     async def _picked(self, event: GenericEventArguments) -> None:
-        if not isinstance(event.args, list) or len(event.args) != 2:
+        view = self._view
+        if view is None or not isinstance(event.args, list) or len(event.args) != 2:
             return
         minutes, reason = str(event.args[0]), str(event.args[1])[:200]
-        if minutes.isdigit() and await self._on_shelve(int(minutes[:5]), reason):
+        if minutes.isdigit() and await self._on_shelve(view, int(minutes[:5]), reason):
             self._dialog.close()
 
 

@@ -8,10 +8,9 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from api.pages.parts import words
+from api.pages.parts import detail_words, problem_words, words
 from api.pages.parts.html import empty
 from api.pages.parts.table_html import table
-from api.services import pulse
 from api.services.format import UNKNOWN, clock_time, number, significant
 from api.services.pulse import RoleHealth
 from api.services.storage import Room
@@ -60,9 +59,9 @@ def configuration(found: Revision | None, tr: Texts, timezone: str, now: datetim
     if found is None:
         return ""
     refused = found.outcome == REFUSED
-    state = tr("the newest change was refused") if refused else tr("runs")
-    told = [found.digest[:_HASH_SIGNS], found.who, clock_time(from_us(found.at), timezone, now)]
-    told += [_FOLDER.sub("", problem) for problem in found.problems[:_MOST_PROBLEMS]]
+    state = tr("the newest change was refused") if refused else tr("in force")
+    told = [found.digest[:_HASH_SIGNS], detail_words.who(found.who, tr), clock_time(from_us(found.at), timezone, now)]
+    told += [problem_words.placed(_FOLDER.sub("", problem), tr) for problem in found.problems[:_MOST_PROBLEMS]]
     if len(found.problems) > _MOST_PROBLEMS:
         told.append(tr("and {count} more", count=len(found.problems) - _MOST_PROBLEMS))
     kind = " bad" if refused else ""
@@ -106,54 +105,10 @@ def _shown(value: str | float, timezone: str, now: datetime) -> str:
     return value if moment.tzinfo is None else clock_time(moment, timezone, now)
 
 
-MOST_LINKS = 300
-
-
-def links(status: Mapping[str, Any] | None, problem: str, tr: Texts, timezone: str, now: datetime) -> str:
-    """Return every link with its state and last answer."""
-    if status is None:
-        return _away(problem, tr)
-    known = pulse.links(status)
-    if not known:
-        return f'<div class="gg-empty">{empty(tr("No link is configured."))}</div>'
-    rows = "".join(_link(link, tr, timezone, now) for link in known[:MOST_LINKS])
-    more = len(known) - MOST_LINKS
-    if more > 0:
-        text = escape(tr("and {count} more, all of them no worse", count=number(more)))
-        rows += f'<tr class="gg-between"><td colspan="6">{text}</td></tr>'
-    head = (tr("Link"), tr("Errors, %"), tr("Last answer"), tr("State"), tr("Request plan"), tr("Detail"))
-    return table(head, rows, numbers=1, classes="gg-links")
-
-
-def _link(link: pulse.Link, tr: Texts, timezone: str, now: datetime) -> str:
-    said = tr("not tried yet") if link.up is None else tr("answers") if link.up else tr("does not answer")
-    state = f'<span class="gg-state{" bad" if link.up is False else ""}">{escape(said)}</span>'
-    if link.next_try is not None:
-        state += f"<small>{escape(tr('next try'))} {clock_time(link.next_try, timezone, now)}</small>"
-    rate = number(100 * link.recent_failed / link.recent) if link.recent else UNKNOWN
-    of = escape(tr("{failed} of the last {polls} polls failed", failed=link.recent_failed, polls=link.recent))
-    plan = UNKNOWN
-    if link.requests:
-        plan = escape(
-            tr(
-                "{requests} requests, {addresses} addresses, every {seconds} s",
-                requests=number(link.requests),
-                addresses=number(link.addresses),
-                seconds=number(link.period_s) if link.period_s >= 1 else significant(link.period_s),
-            )
-        )
-    error = escape(link.error[:200])
-    return (
-        f'<tr><td title="{escape(link.name)}">{escape(link.name)}</td><td class="num" title="{of}">{rate}</td>'
-        f"<td>{clock_time(link.last_good, timezone, now)}</td><td>{state}</td><td>{plan}</td>"
-        f'<td class="dim" title="{error}">{error}</td></tr>'
-    )
-
-
 def flow(status: Mapping[str, Any] | None, problem: str, tr: Texts) -> str:
     """Return what came in and where it went: counters by source, spool, outputs."""
     if status is None:
-        return _away(problem, tr)
+        return away(problem, tr)
     return _accounting(status.get("accounting"), tr) + _streams(status, tr)
 
 
@@ -224,7 +179,8 @@ def _stream(name: str, problem: str, well: str, ill: str, note: str) -> str:
     )
 
 
-def _away(problem: str, tr: Texts) -> str:
+def away(problem: str, tr: Texts) -> str:
+    """Return what stands there while the store service does not answer."""
     text = escape(problem or tr("not asked yet"))
     return (
         '<div class="gg-empty"><span>'
@@ -245,7 +201,8 @@ def letters(
     if not total:
         return f'<div class="gg-empty">{empty(tr("Everything that came could be read."))}</div>'
     first = "".join(
-        f'<tr><td class="num">{number(count)}</td><td>{escape(source)}</td><td class="wrap">{escape(reason)}</td>'
+        f'<tr><td class="num">{number(count)}</td><td>{escape(source)}</td>'
+        f'<td class="wrap">{escape(problem_words.problem(reason, tr))}</td>'
         f"<td>{clock_time(from_us(newest), timezone, now)}</td></tr>"
         for source, reason, count, newest in reasons
     )

@@ -9,10 +9,10 @@ from datetime import date
 from api.auth import User
 from api.deps import Parts
 from api.pages.parts import words
-from api.pages.parts.charts import zone_label
 from api.services import findings as finding_service
 from api.services import loss as loss_service
 from api.services.export import Column, Table
+from api.services.site_time import zone_of_year
 from api.services.views import load_alarms
 from api.text import Texts
 from gateway.errors import RefusedError
@@ -41,8 +41,8 @@ class Asked:
 
     @property
     def zone(self) -> str:
-        """The zone's distance from UTC, for the header of a column of times."""
-        return zone_label(self.timezone, self.parts.clock.now())
+        """What names the zone in the header of a column of times."""
+        return zone_of_year(self.timezone, self.parts.clock.now())
 
     def day(self, name: str, default: date | None = None) -> date:
         """Return a day of the address. Raises RefusedError 422."""

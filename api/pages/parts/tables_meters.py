@@ -31,7 +31,7 @@ def meters(asked: Asked) -> Table:
          tr(finding_words.METER_KINDS.get(one.kind, one.kind)),
          tr(finding_words.CLASSES.get(one.customer_class, one.customer_class)),
          tr(finding_words.ACCOUNTS.get(one.account, one.account)), one.max_flow_m3h, one.installed_on, one.x_m, one.y_m)
-        for one in service.every(asked.parts, wanted)
+        for one in service.every(asked.parts, asked.user, wanted)
     )  # fmt: skip
     return asked.table(tr("Meters"), columns, rows)
 
@@ -70,7 +70,7 @@ def notices(asked: Asked) -> Table:
          tr(finding_words.CLASSES.get(one.meter.customer_class, one.meter.customer_class)),
          tr("yes") if one.sensitive else tr("no"), tr("poster or call") if one.sensitive else tr("message"),
          plan.notice_by, plan.planned_start, plan.planned_end, plan.reason)
-        for one in interruptions.affected(parts, plan.id)
+        for one in interruptions.affected(parts, asked.user, plan.id)
     )  # fmt: skip
     return asked.table(f"{tr('Notices')} {plan.id}", columns, rows)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from alarms.kpi import targets
 from alarms.service.brief import OnTime
-from api.pages.parts import kpi_html, report_html, service_words, words
+from api.pages.parts import alarm_month_html, kpi_html, report_html, service_html, service_words, words
 from api.pages.parts.tables import Asked
+from api.services import alarm_month as alarm_month_service
 from api.services import service
 from api.services.alarm_report import reports
 from api.services.export import Column, Table
@@ -20,7 +23,6 @@ _COUNTS = {
     "tickets": mark("Tickets"),
     "reopened": mark("Reopened"),
     "late_entries": mark("Steps entered late"),
-    "not_believed": mark("Steps whose moment cannot be true"),
     "complaints": mark("Complaints"),
 }
 _STOPS = {
@@ -112,10 +114,17 @@ def counts(asked: Asked) -> Table:
     """Return what else a month counts: complaints, late entries, interruptions, delivery."""
     tr, span = asked.tr, _span(asked)
     found = service.brief(asked.parts, span.month)
-    rows = [(tr(name), getattr(found, field)) for field, name in _COUNTS.items()]
+    rows: list[tuple[str, int | None]] = [(tr(name), getattr(found, field)) for field, name in _COUNTS.items()]
     for counted, names in ((found.stops, _STOPS), (found.delivery, _DELIVERY)):
         rows += [] if counted is None else [(tr(name), len(getattr(counted, field))) for field, name in names.items()]
-    return asked.table(f"{tr('Other figures')} {span.month}", [Column(tr("Figure")), Column(tr("Count"))], rows)
+    rows += (
+        [] if found.work is None else [(tr(name), found.work.count(field)) for field, name in service_html.WORK.items()]
+    )
+    for group, name in service_html.INSPECTED.items():
+        rows.append((tr(name), None if found.inspected is None else found.inspected[group].enough))
+    rows += [(tr(service_html.UNRECORDED[name]), None) for name in found.unrecorded]
+    shown = ((name, tr("not recorded") if count is None else count) for name, count in rows)
+    return asked.table(f"{tr('Other figures')} {span.month}", [Column(tr("Figure")), Column(tr("Count"))], shown)
 
 
 def alarm_days(asked: Asked) -> Table:
@@ -130,6 +139,33 @@ def alarm_days(asked: Asked) -> Table:
         for day in found.days
     )  # fmt: skip
     return asked.table(f"{tr('Days')} {span.month}", columns, rows)
+
+
+def alarm_month(asked: Asked) -> Table:
+    """Return what is to be looked at each month: points without data, alarms hidden, false alarms."""
+    tr, span = asked.tr, _span(asked)
+    titles, name_of = asked.parts.desk.definitions, asked.parts.network.name_of
+    found = alarm_month_service.month_lists(asked.parts, span.first, span.last, span.last_gas_day)
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for gone in found.silent:
+            yield tr("Points without data"), gone.asset, name_of(gone.asset), "", gone.times, gone.hours, ""
+        for meter in found.unread:
+            yield tr("Points without data"), meter, tr("no reading in the month"), "", None, None, ""
+        for one in found.hidden:
+            name = alarm_month_html.alarm_name(one.alarm_id, titles, tr, name_of)
+            kind = tr(alarm_month_html.HIDDEN[one.kind])
+            yield tr("Alarms that were hidden"), one.alarm_id, name, kind, one.times, one.hours, ""
+        for said in found.false:
+            name = alarm_month_html.alarm_name(said.alarm_id, titles, tr, name_of)
+            number = f"{tr('Occurrence')} {said.occurrence_no}"
+            yield tr("Occurrences that were false"), said.alarm_id, name, number, None, None, said.reason
+
+    columns = [
+        Column(tr("List")), Column(tr("Asset")), Column(tr("Designation")), Column(tr("Kind")), Column(tr("Times")),
+        Column(tr("Hours")), Column(tr("Reason")),
+    ]  # fmt: skip
+    return asked.table(f"{tr('Points without data, hidden and false alarms')} {span.month}", columns, rows())
 
 
 def rates(asked: Asked) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from api.pages.parts import questioned_html, service_words, words
+from api.pages.parts import questioned_html, service_words, ticket_words, words
 from api.pages.parts.tables import Asked
 from api.services import questioned
 from api.services.export import Cell, Column, Table
@@ -26,7 +26,7 @@ def tickets(asked: Asked) -> Table:
     ]  # fmt: skip
     after = to_us(parts.clock.now() - SHOW_ENDED)
     rows = (
-        (view.ticket_no, words.ticket_class(view.ticket_class, tr), words.ticket_type(view.type, tr), view.asset,
+        (view.ticket_no, words.ticket_class(view.ticket_class, tr), ticket_words.ticket_type(view.type, tr), view.asset,
          view.asset_name, words.ticket_state(view.state, tr), view.raised_at, view.departed_at, view.arrived_at,
          view.completed_at, "" if clock is None else tr(service_words.CLOCKS.get(clock[0], clock[0])),
          None if clock is None else clock[1], view.not_kept, words.delivery(view.delivery, tr), view.external_id)
@@ -47,7 +47,7 @@ def questioned_readings(asked: Asked) -> Table:
     def rows() -> Iterator[tuple[Cell, ...]]:
         before = None
         for _ in range(_MOST_PAGES):
-            found = questioned.cases(asked.parts, [rule] if rule else [], before=before)
+            found = questioned.cases(asked.parts, asked.user, [rule] if rule else [], before=before)
             for one in found:
                 yield (
                     one.meter, one.zone, one.zone_name, one.rule, questioned_html.rule_name(one.rule, tr),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 
-from api.pages.parts import service_words, words
+from api.pages.parts import service_words, ticket_words, words
 from api.pages.parts.html import clock, delivery_chip, empty, sort_key
 from api.pages.parts.table_html import table
 from api.services.format import UNKNOWN, clock_time, duration_s
@@ -86,7 +86,7 @@ def card(view: TicketView, tr: Texts) -> dict[str, str]:
     html = (
         f'<div class="gg-card-ticket{"" if view.open else " ended"}"><div class="what">'
         f'<span class="gg-class {kind}">{escape(words.ticket_class(view.ticket_class, tr))}</span>'
-        f"{escape(words.ticket_type(view.type, tr))}</div>"
+        f"{escape(ticket_words.ticket_type(view.type, tr))}</div>"
         f'<div class="where" title="{where}">{where}</div>'
         f'<div class="no">{escape(view.ticket_no)} · {state}</div><div>{_counting(view, tr)}</div>'
         f'<div class="chips">{"".join(chips)}</div></div>'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
-from api.pages.parts import service_words, words
+from api.pages.parts import service_words, ticket_words, words
 from api.pages.parts.html import clock, empty, priority_mark
 from api.pages.parts.table_html import table
 from api.pages.parts.ticket_html import COMMANDS, differences
@@ -62,7 +62,7 @@ def head(found: Sides, tr: Texts, timezone: str) -> str:
     return (
         f'<div class="gg-ticket-title"><span class="gg-class{grave}">'
         f"{escape(words.ticket_class(view.ticket_class, tr))}</span><h1>"
-        f"{escape(words.ticket_type(view.type, tr))} · {escape(view.asset_name)}</h1>"
+        f"{escape(ticket_words.ticket_type(view.type, tr))} · {escape(view.asset_name)}</h1>"
         f'<span class="gg-chip strong">{escape(words.ticket_state(view.state, tr))}</span>'
         f'<span class="gg-dim">{escape(view.ticket_no)}</span></div>'
         f'<div class="gg-facts few">{cells}</div>'

@@ -65,17 +65,6 @@ DELIVERIES = {
     "retry": mark("sending again"),
     "dead": mark("not delivered"),
 }
-TICKET_TYPES = {
-    "gas_concentration": mark("Gas concentration"),
-    "home_gas": mark("Gas in a home"),
-    "leak": mark("Leak"),
-    "pressure": mark("Pressure"),
-    "overpressure": mark("Over-pressure"),
-    "underpressure": mark("Under-pressure"),
-    "supply_loss": mark("Supply interruption"),
-    "communication": mark("Communication"),
-    "check": mark("Check"),
-}
 EVENTS = {
     "raised": mark("condition rose"),
     "returned": mark("condition over"),
@@ -198,6 +187,9 @@ REFUSALS = {
     "nothing_listed": mark("Name a zone, a station, a regulator or a meter."),
     "bad_time": mark("These times cannot be."),
     "too_long": mark("Supply must be back within 24 hours."),
+    "unknown_type": mark("Nothing of this kind can be ordered."),
+    "unknown_size": mark("Choose the size of the job."),
+    "reported_at": mark("It must have been asked within the last 7 days."),
     "second_person": mark("The second person must be another one."),
     "wrong_step": mark("It is not its turn for that."),
     "login_required": mark("Your session has ended: log in again."),
@@ -229,12 +221,6 @@ def ticket_class(name: str, tr: Texts) -> str:
 def ticket_state(name: str, tr: Texts) -> str:
     """Name a ticket's last step."""
     return tr(TICKET_STATES.get(name, name))
-
-
-def ticket_type(name: str, tr: Texts) -> str:
-    """Name what a ticket is about."""
-    known = TICKET_TYPES.get(name) or service_words.SAID.get(name)
-    return tr(known) if known else name.replace("_", " ")
 
 
 def delivery(name: str, tr: Texts) -> str:

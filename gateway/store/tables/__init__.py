@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.store.tables.alarms import (
     alarm,
+    alarm_verdict,
     definition_row,
     interruption,
     interruption_notice,
@@ -51,6 +52,7 @@ from gateway.store.tables.tickets import (
 
 __all__ = [
     "alarm",
+    "alarm_verdict",
     "answer",
     "api_token",
     "audit",

@@ -111,6 +111,7 @@ interruption = Table(
     Column("restored_by", String(120), nullable=False, default=""),
     Column("cancelled_at", BigInteger),
     Column("cancelled_by", String(120), nullable=False, default=""),
+    Column("ticket_no", String(40), comment="its PLANNED ticket; an emergency has none"),
 )
 
 interruption_notice = Table(
@@ -141,6 +142,20 @@ definition_row = Table(
     Column("next_review", String(10), comment="local day by which it is to be looked at again"),
     UniqueConstraint("definition", "revision"),
     comment="changes of the master alarm database; the newest approved row of a definition is in force",
+)
+
+alarm_verdict = Table(
+    "alarm_verdict",
+    metadata,
+    Column("id", serial, primary_key=True, autoincrement=True),
+    Column("request_id", String(100), nullable=False, unique=True),
+    Column("alarm_id", String(200), nullable=False, index=True),
+    Column("occurrence_no", Integer, nullable=False),
+    Column("false_alarm", Boolean, nullable=False),
+    Column("who", String(120), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    comment="what people at the desk say about occurrences; rows are only ever added, the newest counts",
 )
 
 work_item = Table(

@@ -87,7 +87,14 @@ ticket_event = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("actor", String(120), nullable=False),
     Column("data", JSON, nullable=False),
+    Column("result", String(40), comment="what the crew found, in one word; null = it did not say"),
     UniqueConstraint("source", "event_id"),
+)
+Index(
+    "ticket_events_with_result",
+    ticket_event.c.received_at,
+    sqlite_where=text("result IS NOT NULL"),
+    postgresql_where=text("result IS NOT NULL"),
 )
 
 outbox = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,15 @@ from gateway.model.call import Call, Said
 from gateway.model.reading import to_us
 from gateway.model.ticket import TicketClass, TicketState
 from gateway.runtime.clock import ManualClock
-from gateway.store import call_back_rows, call_rows, delivery_rows, outbox_rows, ticket_event_rows, ticket_rows
+from gateway.store import (
+    call_back_rows,
+    call_rows,
+    delivery_rows,
+    outbox_rows,
+    tables,
+    ticket_event_rows,
+    ticket_rows,
+)
 from gateway.store.state import State
 from gateway.store.ticket_event_rows import TicketEvent
 from tests.alarms.alarm_fixtures import small_network
@@ -146,6 +154,27 @@ def test_every_evening_the_share_of_each_level_is_drawn_and_missed_evenings_are_
     sums = {level: sum(one.level == level for one in drawn) for level in ("station", "company", "group")}
     assert sums == {"station": total, "company": math.ceil(total / 10), "group": math.ceil(total * 0.08)}
     assert min(one.due_at for one in drawn if one.level == "station") == datetime(2026, 11, 24, 10, tzinfo=UTC)
+
+
+def test_gas_on_work_is_called_back_by_sample_within_five_days_of_its_own(
+    telephone: Telephone, clock: ManualClock
+) -> None:
+    desk = CallBacks(telephone.state, telephone.network, official(), clock)
+    finished = finish(telephone, 31, 0, 0)
+    gas_on = set(finished[:11])
+    with telephone.state.write() as connection:
+        for place, ticket_no in enumerate(sorted(gas_on)):
+            kind = ("first_gas_on", "reconnect", "unseal")[place % 3]
+            known = tables.ticket.c.ticket_no == ticket_no
+            connection.execute(tables.ticket.update().where(known).values(type=kind))
+    clock.set(NOW.replace(hour=12, minute=1))
+    desk.evening()
+    with telephone.state.read() as connection:
+        drawn = [one for one in call_back_rows.listed(connection) if one.level == "gas_on"]
+    assert len(drawn) == math.ceil(11 / 10)
+    assert {one.ticket_no for one in drawn} <= gas_on
+    fifth_day = (NOW + timedelta(hours=8)).date() + timedelta(days=6)
+    assert {one.due_at for one in drawn} == {datetime.combine(fifth_day, time(), tzinfo=UTC) - timedelta(hours=8)}
 
 
 def test_who_is_served_after_the_draw_or_once_more_is_drawn_once(telephone: Telephone, clock: ManualClock) -> None:

@@ -32,7 +32,7 @@ from gateway.runtime.http import serve
 from gateway.store import edit_rows, health_rows
 from gateway.store.edit_rows import Edit
 from gateway.store.registry import StateRegistry
-from gateway.store.state import State
+from gateway.store.state import State, put_cursor
 from gateway.store.tail import TailRing
 from tests.end_to_end.small_site import SmallSite, meter
 
@@ -123,7 +123,8 @@ async def test_time_is_looked_at_when_it_may_matter(state: State, monkeypatch: p
     ticking = asyncio.create_task(judge._every("timers", 0.01, judge._tick, judge._tick_is_due))
     await asyncio.sleep(0.3)
     assert pipeline.ticks == 1
-    state.set_cursor("somebody", 1)
+    with state.write() as connection:
+        put_cursor(connection, "somebody", 1)
     await asyncio.sleep(0.3)
     assert pipeline.ticks == 2
     pipeline.seq = 7

@@ -15,28 +15,13 @@ from gateway.roles.keep import Keeper
 from gateway.store import command_rows
 from gateway.store.registry import StateRegistry
 from gateway.store.state import State
-from tests.collectors.valves import Valves, serving, write_profile
+from tests.collectors.valves import Valves, serving, source_of
 from tests.end_to_end.small_site import SmallSite
-
-SOURCE = """
-[[source]]
-kind = "modbus"
-name = "boxes"
-
-[[source.link]]
-name = "a"
-url = "tcp://127.0.0.1:{port}"
-
-[[source.link.unit]]
-unit = 1
-profile = "{profile}"
-asset = "REG-001"
-"""
 
 
 async def test_a_command_goes_the_whole_way_through_the_role(tmp_path: Path, free_port: Callable[[], int]) -> None:
     async with serving(Valves()) as valves:
-        source = SOURCE.format(port=valves.port, profile=write_profile(tmp_path))
+        source = source_of(tmp_path, valves.port)
         config = load(SmallSite(tmp_path / "site", free_port(), extra=source).config)
         keeper = Keeper(config)
         await keeper.open()

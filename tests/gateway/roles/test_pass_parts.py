@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
+import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
 
 from alarms.analysis.city import SiteFigures
 from gateway.config import load
 from gateway.errors import TransientError
+from gateway.model.network import MeterRole
 from gateway.model.reading import ReadingBatch, from_us
 from gateway.roles import analyse, kept_rows, pass_parts
 from gateway.roles.analyse import Analyst
@@ -33,8 +38,8 @@ from tests.end_to_end.small_site import SmallSite
 class Running:
     """A site's files, its readings, and the store service over them."""
 
-    def __init__(self, folder: Path, leak: float) -> None:
-        site = SmallSite(folder, 1, extra="[analyse]\nprocesses = 2\n")
+    def __init__(self, folder: Path, leak: float, processes: int) -> None:
+        site = SmallSite(folder, 1, extra=f"[analyse]\nprocesses = {processes}\n")
         network = a_network()
         zones = "".join(
             f"{one.zone_id},{one.parent_id},{one.kind.value},{one.name},{one.pipe_volume_m3 or ''}\n"
@@ -95,14 +100,27 @@ class Running:
             return [(one.finding.kind, one.finding.zone) for one in finding_rows.open_findings(connection)]
 
 
-@pytest.fixture
-async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    running = Running(tmp_path / "site", leak=12.0)
+@asynccontextmanager
+async def running_site(folder: Path, processes: int) -> AsyncIterator[Running]:
+    running = Running(folder, leak=12.0, processes=processes)
     await running.store.bulk(running.rows)
     await running.start()
-    monkeypatch.setattr(analyse, "cores", lambda: 1)
     yield running
     await running.stop()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    monkeypatch.setattr(analyse, "cores", lambda: 1)
+    async with running_site(tmp_path / "site", 2) as running:
+        yield running
+
+
+@pytest.fixture
+async def alone(tmp_path: Path) -> AsyncIterator[Running]:
+    """A site that judges one part at a time."""
+    async with running_site(tmp_path / "site", 1) as running:
+        yield running
 
 
 async def passed(site: Running, monkeypatch: pytest.MonkeyPatch) -> Analyst:
@@ -149,3 +167,66 @@ async def test_a_store_that_is_away_writes_nothing_and_leaves_no_process(
         await passed(site, monkeypatch)
     assert set(multiprocessing.active_children()) == begun
     assert site.loss() == {}
+
+
+def kill_who_asks(site: Running, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    """Let any process die that asks for readings of customers of a zone; of any zone where none is named."""
+    meters = a_network().meters.values()
+    names = {one.meter_id for one in meters if one.role is MeterRole.CUSTOMER and zone in ("", one.zone_id)}
+    deadly = [point for point in site.points.values() if point.partition("/")[0] in names]
+    index = StateRegistry(site.state).indices(deadly)
+    history = site.store.history
+
+    async def asked(points: Any, *span: Any, **more: Any) -> ReadingBatch:
+        if np.isin(points, index).any():
+            for process in multiprocessing.active_children():
+                os.kill(process.pid or 0, signal.SIGKILL)
+        return await history(points, *span, **more)
+
+    monkeypatch.setattr(site.store, "history", asked)
+
+
+async def test_a_part_that_kills_its_process_is_named_and_the_others_are_judged(
+    alone: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analyse, "PART_CUSTOMERS", 20)
+    kill_who_asks(alone, monkeypatch, "R-1")
+    analyst = await passed(alone, monkeypatch)
+    well, detail = analyst.health()
+    assert not well
+    (problem,) = detail["problems"]
+    assert problem.startswith("R-1, R-2: the process that judged it was killed by SIGKILL")
+    known = {zone for (zone, _), row in alone.loss().items() if row.loss_m3 is not None}
+    # of what stands above the two nothing is known
+    assert known == {"R-3", "R-4", "R-5", "R-6", "D-2"}
+    monkeypatch.undo()
+    monkeypatch.setattr(analyse, "PART_CUSTOMERS", 20)
+    assert (await passed(alone, monkeypatch)).health()[0]
+    assert "CITY" in {zone for (zone, _), row in alone.loss().items() if row.loss_m3 is not None}
+
+
+async def test_processes_that_always_die_are_started_again_later_each_time_and_said_to_be_dying(
+    alone: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analyse, "PART_CUSTOMERS", 12)
+    monkeypatch.setattr(pass_parts, "MOST_DEATHS", 1)
+    monkeypatch.setattr(analyse, "RETRY_S", 0.6)
+    monkeypatch.setattr(analyse, "LONGEST_PAUSE_S", 2.0)
+    kill_who_asks(alone, monkeypatch, "")
+    analyst = Analyst(alone.config, alone.state, site_network(alone.config))
+    running = asyncio.create_task(analyst.run())
+    told: list[str] = []
+    try:
+        async with asyncio.timeout(30):
+            while len(told) < 2:
+                await asyncio.sleep(0.05)
+                for problem in analyst.health()[1]["problems"]:
+                    if problem not in told:
+                        told.append(problem)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert "killed by SIGKILL" in told[0]
+    assert [problem.rpartition(" in ")[2] for problem in told] == ["1 s", "2 s"]
+    assert not analyst.health()[0]
+    assert alone.loss() == {}

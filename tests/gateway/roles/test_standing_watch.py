@@ -27,6 +27,7 @@ class TimeServer:
 
     def __init__(self) -> None:
         self.ahead_s, self.stratum, self.leap, self.forget = 0.0, 2, 0, False
+        self.slow_s = 0.0
         self.channel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.channel.bind(("127.0.0.1", 0))
         self.name = f"127.0.0.1:{self.channel.getsockname()[1]}"
@@ -43,6 +44,7 @@ class TimeServer:
             stamp = int((time.time() + self.ahead_s + 2_208_988_800) * 2**32) % 2**64
             first = self.leap << 6 | 0b00_100_100
             answer = PACKET.pack(first, self.stratum, 0, 0, 0, 0, 0, 0, 0 if self.forget else asked, stamp, stamp)
+            time.sleep(self.slow_s)
             self.channel.sendto(answer, sender)
 
 
@@ -99,15 +101,16 @@ def test_the_offset_of_a_time_server_is_read() -> None:
             assert offset_s(server.name) == pytest.approx(ahead_s, abs=0.2)
 
 
-@pytest.mark.parametrize("fault", ["unsynchronised", "no stratum", "another question", "nobody"])
+@pytest.mark.parametrize("fault", ["unsynchronised", "no stratum", "another question", "nobody", "slow"])
 def test_an_answer_that_cannot_be_believed_is_none(fault: str) -> None:
     with time_server() as server:
         server.leap = 3 if fault == "unsynchronised" else 0
         server.stratum = 0 if fault == "no stratum" else 2
         server.forget = fault == "another question"
+        server.slow_s = 0.6 if fault == "slow" else 0.0
         name = "127.0.0.1:9" if fault == "nobody" else server.name
-        with pytest.raises(TransientError):
-            offset_s(name, timeout_s=0.3)
+        with pytest.raises(TransientError, match="took" if fault == "slow" else "about the time|synchronised"):
+            offset_s(name, timeout_s=2.0 if fault == "slow" else 0.3)
 
 
 def test_a_wrong_clock_is_told_after_two_answers_and_silence_ends_nothing(state: State, times: Times) -> None:

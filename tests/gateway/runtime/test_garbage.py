@@ -18,8 +18,8 @@ from gateway.store.dead_rows import Caps, Totals, dead_totals, put_dead
 from gateway.store.readings import DuckReadings
 from gateway.store.spool import FileSpool
 from gateway.store.state import State
+from tests.collectors.mqtt_peers import Publisher
 from tests.collectors.sites import MemoryRegistry, network
-from tests.collectors.test_mqtt import Publisher
 from tests.gateway.runtime.waiting import until
 from tests.services import Server
 

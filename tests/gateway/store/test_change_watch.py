@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store.change_watch import ChangeWatch
-from gateway.store.state import State
+from gateway.store.state import State, put_cursor
 
 
 @pytest.fixture
@@ -25,7 +25,8 @@ def test_a_commit_is_seen_once_by_each_who_looks(tmp_path: Path, state: State) -
     assert [one.changed() for one in watches] == [True, True]
     assert [one.changed() for one in watches] == [False, False]
     for seq, writer in enumerate((state, other), 1):
-        writer.set_cursor("reader", seq)
+        with writer.write() as connection:
+            put_cursor(connection, "reader", seq)
         assert [one.changed() for one in watches] == [True, True]
         assert [one.changed() for one in watches] == [False, False]
     for one in watches:

@@ -118,3 +118,18 @@ def test_losses_are_listed_by_day_and_zone(state):
         assert finding_rows.list_loss(connection, days[0], days[-1], terms=True) == rows
         bare = replace(rows[3], terms={})
         assert finding_rows.list_loss(connection, days[1], days[1], zones=["R-2"]) == [bare]
+
+
+def test_a_live_leak_is_found_behind_more_old_ones_than_a_list_holds(state, stored):
+    """Judging must see each live leak however many surer ones ended before it."""
+    live = (FindingStatus.OPEN, FindingStatus.CONFIRMED)
+    with state.write() as connection:
+        row = dict(connection.execute(select(tables.finding).where(tables.finding.c.kind == "leak")).mappings().one())
+        old = row | {"id": None, "status": FindingStatus.ENDED.value, "score": 0.99}
+        many = [old | {"subject": f"old {n}", "zone": f"R-{n}"} for n in range(finding_rows.MAX_ROWS + 1)]
+        connection.execute(tables.finding.insert(), many)
+        assert all(one.finding != LEAK for one in finding_rows.list_findings(connection, kind="leak", limit=10**6))
+        assert [one.finding for one in finding_rows.live_findings(connection, live, kind="leak")] == [LEAK]
+        zones = [f"R-{n}" for n in range(1200)]
+        assert [one.finding for one in finding_rows.live_findings(connection, live, zones=zones)] == [THEFT, LEAK]
+        assert finding_rows.live_findings(connection, live, zones=[]) == []

@@ -172,9 +172,9 @@ def test_any_flipped_byte_is_found_before_a_merge_spreads_it(store):
     rng = np.random.default_rng(3)
     for at in rng.integers(0, len(whole), 30):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        assert not IntervalStore(store._folder)._is_whole(file)
+        assert not IntervalStore(store._folder).is_whole(file)
     file.write_bytes(whole)
-    assert store._is_whole(file)
+    assert store.is_whole(file)
 
 
 def test_readers_see_whole_days_while_another_process_adds_and_merges(store):
@@ -222,6 +222,38 @@ def test_meters_read_in_a_span_come_once_in_however_many_parts(store):
     add(store, columns(units=1001, meters=METERS[:1]))
     span = (DAY, DAY + timedelta(days=1))
     for parts in (1, 3):
-        assert sorted(store.read_meters(*span, begin=0, end=31, parts=parts)) == [(name, 1) for name in METERS]
-    assert sorted(store.read_meters(*span, begin=25, end=31)) == [(name, 1) for name in METERS[:2]]
-    assert list(store.read_meters(*span, begin=22, end=30)) == []
+        assert read(store, *span, begin=0, end=31, parts=parts) == [(name, 1) for name in METERS]
+    assert read(store, *span, begin=25, end=31) == [(name, 1) for name in METERS[:2]]
+    assert read(store, *span, begin=22, end=30) == []
+
+
+def test_counts_of_a_month_give_what_its_intervals_give(store):
+    month, last = date(2026, 1, 1), date(2026, 1, 31)
+    span = {"begin": 0, "end": 31}
+    days = [month + timedelta(days=n) for n in range(3)]
+    add(store, *(columns(day, status="measured" if n else "estimated") for n, day in enumerate(days)))
+    plain = read(store, month, last, **span)
+    assert plain == [(name, 2) for name in METERS]
+    assert store.count_months(lambda _: 0, last) == 1
+    assert store.count_months(lambda _: 0, last) == 0, "nothing came"
+    (kept,) = (store.folder / "counts").iterdir()
+    assert kept.suffix != ".parquet", "whoever reads intervals/*/*.parquet reads gas days"
+    assert read(store, month, last, **span) == plain
+    assert read(store, month, days[1], **span, parts=3) == [(name, 1) for name in METERS]
+    assert read(store, month, last, begin=0, end=9) == []
+    assert read(store, month, last, begin=22, end=31) == [], "counts from another moment on do not count"
+    add(store, columns(date(2026, 1, 9), meters=METERS[:1]), columns(date(2026, 2, 1)))
+    assert read(store, month, last, **span) == [(METERS[0], 3), *plain[1:]], "what came since counts too"
+    store.tidy(before=date(2026, 3, 1))
+    assert read(store, month, last, **span) == [(METERS[0], 3), *plain[1:]]
+    assert store.count_months(lambda _: 0, last) == 2
+    assert not kept.exists()
+    fresh = max((store.folder / "counts").iterdir(), key=lambda file: file.stat().st_size)
+    for file in (store.folder / "counts").iterdir():
+        file.write_bytes(b"PAR1" + bytes(40) + b"PAR1")
+    assert read(store, month, last, **span) == [(METERS[0], 3), *plain[1:]], f"{fresh.name} is damaged"
+
+
+def read(store, first, last, **more) -> list[tuple[str, int]]:
+    found = store.read_meters(first, last, **more)
+    return sorted(pair for names, days in found for pair in zip(names, days.tolist(), strict=True))

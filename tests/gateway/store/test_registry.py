@@ -11,7 +11,7 @@ from gateway.columns_file import read_columns
 from gateway.model.reading import PointId
 from gateway.store import registry, tables
 from gateway.store.registry import StateRegistry, highest_cursor
-from gateway.store.state import State
+from gateway.store.state import State, put_cursor
 from tests.beside import beside
 
 
@@ -76,8 +76,9 @@ def test_a_city_of_points_is_registered_in_one_transaction(tmp_path: Path) -> No
 def test_the_most_advanced_reader_is_known(tmp_path: Path) -> None:
     state = State.in_folder(tmp_path)
     assert highest_cursor(state) == 0
-    state.set_cursor("alarm", 12)
-    state.set_cursor("output:a", 9)
+    with state.write() as connection:
+        put_cursor(connection, "alarm", 12)
+        put_cursor(connection, "output:a", 9)
     assert highest_cursor(state) == 12
     state.close()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.model.stream import Gap, Place
 from gateway.store.registry import highest_cursor
-from gateway.store.state import State
+from gateway.store.state import State, put_cursor
 from gateway.store.stream_rows import StreamRows
 
 
@@ -35,7 +35,8 @@ def test_a_place_comes_back_as_it_was_saved(rows: StreamRows) -> None:
 
 
 def test_a_site_of_the_first_release_goes_on_at_its_cursor(rows: StreamRows) -> None:
-    rows._state.set_cursor("output:a", 12)
+    with rows._state.write() as connection:
+        put_cursor(connection, "output:a", 12)
     assert rows.load("output:a") == Place(12)
 
 

@@ -1,9 +1,10 @@
 """gasgate's rules for tickets: put this file into the tracker's detectors folder.
 
 What it does: a new ticket starts as "open" with version 0; each change of state raises the version and leaves one
-crewevent; nobody retires a ticket, because that would free its key, and gasgate does not set states. After the commit
-the step is told to gasgate if detectors/config.ini has, in its part [main], `gasgate_url` and `gasgate_secret_file`.
-A step that could not be told is found by gasgate when it asks for changes.
+crewevent with what the crew found, and so does a result that is set after the work was completed; nobody retires a
+ticket, because that would free its key, and gasgate does not set states. After the commit the step is told to gasgate
+if detectors/config.ini has, in its part [main], `gasgate_url` and `gasgate_secret_file`. A step that could not be
+told is found by gasgate when it asks for changes.
 """
 
 import base64
@@ -37,12 +38,20 @@ def changed_ticket(db, cl, nodeid, newvalues):
     if "dedup_key" in newvalues and newvalues["dedup_key"] != cl.get(nodeid, "dedup_key"):
         raise Reject("the key of a ticket never changes")
     newvalues.pop("version", None)
-    if "state" not in newvalues or newvalues["state"] == cl.get(nodeid, "state"):
-        return
-    if not newvalues["state"]:
+    if "state" in newvalues and not newvalues["state"]:
         raise Reject("a ticket has a state")
+    if newvalues.get("state", cl.get(nodeid, "state")) == cl.get(nodeid, "state") and not _corrects(
+        db, cl, nodeid, newvalues
+    ):
+        return
     newvalues["version"] = (cl.get(nodeid, "version") or 0) + 1
     newvalues["step_at"] = _moment(newvalues.get("step_at"))
+
+
+def _corrects(db, cl, nodeid, newvalues):
+    """Tell whether somebody says of completed work what was found: the completion is then told once more."""
+    completed = cl.get(nodeid, "state") == db.getclass("ticketstate").lookup("completed")
+    return completed and bool(newvalues.get("result")) and newvalues["result"] != cl.get(nodeid, "result")
 
 
 def told_of_ticket(db, cl, nodeid, oldvalues):
@@ -56,6 +65,7 @@ def told_of_ticket(db, cl, nodeid, oldvalues):
         "type": db.getclass("ticketstate").get(cl.get(nodeid, "state"), "name"),
         "occurred_at": cl.get(nodeid, "step_at"),
         "by": db.getclass("user").get(db.getuid(), "username"),
+        "result": _name_of(db, "ticketresult", cl.get(nodeid, "result")),
     }
     db.getclass("crewevent").create(ticket=nodeid, **step)
     settings = db.config.detectors
@@ -101,6 +111,10 @@ def _moment(text):
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _name_of(db, class_name, nodeid):
+    return db.getclass(class_name).get(nodeid, "name") if nodeid else ""
+
+
 def _event(web, nodeid, dedup_key, step):
     return {
         "specversion": "1.0",
@@ -115,6 +129,7 @@ def _event(web, nodeid, dedup_key, step):
             "version": step["version"],
             "occurred_at": step["occurred_at"],
             "actor": step["by"],
+            "result": step["result"],
         },
     }
 
