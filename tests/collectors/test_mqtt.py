@@ -1,13 +1,11 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
 from iotcore.broker import Broker
 
-from collectors.mqtt import MqttCollector
 from gateway.errors import TransientError
 from gateway.model.reading import GOOD
 from gateway.ports import Delivery
@@ -18,7 +16,6 @@ from tests.collectors.mqtt_peers import (
     PREFIX,
     T_MS,
     Publisher,
-    make_source,
     message,
     opened,
     registers,
@@ -36,11 +33,6 @@ def broker_port(request: pytest.FixtureRequest) -> Iterator[int]:
         return
     with Broker(port=request.getfixturevalue("free_port")(), listen="127.0.0.1") as broker:
         yield broker.port
-
-
-@pytest.fixture
-def source(request: pytest.FixtureRequest) -> Callable[..., MqttCollector]:
-    return partial(make_source, request.node.name)
 
 
 @pytest.fixture

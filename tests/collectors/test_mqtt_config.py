@@ -3,26 +3,16 @@ import ssl
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collectors.mqtt import MqttCollector
 from collectors.mqtt_config import MqttConfig
 from collectors.tls_files import ExpiryWatch, tls_context
 from gateway.errors import ConfigError, TransientError
-from tests.collectors.mqtt_peers import (
-    make_source,
-    opened,
-)
+from tests.collectors.mqtt_peers import opened
 from tests.services import Server
-
-
-@pytest.fixture
-def source(request: pytest.FixtureRequest) -> Callable[..., MqttCollector]:
-    return partial(make_source, request.node.name)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 import asyncio
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +15,6 @@ from tests.collectors.mqtt_peers import (
     NOW_US,
     PREFIX,
     Publisher,
-    make_source,
     message,
     opened,
     registers,
@@ -26,12 +23,6 @@ from tests.collectors.mqtt_peers import (
 )
 from tests.collectors.sites import MemoryRegistry, network
 from tests.services import Server
-
-
-@pytest.fixture
-def source(request: pytest.FixtureRequest) -> Callable[..., MqttCollector]:
-    return partial(make_source, request.node.name)
-
 
 VICTIM = """
 import asyncio, sys, tests.collectors.test_mqtt_takeover as here
@@ -56,10 +47,10 @@ async def test_a_killed_gateway_gets_again_what_it_had_not_acked(mosquitto: Serv
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", VICTIM, str(mosquitto.port), stdout=pipe)
     assert child.stdout is not None
-    assert await asyncio.wait_for(child.stdout.readline(), 8) == b"open\n"
+    assert await asyncio.wait_for(child.stdout.readline(), 60) == b"open\n"
     await asyncio.to_thread(peer.send, *(message("M-000001", number) for number in range(5)))
     for _ in range(4):
-        assert await asyncio.wait_for(child.stdout.readline(), 5) == b"got\n"
+        assert await asyncio.wait_for(child.stdout.readline(), 60) == b"got\n"
     child.kill()
     await child.wait()
     async with opened(victim(mosquitto.port)) as deliveries:
@@ -86,7 +77,7 @@ async def test_a_session_that_another_gateway_took_is_told_apart(source: Any) ->
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with opened(source(server.sockets[0].getsockname()[1], version=5)) as deliveries:
         with pytest.raises(PermanentError, match="another client has taken over"):
-            await asyncio.wait_for(anext(deliveries), 5)
+            await asyncio.wait_for(anext(deliveries), 60)
     server.close()
 
 
@@ -98,7 +89,7 @@ async def test_a_second_gateway_takes_over_all_that_is_unacked(mosquitto: Server
         async with opened(source(mosquitto.port, version=5)) as second:
             assert registers(await take(second, 2)) == [1, 2]
         with pytest.raises((TransientError, PermanentError)):
-            await asyncio.wait_for(anext(first), 5)
+            await asyncio.wait_for(anext(first), 60)
     peer.close()
 
 
