@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.app import make_rest
 from api.deps import Parts
@@ -21,6 +21,8 @@ from tests.api.sample_state import PASSWORD, sample_parts
 from tests.services import chromium_arguments, pick_free_port
 
 SIZES = ((1366, 768), (1920, 1080), (2560, 1440))
+PATIENCE_MS = 30_000
+"""how long an expectation of a page is waited for: no promise of the page, a loaded machine is slow"""
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def serving(module: str, folder: Path, *more: str) -> Iterator[Served]:
             yield found
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=chromium_arguments())
         yield started

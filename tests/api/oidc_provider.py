@@ -71,7 +71,7 @@ class Provider:
 
     def approve(self, address: str, who: str) -> str:
         """Log in as somebody, follow an authorization request, return where the browser is sent back to."""
-        with httpx.Client(base_url=self.url, timeout=10) as browser:
+        with httpx.Client(base_url=self.url, timeout=60) as browser:
             said = {"username": who, "password": PASSWORD}
             browser.post("/api/auth/", json=said).raise_for_status()
             browser.put(f"/api/auth/grant/{CLIENT_ID}", json={"scope": "openid g_profile"}).raise_for_status()
@@ -94,7 +94,7 @@ def start(folder: Path) -> Provider:
     config.write_text(CONFIG.format(port=port, modules=MODULES, database=database), encoding="utf-8")
     server = Server((program, "--config-file", str(config)), port, folder)
     server.start()
-    administrator = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+    administrator = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
     provider = Provider(server, administrator)
     try:
         _ok(administrator.post("/api/auth/", json=ADMINISTRATOR))

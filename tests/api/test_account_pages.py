@@ -27,6 +27,7 @@ def test_an_administrator_adds_somebody_who_then_takes_a_password_of_their_own(
     page.get_by_role("button", name=words["add"]).click()
     form = page.locator("form[data-form=add]")
     form.locator("[name=name]").fill(f"new-{language}")
+    expect(form.locator("[name=password]")).not_to_have_value("")
     first = form.locator("[name=password]").input_value()
     assert len(first) >= 20
     form.get_by_role("button", name=words["save"], exact=True).click()
@@ -56,6 +57,7 @@ def test_a_token_is_made_with_a_scope_shown_once_and_revoked(visit: Any, served:
     page.locator("[name=name]").fill(f"night export {language}")
     page.locator("[name='act:read']").check()
     page.get_by_role("button", name=words["make"]).click()
+    expect(page.locator(".gg-secret")).not_to_have_value("")
     text = page.locator(".gg-secret").input_value()
     headers = {"authorization": f"Bearer {text}"}
     assert httpx.get(f"{served.url}/api/v1/alarms", headers=headers).status_code == 200
@@ -102,7 +104,7 @@ def test_an_open_page_goes_to_the_log_in_when_its_session_ends(visit: Any, serve
     with httpx.Client(base_url=served.url) as admin:
         admin.post("/api/v1/login", json={"name": "admin", "password": PASSWORD})
         assert admin.post("/api/v1/users/engineer/end-sessions", json={}).status_code == 200
-    page.wait_for_url("**/login?why=ended&next=**", timeout=20_000)
+    page.wait_for_url("**/login?why=ended&next=**")
     expect(page.get_by_role("alert")).to_have_text("Your session has ended. Log in again.")
     page.locator("[name=name]").fill("engineer")
     page.locator("[name=password]").fill(PASSWORD)
@@ -117,11 +119,14 @@ def test_rows_of_lists_and_tables_are_roomy_or_dense_as_somebody_likes(visit: An
     def heights() -> list[float]:
         return [page.locator(place).first.evaluate("e => e.offsetHeight") for place in places]
 
+    for place in places:
+        expect(page.locator(place).first).to_be_visible()
     roomy = heights()
     page.goto(f"{served.url}/account")
     expect(page.locator("[data-dense=roomy]")).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Dense").click()
     expect(page.locator("[data-dense=dense]")).to_have_attribute("aria-pressed", "true")
     page.goto(f"{served.url}/loss")
-    expect(page.locator(places[0]).first).to_be_visible()
+    for place in places:
+        expect(page.locator(place).first).to_be_visible()
     assert [before - now for before, now in zip(roomy, heights(), strict=True)] == [8, 8]

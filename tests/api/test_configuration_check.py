@@ -62,7 +62,7 @@ def test_an_administrator_checks_from_the_system_page(visit: Any, language: str,
     page.get_by_role("button", name=label).focus()
     page.keyboard.press("Enter")
     row = page.locator(".gg-checked tbody tr", has_text="web.colour")
-    expect(row).to_contain_text("gasgate.toml:3", timeout=20_000)
+    expect(row).to_contain_text("gasgate.toml:3")
     expect(page.get_by_role("button", name=label)).to_be_enabled()
     other = visit("engineer", "/system", language=language)
     expect(other.locator(".gg-card").first).to_be_visible()

@@ -69,7 +69,7 @@ def test_an_alarm_is_acknowledged_muted_shelved_and_brought_back(visit: Any, wor
     expect(chip).to_be_visible()
     choose(page, "S-02", "STATION_COMM_LOSS@S-02")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.closest('.gg-detail') !== null")
+    page.wait_for_function("document.activeElement.closest('.gg-detail') !== null")
     if page.locator("[data-act=silence]").count():  # a muted horn comes back after two minutes only
         page.keyboard.press("m")
         expect(page.locator("[data-act=silence]")).to_have_count(0)
@@ -137,4 +137,4 @@ def test_the_way_in_and_the_help_need_no_mouse(visit: Any, served: Served, words
     expect(page.locator(".gg-help")).to_be_hidden()
     go_to(page, "a.gg-skip", "Shift+Tab")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.matches('.gg main')")
+    page.wait_for_function("document.activeElement.matches('.gg main')")

@@ -55,7 +55,7 @@ async def _bring(role: Running, meters: int) -> None:
     dead = DeadLetter("meters", "t", b"", f"unknown meter {meter(meters)}", 1)
     times = np.full(meters, 1_760_000_000_000_000)
     await role.keeper.intake.put(Delivery("meters", ReadingBatch.build(index, times, times, np.zeros(meters)), (dead,)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             counts = role.keeper._sources.counts()["stations"]
             snapshot = role.keeper._accounting.snapshot().get("meters", {})

@@ -35,7 +35,7 @@ def test_values_against_limits_go_into_one_trend(visit: Any, language: str) -> N
             expect(page.locator(".gg-value[aria-pressed=true]")).to_have_count(number)
     points = parse_qs(urlsplit(found.value.url).query)["point"]
     assert points == [f"REG-00{n}/pressure_gauge_kpa" for n in (1, 2, 3)]
-    with page.expect_response("**/api/v1/series*"):
+    with page.expect_response(lambda answer: answer.url.count("point=") == 4):
         page.locator("[data-point='REG-001/flow_base_m3h']").click()
     expect(page.locator("[data-drop]")).to_have_count(4)
     page.locator("[data-point='REG-001/gas_lel_pct']").click()
@@ -55,18 +55,24 @@ def test_an_answer_about_points_that_were_dropped_meanwhile_is_not_drawn(visit: 
     page.evaluate(
         """() => {
           const whole = Response.prototype.json;
+          window.held = [];
           Response.prototype.json = async function () {
             const found = await whole.call(this);
-            await new Promise((done) => setTimeout(done, 700));
+            if (this.url.includes("/api/v1/series")) await new Promise((done) => held.push(done));
             return found;
           };
         }"""
     )
     with page.expect_response(lambda answer: answer.url.count("point=") == 2):
         page.locator("[data-point='REG-002/pressure_gauge_kpa']").click()
+    page.wait_for_function("() => held.length === 1")
     page.locator("[data-drop^='REG-002']").click()
     expect(page.locator("[data-drop]")).to_have_count(1)
+    page.wait_for_function("() => held.length === 2")
+    page.evaluate("() => held[0]()")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     expect(said).to_be_visible()
+    page.evaluate("() => held[1]()")
     expect(said).to_be_hidden()
 
 

@@ -42,7 +42,7 @@ BLANK = """() => [...document.querySelectorAll('.gg-panel')].filter(e => {
 
 @contextmanager
 def person(url: str, name: str, language: str = "zh") -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers={"accept": "text/html"}, timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=url, headers={"accept": "text/html"}, timeout=60, trust_env=False) as client:
         client.post("/api/v1/login", json={"name": name, "password": PASSWORD}).raise_for_status()
         client.cookies.set("gasgate_language", language)
         yield client
@@ -112,7 +112,7 @@ def seen_before(browser: Browser, served: Served) -> Iterator[Page]:
 @contextmanager
 def writers_held_back(file: Path) -> Iterator[sqlite3.Connection]:
     """Let nobody write from a moment on at which the database's file holds everything."""
-    with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as connection:
         for _ in range(50):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             connection.execute("BEGIN IMMEDIATE")
@@ -138,7 +138,7 @@ def damaged(served: Served, seen_before: Page) -> Iterator[Served]:
                 whole[root] = pages.read(size)
                 pages.seek((root - 1) * size)
                 pages.write(b"\xff" * size)
-    expect(seen_before.locator(".gg-trouble .old")).to_be_visible(timeout=20_000)
+    expect(seen_before.locator(".gg-trouble .old")).to_be_visible()
     yield served
     with file.open("r+b") as pages:
         for root, content in whole.items():
@@ -146,7 +146,7 @@ def damaged(served: Served, seen_before: Page) -> Iterator[Served]:
             pages.write(content)
     # whoever holds spoiled pages reads them anew once somebody has written, as at a log-in
     with person(served.url, "viewer"):
-        expect(seen_before.locator(".gg-trouble .old")).to_have_count(0, timeout=20_000)
+        expect(seen_before.locator(".gg-trouble .old")).to_have_count(0)
 
 
 @pytest.mark.browser

@@ -27,7 +27,7 @@ async def test_of_two_who_decide_at_once_one_changes_nothing(
         listed = (await client.get("/api/v1/questioned-readings")).json()["cases"]
         case = next(one for one in listed if one["meter"] == SPIKE)
         # both have found the case open before either writes
-        both, plain = threading.Barrier(2, timeout=10), IntervalStore.of_meter
+        both, plain = threading.Barrier(2, timeout=60), IntervalStore.of_meter
 
         def together(store: IntervalStore, meter: str, first: date, last: date) -> Any:
             both.wait()

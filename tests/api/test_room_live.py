@@ -43,7 +43,7 @@ async def host(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[s
 
 
 async def session_of(host: str, name: str) -> str:
-    async with httpx.AsyncClient(base_url=f"http://{host}", timeout=10) as client:
+    async with httpx.AsyncClient(base_url=f"http://{host}", timeout=60) as client:
         answer = await client.post("/api/v1/login", json={"name": name, "password": PASSWORD})
         return str(answer.json()["session"])
 
@@ -115,5 +115,5 @@ async def test_listening_is_no_use_of_a_session_and_ends_with_it(host: str, part
         assert seen.used_at == long_ago
         with parts.state.write() as connection:
             credential_rows.end_session(connection, key)
-        await asyncio.wait_for(there.wait_closed(), 5)
+        await asyncio.wait_for(there.wait_closed(), 60)
         assert there.close_code == rooms.LOGGED_OUT

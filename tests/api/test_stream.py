@@ -42,7 +42,7 @@ class Running:
         self.board.apply(Change(self.board.number + 1, gone=("x" * padding,)))
 
     async def until_open(self, count: int) -> None:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(60):
             while (self.app.state.streams.open, self.board.listeners) != (count, count):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
@@ -63,7 +63,7 @@ async def running(parts: Parts) -> AsyncIterator[Running]:
 
 @contextlib.asynccontextmanager
 async def logged_in(running: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=running.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as client:
         await client.post("/api/v1/login", json={"name": "viewer", "password": PASSWORD})
         yield client
 
@@ -161,7 +161,7 @@ async def test_a_listener_whose_session_ended_hears_no_more(running: Running, mo
     async with logged_in(running) as client, client.stream("GET", "/api/v1/live") as answer:
         await running.until_open(1)
         assert (await client.post("/api/v1/logout", json={})).status_code == 204
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for _ in answer.aiter_lines():
                 running.say()
         await running.until_open(0)

@@ -80,7 +80,7 @@ async def test_only_the_first_who_asks_waits_and_a_fault_leaves_what_was_found(
     store: Any = city.store
     monkeypatch.setattr(store, "latest", away := Away(store.latest))
     assert await watch.look() is first, "the store is asked behind whoever asks"
-    await asyncio.wait_for(away.asked.wait(), 5)
+    await asyncio.wait_for(away.asked.wait(), 60)
     await asyncio.sleep(0.05)
     assert await watch.look() is first
     monkeypatch.setattr(watch, "_until", 0.0)
