@@ -69,7 +69,7 @@ class DeskServer:
     def stop(self) -> None:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = self._server.force_exit = True
-            self._thread.join(5)
+            self._thread.join(30)
             self._server = self._thread = None
 
     async def _post(self, request: Request) -> Response:

@@ -92,7 +92,7 @@ class RoundupDesk:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def faults(self, *modes: str) -> None:

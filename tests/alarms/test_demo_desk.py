@@ -49,7 +49,7 @@ def serving(app: ASGIApp, port: int) -> Iterator[None]:
         time.sleep(0.01)
     yield
     server.should_exit = True
-    thread.join(5)
+    thread.join(30)
 
 
 def found(state: State) -> Ticket:

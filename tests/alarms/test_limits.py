@@ -103,11 +103,11 @@ def test_limits_come_from_definition_set_pressure_and_point() -> None:
 def test_a_city_of_meters_is_watched_without_copying_it_for_each_batch() -> None:
     judge = LimitJudge()
     shape = _rest(WATCHES[3])
-    begun = time.monotonic()
+    begun = time.process_time()
     for first in range(0, 100_000, 50):
         points = list(range(first, first + 50))
         judge.adopt(points, [[Watch(f"BIT@M-{point:07d}", *shape)] for point in points])
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5, "of computing"
     judge.restore("BIT@M-0099999", cond=True)
     judge.restore("BIT@M-0000000", cond=True)
     edges = judge.judge(batch([(54_321, NOW_US, 4.0), (99_999, NOW_US, 0.0), (7, NOW_US, 0.0)]))

@@ -58,7 +58,7 @@ class Door:
 
     def close(self) -> None:
         self._server.should_exit = self._server.force_exit = True
-        self._thread.join(5)
+        self._thread.join(30)
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ async def deliver(desk: AlarmDesk, server: DeskServer, count: int) -> None:
         raise_gas(desk, number)
     desk.clock.set(START + minutes(20))  # type: ignore[attr-defined]
     async with working(desk, server.url):
-        await until(lambda: all_confirmed(desk), 20)
+        await until(lambda: all_confirmed(desk))
 
 
 async def test_equal_tickets_differ_in_nothing(tmp_path: Path, server: DeskServer) -> None:

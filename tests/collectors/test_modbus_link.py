@@ -194,7 +194,7 @@ async def test_a_converter_that_never_falls_silent_is_given_up() -> None:
         began = time.monotonic()
         with pytest.raises(TransientError, match="without end"):
             await read(link, 10)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 30
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         peer.answer = honestly

@@ -34,10 +34,10 @@ async def test_whoever_gives_up_waiting_holds_nobody_up() -> None:
     # the turn comes to the second one and is lost in the same moment
     turns.give()
     gone[1].cancel()
-    await asyncio.wait_for(next_one, 1)
+    await asyncio.wait_for(next_one, 30)
     assert all(task.cancelled() for task in gone)
     turns.give()
-    await asyncio.wait_for(turns.take(), 1)
+    await asyncio.wait_for(turns.take(), 30)
 
 
 async def test_who_is_cancelled_just_before_the_turn_is_given_gets_none() -> None:
@@ -48,4 +48,4 @@ async def test_who_is_cancelled_just_before_the_turn_is_given_gets_none() -> Non
     gone.cancel()
     turns.give()
     await asyncio.gather(gone, return_exceptions=True)
-    await asyncio.wait_for(turns.take(), 1)
+    await asyncio.wait_for(turns.take(), 30)

@@ -115,7 +115,7 @@ class Senders(Protocol):
 
 async def take(deliveries: AsyncIterator[Delivery], count: int, *, ack: bool) -> list[Delivery]:
     got: list[Delivery] = []
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while len(got) < count:
             got.append(await anext(deliveries))
             if ack and (acknowledge := got[-1].ack):

@@ -318,11 +318,11 @@ def test_a_port_that_a_killed_gateway_still_holds_is_waited_for(free_port: Calla
     port = free_port()
     server = socket.create_server(("127.0.0.1", port))
     threading.Timer(0.4, server.close).start()
-    app.wait_for_ports([f"127.0.0.1:{port}"], patience_s=5)
+    app.wait_for_ports([f"127.0.0.1:{port}"], patience_s=60)
     began = time.monotonic()
     with pytest.raises(GatewayError, match="assign requested address"):
-        app.wait_for_ports(["192.0.2.1:80"], patience_s=5)
-    assert time.monotonic() - began < 2, "another machine's address never becomes ours"
+        app.wait_for_ports(["192.0.2.1:80"], patience_s=60)
+    assert time.monotonic() - began < 30, "another machine's address never becomes ours"
 
 
 class Roles:

@@ -76,7 +76,7 @@ async def running(site: SimpleNamespace) -> AsyncIterator[SimpleNamespace]:
     )
     task = asyncio.create_task(serve(app, site.config.keep.listen))
     remote = RemoteStore(f"http://{site.config.keep.listen}", service_token(site.config))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await remote.days()

@@ -192,7 +192,7 @@ async def _read(port: int, unit: int, table: RegisterTable, first: int, count: i
     process = await asyncio.create_subprocess_exec(
         need("mbpoll"), *what, *place, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 20.0)
+    output, _ = await asyncio.wait_for(process.communicate(), 60.0)
     words = [int(match) & 0xFFFF for match in re.findall(r"^\[\d+\]:\s+(-?\d+)", output.decode(), re.MULTILINE)]
     assert len(words) == count, output.decode()
     return words

@@ -47,7 +47,7 @@ class RunningCity:
         return Saved.read(self.folder / "city_now.json", 0)
 
     def supply_m3(self) -> float:
-        with ModbusTcpClient("127.0.0.1", port=self.modbus_port + 5, timeout=3) as client:
+        with ModbusTcpClient("127.0.0.1", port=self.modbus_port + 5, timeout=30) as client:
             words = client.read_holding_registers(100, count=2, device_id=1).registers
         return int(words[1] << 16 | words[0]) / 100.0
 
@@ -59,7 +59,7 @@ def running_city(own_city: Path, free_port: Callable[[], int]) -> Iterator[Runni
     for process in made.processes:
         if process.poll() is None:
             process.kill()
-            process.wait(5.0)
+            process.wait(60.0)
 
 
 def _free_run() -> int:
@@ -81,7 +81,7 @@ def test_the_city_stands_still_while_it_is_off(running_city: RunningCity) -> Non
     before = running_city.supply_m3()
     time.sleep(0.3)
     first.send_signal(signal.SIGTERM)
-    assert first.wait(10.0) == 0
+    assert first.wait(60.0) == 0
     assert not (running_city.folder / "ready").exists()
     stood = running_city.saved().city_us
     time.sleep(0.5)
@@ -98,7 +98,7 @@ def test_after_kill_9_no_register_steps_back_and_no_broker_stays(running_city: R
     time.sleep(1.3)
     before = running_city.supply_m3()
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(5.0)
+    process.wait(60.0)
     _wait(lambda: not _listens(running_city.broker_port))
     running_city.start()
     assert 0.0 <= running_city.supply_m3() - before < 5.0
@@ -108,7 +108,7 @@ def test_after_kill_9_no_register_steps_back_and_no_broker_stays(running_city: R
 def test_gas_rises_and_goes_when_a_crew_has_repaired_it(running_city: RunningCity) -> None:
     Saved(to_us(GAS_AT) + 10 * MINUTE_US, {}).write(running_city.folder / "city_now.json")
     running_city.start()
-    with ModbusTcpClient("127.0.0.1", port=running_city.modbus_port + 3, timeout=3) as client:
+    with ModbusTcpClient("127.0.0.1", port=running_city.modbus_port + 3, timeout=30) as client:
 
         def lel_pct() -> float:
             return float(client.read_input_registers(7, count=1, device_id=1).registers[0]) / 10.0
@@ -174,14 +174,14 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _wait(done: Callable[[], bool], limit_s: float = 8.0) -> None:
+def _wait(done: Callable[[], bool], limit_s: float = 60.0) -> None:
     end = time.monotonic() + limit_s
     while not done():
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
-async def _until(done: Callable[[], bool], limit_s: float = 8.0) -> None:
+async def _until(done: Callable[[], bool], limit_s: float = 60.0) -> None:
     async with asyncio.timeout(limit_s):
         while not done():  # noqa: ASYNC110  (another process changes it)
             await asyncio.sleep(0.05)

@@ -61,9 +61,9 @@ class Training:
         return done.output
 
     def registers(self) -> list[int]:
-        with ModbusTcpClient("127.0.0.1", port=self.modbus_port + 3, timeout=5) as client:
+        with ModbusTcpClient("127.0.0.1", port=self.modbus_port + 3, timeout=30) as client:
             supply = client.read_holding_registers(100, count=2, device_id=1).registers
-        with ModbusTcpClient("127.0.0.1", port=self.modbus_port + 4, timeout=5) as client:
+        with ModbusTcpClient("127.0.0.1", port=self.modbus_port + 4, timeout=30) as client:
             card = client.read_holding_registers(1000, count=2, device_id=1).registers
         return [supply[1] << 16 | supply[0], card[0] << 16 | card[1]]
 
@@ -81,7 +81,7 @@ def training(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Training]
     for process in made.processes:
         if process.poll() is None:
             process.kill()
-            process.wait(5.0)
+            process.wait(60.0)
 
 
 def _free_run(count: int) -> int:
@@ -114,7 +114,7 @@ def test_a_city_is_written_served_changed_killed_and_goes_on(training: Training)
     assert "cloud        over" in training.call("clear", "all")
     before, believed = training.registers(), follower.now_us()
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(5.0)
+    process.wait(60.0)
 
     process = training.start()
     after = training.registers()
@@ -123,7 +123,7 @@ def test_a_city_is_written_served_changed_killed_and_goes_on(training: Training)
     assert "cloud        over" in training.call("faults")
     assert "time x120; " in training.call("speed", "120")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15.0) == 0
+    assert process.wait(60.0) == 0
     acts = [json.loads(line) for line in (training.folder / "acts.jsonl").read_text().splitlines()]
     assert [act["act"] for act in acts] == ["inject", "clear", "speed"]
     saved = json.loads((training.folder / "city_now.json").read_text())

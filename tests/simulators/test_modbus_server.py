@@ -54,7 +54,7 @@ async def _run_mbpoll(*words: str) -> str:
     process = await asyncio.create_subprocess_exec(
         need("mbpoll"), *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 5.0)
+    output, _ = await asyncio.wait_for(process.communicate(), 60.0)
     return output.decode()
 
 

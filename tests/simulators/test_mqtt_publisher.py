@@ -46,7 +46,7 @@ class Listener:
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port, keepalive=20)
         self._client.loop_start()
-        assert self.subscribed.wait(5.0)
+        assert self.subscribed.wait(60.0)
 
     def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         self.messages.append((message.topic, bytes(message.payload)))
@@ -63,7 +63,7 @@ def listener(broker: BrokerProcess) -> Iterator[Listener]:
     made.close()
 
 
-def _wait(done: Callable[[], bool], limit_s: float = 8.0) -> None:
+def _wait(done: Callable[[], bool], limit_s: float = 60.0) -> None:
     end = time.monotonic() + limit_s
     while not done():
         assert time.monotonic() < end

@@ -97,7 +97,7 @@ class RunningDesk:
     def kill(self, number: int = signal.SIGKILL) -> int:
         assert self.process is not None
         os.kill(self.process.pid, number)
-        return self.process.wait(10.0)
+        return self.process.wait(60.0)
 
     @property
     def base(self) -> str:
@@ -114,7 +114,7 @@ class RunningDesk:
             "webhook-timestamp": str(int(moment.timestamp())),
             "webhook-signature": Webhook(secret or self.secret).sign("msg_1", moment, body),
         }
-        return httpx.post(f"{self.base}/tickets", content=body, headers=signed | dict(headers or {}), timeout=5.0)
+        return httpx.post(f"{self.base}/tickets", content=body, headers=signed | dict(headers or {}), timeout=60.0)
 
 
 def _set_clock(folder: Path, speed: float = SPEED) -> None:
@@ -173,7 +173,7 @@ def test_only_our_signature_opens_the_desk(shared_desk: RunningDesk) -> None:
     assert shared_desk.post(_open(2), secret=other).status_code == 401
     assert shared_desk.post(_open(2), at=datetime.now(UTC) - timedelta(minutes=6)).status_code == 401
     assert shared_desk.post(_open(2), headers={"webhook-signature": "v1"}).status_code == 401
-    assert httpx.post(f"{shared_desk.base}/tickets", content=b"\xff", timeout=5.0).status_code == 401
+    assert httpx.post(f"{shared_desk.base}/tickets", content=b"\xff", timeout=60.0).status_code == 401
     assert shared_desk.post("x" * 20_001).status_code == 413
     assert shared_desk.post(["no", "object"]).status_code == 400
     assert shared_desk.post({**_open(2), "command_no": "one"}).status_code == 400
@@ -274,7 +274,7 @@ def test_eight_posts_at_once_make_one_ticket(tmp_path: Path) -> None:
     store.close()
 
 
-def _wait(done: Callable[[], bool], limit_s: float = 8.5) -> None:
+def _wait(done: Callable[[], bool], limit_s: float = 60.0) -> None:
     end = time.monotonic() + limit_s
     while not done():
         assert time.monotonic() < end

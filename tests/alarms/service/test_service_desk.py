@@ -279,9 +279,9 @@ async def test_clocks_wake_when_time_goes_back(desk: ServiceDesk, clock: ManualC
 
     running = asyncio.create_task(ServiceClocks(desk).run())
     try:
-        await asyncio.wait_for(until(1), 5)
+        await asyncio.wait_for(until(1), 60)
         clock.set(RAISED + timedelta(minutes=5))
-        await asyncio.wait_for(until(2), 5)
+        await asyncio.wait_for(until(2), 60)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -92,7 +92,7 @@ class Site:
 
 
 async def until(ready: Callable[[], bool]) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while not ready():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

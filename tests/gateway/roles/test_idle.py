@@ -35,6 +35,7 @@ from gateway.store.registry import StateRegistry
 from gateway.store.state import State, put_cursor
 from gateway.store.tail import TailRing
 from tests.end_to_end.small_site import SmallSite, meter
+from tests.gateway.runtime.waiting import until
 
 
 class EmptyStore:
@@ -74,11 +75,13 @@ async def test_a_city_without_readings_is_passed_once_and_again_after_a_decision
     monkeypatch.setattr(analyse, "LOOK_S", 0.02)
     analyst = Analyst(config, state, site_network(config))
     running = asyncio.create_task(analyst.run())
+    await until(lambda: store.asked, 60)
     await asyncio.sleep(0.5)
     assert store.asked == 1
     with state.write() as connection:
         edit_rows.add_edit(connection, Edit(meter(0), "2026-01-01", 5, "ann", "read by hand", 1))
-    await asyncio.sleep(0.5)
+    await until(lambda: store.asked > 1, 60)
+    await asyncio.sleep(0.2)
     assert store.asked == 2
     await ended(running)
 
@@ -95,14 +98,15 @@ async def test_a_role_says_again_what_is_new_and_else_seldom(state: State, monke
     monkeypatch.setattr(health_rows, "beat", counted)
     now = {"seq": 1}
     beating = asyncio.create_task(common.heartbeat(state, "keep", lambda: (True, dict(now))))
+    await until(lambda: said, 60)
     await asyncio.sleep(0.3)
     now["seq"] = 2
+    await until(lambda: 2 in said, 60)
     await asyncio.sleep(0.3)
     assert said == [1, 2]
     assert health_rows.detail(state, "keep") == {"seq": 2}
     monkeypatch.setattr(common, "REPEAT_S", 0.05)
-    await asyncio.sleep(0.3)
-    assert len(said) >= 4
+    await until(lambda: len(said) >= 4, 60)
     await ended(beating)
 
 
@@ -121,23 +125,24 @@ async def test_time_is_looked_at_when_it_may_matter(state: State, monkeypatch: p
     pipeline = Pipeline()
     judge = Judge(cast("Any", pipeline), state, SystemClock(), cast("Any", EmptyStore()), calendar=official())
     ticking = asyncio.create_task(judge._every("timers", 0.01, judge._tick, judge._tick_is_due))
+    await until(lambda: pipeline.ticks, 60)
     await asyncio.sleep(0.3)
     assert pipeline.ticks == 1
     with state.write() as connection:
         put_cursor(connection, "somebody", 1)
+    await until(lambda: pipeline.ticks > 1, 60)
     await asyncio.sleep(0.3)
     assert pipeline.ticks == 2
     pipeline.seq = 7
+    await until(lambda: pipeline.ticks > 2, 60)
     await asyncio.sleep(0.3)
     assert pipeline.ticks == 3
     pipeline.calm = False
-    await asyncio.sleep(0.3)
-    assert pipeline.ticks >= 6
+    await until(lambda: pipeline.ticks >= 6, 60)
     pipeline.calm = True
     monkeypatch.setattr(alarm, "CALM_TICK_S", 0.05)
     before = pipeline.ticks
-    await asyncio.sleep(0.3)
-    assert pipeline.ticks >= before + 2
+    await until(lambda: pipeline.ticks >= before + 2, 60)
     await ended(ticking)
 
 
@@ -164,7 +169,7 @@ async def test_who_waits_for_readings_is_answered_when_the_service_ends(free_por
                 await asyncio.sleep(0.05)
         began = time.monotonic()
         await ended(serving)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 15, "at once, not when its time is over"
         assert (await asking).text == "none came"
 
 

@@ -36,7 +36,7 @@ async def running(keeper: Keeper) -> AsyncIterator[Keeper]:
         yield keeper
     finally:
         task.cancel()
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(60):
             await asyncio.gather(task, return_exceptions=True)
             await keeper.close()
 
@@ -63,7 +63,7 @@ async def test_a_full_disk_does_not_keep_the_role_from_ending(config: Config, mo
     monkeypatch.setattr(FileSpool, "append", full)
     async with running(keeper):
         await keeper.intake.put(reading(1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while keeper.health()[0]:  # noqa: ASYNC110 - health is asked, it tells nobody
                 await asyncio.sleep(0.02)
         assert "No space left on device" in keeper.health()[1]["problems"]

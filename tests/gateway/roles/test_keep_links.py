@@ -23,7 +23,7 @@ async def told(remote: RemoteStore, asset: str) -> tuple[list[str], bool]:
 
 
 async def until(remote: RemoteStore, asset: str, wanted: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await told(remote, asset) != wanted:  # noqa: ASYNC110 - only the service knows
             await asyncio.sleep(0.05)
 

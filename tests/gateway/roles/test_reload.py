@@ -31,7 +31,7 @@ def site(tmp_path: Path, free_port: Callable[[], int]) -> SmallSite:
     return SmallSite(tmp_path / f"reload-{os.getpid()}", free_port(), meters=9)
 
 
-async def until(ready: Callable[[], object], limit_s: float = 5.0) -> None:
+async def until(ready: Callable[[], object], limit_s: float = 60.0) -> None:
     async with asyncio.timeout(limit_s):
         while not ready():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -187,7 +187,7 @@ async def test_an_output_that_goes_and_comes_back_keeps_its_cursor(site: SmallSi
     site.write_config()
     async with running(site) as run:
         await run.keeper.intake.put(_delivery())
-        await until(lambda: (run.keeper._streams.status()[0]["cursor"] or 0) > 0, 8)
+        await until(lambda: (run.keeper._streams.status()[0]["cursor"] or 0) > 0)
         cursor = run.state.cursor("output:influx")
         assert cursor > 0
         url, site.influx_url = site.influx_url, ""

@@ -106,6 +106,6 @@ async def test_what_was_asked_for_is_done_once_also_for_a_source_that_is_gone(si
     site.ask()
     site.ask("gone")
     task = asyncio.create_task(Replay(site.state, lambda: [collector("volume")], site.put).run())
-    await until(lambda: {site.outcome()["state"], site.outcome("gone")["state"]} == {"done"}, 5)
+    await until(lambda: {site.outcome()["state"], site.outcome("gone")["state"]} == {"done"}, 60)
     task.cancel()
     assert (len(site.kept), site.outcome("gone")["problem"]) == (1, "no such source")

@@ -58,7 +58,7 @@ def time_server() -> Iterator[TimeServer]:
     finally:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ender:
             ender.sendto(b"", server.channel.getsockname())
-        thread.join(5)
+        thread.join(30)
         server.channel.close()
 
 

@@ -49,7 +49,7 @@ def kill_parent_of(module: list[str], log: Path, folder: Path) -> int:
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while "ready" not in (log.read_text() if log.exists() else "") and time.monotonic() < end:
             time.sleep(0.02)
         assert not gone(pid, within_s=0), log.read_text()

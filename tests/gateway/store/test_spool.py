@@ -56,7 +56,7 @@ def test_closing_waits_for_an_append_in_another_thread(
     monkeypatch.setattr("gateway.store.spool.os.fdatasync", slow)
     appending = threading.Thread(target=fill, args=(spool, 1))
     appending.start()
-    assert inside.wait(5)
+    assert inside.wait(30)
     spool.close()
     assert spool.last_seq() == 1
     appending.join()
