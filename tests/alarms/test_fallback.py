@@ -51,7 +51,7 @@ NUMBER = "T-20260115-000001"
 
 @pytest.fixture
 def servers(free_port: Callable[[], int]) -> Iterator[tuple[DeskServer, DeskServer]]:
-    made = DeskServer(free_port(), hang_s=0.7), DeskServer(free_port(), hang_s=0.7)
+    made = DeskServer(free_port(), hang_s=2.5), DeskServer(free_port(), hang_s=2.5)
     for one in made:
         one.start()
     yield made

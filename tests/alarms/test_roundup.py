@@ -18,8 +18,6 @@ from tests.contracts import sink_contract
 from tests.contracts.sink_contract import ATTEMPT, rekeyed
 from tests.services import pick_free_port
 
-LONG = replace(ATTEMPT, connect_timeout_s=5.0, total_timeout_s=10.0)
-
 
 def opening(key: str) -> Command:
     body = {
@@ -134,13 +132,13 @@ async def test_probe_of_roundup(desk: RoundupDesk) -> None:
     stranger = make_sink(desk.url, "wrong")
     with pytest.raises(PermanentError, match="401"):
         await stranger.probe()
-    assert isinstance(await stranger.deliver(opening("hq.1:REG-001:STRANGER:1"), LONG), Misconfigured)
+    assert isinstance(await stranger.deliver(opening("hq.1:REG-001:STRANGER:1"), ATTEMPT), Misconfigured)
     await stranger.close()
 
 
 async def test_a_ticket_tells_the_dispatcher_all_that_was_known(sink: RoundupSink, desk: RoundupDesk) -> None:
     key = "hq.1:REG-001:ALL:1"
-    made = await sink.deliver(opening(key), LONG)
+    made = await sink.deliver(opening(key), ATTEMPT)
     assert isinstance(made, Confirmed)
     assert made.ticket.url == f"{desk.url}/ticket{made.ticket.external_id}"
     found = await external(sink, key)
@@ -154,21 +152,21 @@ async def test_a_ticket_tells_the_dispatcher_all_that_was_known(sink: RoundupSin
 async def test_what_comes_later_stands_on_the_ticket_once(sink: RoundupSink, desk: RoundupDesk) -> None:
     key = "hq.1:REG-001:LATER:1"
     calm = opening(key)
-    await sink.deliver(replace(calm, body={**calm.body, "priority": 3}), LONG)
-    first = await sink.deliver(follow_up(key, 2), LONG)
-    again = await sink.deliver(follow_up(key, 2), LONG)
+    await sink.deliver(replace(calm, body={**calm.body, "priority": 3}), ATTEMPT)
+    first = await sink.deliver(follow_up(key, 2), ATTEMPT)
+    again = await sink.deliver(follow_up(key, 2), ATTEMPT)
     assert isinstance(first, Confirmed)
     assert isinstance(again, Confirmed)
     assert (first.duplicate, again.duplicate) == (False, True)
     (row,) = [row for row in desk.tickets() if row["_dedup_key"] == key]
     assert row["_priority"] == 1
-    nobody = await sink.deliver(follow_up("hq.1:nobody:X:1", 2), LONG)
+    nobody = await sink.deliver(follow_up("hq.1:nobody:X:1", 2), ATTEMPT)
     assert isinstance(nobody, Refused)
 
 
 async def test_a_crews_steps_come_back_in_order_and_by_pull(sink: RoundupSink, desk: RoundupDesk) -> None:
     key = "hq.1:REG-001:CREW:1"
-    made = await sink.deliver(opening(key), LONG)
+    made = await sink.deliver(opening(key), ATTEMPT)
     assert isinstance(made, Confirmed)
     desk.set_state(made.ticket.external_id, "accepted", "departed", "arrived")
     found = await external(sink, key)
@@ -190,7 +188,7 @@ async def test_pages_of_changes_leave_none_out(
 ) -> None:
     monkeypatch.setattr("alarms.tickets.roundup.PAGE", 3)
     for number in range(7):
-        await sink.deliver(opening(f"hq.1:REG-001:PAGE:{number}"), LONG)
+        await sink.deliver(opening(f"hq.1:REG-001:PAGE:{number}"), ATTEMPT)
     seen = [change.ticket.dedup_key async for change in sink.changed_since("")]
     assert sorted(seen) == sorted(row["_dedup_key"] for row in desk.tickets())
 
@@ -200,7 +198,7 @@ async def test_nobody_frees_a_key(sink: RoundupSink, desk: RoundupDesk) -> None:
     from roundup.exceptions import Reject
 
     key = "hq.1:REG-001:KEPT:1"
-    made = await sink.deliver(opening(key), LONG)
+    made = await sink.deliver(opening(key), ATTEMPT)
     assert isinstance(made, Confirmed)
     database = instance.open(str(desk.home)).open("admin")
     with pytest.raises(Reject, match="kept"):
@@ -214,6 +212,6 @@ async def test_nobody_frees_a_key(sink: RoundupSink, desk: RoundupDesk) -> None:
 
 async def test_another_key_is_another_ticket(sink: RoundupSink, desk: RoundupDesk) -> None:
     one = opening("hq.1:REG-001:A:1")
-    await sink.deliver(one, LONG)
-    await sink.deliver(rekeyed(one, "hq.1:REG-001:A:2"), LONG)
+    await sink.deliver(one, ATTEMPT)
+    await sink.deliver(rekeyed(one, "hq.1:REG-001:A:2"), ATTEMPT)
     assert (desk.count("hq.1:REG-001:A:1"), desk.count("hq.1:REG-001:A:2")) == (1, 1)

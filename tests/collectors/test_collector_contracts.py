@@ -53,7 +53,7 @@ class TestModbusCollector(PolledCollectorContract):
             {"unit": 1, "profile": write_profile(tmp_path), "asset": "M-000001"},
             {"unit": 2, "profile": "diaphragm_rs485", "asset": "M-000002"},
         ]
-        return modbus(MemoryRegistry(), link(devices.device.port, *units), clock=ManualClock(NOW_US))
+        return modbus(MemoryRegistry(), link(devices.device.port, *units, timeout_s=2.0), clock=ManualClock(NOW_US))
 
 
 class MqttSenders:

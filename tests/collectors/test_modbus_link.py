@@ -104,7 +104,7 @@ async def test_bits_are_read(place: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_late_reply_answers_nothing(place: str) -> None:
     async def later(frame: bytes) -> None:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.8)
         # the converter sends it to whoever is connected then
         peer.send(frame)
 
@@ -117,7 +117,7 @@ async def test_a_late_reply_answers_nothing(place: str) -> None:
             send(asked.honest())
 
     async with at_peer(place, answer) as (peer, url):
-        link = make_link(url, timeout_s=0.15)
+        link = make_link(url, timeout_s=0.6)
         with pytest.raises(TransientError, match="unit 1 does not answer"):
             await read(link, 10)
         assert await read(link, 20) == right(20)
@@ -138,14 +138,14 @@ async def test_the_reply_to_a_cancelled_question_answers_nothing(place: str) -> 
             send(asked.honest())
 
     async with at_peer(place, answer) as (peer, url):
-        link = make_link(url)
+        link = make_link(url, timeout_s=1.5)
         task = asyncio.create_task(read(link, 10))
         await came.wait()
         began = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 1
         assert await read(link, 20) == right(20)
         link.drop()
 
@@ -157,7 +157,7 @@ async def test_a_doubled_reply_answers_once(place: str) -> None:
         send(asked.honest())
 
     async with at_peer(place, twice) as (_, url):
-        link = make_link(url, timeout_s=0.1)
+        link = make_link(url)
         for start in range(10, 30, 2):
             assert await read(link, start) == right(start)
         link.drop()
@@ -172,7 +172,7 @@ async def test_a_foreign_reply_is_refused_and_the_next_is_right(place: str) -> N
         send(stranger.honest() if next(wrong) else asked.honest())
 
     async with at_peer(place, answer) as (_, url):
-        link = make_link(url, timeout_s=0.1)
+        link = make_link(url)
         for _ in range(4):
             with pytest.raises(WrongReplyError, match="unit 9 instead of 1"):
                 await read(link, 10)
@@ -227,7 +227,7 @@ async def test_a_silent_unit_does_not_cost_its_neighbours_the_connection() -> No
 
 async def test_a_dead_unit_is_waited_for_less_and_less_often_in_full() -> None:
     async with at_peer("tcp") as (peer, url):
-        link = make_link(url, timeout_s=0.4)
+        link = make_link(url, timeout_s=1.2)
         for start in range(20):
             await read(link, start)
         peer.answer = silently
@@ -237,7 +237,7 @@ async def test_a_dead_unit_is_waited_for_less_and_less_often_in_full() -> None:
             with pytest.raises(TransientError):
                 await read(link, 1)
             waits.append(time.monotonic() - began)
-        assert ["full" if wait >= 0.4 else "short" for wait in waits] == ["full"] * 3 + ["short"] * 4 + ["full"]
+        assert ["full" if wait >= 1.2 else "short" for wait in waits] == ["full"] * 3 + ["short"] * 4 + ["full"]
         assert min(waits) >= 0.2
         peer.answer = honestly
         await read(link, 1)
@@ -245,7 +245,7 @@ async def test_a_dead_unit_is_waited_for_less_and_less_often_in_full() -> None:
         began = time.monotonic()
         with pytest.raises(TransientError):
             await read(link, 1)
-        assert time.monotonic() - began > 0.35
+        assert time.monotonic() - began > 1.05
         link.drop()
 
 
@@ -274,7 +274,7 @@ async def test_pauses_are_kept() -> None:
             await read(link, start)
         assert times[0] - began >= 0.2
         assert all(later - sooner >= 0.1 for sooner, later in pairwise(times))
-        assert times[-1] - began < 0.8
+        assert times[-1] - began < 3
         link.drop()
 
 
