@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -67,6 +68,8 @@ class Meter:
         self.reports: Callable[[], list[tuple[float, int]]] = lambda: [(0.2, 0)]
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"meter-{next(_number)}")
         self._client.on_message = self._ordered
+        self.listening = threading.Event()
+        self._client.on_subscribe = lambda *_: self.listening.set()
         self._client.connect("127.0.0.1", port)
         self._client.subscribe(f"orders/CITY/{METER}/down", qos=1)
         self._client.loop_start()
@@ -89,7 +92,7 @@ class Meter:
 @pytest.fixture
 def meter(mosquitto: Server) -> Any:
     played = Meter(mosquitto.port)
-    time.sleep(0.1)
+    assert played.listening.wait(60)
     yield played
     played.close()
 
