@@ -177,7 +177,7 @@ def test_a_gateway_that_stops_answering_is_named_at_once(visit: Any, served: Ser
     expect(banner).to_be_hidden()
     os.kill(served.pid, signal.SIGSTOP)
     try:
-        expect(banner).to_be_visible()
+        expect(banner).to_be_visible(timeout=8000)
     finally:
         os.kill(served.pid, signal.SIGCONT)
     expect(banner).to_be_hidden()
