@@ -1,4 +1,4 @@
-"""What readings say of meters beside their registers: days of closed valves, and of tampering. Pure.
+"""What readings say of meters beside what they counted: closed valves, tampering, registers that fall. Pure.
 
 A meter whose valve the company closed rests for a known reason. A magnet that was sensed, a cover that was opened or
 flow against the meter's sense raise the odds that somebody took gas from then on; on their own they prove nothing.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from alarms.analysis.backwards import may_run_backwards
 from gateway.meterdata.series import Flags, Ints, Series
 from gateway.model.quantity import FLAG_COVER_OPEN, FLAG_MAGNET, FLAG_REVERSE_FLOW, Quantity
 
@@ -38,16 +39,23 @@ class Marks:
     """0 is closed; meters whose valve was never closed may be left out"""
     touched: Series | None = None
     """one row for each reading that says so"""
+    falling: Series | None = None
+    """readings of the registers that may run backwards"""
 
     @classmethod
     def of(cls, series: Mapping[Quantity, Series]) -> Marks:
         """Take them from the readings of a city."""
         flags = series.get(Quantity.FLAGS)
-        return cls(series.get(Quantity.VALVE), None if flags is None else flags.take(tampered_with(flags.value)))
+        registers = (Quantity.REGISTER_MEASURED_M3, Quantity.REGISTER_BASE_M3)
+        return cls(
+            series.get(Quantity.VALVE),
+            None if flags is None else flags.take(tampered_with(flags.value)),
+            may_run_backwards(series[quantity] for quantity in registers if quantity in series),
+        )
 
     def known(self, until_us: int) -> Marks:
         """Return what had arrived by a moment."""
-        parts = (self.valve, self.touched)
+        parts = (self.valve, self.touched, self.falling)
         return Marks(*(None if part is None else part.known(until_us) for part in parts))
 
     def closed(self, customers: Sequence[str], bounds: Ints) -> Flags:

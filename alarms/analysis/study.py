@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alarms.analysis.backwards import Backwards, backwards
 from alarms.analysis.bank import weigh
 from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.city import KELVIN, CityModel, uncompensated_of
@@ -70,6 +71,8 @@ class Study:
     tampered: NDArray[np.bool_]
     """days on which a meter said that somebody touched it, (d, n)"""
     cases: tuple[ZoneCase, ...]
+    turned: tuple[Backwards, ...] = ()
+    """customers' meters whose register runs backwards"""
 
     def curves(self, found: ZoneCase) -> dict[str, Any]:
         """Return the evidence of a case, ready for JSON and for a plot: what a person can check."""
@@ -122,7 +125,8 @@ def study(
 
 def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks | None = None) -> Study:
     """Weigh what explains the loss of each zone of a balance."""
-    known = _known(city, result, marks or Marks())
+    marks = marks or Marks()
+    known = _known(city, result, marks)
     # nothing is expected of a customer whose valve or account is shut, so nothing that is missing there tells anything
     use = np.where(known.idle, np.nan, result.use)
     rests = rest_runs(use, result.still_m3)
@@ -172,7 +176,8 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
             ZoneCase(int(zone), int(members[case.meter]) if case.meter >= 0 else -1, case)
             for case in weigh(days, config.bank)
         ]
-    return Study(result, rests, assessable, judged, known.tampered, tuple(cases))
+    turned = () if marks.falling is None else backwards(marks.falling, result.tree.customers, result.bounds)
+    return Study(result, rests, assessable, judged, known.tampered, tuple(cases), tuple(turned))
 
 
 def _known(city: CityModel, result: Balance, marks: Marks) -> Known:

@@ -8,11 +8,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from alarms.analysis.backwards import Backwards
 from alarms.analysis.city import CityModel
 from alarms.analysis.study import HOMES, Study, StudyConfig, ZoneCase
 from alarms.analysis.trial import RECENT_D
 from alarms.detectors.answer import Hit, answer, unknown_unless
 from alarms.detectors.of_study import StudyDetector
+from gateway.meterdata.series import DAY_US
 from gateway.model.finding import Detection
 
 
@@ -25,12 +27,15 @@ class TheftDetector(StudyDetector):
     """
 
     condition: ClassVar[str] = "theft"
+    turned_sure: ClassVar[float] = 0.95
+    """probability where a register runs backwards: now and then a meter is only mounted the wrong way round"""
 
     def judge(self, known: Study) -> Detection:
         """Judge from a study that was made already."""
         result = known.balance
         seen = known_meters(known) & zone_known(known)
         hits = hits_of(self.city, known, self.config, self.condition)
+        hits += [turned_hit(meter, self.turned_sure) for meter in known.turned]
         return answer(self.condition, result.tree.customers, unknown_unless(seen), int(result.bounds[-1]), hits)
 
 
@@ -54,7 +59,24 @@ def causes(city: CityModel, known: Study, found: ZoneCase, config: StudyConfig) 
 def hits_of(city: CityModel, known: Study, config: StudyConfig, condition: str) -> list[Hit]:
     """Return what is said of the meters of whose cases a condition is the likeliest cause."""
     found = [(case, causes(city, known, case, config)) for case in known.cases if case.customer >= 0]
-    return [meter_hit(known, case, shares) for case, shares in found if next(iter(shares)) == condition]
+    turned = {meter.asset for meter in known.turned}
+    return [
+        meter_hit(known, case, shares)
+        for case, shares in found
+        if next(iter(shares)) == condition and known.balance.tree.customers[case.customer] not in turned
+    ]
+
+
+def turned_hit(meter: Backwards, sure: float) -> Hit:
+    """Return what is said of a meter whose register runs backwards: what it lost was used, and taken back once more."""
+    lost = 2.0 * meter.fallen_m3
+    size = lost * DAY_US / max(meter.until_us - meter.since_us, DAY_US)
+    evidence = {
+        "backwards_m3": round(meter.fallen_m3, 3),
+        "backwards_times": meter.times,
+        "alternatives": {"theft": sure, "nothing": round(1.0 - sure, 4)},
+    }
+    return Hit(meter.asset, sure, meter.since_us, lost, size, evidence)
 
 
 def meter_hit(known: Study, found: ZoneCase, shares: dict[str, float]) -> Hit:

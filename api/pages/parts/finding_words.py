@@ -44,6 +44,8 @@ REASONS = {
 }
 FACTS = {
     "tampered_on": mark("Tampering reported by the meter on"),
+    "backwards_m3": mark("Counted backwards, m³"),
+    "backwards_times": mark("Times that the register ran backwards"),
     "shut_since": mark("Account closed since"),
     "counted_m3": mark("Counted since, m³"),
     "counted_closed_m3": mark("Counted while closed, m³"),
