@@ -25,16 +25,16 @@ RECENT_US = 6 * DAY_US
 
 @dataclass(frozen=True, slots=True)
 class Backwards:
-    """What a register did on the days on which it ran backwards."""
+    """What a register did when it last ran backwards."""
 
     asset: str
     since_us: int
-    """the last reading before it first fell"""
+    """the last reading before it fell"""
     until_us: int
     """the last reading that fell"""
     fallen_m3: float
     times: int
-    """how often it was turned round"""
+    """how often it ran backwards, this time included"""
 
 
 def may_run_backwards(parts: Iterable[Series]) -> Series | None:
@@ -66,15 +66,14 @@ def backwards(registers: Series, assets: Sequence[str], bounds: Ints) -> list[Ba
         return []
     mine = frozenset(assets)
     first, last = runs.T
-    column = rows.column[first]
-    fallen = rows.value[first] - rows.value[last]
+    newest = np.append(rows.column[first[1:]] != rows.column[first[:-1]], True)
+    times = np.bincount(rows.column[first], minlength=len(rows.assets))
     result = []
-    for number in np.unique(column):
-        own = np.flatnonzero(column == number)
-        name, until = rows.assets[number], int(rows.time[last[own]].max())
+    for start, end in zip(first[newest], last[newest], strict=True):
+        name, until = rows.assets[rows.column[start]], int(rows.time[end])
         if name in mine and bounds[-1] - until <= RECENT_US:
-            since = int(rows.time[first[own]].min())
-            result.append(Backwards(name, since, until, float(fallen[own].sum()), len(own)))
+            fallen = float(rows.value[start] - rows.value[end])
+            result.append(Backwards(name, int(rows.time[start]), until, fallen, int(times[rows.column[start]])))
     return result
 
 

@@ -20,7 +20,7 @@ from gateway.model.finding import Detection
 
 @dataclass(frozen=True, slots=True)
 class TheftDetector(StudyDetector):
-    """Judges customer meters in zones that have a supply meter.
+    """Judges customer meters in zones that have a supply meter, and registers that run backwards wherever they are.
 
     A register at rest is a theft only where that is the likelier cause, which is at a business; at a home it is far
     more often a stopped meter (`NonMovingDetector`).

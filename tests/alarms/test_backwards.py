@@ -34,9 +34,10 @@ def test_a_register_that_falls_day_after_day_runs_backwards_since_before_the_fir
     assert one.fallen_m3 == pytest.approx(2.1)
 
 
-def test_what_it_lost_adds_up_over_the_times_it_was_turned_round():
-    (one,) = found({"A": daily(10, 9, 8, 7, 9, 11, 10, 9.5, 9)})
-    assert (one.times, one.fallen_m3, one.since_us) == (2, pytest.approx(5.0), HOUR)
+def test_the_last_time_that_it_was_turned_round_is_told_and_how_often_it_was():
+    first, second = found({"A": daily(10, 9, 8, 7, 9, 11, 10, 9.5, 9), "B": daily(5, 4, 3, 2)})
+    assert (first.times, first.fallen_m3, first.since_us) == (2, pytest.approx(2.0), 5 * DAY + HOUR)
+    assert (second.asset, second.times, second.fallen_m3) == ("B", 1, pytest.approx(3.0))
 
 
 @pytest.mark.parametrize(
