@@ -76,6 +76,8 @@ class BankConfig:
     """known days before the first day of anything"""
     least_known: float = 0.85
     """share of a zone's expected volume that must be read on a day for it to tell of causes"""
+    guess_doubt: float = 2.0
+    """by how much less sure it is than it seems what customers use who are not read: they may change for good"""
     temper: float = 0.85
     """by how much less the zone's word counts than its likelihood ratio, as no covariance is quite right"""
     freedom: float = 6.0
@@ -85,7 +87,7 @@ class BankConfig:
     accept: float = 0.5
     """probability that something is wrong from which its likeliest cause is taken for true"""
     likely: float = 0.5
-    """probability from which a hypothesis is told without what may be instead of it"""
+    """probability from which a hypothesis is named without what else may be, and named at all in a zone read in part"""
     match: bool = True
     """False only to show what it is worth: the zone's word about meters is not heard"""
     vacancy: bool = True

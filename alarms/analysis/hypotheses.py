@@ -26,6 +26,9 @@ class ZoneDays:
     """of the loss, m3 squared, as far as it is known from how it was made, (d,)"""
     unread_variance: Floats
     """of it what customers make whose use is only expected, (d,)"""
+    guess: Floats
+    """standard deviation of what customers may use more who are not read, alike from any day on, (d,); 0 where all are
+    read. Where it is not, a leak alone is weighed, and no meter"""
     steady: Floats
     """standard deviation of what is alike every day, (d,)"""
     warmth: Floats

@@ -67,7 +67,7 @@ class Study:
     assessable: NDArray[np.bool_]
     """days on which a zone's own loss may be judged, (d, z)"""
     judged: NDArray[np.bool_]
-    """zones that were weighed in this pass, (z,)"""
+    """zones of which this pass tells that nothing is wrong if it names nothing, (z,): weighed, and not read in part"""
     tampered: NDArray[np.bool_]
     """days on which a meter said that somebody touched it, (d, n)"""
     cases: tuple[ZoneCase, ...]
@@ -133,10 +133,16 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
     assessable = np.isfinite(result.own_loss) & (result.own_supply > 0)
     coverage = _own_coverage(result)
     assessable &= coverage >= config.loss.coverage_limit
+    # what one day loses by reading times the next one gains, so that they leave no zone in doubt for long
+    doubt = np.sqrt(np.maximum(result.own_sigma**2 - result.own_terms.skew, 0.0))
+    known_days = assessable & (doubt <= config.loss.day_sigma_limit * np.nan_to_num(result.own_supply))
     assessable &= result.own_sigma <= config.loss.sigma_limit * np.maximum(np.nan_to_num(result.own_supply), 0.0)
     # what large customers used is only expected until they are read, and that is no loss
     telling = assessable & (coverage >= config.bank.least_known)
-    judged = _judged(result, rests, telling, config.every_days)
+    # a zone that is read in part tells that it leaks, beyond what its unread customers may use
+    partly = np.asarray(known_days.any(axis=0) & ~telling[-RECENT_D:].any(axis=0))
+    telling |= known_days & partly
+    weighed = _judged(result, rests, telling, config.every_days)
     meters = [city.network.meters[name] for name in result.tree.customers]
     classes = [meter.customer_class for meter in meters]
     absent = _absent(rests, np.isfinite(use), classes)
@@ -145,14 +151,14 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
     groups = np.where(business, 1, 0)
     peers = peers_of(groups)
     # nothing is asked of the past of others
-    some = np.flatnonzero(np.append(judged, np.False_)[result.tree.home] | peers)
+    some = np.flatnonzero(np.append(weighed, np.False_)[result.tree.home] | peers)
     own, at_rest = use[:, some], rests[:, some]
     shape = weekly(own, result.shape[:, some], at_rest, result.days, business[some])
     past = Past.of(own, shape, at_rest, config.bank.least_days)
     less = usual_less(past, own, shape, groups[some], peers[some])
     away = whole(at_rest) >= PAUSE_D
     cases: list[ZoneCase] = []
-    for zone in np.flatnonzero(judged):
+    for zone in np.flatnonzero(weighed):
         at = np.flatnonzero(result.tree.home[some] == zone)
         members = some[at]
         days = ZoneDays(
@@ -161,6 +167,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
             supply=np.nan_to_num(result.own_supply[:, zone]),
             noise_variance=result.own_terms.noise[:, zone],
             unread_variance=result.own_terms.unread[:, zone],
+            guess=np.sqrt(result.own_terms.unread[:, zone]) * partly[zone],
             steady=np.sqrt(np.nan_to_num(result.own_terms.steady[:, zone])),
             warmth=warm[:, zone],
             use=own[:, at],
@@ -175,9 +182,10 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
         cases += [
             ZoneCase(int(zone), int(members[case.meter]) if case.meter >= 0 else -1, case)
             for case in weigh(days, config.bank)
+            if not partly[zone] or case.probability >= config.bank.likely
         ]
     turned = () if marks.falling is None else backwards(marks.falling, result.tree.customers, result.bounds)
-    return Study(result, rests, assessable, judged, known.tampered, tuple(cases), tuple(turned))
+    return Study(result, rests, assessable, weighed & ~partly, known.tampered, tuple(cases), tuple(turned))
 
 
 def _known(city: CityModel, result: Balance, marks: Marks) -> Known:

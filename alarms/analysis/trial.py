@@ -73,8 +73,9 @@ class Trial:
         days = innovations(self.told, self.loss, least_days=self.config.scale_days, freedom=self.config.freedom)
         leak = self._leak(days)
         meters, sizes = self._meters(days.scatter())
+        unweighed = np.isin(self.number, list(taken)) | self.zone.guess.any()
         for table in meters.values():
-            table[:, np.isin(self.number, list(taken))] = NEVER
+            table[:, unweighed] = NEVER
         return Weights(self.zone, self.number, leak, meters, sizes)
 
     def _leak(self, days_off: Innovations) -> LeakWeights:
@@ -87,11 +88,13 @@ class Trial:
         pull = run[:-1, None] - run[None, ends]
         own = np.diag(block)
         mass = np.maximum(own[:-1, None] - 2.0 * block[:-1, ends] + own[None, ends], 0.0)
+        beyond = self._beyond_guess(mass)
+        pull, mass = beyond * pull, beyond * mass
         sizes = np.array([share * self._mean_supply for share in config.leak_sizes])
         count = np.append(0.0, np.cumsum(self.good))
         early = np.append(False, count[1:-1] < config.least_days)
         possible = ~early[:, None] & (count[None, ends] > count[:-1, None]) & (pull > 0)
-        weight = self._of_leaks(pull, mass, sizes, days_off.scatter(ends), possible)
+        weight = self._of_leaks(pull, mass, sizes, days_off.scatter(ends).times(beyond), possible)
         weight += np.log(config.leak_rate * (1.0 - config.growing))
         weight[:, :-1] += np.log(config.mend_rate * ENDS_EVERY_D)
         # what a zone lost since before the first day began at an unknown time
@@ -118,11 +121,22 @@ class Trial:
         after = np.minimum(first + spans[None, :], days)
         pull = (climb[first] - climb[after]) / spans
         mass = np.maximum(rise[first, first] - 2.0 * rise[first, after] + rise[after, after], 0.0) / spans**2
+        beyond = self._beyond_guess(mass)
+        pull, mass = beyond * pull, beyond * mass
         possible = (count[-1] - count[:-1] >= config.grows_least_d)[:, None] & (pull > 0)
         possible[0] = False
-        weight = self._of_leaks(pull, mass, sizes, days_off, possible)
+        weight = self._of_leaks(pull, mass, sizes, days_off.times(beyond), possible)
         weight += np.log(config.leak_rate * config.growing / len(spans))
         return np.where(possible, weight, NEVER), pull / (mass + sizes[-1] ** -2)
+
+    def _beyond_guess(self, mass: Floats) -> Floats:
+        """Return by how much less courses of some f'Wf tell where unread customers may use more along with them.
+
+        `mass` is (first day, ...); what those customers may use is that of the days from the first one on.
+        """
+        count = np.maximum(since(self.good.astype(np.float64)), 1.0)
+        guess = since(np.where(self.good, self.zone.guess, 0.0)) / count
+        return np.asarray(1.0 / (1.0 + (self.config.guess_doubt * guess[:, None]) ** 2 * mass))
 
     def _of_leaks(self, pull: Floats, mass: Floats, sizes: Floats, days_off: Scatter, possible: Flags) -> Floats:
         """Return the log likelihood ratio of the leaks that are possible, of several typical sizes, each as likely."""

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -157,3 +160,41 @@ def test_a_zone_without_customers_is_judged_too():
     found = BalanceDetector(city.model).detect(windows, city.now)
     assert dict(zip(found.assets, found.verdict, strict=True))["R-2"] == Verdict.NORMAL
     assert len(found.assets) == 2
+
+
+def unread_from(city, names, first_day) -> Any:
+    """Return the city's windows with some meters that nobody reads any more from a day on."""
+    windows = city.windows()
+    window = windows[Quantity.REGISTER_MEASURED_M3]
+    columns = [window.assets.index(name) for name in names]
+    window.value[first_day + 1 :, columns] = window.variance[first_day + 1 :, columns] = np.nan
+    return windows
+
+
+def test_a_zone_that_is_read_in_part_is_known_to_leak_when_it_loses_far_more_than_its_unread_homes_may_use():
+    city = a_city(days=60).leaking("R-2", 35, 70.0)
+    windows = unread_from(city, [f"M-2-{number:02d}" for number in range(20, 29)], 20)
+    known = study(city.model, windows, city.now)
+    zone = known.balance.tree.zones.index("R-2")
+    assert 0.5 < known.balance.volume_coverage[-1, zone] < 0.85
+    found = BalanceDetector(city.model).judge(known)
+    at = found.assets.index("R-2")
+    assert found.verdict[at] == Verdict.ABNORMAL
+    assert found.score[at] >= 0.5
+    assert found.estimate_m3_per_day[at] == pytest.approx(70.0, rel=0.4)
+    assert [case for case in known.cases if case.customer >= 0] == []
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_what_unread_homes_may_use_is_no_leak_and_accuses_no_neighbour(seed):
+    city = a_city(days=60, seed=seed)
+    late = [f"M-2-{number:02d}" for number in range(20, 29)]
+    passed, ways = city.passed.copy(), np.random.default_rng(seed)
+    for name in late:  # each goes its own way when nobody reads it any more
+        passed[30:, city.at(name)] *= ways.lognormal(0.0, 0.3)
+    city = replace(city, passed=passed)
+    known = study(city.model, unread_from(city, late, 20), city.now)
+    assert known.cases == ()
+    for detector, name in ((BalanceDetector, "R-2"), (TheftDetector, "M-2-03")):
+        told = detector(city.model).judge(known)
+        assert told.verdict[told.assets.index(name)] != Verdict.NORMAL, "what is read in part clears nothing"

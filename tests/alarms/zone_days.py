@@ -69,6 +69,7 @@ class MadeZone:
             supply=supply,
             noise_variance=np.full(self.days, 0.5),
             unread_variance=np.zeros(self.days),
+            guess=np.zeros(self.days),
             steady=0.01 * supply,
             warmth=np.zeros(self.days),
             past=past,
