@@ -167,7 +167,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
             supply=np.nan_to_num(result.own_supply[:, zone]),
             noise_variance=result.own_terms.noise[:, zone],
             unread_variance=result.own_terms.unread[:, zone],
-            guess=np.sqrt(result.own_terms.unread[:, zone]) * partly[zone],
+            guess=np.sqrt(np.nan_to_num(result.own_terms.unread[:, zone])) * partly[zone],
             steady=np.sqrt(np.nan_to_num(result.own_terms.steady[:, zone])),
             warmth=warm[:, zone],
             use=own[:, at],
