@@ -15,6 +15,7 @@ from alarms.analysis.marks import Marks
 from alarms.analysis.study import IN_TURN, StudyConfig
 from alarms.detectors.meter_rows import MeterRows, rows_of
 from gateway.meterdata.arrivals import Arrivals
+from gateway.meterdata.clock_offset import taken
 from gateway.meterdata.series import DAY_US, Exchanges, Registers, Series
 from gateway.model.gasday import GasDay
 from gateway.model.network import Network
@@ -34,8 +35,6 @@ PASS_QUANTITIES = (
     Quantity.FLAGS,
 )
 """what a pass looks at; other points need not be fetched"""
-NOT_USED = (Reason.CONFLICT, Reason.CLOCK_AHEAD)
-"""uncertain readings that no volume is made of"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +103,9 @@ def exchanges_in(exchanges: Sequence[Exchange], assets: Sequence[str], until_us:
 
 
 def usable(quality: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Mark the readings that volumes may be made of: good ones, and uncertain ones whose value and time stand."""
+    """Mark the readings that volumes may be made of: good ones, and uncertain ones whose value stands."""
     severity, reason = quality >> 6, quality & 0x3F
-    return np.asarray((severity == 0) | ((severity == 1) & ~np.isin(reason, [int(r) for r in NOT_USED])))
+    return np.asarray((severity == 0) | ((severity == 1) & (reason != int(Reason.CONFLICT))))
 
 
 def _installed_us(network: Network, assets: Sequence[str]) -> NDArray[np.int64]:
@@ -120,11 +119,13 @@ def make_series(network: Network, quantity: Quantity, assets: Sequence[str], row
     """Return the usable rows of one quantity; `rows.point` holds indices into `assets`.
 
     Of registers, only those of known meters at their own kind of conditions are kept; of no meter, what bears a time
-    from before it was installed, nor a value that lies far off what it can show.
+    from before it was installed, nor a value that lies far off what it can show. Stamps of clocks that run ahead are
+    set back.
     """
     keep = usable(rows.quality)
+    time = taken(rows.point.astype(np.int32), rows.source_time, rows.received_time, rows.value)
     if len(assets):
-        keep &= rows.source_time >= _installed_us(network, assets)[rows.point]
+        keep &= time >= _installed_us(network, assets)[rows.point]
     if quantity in REGISTERS:
         meters = [network.meters.get(name) for name in assets]
         fits = np.array([meter is not None and meter.register is quantity for meter in meters], dtype=np.bool_)
@@ -139,7 +140,7 @@ def make_series(network: Network, quantity: Quantity, assets: Sequence[str], row
             keep &= (rows.value > -MOST_VACUUM_KPA) & (rows.value < MOST_KPA)
         column, names = rows.point[keep].astype(np.int64), list(assets)
     kept = rows.take(keep)
-    return Series.build(names, column.astype(np.int32), kept.source_time, kept.received_time, kept.value)
+    return Series.build(names, column.astype(np.int32), time[keep], kept.received_time, kept.value)
 
 
 def heard_rows(assets: Sequence[str], rows: ReadingBatch) -> Series:

@@ -36,10 +36,9 @@ CauseOf = Callable[[Finding, datetime], EndCause | None]
 class EpisodeConfig:
     """When a finding is new, changed or over."""
 
-    score_step: float = 0.15
-    """change of the score of a certain kind after which people are told again"""
     odds_step: float = 7.0
-    """factor by which the odds of a leak rise before people are told again; that it fell is not told"""
+    """factor by which the odds of a leak, or of a certain kind, rise before people are told again; that they fell is
+    not told"""
     meter_odds_step: float = 19.0
     """the same of a meter, under its own name: from a faint suspicion to an even chance to near certainty"""
     size_step: float = 0.5
@@ -237,7 +236,7 @@ def _finding(detection: Detection, row: int, now: datetime, zone_of: Callable[[s
 def _changed(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
     """Say whether score or size moved so much that people should be told."""
     if new.kind in CERTAIN:
-        return abs(new.score - old.score) >= config.score_step
+        return _likelier(old, new, config)
     if _likelier(old, new, config) and not (new.kind in ZONE_KINDS and old.score >= config.sure):
         return True
     if new.score < config.suspected or old.estimate_m3_per_day is None or new.estimate_m3_per_day is None:

@@ -39,6 +39,8 @@ class UseConfig:
     by_hand_m3: float = 2.0
     """least growth across a gap of `by_hand_d` days: such meters are read by people, to the whole cubic metre"""
     by_hand_d: float = 4.0
+    whole_steps: int = 2
+    """so many readings with growth are enough for as much gas: some registers show whole cubic metres only"""
     settles_h: float = 26.0
     """after a closing no use is held against anybody for so long: clocks differ, and so do the minutes of a visit"""
     late_h: float = 50.0
@@ -79,7 +81,7 @@ class UnauthorisedDetector:
         steps = np.bincount(mine.column[moved], minlength=n)
         far = np.bincount(mine.column[moved & (gap > config.by_hand_d * DAY_US)], minlength=n)
         found = (total >= config.least_m3) & (steps >= config.least_steps)
-        found |= (total >= config.by_hand_m3) & (far >= 1)
+        found |= (total >= config.by_hand_m3) & ((far >= 1) | (steps >= config.whole_steps))
         newest = np.full(n, LONG_AGO_US)
         np.maximum.at(newest, mine.column[moved], mine.time[moved])
         quick = moved & (mine.time - gap > newest[mine.column] - config.quick_d * DAY_US)

@@ -35,7 +35,7 @@ class ClosedConfig:
     least_m3: float = 0.05
     least_steps: int = 3
     """readings with growth: a loose contact counts one pulse now and then"""
-    long_m3: float = 0.5
+    long_m3: float = 0.2
     long_steps: int = 2
     """the same for readings that lie further apart"""
     sure: float = 0.98

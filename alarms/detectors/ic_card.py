@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alarms.analysis.city import CityModel
 from alarms.detectors.answer import Hit, answer, unknown_unless
@@ -25,6 +26,8 @@ from gateway.model.reading import Need, Window, from_us, to_us
 
 NEEDED = (Quantity.REGISTER_MEASURED_M3, Quantity.PURCHASED_M3, Quantity.BALANCE_M3)
 LOOKBACK_D = 64
+_SPANS_D = (4, 16, LOOKBACK_D)
+"""so far back slow disagreement is looked for: what it is worth is a share of what was counted meanwhile"""
 POINTS = 60
 MOST_FLOW = 1.5
 """so many times its largest flow a meter can measure at most"""
@@ -76,7 +79,7 @@ class CreditDetector:
         hits = []
         if len(mine.time):
             sums = _Sums.of(mine)
-            suspect = self._suspects(mine, sums)
+            suspect = self._suspects(mine, sums, now_us)
             bounds = np.searchsorted(mine.column, np.arange(n + 1))
             for column in np.flatnonzero(suspect):
                 one = slice(int(bounds[column]), int(bounds[column + 1]))
@@ -84,16 +87,23 @@ class CreditDetector:
                 hits += [] if hit is None else [hit]
         return answer(self.condition, rows.assets, unknown_unless(seen), now_us if seen.any() else 0, hits)
 
-    def _suspects(self, rows: MeterRows, sums: _Sums) -> Flags:
-        """Return the meters whose sum moved at all by more than pulses."""
+    def _suspects(self, rows: MeterRows, sums: _Sums, now_us: int) -> Flags:
+        """Return the meters whose sum moved at all by more than pulses, in all or in one of the last spans."""
         n = len(rows.assets)
         limit = np.maximum(self.config.step_m3, self.config.pulses * sums.pulse_m3)
         big = np.abs(sums.step) > limit[rows.column]
-        total = np.bincount(rows.column, weights=np.where(big, 0.0, sums.step), minlength=n)
-        use = np.bincount(rows.column, weights=sums.use, minlength=n)
-        slow = np.maximum(np.maximum(self.config.least_m3, self.config.least_share * use), 12.0 * sums.pulse_m3)
-        jumps = np.bincount(rows.column[big], minlength=n) > 0
-        return np.asarray(jumps | (np.abs(total) > slow), dtype=np.bool_)
+        found = np.bincount(rows.column[big], minlength=n) > 0
+        for days in _SPANS_D:
+            late = rows.time > now_us - days * DAY_US
+            total = np.bincount(rows.column, weights=np.where(late & ~big, sums.step, 0.0), minlength=n)
+            use = np.bincount(rows.column, weights=np.where(late, sums.use, 0.0), minlength=n)
+            found |= np.abs(total) > self._slow(use, sums.pulse_m3)
+        return np.asarray(found, dtype=np.bool_)
+
+    def _slow(self, use: Floats | NDArray[np.intp], pulse: Floats | float) -> Floats:
+        """Return beyond which the sum has left what was counted meanwhile, if it moved by small steps."""
+        config = self.config
+        return np.maximum(np.maximum(config.least_m3, config.least_share * use), 12.0 * pulse)
 
     def _hit(self, rows: MeterRows, sums: _Sums, one: slice) -> Hit | None:
         """Look at one meter: which moves of its sum stayed."""
@@ -101,22 +111,24 @@ class CreditDetector:
         step, time = sums.step[one], rows.time[one]
         limit = max(config.step_m3, config.pulses * float(sums.pulse_m3[column]))
         level = np.cumsum(step)
-        settled = _settled(level, time, limit, config.seldom_d)
-        known = np.flatnonzero(settled)
-        base = float(level[known[0]]) if len(known) else 0.0
-        gone = float(level[known[-1]]) - base if len(known) else 0.0
-        slow = max(
-            config.least_m3, config.least_share * float(sums.use[one].sum()), 12.0 * float(sums.pulse_m3[column])
-        )
-        jumps = np.abs(np.diff(level[known], prepend=base)) > limit
+        seldom = len(level) > 3 and bool(np.median(np.diff(time)) > config.seldom_d * DAY_US)
+        known = np.flatnonzero(_settled(level, limit, seldom=seldom))
+        base = float(level[known[0]]) if len(known) else float(np.median(level[:3]))
+        gone = _stays(level - base, 3 if seldom else 2)
+        jumps = np.abs(np.diff(np.append(level[known], base + gone), prepend=base)) > limit
+        counted, small = np.cumsum(sums.use[one]), np.cumsum(np.where(np.abs(step) > limit, 0.0, step))
+        since = small[-1] - small[known]
+        far = np.abs(since) > self._slow(counted[-1] - counted[known], float(sums.pulse_m3[column]))
+        jumped = bool(jumps.any()) and abs(gone) > limit
         score = 0.0
-        if abs(gone) > (limit if jumps.any() else slow):
+        if jumped or far.any():
+            gone = gone if jumped else float(since[far][np.abs(since[far]).argmax()])
             score = config.sure if gone < 0 else config.behind
         elif len(known) and self._odd(level[-1] - level[known[-1]], sums.bought[one], limit):
             gone, score = float(level[-1]) - base, config.unexplained
         if score == 0.0:
             return None
-        moved = np.flatnonzero(np.abs(level - base) > min(limit, slow))
+        moved = np.flatnonzero(np.abs(level - base) > limit)
         began = int(time[max(int(moved[0]) - 1, 0)]) if len(moved) else int(time[0])
         at = np.unique(np.linspace(0, len(time) - 1, min(POINTS, len(time))).round().astype(np.int64))
         return Hit(
@@ -201,17 +213,25 @@ def _follows(rows: MeterRows, places: int) -> Flags:
     return np.asarray(fits | (rows.column[places:] != column) & (places == 1))
 
 
-def _settled(level: Floats, time: np.ndarray[tuple[int], np.dtype[np.int64]], limit: float, seldom_d: float) -> Flags:
+def _settled(level: Floats, limit: float, *, seldom: bool) -> Flags:
     """Return which rows of one meter stand where a neighbour stands, too.
 
-    A purchase whose record is late shifts a single row. A meter that is read with the card alone may have two such
-    rows in a run, so there three rows must agree.
+    A purchase whose record is late shifts a single row. A meter that is read with the card alone, and so seldom, may
+    have two such rows in a run, so there three rows must agree.
     """
     near = np.abs(np.diff(level)) <= limit
     before, after = np.concatenate([[False], near]), np.concatenate([near, [False]])
     settled = before | after
-    if len(level) > 3 and np.median(np.diff(time)) > seldom_d * DAY_US:
+    if seldom:
         twice_before = np.concatenate([[False, False], near[1:] & near[:-1]])
         twice_after = np.concatenate([near[1:] & near[:-1], [False, False]])
         settled = twice_before | twice_after | (before & after)
     return np.asarray(settled, dtype=np.bool_)
+
+
+def _stays(off: Floats, rows: int) -> float:
+    """Return by how much all of the last rows of one meter are off at least, 0 where they are not all off one way."""
+    last = off[-rows:]
+    if len(last) < rows or not (np.all(last > 0) or np.all(last < 0)):
+        return 0.0
+    return float(last[np.abs(last).argmin()])

@@ -56,6 +56,8 @@ class SilenceConfig:
     """chance that a meter in a zone of many is the only one behind its concentrator"""
     believed_years: float = 10.0
     """of meters: so much weighs what is believed of gaps of single meters against those counted in the city"""
+    believed_gaps: float = 1.0
+    """of single meters: so much weighs what is believed of how long they last"""
     heals_d: float = 7.0
     """a meter that was silent for longer than this and is heard again was broken"""
     together_d: float = 1.25
@@ -120,7 +122,7 @@ class SilentDetector:
         hits = [
             Hit(
                 asset=rows.assets[column],
-                score=float(min(probability[at], 0.99)),
+                score=float(min(probability[at], 0.999)),
                 onset_us=int(days.last_us[column]),
                 value=float(days.silent[column]),
                 estimate_m3_per_day=np.nan,
@@ -151,13 +153,14 @@ class SilentDetector:
     def _lone_gaps(self, rows: MeterRows, days: _Days, quiet: Ints, age_d: Floats) -> Floats:
         """Return how often a year a meter falls silent alone for at least the present time, and is heard again.
 
-        A gap is counted beyond the usual one of its meter, so that those that send daily and hourly are alike.
+        A gap is counted beyond the usual one of its meter, so that those that send daily and hourly are alike. A city
+        has few long ones: how many of the short ones last so long is believed as far as they do not tell it.
         """
         config, heard = self.config, rows.heard
         gap = np.where(heard.before > LONG_AGO_US, heard.received - heard.before, 0) / DAY_US
         usual = _usual(heard.column, gap, len(rows.assets))
         beyond = gap - usual[heard.column]
-        ended = np.flatnonzero((beyond > 0.5 * config.least_days) & (beyond < config.heals_d))
+        ended = np.flatnonzero((beyond >= 0.5 * config.least_days) & (beyond < config.heals_d))
         ended = ended[days.sends[heard.column[ended]]]
         start = heard.before[ended]
         key = rows.zone[heard.column[ended]] * (8 * LOOKBACK_D * DAY_US) + (start - start.min(initial=2**62))
@@ -165,10 +168,15 @@ class SilentDetector:
         alike = np.searchsorted(sorted_key, key + near, side="right") - np.searchsorted(sorted_key, key - near)
         # two single meters of a zone may fall silent by chance within a day; three of them do not
         lone = np.sort(beyond[ended[alike <= 2]])
-        count = len(lone) - np.searchsorted(lone, age_d - usual[quiet])
+        least = 0.5 * config.least_days
+        longer = len(lone) - np.searchsorted(lone, np.maximum(age_d - usual[quiet], least))
         years = float((days.first[days.sends] + 1).sum()) / YEAR_D
-        believed = config.outages_a_year * config.alone * self._lasts(age_d) * config.believed_years
-        return np.asarray((count + believed) / (years + config.believed_years))
+        short = self._lasts(np.array([least]))
+        believed = config.outages_a_year * config.alone * short * config.believed_years
+        rate = (len(lone) + believed) / (years + config.believed_years)
+        expected = self._lasts(np.maximum(age_d, least)) / short
+        lasts = (longer + config.believed_gaps * expected) / (len(lone) + config.believed_gaps)
+        return np.asarray(rate * lasts)
 
     def _lasts(self, age_d: Floats) -> Floats:
         """Return the chance that an outage lasts so long."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gateway.meterdata.series import DAY_US, HOUR_US, Columns, Flags, Floats, Ints
+from gateway.meterdata.series import AHEAD_US, DAY_US, HOUR_US, Columns, Flags, Floats, Ints
 
 WINDOW_US = 7 * DAY_US
 BLOCK_US = 6 * HOUR_US
@@ -19,6 +20,8 @@ BLOCKS = WINDOW_US // BLOCK_US + 1
 """of a window that begins anywhere in a block: blocks lie fixed in time, so that an epoch begins where it did"""
 SUSPECT_US = 300_000_000
 """a clock this far off is a finding"""
+FAR_US = 2 * DAY_US
+"""a stamp further ahead than this comes from a clock that was never set, or is garbled"""
 JUMP_US = 60_000_000
 DRIFT_PPM = 50.0
 DRIFT_US = 10_000_000
@@ -77,6 +80,41 @@ def clock_offsets(
     spread = _nanmedian(epoch) - floor
     began = np.where(jumped > 0, _first_block(until_us) + jumped * BLOCK_US, -1)
     return Clocks(-np.where(drift != 0, level, floor), spread, drift, began.astype(np.int64), np.full(assets, not sent))
+
+
+def taken(column: Columns, stamp: Ints, received: Ints, value: Floats) -> Ints:
+    """Return when readings were taken, us UTC: stamps of clocks that run ahead are set back until they fit.
+
+    No reading is taken after it came, so a message whose newest stamp lies ahead of its arrival comes from a clock
+    that is ahead by that much at least, and all its stamps are. What lies further ahead than `FAR_US` is no drift, and
+    stays as it is. A message is judged by itself, and one that was sent twice by its first arrival: what comes later
+    changes nothing.
+    """
+    ahead = stamp - received
+    drifts = ahead <= FAR_US
+    found = drifts & (ahead > AHEAD_US)
+    if not found.any():
+        return stamp
+    often = np.bincount(column[found], minlength=int(column.max()) + 1) > 0
+    rows = np.flatnonzero(often[column] & drifts)
+    rows = rows[np.lexsort((received[rows], column[rows]))]
+    message = _begins(column[rows], received[rows])
+    most = np.maximum.reduceat(ahead[rows], message)
+    back = np.where(most > AHEAD_US, most, 0)
+    time = stamp[rows] - np.repeat(back, np.diff(np.append(message, len(rows))))
+    again = np.lexsort((received[rows], value[rows], stamp[rows], column[rows]))
+    rows, time = rows[again], time[again]
+    reading = _begins(column[rows], stamp[rows], value[rows])
+    result = stamp.copy()
+    result[rows] = np.repeat(time[reading], np.diff(np.append(reading, len(rows))))
+    return result
+
+
+def _begins(*keys: Columns | Ints | Floats) -> NDArray[np.intp]:
+    """Return the rows at which sorted keys change, the first one included."""
+    change = np.ones(len(keys[0]), dtype=np.bool_)
+    change[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return np.flatnonzero(change)
 
 
 def _newest_of_each_message(column: Columns, stamp: Ints, received: Ints) -> tuple[Columns, Ints, Ints]:

@@ -100,3 +100,21 @@ def test_a_single_register_that_was_misread_is_no_case_and_hides_none():
         assert found(wrong, bought, left, until=START + 100 * HOUR + HOUR // 2) == {}
         credited = left + 1.0 * (np.arange(HOURS) >= 200)
         assert found(wrong, bought, credited) == {HOME: 0.98}
+
+
+def test_credit_that_is_charged_in_part_is_found_within_days_whatever_was_counted_before():
+    register, bought, left = a_card(hours=24 * 40)
+    register, bought = register * 5.0, bought * 5.0
+    left = left * 5.0 + 0.3 * np.maximum(register - register[24 * 35], 0.0)
+    for every in (1, 24):
+        part = slice(None, 24 * 37 + 1, every)
+        assert found(register[part], bought[part], left[part], every=every * HOUR) == {HOME: 0.98}, every
+        part = slice(None, 24 * 35 + 1, every)
+        assert found(register[part], bought[part], left[part], every=every * HOUR) == {}, every
+
+
+def test_a_record_of_a_purchase_that_is_late_by_some_readings_leaves_no_trace():
+    register, bought, left = a_card()
+    shown = bought.copy()
+    shown[240:244] = bought[239]
+    assert found(register, shown, left) == {}

@@ -2,12 +2,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.meterdata.clock_offset import clock_offsets
-from gateway.meterdata.series import DAY_US, HOUR_US
+from gateway.meterdata.clock_offset import clock_offsets, taken
+from gateway.meterdata.series import AHEAD_US, DAY_US, HOUR_US
 
 UNTIL = 30 * DAY_US
 S = 1_000_000
+MINUTE_US = 60 * S
 
 
 def messages(rng, count, offset_s, *, hours=1.0, way_s=20.0, drift_ppm=0.0, jump_s=0.0) -> Any:
@@ -97,3 +100,47 @@ def test_many_clocks_at_once_are_told_as_each_alone():
         alone = one(*part, sent=True)
         for name in ("offset_us", "spread_us", "drift_ppm", "jumped_at", "suspect"):
             assert getattr(together, name)[number] == getattr(alone, name)[0]
+
+
+def taken_at(stamp: Any, received: Any, value: Any = None) -> list[int]:
+    stamp, received = np.asarray(stamp, dtype=np.int64), np.asarray(received, dtype=np.int64)
+    value = np.arange(len(stamp), dtype=np.float64) if value is None else np.asarray(value, dtype=np.float64)
+    return list(taken(np.zeros(len(stamp), dtype=np.int32), stamp, received, value))
+
+
+def test_a_clock_that_runs_ahead_is_set_back_to_when_its_readings_came():
+    true = np.arange(10) * HOUR_US
+    assert taken_at(true + 2 * HOUR_US, true) == list(true)
+    assert taken_at(true - 2 * HOUR_US, true) == list(true - 2 * HOUR_US)
+    assert taken_at(true + MINUTE_US, true) == list(true + MINUTE_US)
+
+
+def test_all_readings_of_a_message_are_set_back_alike():
+    true = np.arange(24) * HOUR_US
+    assert taken_at(true + 3 * HOUR_US, np.full(24, true[-1])) == list(true)
+
+
+def test_a_reading_that_is_sent_again_was_taken_when_it_came_first():
+    stamp = np.array([3, 4, 3]) * HOUR_US
+    received = np.array([1, 2, 9]) * HOUR_US
+    assert taken_at(stamp, received, [7.0, 8.0, 7.0]) == [HOUR_US, 2 * HOUR_US, HOUR_US]
+
+
+def test_a_clock_that_was_never_set_tells_no_time_and_spoils_no_other():
+    stamp = np.array([10, 11, 10_000]) * HOUR_US
+    received = np.full(3, 11 * HOUR_US)
+    assert taken_at(stamp, received) == list(stamp)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 60), st.integers(0, 60), st.integers(0, 1)), min_size=1),
+    st.integers(0, 60),
+)
+def test_no_reading_is_taken_after_it_came_and_what_comes_later_changes_nothing(rows, until):
+    column, stamp, received, value = (np.array(part) for part in zip(*rows, strict=True))
+    column, stamp, received = column.astype(np.int32), stamp * MINUTE_US * 10, received * MINUTE_US * 10
+    whole = taken(column, stamp, received, value)
+    assert (whole <= received + AHEAD_US).all()
+    known = received <= until * MINUTE_US * 10
+    part = taken(column[known], stamp[known], received[known], value[known])
+    assert list(part) == list(whole[known])
