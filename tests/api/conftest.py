@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -15,9 +16,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from api import passwords
 from api.app import make_rest
 from api.deps import Parts
-from tests.api.sample_state import PASSWORD, sample_parts
+from tests.api.sample_state import CHEAP, PASSWORD, fill_folder, open_folder
 from tests.services import chromium_arguments, pick_free_port
 
 SIZES = ((1366, 768), (1920, 1080), (2560, 1440))
@@ -25,9 +27,19 @@ PATIENCE_MS = 30_000
 """how long an expectation of a page is waited for: no promise of the page, a loaded machine is slow"""
 
 
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what the sample city has on disk; nobody writes to it."""
+    folder = tmp_path_factory.mktemp("sample")
+    fill_folder(folder)
+    return folder
+
+
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
-    made = sample_parts(tmp_path, factor=1.0)
+def parts(sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
+    monkeypatch.setattr(passwords, "_hasher", CHEAP)
+    shutil.copytree(sample_folder, tmp_path, dirs_exist_ok=True)
+    made = open_folder(tmp_path, factor=1.0)
     yield made
     made.state.close()
 

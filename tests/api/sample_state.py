@@ -42,7 +42,8 @@ from tests.api.sample_store import SampleStore
 
 START = datetime(2026, 1, 15, 6, 40, tzinfo=ZoneInfo("Asia/Shanghai")).astimezone(UTC)
 PASSWORD = "demo-password"
-CHEAP_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+CHEAP_HASH = CHEAP.hash(PASSWORD)
 SECRET = "whsec_c2FtcGxlLXNlY3JldC1zYW1wbGUtc2VjcmV0"
 POLICY = TicketPolicy(site="sample", sinks=dict.fromkeys(TicketClass, "desk"))
 SECONDS = {
@@ -98,8 +99,6 @@ def fill(state: State, network: Network, now: datetime) -> None:
                 )
             ],
         )
-    for role in ("keep", "alarm", "analyse", "web"):
-        health_rows.beat(state, role, ok=True, detail={})
 
 
 def _alarms(state: State, network: Network, now: datetime) -> None:
@@ -163,15 +162,19 @@ def _tickets(state: State) -> None:
 
 def sample_parts(folder: Path, *, factor: float = 30.0, meters_per_zone: int = 100) -> Parts:
     """Make the parts of a web role over a freshly filled state."""
+    fill_folder(folder, meters_per_zone)
+    return open_folder(folder, factor=factor, meters_per_zone=meters_per_zone)
+
+
+def fill_folder(folder: Path, meters_per_zone: int = 100) -> None:
+    """Write what the sample city has on disk."""
     state = State.in_folder(folder)
     network = sample_network(meters_per_zone)
-    clock = CityClock(to_us(START), int(datetime.now(UTC).timestamp() * 1e6), factor)
-    definitions = MasterDefinitions(state, clock.now())
-    desk = AlarmDesk(state, definitions, network, clock, POLICY)
-    fill(state, network, clock.now())
+    MasterDefinitions(state, START)
+    fill(state, network, START)
+    state.close()
     sample_intervals.fill(folder / "intervals", SampleSite().gas_day, sorted(network.meters), LAST_DAY)
-    note = folder / "story.json"
-    note.write_text(
+    (folder / "story.json").write_text(
         json.dumps(
             [
                 {
@@ -196,6 +199,16 @@ def sample_parts(folder: Path, *, factor: float = 30.0, meters_per_zone: int = 1
         ),
         encoding="utf-8",
     )
+
+
+def open_folder(folder: Path, *, factor: float, meters_per_zone: int = 100) -> Parts:
+    """Make the parts of a web role over a filled folder; every role has just given a sign of life."""
+    state = State.in_folder(folder)
+    beat(state)
+    network = sample_network(meters_per_zone)
+    clock = CityClock(to_us(START), int(datetime.now(UTC).timestamp() * 1e6), factor)
+    definitions = MasterDefinitions(state, clock.now())
+    desk = AlarmDesk(state, definitions, network, clock, POLICY)
     store = SampleStore(list(network.points), clock, START - timedelta(minutes=6))
     return Parts(
         site=SampleSite(),
@@ -206,24 +219,29 @@ def sample_parts(folder: Path, *, factor: float = 30.0, meters_per_zone: int = 1
         desk=desk,
         intervals=IntervalStore(folder / "intervals"),
         ticket_secrets=(SECRET,),
-        note_file=note,
+        note_file=folder / "story.json",
         refresh=definitions.refresh,
         simulated=True,
         storage=Storage(folder),
     )
 
 
+def beat(state: State) -> None:
+    """Let every role give a sign of life."""
+    for role in ("keep", "alarm", "analyse", "web"):
+        health_rows.beat(state, role, ok=True, detail={})
+
+
 def live(state: State) -> None:
     """Let every role give signs of life until the process ends."""
 
-    def beat() -> None:
+    def go_on() -> None:
         while True:
             with suppress(GatewayError):
-                for role in ("keep", "alarm", "analyse", "web"):
-                    health_rows.beat(state, role, ok=True, detail={})
+                beat(state)
             sleep(2)
 
-    threading.Thread(target=beat, daemon=True).start()
+    threading.Thread(target=go_on, daemon=True).start()
 
 
 def serve(folder: Path, port: int, tiles: str = "") -> None:

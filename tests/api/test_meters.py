@@ -24,7 +24,6 @@ from gateway.store.registry import StateRegistry
 from tests.alarms.audited import audited as audit
 from tests.alarms.small_city import FIRST, GAS_DAY, SmallCity, a_city
 from tests.api.conftest import Api
-from tests.api.sample_state import sample_parts
 
 HOUR = 3_600_000_000
 HOME = "M-1-03"
@@ -76,11 +75,10 @@ class Audited:
 
 
 @pytest.fixture
-async def audited(tmp_path: Path) -> AsyncIterator[Audited]:
+async def audited(parts: Parts, tmp_path: Path) -> AsyncIterator[Audited]:
     city = a_city(days=12, homes=8)
-    sample = sample_parts(tmp_path, factor=1.0)
     whole, made = city.batch()
-    index = StateRegistry(sample.state).indices([PointId(name) for name in made.values()])
+    index = StateRegistry(parts.state).indices([PointId(name) for name in made.values()])
     whole = replace(whole, point=index[whole.point])
     names = {int(number): PointId(made[at]) for at, number in enumerate(index)}
     home = next(number for number, name in names.items() if name.startswith(f"{HOME}/"))
@@ -88,15 +86,14 @@ async def audited(tmp_path: Path) -> AsyncIterator[Audited]:
     batch, late = whole.take(~gone), whole.take(gone)
     store = DuckReadings(tmp_path / "readings")
     await store.load(1, batch)
-    site = replace(sample.site, gas_day=GAS_DAY)  # type: ignore[type-var]
-    parts = replace(sample, site=site, store=cast("Readings", store), network=city.model.network, clock=At(city.now))
+    site = replace(parts.site, gas_day=GAS_DAY)  # type: ignore[type-var]
+    parts = replace(parts, site=site, store=cast("Readings", store), network=city.model.network, clock=At(city.now))
     app = make_rest(parts)
     transport = httpx.ASGITransport(app=app, client=("203.0.113.9", 5555))
     audited = Audited(Api(transport), parts, store, city, batch, late, names)
     await audited.audit(13)
     yield audited
     await store.close()
-    parts.state.close()
 
 
 async def test_an_auditor_sees_reading_rule_estimate_and_reason(audited: Audited) -> None:
