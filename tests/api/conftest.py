@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,37 +81,69 @@ class Served:
     pid: int
 
 
+class Nursery:
+    """A process that gives birth to servers; see `tests.api.nursery`."""
+
+    def __init__(self) -> None:
+        words = [sys.executable, "-m", "tests.api.nursery"]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, *words: object) -> int:
+        """Start a server and return its process id."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(words), file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End when no more servers are wanted."""
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
 @contextmanager
-def serving(module: str, folder: Path, *more: str) -> Iterator[Served]:
-    """Serve a city by a program of the tests, until the end of the block."""
+def serving(nursery: Nursery, module: str, folder: Path, *more: str) -> Iterator[Served]:
+    """Serve a city by a module of the tests, until the end of the block."""
     port = pick_free_port()
-    with subprocess.Popen([sys.executable, "-m", module, str(folder), str(port), *more]) as process:
-        try:
-            found = Served(f"http://127.0.0.1:{port}", folder, process.pid)
-            wait_for(found.url, process)
-            yield found
-        finally:
-            process.terminate()
-            process.wait(60)
+    found = Served(f"http://127.0.0.1:{port}", folder, nursery.start(module, str(folder), port, *more))
+    try:
+        wait_for(lambda: answers(found), "the server did not come up")
+        yield found
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(found.pid, signal.SIGTERM)
+        wait_for(lambda: not lives(found.pid), "the server did not end")
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving("tests.api.sample_state", tmp_path_factory.mktemp("city")) as found:
+def served(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(nursery, "tests.api.sample_state", tmp_path_factory.mktemp("city")) as found:
         yield found
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a server that was started answers."""
+def wait_for(ready: Callable[[], bool], failure: str) -> None:
     until = time.monotonic() + 60
-    while time.monotonic() < until:
-        assert process.poll() is None, "the server ended"
-        try:
-            if httpx.get(f"{url}/healthz").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not come up")
+    while not ready():
+        assert time.monotonic() < until, failure
+        time.sleep(0.05)
+
+
+def answers(served: Served) -> bool:
+    assert lives(served.pid), "the server ended"
+    try:
+        return httpx.get(f"{served.url}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.api.conftest import Served, serving
+from tests.api.conftest import Nursery, Served, serving
 from tests.api.sample_empty import FIRST_READING
 
 pytestmark = [pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving("tests.api.sample_empty", tmp_path_factory.mktemp("new")) as found:
+def served(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(nursery, "tests.api.sample_empty", tmp_path_factory.mktemp("new")) as found:
         yield found
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.api.conftest import Served, serving
+from tests.api.conftest import Nursery, Served, serving
 from tests.api.every_page import addresses
 from tests.api.sample_state import PASSWORD
 
@@ -73,8 +73,8 @@ def test_a_page_says_that_it_is_being_computed(served: Served) -> None:
 
 
 @pytest.fixture(scope="module")
-def new_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving("tests.api.sample_empty", tmp_path_factory.mktemp("new")) as found:
+def new_site(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(nursery, "tests.api.sample_empty", tmp_path_factory.mktemp("new")) as found:
         yield found
 
 

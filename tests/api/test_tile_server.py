@@ -13,7 +13,7 @@ from math import asinh, cos, pi, radians, tan
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.api.conftest import Served, serving
+from tests.api.conftest import Nursery, Served, serving
 from tests.api.sample_state import PASSWORD
 
 pytestmark = [pytest.mark.browser]
@@ -63,8 +63,8 @@ def tile_server() -> Iterator[TileServer]:
 
 
 @pytest.fixture(scope="module")
-def city(tile_server: TileServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving("tests.api.sample_state", tmp_path_factory.mktemp("tiled"), tile_server.url) as served:
+def city(nursery: Nursery, tile_server: TileServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(nursery, "tests.api.sample_state", tmp_path_factory.mktemp("tiled"), tile_server.url) as served:
         yield served
 
 
