@@ -1,6 +1,7 @@
 """Fixtures that every test may use: real servers and free ports."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,25 @@ from tests.services import (
     pick_free_port,
     victoria_metrics_server,
 )
+
+HEAVY_WITHIN = 0.7
+"""the part of the run in which the files begin that are marked slow or drive a browser"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the heavy files among the others, which end the run: no worker is left alone with a long one."""
+    files = dict[Path, list[pytest.Item]]()
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    light = sorted((tests for tests in files.values() if not _heavy(tests)), key=len, reverse=True)
+    heavy = [tests for tests in files.values() if _heavy(tests)]
+    turns = [((at + 0.5) / len(light), tests) for at, tests in enumerate(light)]
+    turns += [(HEAVY_WITHIN * at / len(heavy), tests) for at, tests in enumerate(heavy)]
+    items[:] = [item for _, tests in sorted(turns, key=lambda turn: turn[0]) for item in tests]
+
+
+def _heavy(tests: list[pytest.Item]) -> bool:
+    return any(item.get_closest_marker(name) for item in tests for name in ("slow", "browser"))
 
 
 @pytest.fixture

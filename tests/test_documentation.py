@@ -44,6 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_site_builds_and_no_page_asks_another_host_for_anything(site: Path) -> None:
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 40

@@ -1,10 +1,13 @@
 """The table of what a mechanism is worth, on a city too small to say much."""
 
+import pytest
+
 from benchmarks import detection
 from benchmarks.exam_cities import City
 from benchmarks.without import PARTS
 
 
+@pytest.mark.slow
 def test_a_part_is_switched_off_in_its_turn_and_told_with_what_the_loss_becomes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(detection, "cities_of", lambda _: [City("exam", 5, 1, 20, 20)])
     monkeypatch.setattr(detection, "PARTS", {"temperature": PARTS["temperature"]})

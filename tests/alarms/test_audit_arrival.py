@@ -71,6 +71,7 @@ ODD = odd(WHOLE)
 EXPECTED = final([ODD])
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_order_doubling_or_delay_gives_the_same_final_intervals(data):

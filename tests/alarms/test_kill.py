@@ -68,6 +68,7 @@ child(alone)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 5 * KILLS)
 def test_a_pipeline_killed_again_and_again_does_what_one_left_alone_does(tmp_path: Path) -> None:
     done = subprocess.run(

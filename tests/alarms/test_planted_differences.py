@@ -139,6 +139,7 @@ def expected(planted: list[Planted], *classes: TicketClass) -> Counter[tuple[Dif
     return Counter((one.kind, one.key) for one in planted if one.ticket_class in classes)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(2 * PATIENCE_S + 120)
 async def test_planted_differences_are_found_and_mended_with_no_manual_step(
     tmp_path: Path, tracker: RoundupDesk, monkeypatch: pytest.MonkeyPatch

@@ -52,6 +52,7 @@ class Pages:
         return [one for one in alarms if one["id"].startswith("STORE_FAULT")]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_a_cut_state_is_restored_and_its_missing_span_named(tmp_path: Path, free_port: Any) -> None:
     site = SmallSite(tmp_path / "site", free_port(), meters=2)

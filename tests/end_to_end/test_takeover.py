@@ -85,6 +85,7 @@ def wake(site: SmallSite) -> None:
     os.kill(site.children["keep"].pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_second_gateway_goes_on_and_the_first_does_not_fight_when_it_wakes(

@@ -94,6 +94,7 @@ def _free_run(count: int) -> int:
     return next(first for first in range(21000, 32000, count) if all(free(first + n) for n in range(count)))
 
 
+@pytest.mark.slow
 def test_a_city_is_written_served_changed_killed_and_goes_on(training: Training) -> None:
     done = CliRunner().invoke(app, ["init", str(training.folder)])
     assert done.exit_code == 0, done.output

@@ -186,6 +186,7 @@ def kill_who_asks(site: Running, monkeypatch: pytest.MonkeyPatch, zone: str) -> 
     monkeypatch.setattr(site.store, "history", asked)
 
 
+@pytest.mark.slow
 async def test_a_part_that_kills_its_process_is_named_and_the_others_are_judged(
     alone: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +206,7 @@ async def test_a_part_that_kills_its_process_is_named_and_the_others_are_judged(
     assert "CITY" in {zone for (zone, _), row in alone.loss().items() if row.loss_m3 is not None}
 
 
+@pytest.mark.slow
 async def test_processes_that_always_die_are_started_again_later_each_time_and_said_to_be_dying(
     alone: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ async def connected(keeper: Keeper) -> None:
     await until(lambda: any(one["up"] for one in keeper.status()["links"]), 10)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 async def test_accounts_add_up_through_every_fault(
     site: SmallSite, mosquitto: Server, monkeypatch: pytest.MonkeyPatch

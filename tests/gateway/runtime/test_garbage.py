@@ -6,6 +6,8 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from collectors.mqtt import MqttCollector
 from collectors.mqtt_config import MqttConfig
 from gateway.ports import SpoolRecord
@@ -37,6 +39,7 @@ def good(number: int) -> tuple[str, bytes]:
     return "up/M-000001", b'{"id": "M-000001", "r": [{"t": %d, "v": %d}]}' % (1_768_435_200 + number, number)
 
 
+@pytest.mark.slow
 async def test_three_thousand_unreadable_messages_stop_nothing(tmp_path: Path, mosquitto: Server) -> None:
     table = {"name": "m", "url": f"mqtt://127.0.0.1:{mosquitto.port}", "client_id": "garbage", "topic": [TOPIC]}
     spool, store, state = FileSpool(tmp_path / "spool"), DuckReadings(tmp_path / "r"), State.in_folder(tmp_path)

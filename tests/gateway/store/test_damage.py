@@ -110,6 +110,7 @@ def batches(total: int, size: int) -> list[range]:
     return [range(at, min(at + size, total)) for at in range(0, total, size)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", batches(PLACES, 12), ids=str)
 @pytest.mark.timeout(300)
 async def test_a_store_with_a_damaged_file_starts_and_is_whole_again(

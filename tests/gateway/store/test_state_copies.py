@@ -90,6 +90,7 @@ def test_a_damaged_state_is_set_aside_and_the_newest_good_copy_takes_its_place(f
     again.close()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_state_that_is_cut_or_flipped_anywhere_opens_and_works(folder, tmp_path):
     rng = np.random.default_rng(7)

@@ -56,6 +56,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_bytes_in_one_process_or_in_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulators.dataset.groups.METERS_OF_A_GROUP", 1)
     ground = build_ground(5, [8, 6])
@@ -244,6 +245,7 @@ def test_a_leap_day_is_a_gas_day(tmp_path: Path) -> None:
 _COMMAND = (sys.executable, "-m", "simulators", "dataset")
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nothing_that_looks_whole_and_the_next_one_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "city"
     options = ("--zones", "3", "--meters-per-zone", "30", "--days", "90")
