@@ -18,7 +18,8 @@ from gateway.store.state import State
 from tests.gateway.store.rewriting import Here, tidy
 
 SCRIPT = Path(__file__).with_name("keep_process.py")
-ROUNDS = 7
+ROUNDS, LEAST = 7, 200
+"""kills, and readings acknowledged in all: a slow machine is killed more often"""
 
 
 def run_until_killed(folder: Path, first: int, pace_us: int, after_s: float) -> list[int]:
@@ -43,12 +44,13 @@ def run_until_killed(folder: Path, first: int, pace_us: int, after_s: float) -> 
 async def test_what_was_acknowledged_is_stored_once(tmp_path: Path, pace_us: int, longest_s: float) -> None:
     rng = random.Random(5)
     acknowledged: list[int] = []
-    for _ in range(ROUNDS):
+    rounds = 0
+    while rounds < ROUNDS or len(acknowledged) <= LEAST:
+        rounds += 1
         first = max(acknowledged, default=-1) + 1
         got = await asyncio.to_thread(run_until_killed, tmp_path, first, pace_us, rng.uniform(0.01, longest_s))
         assert got == list(range(first, first + len(got)))
         acknowledged += got
-    assert len(acknowledged) > 200
     state = State.in_folder(tmp_path)
     spool = FileSpool(tmp_path / "spool")
     store = DuckReadings(tmp_path / "readings")
