@@ -31,6 +31,26 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "glewlwyd": ("glewlwyd",),
 }
 
+# The first two are pages for the list below the address bar, which every context would load and nobody sees. The others
+# are those that Playwright switches off: of two such arguments only the last counts.
+WITHOUT_FEATURES = (
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+)
+
 # Asks the kernel to kill this process when the one that started it dies, then becomes the server. A helper program and
 # not preexec_fn, which forks a process that may have threads.
 DIE_WITH_PARENT = """
@@ -221,4 +241,5 @@ def victoria_metrics_server(folder: Path) -> Server:
 
 def chromium_arguments() -> list[str]:
     """Return what Chromium needs here: root may not use its sandbox, containers have a small /dev/shm."""
-    return ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    features = f"--disable-features={','.join(WITHOUT_FEATURES)}"
+    return ["--disable-dev-shm-usage", features, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
