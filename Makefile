@@ -17,7 +17,7 @@ demo: setup ## start a small city and the gateway; Ctrl-C ends it all (SPEED=60:
 	exec $(BIN)/gasgate demo $(if $(SPEED),--speed $(SPEED)) $(if $(PORT),--port $(PORT))
 
 test: setup ## run the test suite; services that this machine lacks are skipped (ARGS="-k name": a part of it, JOBS=2: at once)
-	@$(BIN)/python -m pytest -ra --numprocesses $(or $(JOBS),3) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -ra --numprocesses $(or $(JOBS),3) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## check style, types, import direction and spelling
 	@scripts/lint.sh
