@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -60,6 +60,7 @@ def parse(line: str) -> tuple[str, dict[str, str], dict[str, str], int]:
     return plain(measurement), {key: plain(value) for key, value in pairs}, dict(values), int(time)
 
 
+@settings(deadline=None)
 @given(
     asset=st.text(st.characters(codec="utf-8"), min_size=1, max_size=12) | st.text(", =\\/ab", min_size=1, max_size=8),
     value=st.floats(),
