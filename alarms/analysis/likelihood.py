@@ -12,7 +12,7 @@ normal distribution Student's (Gelman et al., Bayesian Data Analysis, 2013, chap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +126,50 @@ def ratio(
     along = (pull + mean * inverse) ** 2 / (mass + inverse) - mean**2 * inverse
     told = along if days is None else days.told(along)
     return np.asarray(0.5 * told - 0.5 * np.log1p(mass / inverse))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """Sums of a course `f` that is known but for a course `g` of size 0 about `sigma`; shapes that broadcast."""
+
+    pull: Floats
+    """f'Wr"""
+    mass: Floats
+    """f'Wf"""
+    open_pull: Floats
+    """g'Wr"""
+    open_mass: Floats
+    """g'Wg"""
+    between: Floats
+    """f'Wg"""
+    sigma: float
+
+    def times(self, factor: Floats) -> Course:
+        """Return the sums with `W` times a factor."""
+        names = ("pull", "mass", "open_pull", "open_mass", "between")
+        return replace(self, **{name: factor * getattr(self, name) for name in names})
+
+    @property
+    def _kept(self) -> Floats:
+        return np.asarray(self.open_mass + self.sigma**-2)
+
+    @property
+    def rest(self) -> tuple[Floats, Floats]:
+        """Pull and mass of `f` where `g` is left open: that of what no size of `g` can explain as well."""
+        pull = self.pull - self.between * self.open_pull / self._kept
+        return pull, np.maximum(self.mass - self.between**2 / self._kept, 0.0)
+
+    def ratio(self, mean: float, sigma: float, days: Scatter) -> Floats:
+        """Return what `ratio` does for `f`, with the size of `g` integrated out."""
+        inverse = sigma**-2
+        pull, mass = self.rest
+        along = (pull + mean * inverse) ** 2 / (mass + inverse) - mean**2 * inverse + self.open_pull**2 / self._kept
+        open_sizes = np.log1p(self.open_mass * self.sigma**2)
+        return np.asarray(0.5 * days.told(along) - 0.5 * np.log1p(mass / inverse) - 0.5 * open_sizes)
+
+    def size(self, mean: float, sigma: float) -> Floats:
+        """Return the likeliest size of `f` that goes with `ratio`."""
+        return size_of(*self.rest, mean, sigma)
 
 
 def logsumexp(values: Floats) -> Floats:

@@ -21,7 +21,7 @@ from alarms.analysis.loss import Balance, balance
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.marks import AROUND_D, Known, Marks
 from alarms.analysis.past import Past, peers_of, usual_less
-from alarms.analysis.rests import begins, survival
+from alarms.analysis.rests import COLD_C, absent
 from alarms.analysis.screen import due, news, resting
 from alarms.analysis.trial import RECENT_D
 from alarms.analysis.weekly import PAUSE_D, weekly, whole
@@ -145,7 +145,8 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
     weighed = _judged(result, rests, telling, config.every_days)
     meters = [city.network.meters[name] for name in result.tree.customers]
     classes = [meter.customer_class for meter in meters]
-    absent = _absent(rests, np.isfinite(use), classes)
+    cold = np.nan_to_num(city.air_c(result.days), nan=COLD_C) < COLD_C
+    away_for = absent(rests, np.isfinite(use), classes, cold)
     business = np.array([name not in HOMES for name in classes], dtype=np.bool_)
     warm = _warmth(city, result, meters)
     groups = np.where(business, 1, 0)
@@ -174,7 +175,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
             shape=shape[:, at],
             rests=at_rest[:, at],
             away=away[:, at],
-            absent=absent[members],
+            absent=away_for[members],
             usual_less=less[:, at],
             business=business[members],
             tampered=known.odds[:, members],
@@ -204,16 +205,6 @@ def _judged(
     chosen |= news(np.where(telling, result.own_loss, np.nan), result.own_supply)
     chosen |= resting(rests, result.use, result.tree.home, result.own_supply)
     return np.asarray(chosen & result.tree.measured & telling[-RECENT_D:].any(axis=0))
-
-
-def _absent(rests: NDArray[np.int64], known: NDArray[np.bool_], classes: Sequence[str]) -> NDArray[np.float64]:
-    """Return the log rate at which honest rests began when each customer's last one did, and last until now, (n,)."""
-    if not len(rests):
-        return np.zeros(rests.shape[1])
-    length = rests[-1]
-    first = np.maximum(len(rests) - np.maximum(length, 1), 0)
-    rate = begins(rests, known, classes, first)
-    return np.asarray(np.log(rate) + np.log(survival(rests, known)[length]))
 
 
 def _warmth(city: CityModel, result: Balance, meters: Sequence[Meter]) -> NDArray[np.float64]:

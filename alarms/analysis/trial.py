@@ -16,6 +16,7 @@ from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.days_off import missed
 from alarms.analysis.hypotheses import Case, Form, ZoneDays
 from alarms.analysis.likelihood import (
+    Course,
     Innovations,
     Scatter,
     Sums,
@@ -158,23 +159,31 @@ class Trial:
         recent = np.asarray(seen[-RECENT_D:].any(axis=0))
         expected = past.base * count + past.slope * since(shape)
         missing = expected - used
-        # what only peers' course leads to expect beyond what was seen: homes differ in how they heat
-        beyond = config.beyond_sigma * np.abs(past.slope * (since(shape) - count * past.course))
-        sigma_less = np.hypot(config.size_sigma, beyond / np.maximum(expected, 1e-9))
-        pull_use = sums.pull(use)
-        pull = past.base * sums.pull(one) + past.slope * sums.pull(shape) - pull_use
+        pull_use, pull_one, pull_shape = sums.pull(use), sums.pull(one), sums.pull(shape)
         mass_use = sums.both(use, use, later["use"], later["use"])
-        mass = past.base**2 * sums.both(one, one, later["one"], later["one"]) + mass_use
-        mass += past.slope**2 * sums.both(shape, shape, later["shape"], later["shape"])
-        mass += 2.0 * past.base * past.slope * sums.both(one, shape, later["one"], later["shape"])
-        mass -= 2.0 * past.base * sums.both(one, use, later["one"], later["use"])
-        mass -= 2.0 * past.slope * sums.both(shape, use, later["shape"], later["use"])
-        mass = np.maximum(mass, 0.0)
+        ones, shapes = (
+            sums.both(each, each, later[name], later[name]) for name, each in (("one", one), ("shape", shape))
+        )
+        one_shape = sums.both(one, shape, later["one"], later["shape"])
+        one_use = sums.both(one, use, later["one"], later["use"])
+        shape_use = sums.both(shape, use, later["shape"], later["use"])
+        base, slope, course = past.base, past.slope, past.course
+        mass = base**2 * ones + slope**2 * shapes + mass_use
+        mass += 2.0 * (base * slope * one_shape - base * one_use - slope * shape_use)
+        # what only peers' course leads to expect beyond what was seen is open: homes differ in how they heat
+        deficit = Course(
+            pull=base * pull_one + slope * pull_shape - pull_use,
+            mass=np.maximum(mass, 0.0),
+            open_pull=slope * (pull_shape - course * pull_one),
+            open_mass=np.maximum(slope**2 * (shapes - 2.0 * course * one_shape + course**2 * ones), 0.0),
+            between=slope * (base * one_shape + slope * shapes - shape_use)
+            - slope * course * (base * ones + slope * one_shape - one_use),
+            sigma=config.beyond_sigma,
+        )
         trust = self._trust(seen, count)
         word = config.temper if config.match else 0.0
-        less = word * self._shaken(
-            ratio(trust * pull, trust * mass, 1.0, sigma_less, scattered.times(trust)), trust, scattered
-        )
+        alone = deficit.times(trust).ratio(1.0, config.size_sigma, scattered.times(trust))
+        less = word * self._shaken(alone, trust, scattered)
         # a long rest has honest reasons: it is the other days that tell of a customer who uses less
         here = np.where(seen & ~zone.away, 1.0, 0.0)
         days, course = since(here), since(shape * here)
@@ -207,9 +216,9 @@ class Trial:
         known_part = np.concatenate([np.ones_like(part[:1]), part[1:]])
         sigma = 0.35 * known_part + 0.05
         sigma[0] = config.before_sigma
-        whole = size_of(pull, mass, 1.0, sigma_less)
+        whole = deficit.size(1.0, config.size_sigma)
         part = np.maximum(size_of(pull_use, mass_use, known_part, sigma), 0.0)
-        fits = (pull > 0) & (whole >= config.least_size) if config.match else np.ones_like(possible)
+        fits = (deficit.pull > 0) & (whole >= config.least_size) if config.match else np.ones_like(possible)
         share[part < config.least_share] = NEVER
         rests = self._rests(zone.rests[-1], less, possible & fits, theft)
         # from then on a register at rest is at rest, which has reasons of its own
@@ -293,13 +302,25 @@ class Trial:
         """Return the trial of what a case leaves unexplained, with the case's size left open within its sigma."""
         missing = np.where(self.good, case.missing, 0.0)
         days = np.arange(len(missing)) - case.first_day
-        blocks = np.where(
-            (days[:, None] // BLOCK_D) == np.arange(days[-1] // BLOCK_D + 1)[None, :], missing[:, None], 0
-        )
         whole, part = (0.5, 0.05) if case.meter < 0 else (self.config.size_sigma, 0.2)
-        courses = np.concatenate([whole * missing[:, None], part * blocks], axis=1)
-        told = left_open(self.told, courses)
+        block = days[:, None] // BLOCK_D == np.arange(days[-1] // BLOCK_D + 1)[None, :]
+        blocks = np.where(block, part * missing[:, None], 0.0)
+        beyond = np.where(missing != 0.0, self._beyond(case), 0.0)
+        told = left_open(self.told, np.column_stack([whole * missing, beyond, blocks]))
         if case.meter >= 0 and case.form != "share":
-            at = int(np.flatnonzero(self.number == case.meter)[0])
-            told = less_sure(told, missing > 0, self.zone.past.variance[case.first_day, at])
+            told = less_sure(told, missing > 0, self.zone.past.variance[case.first_day, self._column(case)])
         return replace(self, told=told, loss=self.loss - missing)
+
+    def _beyond(self, case: Case) -> Floats:
+        """Return how far what a customer is expected to use may be off as only the peers' course tells it, m3 (d,).
+
+        A meter that stopped in winter says little of what its customer uses in summer.
+        """
+        if case.meter < 0 or case.form == "share":
+            return np.zeros(len(self.loss))
+        past, at = self.zone.past, self._column(case)
+        off = self.zone.shape[:, at] - past.course[case.first_day, at]
+        return np.asarray(self.config.beyond_sigma * past.slope[case.first_day, at] * off)
+
+    def _column(self, case: Case) -> int:
+        return int(np.flatnonzero(self.number == case.meter)[0])

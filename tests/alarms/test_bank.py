@@ -11,7 +11,7 @@ from alarms.analysis.bank import weigh
 from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.days_off import missed
 from alarms.analysis.likelihood import Scatter, innovations, ratio
-from tests.alarms.zone_days import a_zone
+from tests.alarms.zone_days import MadeZone, a_zone
 
 HOME = 7
 CONFIG = BankConfig()
@@ -280,3 +280,13 @@ def test_whatever_the_numbers_probabilities_are_such_and_the_unread_are_not_accu
         assert 0.0 <= case.probability <= 1.0 + 1e-9
         assert case.meter < 0 or np.isfinite(use[-3:, case.meter]).any()
         assert np.isfinite(case.missing).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_meter_that_stopped_in_winter_is_no_leak_in_summer_however_its_customer_goes_on(seed):
+    rng = np.random.default_rng(seed)
+    course = np.interp(np.arange(200), [0, 40, 130, 200], [2.0, 1.9, 0.35, 0.3])
+    burnt = rng.uniform(1.5, 6.0, 40)[None, :] * course[:, None] * rng.uniform(0.7, 1.3, (200, 40))
+    burnt[:, HOME] = 20.0 * (0.4 + 0.3 * course) * rng.uniform(0.85, 1.15, 200)
+    made = MadeZone(burnt, burnt.copy(), np.zeros(200), rng.normal(0.0, 0.6, 200)).counting(HOME, 0.0, 40)
+    assert likely(made) == [(HOME, "rest")]

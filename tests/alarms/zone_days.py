@@ -9,7 +9,7 @@ from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.expectation import rest_runs, shapes
 from alarms.analysis.hypotheses import ZoneDays
 from alarms.analysis.past import Past, peers_of, usual_less
-from alarms.analysis.rests import begins, survival
+from alarms.analysis.rests import absent
 from alarms.analysis.weekly import PAUSE_D, whole
 
 
@@ -60,10 +60,7 @@ class MadeZone:
         rests = rest_runs(self.counted, np.full(self.counted.shape[1], 0.002))
         known = np.isfinite(self.counted)
         past = Past.of(self.counted, shape, rests, config.least_days)
-        length = rests[-1]
-        first = np.maximum(self.days - np.maximum(length, 1), 0)
         alike = np.zeros(len(groups), dtype=np.int64)
-        rate = begins(rests, known, groups, first)
         return ZoneDays(
             loss=supply - metered + self.noise,
             supply=supply,
@@ -77,7 +74,7 @@ class MadeZone:
             shape=shape,
             rests=rests,
             away=whole(rests) >= PAUSE_D,
-            absent=np.log(rate * survival(rests, known)[length]),
+            absent=absent(rests, known, groups, np.zeros(self.days, dtype=np.bool_)),
             usual_less=usual_less(past, self.counted, shape, alike, peers_of(alike)),
             business=np.zeros(len(groups), dtype=np.bool_),
             tampered=np.zeros(self.counted.shape),
