@@ -60,3 +60,9 @@ def test_one_stray_pulse_and_gas_that_comes_back_are_no_flow():
 def test_readings_far_apart_prove_less_and_one_gap_proves_nothing():
     assert found([0.0, 0.0, 40.0, 40.0], [0.0] * 4, 10 * DAY) == {}
     assert found([0.0, 40.0, 80.0, 120.0], [0.0] * 4, 10 * DAY) == {HOME: 0.8}
+
+
+def test_a_valve_that_lets_a_little_pass_is_found_within_days():
+    assert found([0.0, 0.0, 0.12, 0.24, 0.3], [0.0] * 5, DAY) == {HOME: 0.8}
+    assert found([0.0, 0.0, 0.0, 0.24, 0.24], [0.0] * 5, DAY) == {}
+    assert found([0.0, 0.0, 0.05, 0.1, 0.1], [0.0] * 5, DAY) == {}

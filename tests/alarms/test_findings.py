@@ -53,6 +53,15 @@ def test_it_is_updated_when_odds_or_size_rose_much(score, size, told):
     assert [(f.detected_at, f.episode_no) for f in again.updated] == [(NOW, 1)] * told
 
 
+@pytest.mark.parametrize(
+    ("before", "score", "told"), [(0.8, 0.96, 0), (0.8, 0.97, 1), (0.97, 0.996, 1), (0.97, 0.8, 0), (0.999, 0.9995, 0)]
+)
+@pytest.mark.parametrize("kind", ["silent", "unauthorised", "flow_when_closed"])
+def test_what_is_certain_is_told_again_as_it_becomes_surer_and_not_when_it_fades(kind, before, score, told):
+    again = changes([opened(kind=kind, score=before)], found(kind=kind, score=score), now=NOW + timedelta(days=1))
+    assert (len(again.updated), len(again.seen)) == (told, 1 - told)
+
+
 @pytest.mark.parametrize(("before", "size", "told"), [(0.94, 40.0, 1), (0.95, 40.0, 0), (0.95, 60.0, 1)])
 def test_a_sure_leak_is_told_again_only_when_it_grew(before, size, told):
     leak = opened(kind="leak", asset="R-1", score=before)

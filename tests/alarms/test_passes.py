@@ -90,6 +90,19 @@ def test_bad_conflicting_and_foreign_rows_are_not_used():
     )
 
 
+def test_a_meter_whose_clock_runs_ahead_counts_like_others():
+    city = a_city(days=30)
+    batch, _ = city.batch()
+    fast = batch.point == city.at("M-1-05")
+    marks = np.where(fast, quality(Severity.UNCERTAIN, Reason.CLOCK_AHEAD), batch.quality).astype(np.uint8)
+    for ahead in (2 * HOUR, 10 * HOUR):
+        stamped = np.where(fast, batch.received_time + ahead, batch.source_time)
+        moved = ReadingBatch(batch.point, stamped, batch.received_time, batch.value, marks)
+        rows = [row for row in daily_pass(data_of(city, moved), int(city.bounds[-1]) + HOUR).loss if row.zone == "R-1"]
+        assert [row.coverage for row in rows[1:-1]] == [1.0] * 28
+        assert max(abs(row.loss_rate or 0.0) for row in rows) < 0.03
+
+
 def test_a_recorded_exchange_is_no_loss():
     city = a_city(days=30)
     batch, _ = city.batch()

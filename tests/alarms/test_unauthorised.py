@@ -92,5 +92,12 @@ def test_a_meter_read_by_hand_needs_two_cubic_metres_and_a_second_reading_makes_
     assert monthly(50.0, 10.0, 50.0) == {}, "a wrong figure that was put right"
 
 
+def test_a_register_that_shows_whole_cubic_metres_needs_two_of_them():
+    one = np.where(np.arange(24 * 30) >= 200, 1.0, 0.0)
+    two = one + np.where(np.arange(24 * 30) >= 500, 1.0, 0.0)
+    assert found(model_with(CLOSED), hourly(one), START + 31 * DAY) == {}
+    assert found(model_with(CLOSED), hourly(two), START + 31 * DAY) == {HOME: 0.97}
+
+
 def test_an_exchange_is_no_use():
     assert found(model_with(CLOSED), hourly([0.0] * 100 + [-99.0] * 100), START + 20 * DAY) == {}
