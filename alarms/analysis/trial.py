@@ -182,8 +182,12 @@ class Trial:
         )
         trust = self._trust(seen, count)
         word = config.temper if config.match else 0.0
-        alone = deficit.times(trust).ratio(1.0, config.size_sigma, scattered.times(trust))
-        less = word * self._shaken(alone, trust, scattered)
+        stopped = deficit.times(trust).ratio(1.0, config.size_sigma, scattered.times(trust))
+        # a part that is missing would so bear the blame for all that follows the season: there it only adds doubt
+        beyond = config.beyond_sigma * np.abs(slope * (since(shape) - count * course))
+        sigma_less = np.hypot(config.size_sigma, beyond / np.maximum(expected, 1e-9))
+        partly_less = ratio(trust * deficit.pull, trust * deficit.mass, 1.0, sigma_less, scattered.times(trust))
+        at_rest, less = (word * self._shaken(alone, trust, scattered) for alone in (stopped, partly_less))
         # a long rest has honest reasons: it is the other days that tell of a customer who uses less
         here = np.where(seen & ~zone.away, 1.0, 0.0)
         days, course = since(here), since(shape * here)
@@ -216,11 +220,15 @@ class Trial:
         known_part = np.concatenate([np.ones_like(part[:1]), part[1:]])
         sigma = 0.35 * known_part + 0.05
         sigma[0] = config.before_sigma
-        whole = deficit.size(1.0, config.size_sigma)
+        rest_size = deficit.size(1.0, config.size_sigma)
+        whole = size_of(deficit.pull, deficit.mass, 1.0, sigma_less)
         part = np.maximum(size_of(pull_use, mass_use, known_part, sigma), 0.0)
-        fits = (deficit.pull > 0) & (whole >= config.least_size) if config.match else np.ones_like(possible)
+        fits, rest_fits = (
+            (deficit.pull > 0) & (size >= config.least_size) if config.match else np.ones_like(possible)
+            for size in (whole, rest_size)
+        )
         share[part < config.least_share] = NEVER
-        rests = self._rests(zone.rests[-1], less, possible & fits, theft)
+        rests = self._rests(zone.rests[-1], at_rest, possible & rest_fits, theft)
         # from then on a register at rest is at rest, which has reasons of its own
         possible &= np.arange(len(use))[:, None] < np.where(zone.rests[-1] > 0, self._last_moved(), len(use))[None, :]
         then = np.where(zone.rests[-1] >= RESTS_D, np.log(config.then_rests), 0.0)
@@ -231,7 +239,7 @@ class Trial:
         days_off = config.temper * ratio(off_pull, off_mass, 1.0, config.off_sigma, scattered) + theft
         sizes: dict[Form, Floats] = {
             "off": off_size,
-            "rest": whole,
+            "rest": rest_size,
             "less": whole,
             "share": part,
         }
