@@ -12,7 +12,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 COLD_C = 12.0
-"""air below which homes are heated: rests on such days are a fifth as frequent as on others (300 homes, one year)"""
+"""air below which homes are heated: of 300 homes in a year a fifth of all rests of 30 days were such days only"""
 
 EDGES = np.array([0, 1, 2, 3, 5, 8, 13, 20, 30, 45, 65, 90, 130, 200])
 """ages of rests, days, from which on they end at another pace"""
@@ -24,7 +24,7 @@ MOST_ENDS = 0.98
 """share of rests that end on a day at the most"""
 LONG_A_YEAR, LONG_D, LONGER_D = 0.02, 60.0, 120.0
 """rests of so many days that a customer honestly begins in a year, and in how many more days that falls to a third:
-of 150 homes measured for a year 11 used nothing for 30 days, 3 for 60 and 1 for 90"""
+150 homes measured for a year made 11 rests of 30 days or more, 3 of 60 and 1 of 90"""
 SORTS = {"": "residential", "public": "commercial", "industrial": "commercial"}
 """classes that rest alike"""
 OWN_DAYS = 60.0
