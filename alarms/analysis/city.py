@@ -185,34 +185,32 @@ def build_tree(network: Network, assets: Sequence[str], elsewhere: frozenset[str
     below = {zone: tuple(network.below(zone)) for zone in network.zones}
     zones = tuple(zone for zone in network.zones if any(other in fed for other in below[zone]))
     up = {zone: _chain(network, zone) for zone in network.zones}
-    supplied, own_supply, holds, own_customers = [], [], [], []
+    supplied, own_supply = [], []
     row = {zone: index for index, zone in enumerate(zones)}
     for column, name in enumerate(supplies):
         chain = up[network.meters[name].zone_id]
         supplied += [(row[chain[0]], column, 1.0)]
         own_supply += [(row[chain[0]], column, 1.0)]
-        above = _until_fed(chain[1:], fed)
-        supplied += [(row[zone], column, 1.0) for zone in above if zone not in fed]
-        own_supply += [(row[zone], column, -1.0) for zone in above if zone in fed]
-    home = np.full(len(customers), -1, dtype=np.int64)
-    for column, name in enumerate(customers):
-        chain = up[network.meters[name].zone_id]
-        lowest = next((zone for zone in chain if zone in fed), None)
-        if lowest is None:
-            continue
-        home[column] = row[lowest]
-        own_customers.append((row[lowest], column, 1.0))
-        holds += [(row[zone], column, 1.0) for zone in chain[chain.index(lowest) :]]
+        passed = _until_fed(chain[1:], fed)
+        supplied += [(row[zone], column, 1.0) for zone in passed if zone not in fed]
+        own_supply += [(row[zone], column, -1.0) for zone in passed if zone in fed]
+    lowest = {zone: next((row[over] for over in chain if over in fed), -1) for zone, chain in up.items()}
+    home = np.array([lowest[network.meters[name].zone_id] for name in customers], dtype=np.int64)
+    fed_customers = np.flatnonzero(home >= 0)
+    own_customers = sparse.csr_array(
+        (np.ones(len(fed_customers)), (home[fed_customers], fed_customers)), shape=(len(zones), len(customers))
+    )
+    above = _matrix([(row[over], row[zone], 1.0) for zone in zones for over in up[zone]], len(zones), len(zones))
     return ZoneTree(
         zones=zones,
         measured=np.array([zone in fed and zone not in elsewhere for zone in zones], dtype=np.bool_),
         supplies=supplies,
         customers=customers,
         supplied_by=_matrix(supplied, len(zones), len(supplies)),
-        holds=_matrix(holds, len(zones), len(customers)),
+        holds=above @ own_customers,
         own_supply=_matrix(own_supply, len(zones), len(supplies)),
-        own_customers=_matrix(own_customers, len(zones), len(customers)),
-        above=_matrix([(row[over], row[zone], 1.0) for zone in zones for over in up[zone]], len(zones), len(zones)),
+        own_customers=own_customers,
+        above=above,
         pipes={zone: below[zone] for zone in zones},
         home=home,
         own=Groups.of(home, len(zones)),
@@ -238,6 +236,6 @@ def _until_fed(chain: Sequence[str], fed: set[str]) -> list[str]:
 
 
 def _matrix(cells: Sequence[tuple[int, int, float]], rows: int, columns: int) -> sparse.csr_array:
-    at = np.array([cell[:2] for cell in cells], dtype=np.int64).reshape(-1, 2)
-    values = np.array([cell[2] for cell in cells], dtype=np.float64)
-    return sparse.csr_array((values, (at[:, 0], at[:, 1])), shape=(rows, columns))
+    row, column, value = zip(*cells, strict=True) if cells else ((), (), ())
+    at = np.array(row, dtype=np.int64), np.array(column, dtype=np.int64)
+    return sparse.csr_array((np.array(value, dtype=np.float64), at), shape=(rows, columns))

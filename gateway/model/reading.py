@@ -19,6 +19,8 @@ PointId = NewType("PointId", str)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+_QUANTITIES = {quantity.value: quantity for quantity in Quantity}
+"""looked up for every point of a city: a third of the time that the enumeration itself takes"""
 
 
 def to_us(moment: datetime) -> int:
@@ -41,7 +43,7 @@ def point_id(asset: str, quantity: Quantity) -> PointId:
 def split_point(point: PointId) -> tuple[str, Quantity]:
     """Return asset and quantity of a point. Raises ValueError for a name of another form."""
     asset, _, name = point.rpartition("/")
-    return asset, Quantity(name)
+    return asset, _QUANTITIES.get(name) or Quantity(name)
 
 
 class Severity(IntEnum):
