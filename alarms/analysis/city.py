@@ -17,6 +17,10 @@ from gateway.model.network import Meter, MeterKind, MeterRole, Network
 
 KELVIN = 273.15
 SHUT = ("closed", "never_opened")
+GROUND_BEGINS_D = 15
+"""days of air whose mean the ground has at first"""
+LEAD_D, GROUND_LEAD_D = 7, 60
+"""days of weather that are looked at before the first gas day"""
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -52,17 +56,35 @@ class GasTemperature:
     sigma_k: float = 2.5
     """what one city may differ by, for all meters alike"""
     memory_d: float = 2.0
+    ground_d: float = 25.0
+    """days by which the ground at the depth of a service pipe remembers the air"""
 
     def of(self, air_c: Floats) -> Floats:
         """Return the gas temperature of consecutive days from the air's, NaN where that is unknown; causal."""
+        return np.asarray(self.home_c + self.follows_air * (self._smooth(air_c, self.memory_d) - self.home_c))
+
+    def courses(self, air_c: Floats) -> Floats:
+        """Return by which share of the home's temperature air and ground are warmer on consecutive days, (d, 2).
+
+        It is 0 where the gas temperature is certain: then losses have nothing to tell of it.
+        """
+        if self.sigma_k == 0:
+            return np.zeros((len(air_c), 2))
+        known = air_c[np.isfinite(air_c)][:GROUND_BEGINS_D]
+        begin = known.mean() if len(known) else self.home_c
+        sides = self._smooth(air_c, self.memory_d), self._smooth(np.append(begin, air_c), self.ground_d)[1:]
+        return np.stack([side - self.home_c for side in sides], axis=1) / (self.home_c + KELVIN)
+
+    def _smooth(self, air_c: Floats, memory_d: float) -> Floats:
+        """Return the air as what remembers it for so long has it; the home's before the air was ever known."""
         smooth = np.array(air_c, dtype=np.float64)
-        keep = np.exp(-1.0 / self.memory_d)
+        keep = np.exp(-1.0 / memory_d)
         for day in range(1, len(smooth)):
             if np.isnan(smooth[day]):
                 smooth[day] = smooth[day - 1]
             elif not np.isnan(smooth[day - 1]):
                 smooth[day] = keep * smooth[day - 1] + (1.0 - keep) * smooth[day]
-        return np.asarray(self.home_c + self.follows_air * (np.nan_to_num(smooth, nan=self.home_c) - self.home_c))
+        return np.nan_to_num(smooth, nan=self.home_c)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,13 +161,21 @@ class CityModel:
         """Return the air temperature of each gas day, NaN where unknown."""
         return np.array([self.weather.get(day, np.nan) for day in days], dtype=np.float64)
 
+    def warmer(self, days: Sequence[date]) -> Floats:
+        """Return by which share air and ground are warmer than a home, (d, 2): `GasTemperature.courses`."""
+        return self.temperature.courses(self._air_since(GROUND_LEAD_D, days))[-len(days) :]
+
+    def _air_since(self, lead_d: int, days: Sequence[date]) -> Floats:
+        """Return the air of consecutive gas days and of so many days before."""
+        lead = [days[0] - timedelta(days=back) for back in range(lead_d, 0, -1)] if days else []
+        return self.air_c([*lead, *days])
+
     def to_base(self, meters: Sequence[Meter], days: Sequence[date]) -> Floats:
         """Return the factor from register to base m3, shape (days, meters)."""
         base_k = self.figures.base_temperature_c + KELVIN
         pressure = self.figures.customer_pressure_kpa / self.figures.base_pressure_kpa
         corrector = np.array([meter.kind is MeterKind.CORRECTOR for meter in meters], dtype=np.bool_)
-        lead = [days[0] - timedelta(days=back) for back in range(7, 0, -1)] if days else []
-        gas_k = self.temperature.of(self.air_c([*lead, *days]))[len(lead) :] + KELVIN
+        gas_k = self.temperature.of(self._air_since(LEAD_D, days))[-len(days) :] + KELVIN
         uncompensated = uncompensated_of(meters)
         factor = np.where(uncompensated[None, :], pressure * (base_k / gas_k)[:, None], pressure)
         return np.where(corrector[None, :], 1.0, factor)

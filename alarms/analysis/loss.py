@@ -13,11 +13,12 @@ from scipy import sparse
 
 from alarms.analysis import linepack
 from alarms.analysis.assumed import assumed
-from alarms.analysis.city import CityModel, ZoneTree
+from alarms.analysis.city import CityModel, ZoneTree, uncompensated_of
 from alarms.analysis.common_mode import Shared, shared
 from alarms.analysis.expectation import shapes
 from alarms.analysis.filling import course_of, fill
 from alarms.analysis.gaps import Gaps
+from alarms.analysis.gas_temperature import follows
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.loss_errors import CustomerSums, SupplyVariances, TermVariances, customer_sums
 from gateway.model.network import Meter, MeterKind
@@ -26,6 +27,9 @@ from gateway.model.reading import Window, from_us
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+TOLD = 0.8
+"""share of a zone's volume that readings must tell for a day to say how warm gas is"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +147,9 @@ def balance(
     own_gained = _own_part(gained, tree)
     filled = _no_more_than_came(filled, filling.known, own_supply - own_gained, tree, config)
     own, up = tree.own.sums, tree.above.T
+    filled = _at_gas_temperature(
+        filled, filling.known, own_supply - own_gained, tree, warm=uncompensated_of(meters), courses=city.warmer(days)
+    )
     sums = customer_sums(filled, variance, filling, meters, tree.own, gain=config.meter_gain_sigma)
     aligned = spread[:, supplier]
     own_variances = _of_supply(config, aligned, supplied, gained_variance, tree.own_supply)
@@ -252,6 +259,20 @@ def _no_more_than_came(filled: Floats, known: Flags, came: Floats, tree: ZoneTre
     left = np.clip(1.0 - share / np.maximum(unsure, 1e-12), 0.0, 1.0)
     of_meter = np.append(left, 1.0)[tree.home]
     return np.where(known, filled, filled * of_meter[None, :])
+
+
+def _at_gas_temperature(
+    filled: Floats, known: Flags, came: Floats, tree: ZoneTree, *, warm: Flags, courses: Floats
+) -> Floats:
+    """Return volumes with the gas temperature that all zones tell in the meters that do not compensate, `warm`.
+
+    `came` is as for `_no_more_than_came`, and `courses` (d, 2) are by which share air and ground are warmer than taken.
+    """
+    own, fed = tree.own.sums, tree.measured
+    metered, moving = own(filled), own(filled * warm[None, :])
+    told = _share(own(known * filled), metered) >= TOLD
+    size = follows((came - metered)[:, fed], came[:, fed], moving[:, fed], told[:, fed], courses)
+    return np.where(warm[None, :], filled * (1.0 - courses @ size)[:, None], filled)
 
 
 def _weather(tree: ZoneTree, metered: Floats, blind: Floats, came: Floats, noise: Floats) -> Shared:
