@@ -47,13 +47,16 @@ def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
         told = np.diag(np.diag(told))
     trial = Trial(zone, config, good, told, np.where(good, zone.loss, 0.0), np.arange(zone.use.shape[1]))
     weights = trial.weights(set())
-    trial = trial.of_meters(weights.plausible())
     cases: list[Case] = []
     rounds: list[Weights] = []
+    # a large loss hides small ones: who is worth another look is told anew when a part of it is explained
+    plausible = set(weights.plausible().tolist())
     while (case := _accepted(weights, config)) is not None and len(cases) < config.most_cases:
         cases.append(case)
         rounds.append(weights)
         weights = _given(trial, cases)
+        plausible |= set(weights.plausible().tolist())
+    trial = trial.of_meters(np.array(sorted(plausible), dtype=np.int64))
     if len(cases) > 1:
         cases, rounds = _each_anew(trial, cases, config)
         weights = _given(trial, cases)
@@ -74,7 +77,7 @@ def _given(trial: Trial, cases: Iterable[Case]) -> Weights:
     cases = list(cases)
     for case in cases:
         trial = trial.without(case)
-    return trial.weights({case.meter for case in cases})
+    return trial.weights({case.meter for case in cases if case.lasts})
 
 
 def _each_anew(trial: Trial, cases: Sequence[Case], config: BankConfig) -> tuple[list[Case], list[Weights]]:

@@ -74,6 +74,8 @@ class Filling:
     """True where the day itself was read"""
     common: Floats
     """standard deviation that all unread customers of a group share, as a share of `use`"""
+    gap_d: Floats
+    """days between the readings around a day that was not read itself; 0 where there are none"""
 
 
 def course_of(use: Floats, bounds: Ints, groups: Sequence[str], past_use: Floats | None, past_bounds: Ints) -> Course:
@@ -182,10 +184,10 @@ def fill(
     """
     known = np.isfinite(use)
     few = course.apart[course.group] / np.sqrt(np.maximum(course.peers, 1.0))[course.group]
-    result = Filling(use.copy(), variance.copy(), known.copy(), known, np.where(known, 0.0, few))
+    result = Filling(use.copy(), variance.copy(), known.copy(), known, np.where(known, 0.0, few), np.zeros(use.shape))
     some = np.flatnonzero(~known.all(axis=0))
     if len(some):
-        result.use[:, some], result.variance[:, some], result.known[:, some] = _fill(
+        result.use[:, some], result.variance[:, some], result.known[:, some], result.gap_d[:, some] = _fill(
             use[:, some],
             variance[:, some],
             course.of(some),
@@ -198,8 +200,8 @@ def fill(
 
 def _fill(
     use: Floats, variance: Floats, course: Course, *, register: Floats, factor: Floats, gaps: Gaps | None
-) -> tuple[Floats, Floats, Flags]:
-    """Return use, variance and what is known of customers that have unread days."""
+) -> tuple[Floats, Floats, Flags, Floats]:
+    """Return use, variance, what is known of customers that have unread days, and the length of gaps."""
     known = np.isfinite(use)
     daily = course.daily[-len(use) :][:, course.group]
     apart, ahead = course.apart[course.group], course.ahead[course.group]
@@ -215,13 +217,13 @@ def _fill(
     filled = np.where(known, use, ahead_m3)
     spread = np.where(known, variance, (apart**2 + ahead**2) * (ahead_m3**2 + small**2))
     if gaps is None:
-        return filled, spread, known
+        return filled, spread, known, np.zeros(use.shape)
     between = _between(register, course, gaps)
     step = np.diff(between.register, axis=0) * factor
     shared = ~known & np.isfinite(step) & ~between.broken[1:] & (step >= 0)
     filled = np.where(shared, step, filled)
     spread = np.where(shared, apart**2 * (np.nan_to_num(step) ** 2 + (0.1 * small) ** 2), spread)
-    return filled, spread, shared | known
+    return filled, spread, shared | known, np.where(shared, np.maximum(between.gap_d[1:], between.gap_d[:-1]), 0.0)
 
 
 def _own_apart(use: Floats, daily: Floats) -> Floats:
@@ -248,6 +250,8 @@ def _own_level(use: Floats, daily: Floats) -> Floats:
 class _Between:
     register: Floats
     broken: Flags
+    gap_d: Floats
+    """days between the readings around a moment, 0 where it is known"""
 
 
 def _between(register: Floats, course: Course, gaps: Gaps) -> _Between:
@@ -262,4 +266,6 @@ def _between(register: Floats, course: Course, gaps: Gaps) -> _Between:
     filled[gaps.row, gaps.column] = gaps.left_m3 + np.clip(share, 0.0, 1.0) * (gaps.right_m3 - gaps.left_m3)
     broken = np.zeros(register.shape, dtype=np.bool_)
     broken[gaps.row, gaps.column] = gaps.broken
-    return _Between(filled, broken)
+    gap_d = np.zeros(register.shape)
+    gap_d[gaps.row, gaps.column] = (gaps.right_us - gaps.left_us) / DAY_US
+    return _Between(filled, broken, gap_d)

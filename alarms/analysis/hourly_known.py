@@ -47,9 +47,11 @@ def _case(known: Study, found: ZoneCase) -> KnownCase:
     place = result.tree.zones[found.zone], result.tree.customers[found.customer]
     begun_us, ends_us = int(result.bounds[case.first_day]), np.asarray(result.bounds[1:][-LAST_D:])
     if case.form != "share":
-        return KnownCase(*place, case.probability, begun_us, ends_us, case.expected[-LAST_D:] / 24.0, 0.0)
-    counted = float((case.expected - case.missing)[case.first_day :].sum())
-    part = float(case.missing.sum()) / counted if counted > 0 else 0.0
+        return KnownCase(
+            *place, case.probability, begun_us, ends_us, np.nan_to_num(case.expected[-LAST_D:]) / 24.0, 0.0
+        )
+    counted = float(np.nansum((case.expected - case.missing)[case.first_day :]))
+    part = float(np.nansum(case.missing)) / counted if counted > 0 else 0.0
     return KnownCase(*place, case.probability, begun_us, ends_us, np.zeros(len(ends_us)), part)
 
 

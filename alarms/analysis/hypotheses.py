@@ -41,6 +41,8 @@ class ZoneDays:
     """length of the run of days without use that ends on each day, (d, m)"""
     away: Flags
     """days of rests that are longer than a few days, (d, m)"""
+    unsure_d: NDArray[np.int64]
+    """by so many days each meter's last rest may have begun before it shows, (m,)"""
     absent: Floats
     """log rate at which an honest rest began when each meter's last one did, and lasted until now, (m,)"""
     usual_less: Floats
@@ -56,7 +58,8 @@ class ZoneDays:
             name: getattr(self, name)[:, chosen] for name in ("use", "shape", "rests", "away", "usual_less", "tampered")
         }
         past = self.past.of_meters(chosen)
-        return replace(self, **columns, past=past, absent=self.absent[chosen], business=self.business[chosen])
+        each = {name: getattr(self, name)[chosen] for name in ("unsure_d", "absent", "business")}
+        return replace(self, **columns, **each, past=past)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,8 @@ class Case:
     expected: Floats
     """of the meter, (d,); empty for a leak"""
     missing: Floats
-    """what the hypothesis takes from the zone's loss, (d,)"""
+    """what the hypothesis takes from the zone's loss, (d,); NaN, as `expected`, on last days of which too little is
+    known"""
     form: Form
     leak: float
     """probability of a leak instead"""
@@ -80,7 +84,7 @@ class Case:
     tampered: float = 0.0
     """log factor by which a theft is likelier to have begun on that day than on others"""
     lasts: bool = True
-    """False for a leak that has ended, or that is as old as the readings: it only explains"""
+    """False for a leak or a rest that is over, and for a leak that is as old as the readings: it only explains"""
 
     @property
     def at_rest(self) -> bool:
@@ -90,10 +94,10 @@ class Case:
     @property
     def missing_share(self) -> float:
         """What is missing since the first day, as a share of what was expected."""
-        expected = float(self.expected[self.first_day :].sum())
-        return float(self.missing[self.first_day :].sum()) / expected if expected > 0 else 0.0
+        expected = float(np.nansum(self.expected[self.first_day :]))
+        return float(np.nansum(self.missing[self.first_day :])) / expected if expected > 0 else 0.0
 
     @property
     def size_m3_per_day(self) -> float:
         """Mean of what is missing since the first day."""
-        return float(self.missing[self.first_day :].mean())
+        return float(np.nanmean(self.missing[self.first_day :]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -51,6 +52,8 @@ class Balance:
     expect, (d, n)"""
     known: Flags
     """where readings tell the volume of `filled`, of the day or of the gap around it, (d, n)"""
+    gap_d: Floats
+    """days between the readings around a day that was not read itself and is known, (d, n)"""
     still_m3: Floats
     """the least use that a customer's register shows, (n,)"""
     supply: Floats
@@ -79,6 +82,17 @@ class Balance:
     """over the customers of each zone and of all below it, (d, z)"""
     customers: NDArray[np.int64]
     """how many customers each zone and all below it have, (z,)"""
+
+    def until(self, days: int) -> Balance:
+        """Return the first so many days."""
+        cut: dict[str, Any] = {"days": self.days[:days], "bounds": self.bounds[: days + 1]}
+        for name in ("terms", "own_terms", "held"):
+            cut[name] = getattr(self, name).until(days)
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name not in cut and isinstance(value, np.ndarray) and value.ndim == 2:
+                cut[one.name] = value[:days]
+        return replace(self, **cut)
 
     @property
     def loss(self) -> Floats:
@@ -176,6 +190,7 @@ def balance(
         shape=shapes(use, classes),
         filled=filled,
         known=filling.known,
+        gap_d=filling.gap_d,
         still_m3=np.array([10.0**-meter.decimals for meter in meters]) * 2.0,
         supply=supply,
         metered=metered,

@@ -37,6 +37,10 @@ class TermVariances:
         """Return those of some zones."""
         return TermVariances(*(getattr(self, one.name)[:, zones] for one in fields(self)))
 
+    def until(self, days: int) -> TermVariances:
+        """Return those of the first so many days."""
+        return TermVariances(*(getattr(self, one.name)[:days] for one in fields(self)))
+
     @property
     def noise(self) -> Floats:
         """What differs from day to day."""
@@ -75,6 +79,10 @@ class CustomerSums:
     def of(self, zones: NDArray[np.int64]) -> CustomerSums:
         """Return those of some zones."""
         return CustomerSums(*(getattr(self, one.name)[:, zones] for one in fields(self)))
+
+    def until(self, days: int) -> CustomerSums:
+        """Return those of the first so many days."""
+        return CustomerSums(*(getattr(self, one.name)[:days] for one in fields(self)))
 
     @property
     def noise(self) -> Floats:

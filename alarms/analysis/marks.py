@@ -102,6 +102,10 @@ class Known:
     odds: NDArray[np.float64] = field(init=False)
     """log of the factor by which a theft is likelier to have begun on each day than on others"""
 
+    def until(self, days: int) -> Known:
+        """Return what is known of the first so many days."""
+        return Known(self.idle[:days], self.tampered[:days])
+
     def __post_init__(self) -> None:
         """Compare how often thieves leave a flag with how often anybody does, in this city."""
         near = self.tampered.copy()

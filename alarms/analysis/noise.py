@@ -41,7 +41,7 @@ class NoiseConfig:
     """of what drifts over weeks, as a share of what is alike every day"""
     drift_d: float = 25.0
     wave_d: float = 2.5
-    temperature: float = 0.25
+    temperature: float = 0.15
     """of how far gas in meters follows the air"""
 
 

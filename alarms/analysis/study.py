@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from alarms.analysis.city import KELVIN, CityModel, uncompensated_of
 from alarms.analysis.expectation import rest_runs
 from alarms.analysis.gaps import Gaps
 from alarms.analysis.hypotheses import Case, ZoneDays
+from alarms.analysis.late import last_known, padded, use_between
 from alarms.analysis.loss import Balance, balance
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.marks import AROUND_D, Known, Marks
@@ -32,6 +33,9 @@ from gateway.model.reading import Window, to_us
 EVIDENCE_DAYS, BEFORE_DAYS, MOST_DAYS = 35, 14, 120
 """days of curves that a finding carries: so many at least, so many before the first day of the case, so many at most"""
 HOMES = ("residential", "")
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Study:
     """length of the run of days without use that ends on each day, (d, n)"""
     assessable: NDArray[np.bool_]
     """days on which a zone's own loss may be judged, (d, z)"""
-    judged: NDArray[np.bool_]
+    judged: Flags
     """zones of which this pass tells that nothing is wrong if it names nothing, (z,): weighed, and not read in part"""
     tampered: NDArray[np.bool_]
     """days on which a meter said that somebody touched it, (d, n)"""
@@ -93,6 +97,27 @@ class Study:
             if len(touched):
                 evidence["tampered_on"] = ", ".join(result.days[day].isoformat() for day in touched)
         return evidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sight:
+    """What zones are weighed by."""
+
+    result: Balance
+    use: Floats
+    """(d, n)"""
+    rests: NDArray[np.int64]
+    """as in `Study`"""
+    known: Known
+    telling: Flags
+    """days on which a zone's loss tells what is wrong, (d, z)"""
+    partly: Flags
+    """zones that are read in part: they tell of leaks alone, (z,)"""
+
+    def until(self, days: int) -> _Sight:
+        """Return that of the first so many days."""
+        known, telling = self.known.until(days), self.telling[:days]
+        return _Sight(self.result.until(days), self.use[:days], self.rests[:days], known, telling, self.partly)
 
 
 def trim(windows: Mapping[Quantity, Window], now: datetime) -> dict[Quantity, Window]:
@@ -143,6 +168,36 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
     partly = np.asarray(known_days.any(axis=0) & ~telling[-RECENT_D:].any(axis=0))
     telling |= known_days & partly
     weighed = _judged(result, rests, telling, config.every_days)
+    sight = _Sight(result, use, rests, known, telling, partly)
+    cases = _cases(city, config, sight, np.flatnonzero(weighed))
+    judged = weighed & ~partly
+    well_known = known_days & (coverage >= config.bank.least_known)
+    cases += _late_cases(city, config, replace(sight, telling=well_known, partly=np.zeros_like(partly)), judged)
+    turned = () if marks.falling is None else backwards(marks.falling, result.tree.customers, result.bounds)
+    return Study(result, rests, assessable, judged, known.tampered, tuple(cases), tuple(turned))
+
+
+def _late_cases(city: CityModel, config: StudyConfig, sight: _Sight, judged: Flags) -> list[ZoneCase]:
+    """Return what is wrong with meters of zones that are known well only up to some day, as of that day."""
+    result, days = sight.result, len(sight.result.days)
+    last = last_known(sight.telling) * (result.tree.measured & ~judged)
+    last *= due(result.days[-1].toordinal() if days else 0, len(last), config.every_days)
+    cases: list[ZoneCase] = []
+    if last.any():
+        use = np.where(sight.known.idle, np.nan, use_between(result.use, result.filled, result.gap_d))
+        sight = replace(sight, use=use, rests=rest_runs(use, result.still_m3))
+    for end in np.unique(last[last > 0]):
+        found = _cases(city, config, sight.until(int(end)), np.flatnonzero(last == end))
+        cases += [replace(one, case=padded(one.case, days)) for one in found if one.customer >= 0]
+    return cases
+
+
+def _cases(city: CityModel, config: StudyConfig, sight: _Sight, zones: NDArray[np.int64]) -> list[ZoneCase]:
+    """Weigh what explains the loss of some zones."""
+    if not len(zones):
+        return []
+    result, use, rests, known = sight.result, sight.use, sight.rests, sight.known
+    telling, partly = sight.telling, sight.partly
     meters = [city.network.meters[name] for name in result.tree.customers]
     classes = [meter.customer_class for meter in meters]
     cold = np.nan_to_num(city.air_c(result.days), nan=COLD_C) < COLD_C
@@ -152,14 +207,15 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
     groups = np.where(business, 1, 0)
     peers = peers_of(groups)
     # nothing is asked of the past of others
-    some = np.flatnonzero(np.append(weighed, np.False_)[result.tree.home] | peers)
+    some = np.flatnonzero(np.isin(result.tree.home, zones) | peers)
     own, at_rest = use[:, some], rests[:, some]
     shape = weekly(own, result.shape[:, some], at_rest, result.days, business[some])
     past = Past.of(own, shape, at_rest, config.bank.least_days)
     less = usual_less(past, own, shape, groups[some], peers[some])
     away = whole(at_rest) >= PAUSE_D
+    unsure_d = _unsure_d(own, at_rest, result.gap_d[:, some])
     cases: list[ZoneCase] = []
-    for zone in np.flatnonzero(weighed):
+    for zone in zones:
         at = np.flatnonzero(result.tree.home[some] == zone)
         members = some[at]
         days = ZoneDays(
@@ -175,6 +231,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
             shape=shape[:, at],
             rests=at_rest[:, at],
             away=away[:, at],
+            unsure_d=unsure_d[at],
             absent=away_for[members],
             usual_less=less[:, at],
             business=business[members],
@@ -185,8 +242,13 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
             for case in weigh(days, config.bank)
             if not partly[zone] or case.probability >= config.bank.likely
         ]
-    turned = () if marks.falling is None else backwards(marks.falling, result.tree.customers, result.bounds)
-    return Study(result, rests, assessable, weighed & ~partly, known.tampered, tuple(cases), tuple(turned))
+    return cases
+
+
+def _unsure_d(use: Floats, rests: NDArray[np.int64], gap_d: Floats) -> NDArray[np.int64]:
+    """Return by how many days a rest may have begun before it shows: within a day, or a gap between readings, (n,)."""
+    moved = np.where(np.isfinite(use) & (rests == 0), np.arange(len(use))[:, None], 0).max(axis=0)
+    return np.asarray(np.maximum(np.ceil(gap_d[moved, np.arange(use.shape[1])]), 1.0), dtype=np.int64)
 
 
 def _known(city: CityModel, result: Balance, marks: Marks) -> Known:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.days_off import missed
+from alarms.analysis.ended_rests import ended_rests
 from alarms.analysis.hypotheses import Case, Form, ZoneDays
 from alarms.analysis.likelihood import (
     Course,
@@ -77,7 +78,8 @@ class Trial:
         unweighed = np.isin(self.number, list(taken)) | self.zone.guess.any()
         for table in meters.values():
             table[:, unweighed] = NEVER
-        return Weights(self.zone, self.number, leak, meters, sizes)
+        ended = ended_rests(self.zone, self.config, good=self.good, told=self.told, loss=self.loss, days_off=days)
+        return Weights(self.zone, self.number, leak, meters, sizes, ended)
 
     def _leak(self, days_off: Innovations) -> LeakWeights:
         """Weigh leaks from each first day on, to before some days or until now."""
@@ -300,10 +302,11 @@ class Trial:
         column = np.arange(meters)
         fault = np.logaddexp(theft, np.log(self.config.stop_rate))
         result = np.full((days, meters), NEVER)
-        for back in (0, 1):  # it may have stopped within the day before
+        for back in range(int(self.zone.unsure_d.max(initial=0)) + 1):
             first = np.clip(after - back, 0, days - 1)
             weight = fault[first, column] + less[first, column] - (self.zone.absent if self.config.vacancy else RAREST)
-            result[first, column] = np.where((length > 0) & possible[first, column], weight, NEVER)
+            may = (length > 0) & possible[first, column] & (back <= self.zone.unsure_d)
+            result[first, column] = np.where(may, weight, result[first, column])
         return result
 
     def without(self, case: Case) -> Trial:

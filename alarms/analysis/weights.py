@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.analysis.days_off import missed
+from alarms.analysis.ended_rests import EndedRests
 from alarms.analysis.hypotheses import Case, Form, ZoneDays
 from alarms.analysis.likelihood import logsumexp
 
@@ -62,37 +63,50 @@ class Weights:
     meters: dict[Form, Floats]
     """form -> (first day, meter)"""
     sizes: dict[Form, Floats]
+    ended: EndedRests
 
     def best(self) -> Case | None:
         """Return the most probable hypothesis."""
-        chance, p_leak, p_over, nothing = self._chances()
+        chance, p_leak, p_over, p_ended, nothing = self._chances()
         most = float(chance.max()) if len(chance) else 0.0
-        if max(most, p_leak, p_over) <= 0.0:
+        if max(most, p_leak, p_over, *p_ended) <= 0.0:
             return None
+        if len(p_ended) and p_ended.max() >= max(most, p_leak, p_over):
+            return self._ended_case(int(np.argmax(p_ended)), p_ended, p_leak, nothing)
         if max(p_leak, p_over) >= most:
             return self._leak_case(p_leak, p_over, nothing, float(chance.sum()))
         return self._meter_case(int(np.argmax(chance)), chance, p_leak, nothing)
 
     def plausible(self) -> NDArray[np.int64]:
         """Return the columns of meters that are worth another look when a part of the loss is explained."""
-        return np.flatnonzero(np.concatenate(list(self.meters.values())).max(axis=0) >= HOPELESS)
+        hopeful = np.concatenate(list(self.meters.values())).max(axis=0) >= HOPELESS
+        hopeful[self.ended.meter[self.ended.weight >= HOPELESS]] = True
+        return np.flatnonzero(hopeful)
 
     def suspects(self, least: float) -> list[Case]:
         """Return all that is at least so probable, most probable first."""
-        chance, p_leak, _over, nothing = self._chances()
+        chance, p_leak, _over, _ended, nothing = self._chances()
         found = [self._meter_case(int(meter), chance, p_leak, nothing) for meter in np.flatnonzero(chance >= least)]
         leak = self._leak_case(p_leak, 0.0, nothing, float(chance.sum()))
         if p_leak >= least and leak.lasts:
             found.append(leak)
         return sorted(found, key=lambda case: -case.probability)
 
-    def _chances(self) -> tuple[Floats, float, float, float]:
-        """Return the probabilities of each meter, of a leak, of one that is over, and of nothing."""
+    def _chances(self) -> tuple[Floats, float, float, Floats, float]:
+        """Return the probabilities of each meter, of a leak, of one that is over, of ended rests, and of nothing."""
         of_meter = logsumexp(np.concatenate(list(self.meters.values())))
         of_leak = float(logsumexp(self.leak.lasts.ravel()))
         of_over = float(logsumexp(self.leak.table[:, :-1].ravel()))
-        total = float(logsumexp(np.concatenate([of_meter, [of_leak, of_over, 0.0]])))
-        return np.exp(of_meter - total), float(np.exp(of_leak - total)), float(np.exp(of_over - total)), np.exp(-total)
+        of_ended = self.ended.weight
+        total = float(logsumexp(np.concatenate([of_meter, of_ended, [of_leak, of_over, 0.0]])))
+        p_leak, p_over = float(np.exp(of_leak - total)), float(np.exp(of_over - total))
+        return np.exp(of_meter - total), p_leak, p_over, np.exp(of_ended - total), np.exp(-total)
+
+    def _ended_case(self, place: int, chance: Floats, p_leak: float, nothing: float) -> Case:
+        missing, number = self.ended.missing[:, place], int(self.number[self.ended.meter[place]])
+        p, first = float(chance[place]), int(self.ended.first[place])
+        others = float(chance.sum()) - p
+        return Case(number, first, p, missing, missing, "rest", p_leak, nothing, others, lasts=False)
 
     def _leak_case(self, p_leak: float, p_over: float, nothing: float, others: float) -> Case:
         over = p_leak < p_over

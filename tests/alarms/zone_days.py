@@ -74,6 +74,7 @@ class MadeZone:
             shape=shape,
             rests=rests,
             away=whole(rests) >= PAUSE_D,
+            unsure_d=np.ones(len(groups), dtype=np.int64),
             absent=absent(rests, known, groups, np.zeros(self.days, dtype=np.bool_)),
             usual_less=usual_less(past, self.counted, shape, alike, peers_of(alike)),
             business=np.zeros(len(groups), dtype=np.bool_),
