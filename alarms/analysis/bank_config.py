@@ -74,6 +74,8 @@ class BankConfig:
     """log likelihood ratio of a deficit from which it is weighed against a leak"""
     least_days: int = 10
     """known days before the first day of anything"""
+    recent_d: int = 3
+    """a meter is judged if one of so many last days is known"""
     least_known: float = 0.85
     """share of a zone's expected volume that must be read on a day for it to tell of causes"""
     guess_doubt: float = 2.0

@@ -19,7 +19,7 @@ Flags = NDArray[np.bool_]
 
 LATE_D = 45
 """days after which what was known of a zone is too old to speak of its meters"""
-GAP_D = 10.0
+GAP_D = 40.0
 """days between two readings over which a use may be taken to follow the peers'"""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,10 @@ class Past:
         level = s_u / np.maximum(count, 1.0)
         variance = np.maximum(error, 0.0) / np.maximum(count - 2.0, 1.0) + np.maximum(0.05 * level, 1e-3) ** 2
         return cls(base, slope, variance, s_w / np.maximum(count, 1.0), count >= least_days)
+
+    def shared_over(self, days: Floats) -> Past:
+        """Return the past of meters whose days are shared out of so many, (m,): each is known that much less."""
+        return replace(self, variance=self.variance * days)
 
     def of_meters(self, chosen: NDArray[np.int64]) -> Past:
         """Return the past of some of the meters."""

@@ -17,7 +17,7 @@ from alarms.analysis.city import KELVIN, CityModel, uncompensated_of
 from alarms.analysis.expectation import rest_runs
 from alarms.analysis.gaps import Gaps
 from alarms.analysis.hypotheses import Case, ZoneDays
-from alarms.analysis.late import last_known, padded, use_between
+from alarms.analysis.late import LATE_D, last_known, padded, use_between
 from alarms.analysis.loss import Balance, balance
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.marks import AROUND_D, Known, Marks
@@ -178,7 +178,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
 
 
 def _late_cases(city: CityModel, config: StudyConfig, sight: _Sight, judged: Flags) -> list[ZoneCase]:
-    """Return what is wrong with meters of zones that are known well only up to some day, as of that day."""
+    """Return what is likely wrong with meters of zones that are known well only up to some day, as of that day."""
     result, days = sight.result, len(sight.result.days)
     last = last_known(sight.telling) * (result.tree.measured & ~judged)
     last *= due(result.days[-1].toordinal() if days else 0, len(last), config.every_days)
@@ -186,9 +186,11 @@ def _late_cases(city: CityModel, config: StudyConfig, sight: _Sight, judged: Fla
     if last.any():
         use = np.where(sight.known.idle, np.nan, use_between(result.use, result.filled, result.gap_d))
         sight = replace(sight, use=use, rests=rest_runs(use, result.still_m3))
+        config = replace(config, bank=replace(config.bank, recent_d=LATE_D))
     for end in np.unique(last[last > 0]):
         found = _cases(city, config, sight.until(int(end)), np.flatnonzero(last == end))
-        cases += [replace(one, case=padded(one.case, days)) for one in found if one.customer >= 0]
+        sure = [one for one in found if one.customer >= 0 and one.case.probability >= config.bank.likely]
+        cases += [replace(one, case=padded(one.case, days)) for one in sure]
     return cases
 
 
@@ -210,7 +212,7 @@ def _cases(city: CityModel, config: StudyConfig, sight: _Sight, zones: NDArray[n
     some = np.flatnonzero(np.isin(result.tree.home, zones) | peers)
     own, at_rest = use[:, some], rests[:, some]
     shape = weekly(own, result.shape[:, some], at_rest, result.days, business[some])
-    past = Past.of(own, shape, at_rest, config.bank.least_days)
+    past = Past.of(own, shape, at_rest, config.bank.least_days).shared_over(_gaps_d(own, result.gap_d[:, some]))
     less = usual_less(past, own, shape, groups[some], peers[some])
     away = whole(at_rest) >= PAUSE_D
     unsure_d = _unsure_d(own, at_rest, result.gap_d[:, some])
@@ -243,6 +245,13 @@ def _cases(city: CityModel, config: StudyConfig, sight: _Sight, zones: NDArray[n
             if not partly[zone] or case.probability >= config.bank.likely
         ]
     return cases
+
+
+def _gaps_d(use: Floats, gap_d: Floats) -> Floats:
+    """Return the mean length of what readings tell of each customer's days: 1 where all are read, (n,)."""
+    known = np.isfinite(use)
+    length = np.where(known, np.maximum(gap_d, 1.0), 0.0).sum(axis=0)
+    return np.asarray(np.where(known.any(axis=0), length / np.maximum(known.sum(axis=0), 1), 1.0))
 
 
 def _unsure_d(use: Floats, rests: NDArray[np.int64], gap_d: Floats) -> NDArray[np.int64]:

@@ -158,7 +158,7 @@ class Trial:
         off = np.where(seen, missed(zone.use, zone.shape, zone.rests), 0.0)
         later = dict(zip(("one", "use", "shape", "off"), sums.later(one, use, shape, off), strict=True))
         count, used = since(one), since(use)
-        recent = np.asarray(seen[-RECENT_D:].any(axis=0))
+        recent = np.asarray(seen[-config.recent_d :].any(axis=0))
         expected = past.base * count + past.slope * since(shape)
         missing = expected - used
         pull_use, pull_one, pull_shape = sums.pull(use), sums.pull(one), sums.pull(shape)

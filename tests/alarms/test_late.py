@@ -1,4 +1,4 @@
-"""Zones whose meters are read once a week: what their registers tell of a stopped or bypassed meter, weeks late."""
+"""Zones whose meters are read once a week or a month: what they tell of a stopped or bypassed one."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ HOUR = 3_600_000_000
 SHOP, HOME = "M-1-00", "M-1-05"
 
 
-def read_weekly(city: SmallCity, seed: int = 1) -> Any:
-    """Return the city as a pass takes it, where each meter of R-1 is read on a weekday of its own."""
+def read_seldom(city: SmallCity, seed: int = 1, every: int = 7, shop: int = 7) -> Any:
+    """Return the city as a pass takes it, where each meter of R-1 is read once in so many days, on a day of its own."""
     batch, names = city.batch()
-    weekday = np.random.default_rng(seed).integers(0, 7, len(names))
+    interval = np.array([shop if names[n].startswith(f"{SHOP}/") else every for n in range(len(names))])
+    phase = np.random.default_rng(seed).integers(0, interval)
     day = np.searchsorted(city.bounds, batch.source_time)
     seldom = np.array([names[n].startswith("M-1-") for n in range(len(names))])[batch.point]
-    kept: ReadingBatch = batch.take(~seldom | (day % 7 == weekday[batch.point]))
+    kept: ReadingBatch = batch.take(~seldom | (day % interval[batch.point] == phase[batch.point]))
     return city_from_batch(city.model.network, GAS_DAY, city.model.figures, kept, names, config=StudyConfig())
 
 
-def accused(city: SmallCity, days: int, seed: int = 1) -> dict[str, float]:
+def accused(city: SmallCity, days: int, seed: int = 1, shop: int = 7) -> dict[str, float]:
     """Return the meters that a pass after so many days names, with their scores."""
-    result = daily_pass(read_weekly(city, seed), int(city.bounds[days]) + 6 * HOUR)
+    result = daily_pass(read_seldom(city, seed, shop=shop), int(city.bounds[days]) + 6 * HOUR)
     found: dict[str, float] = {}
     for one in result.detections:
         if one.condition in {"non_moving", "theft", "slow"}:
@@ -49,9 +50,21 @@ def test_a_shop_whose_meter_stands_while_it_goes_on_is_named_within_weeks(seed: 
     assert [name for name, score in named.items() if score > 0.2] == [SHOP]
 
 
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_shop_that_is_read_once_a_month_is_named_within_months(seed: int) -> None:
+    assert accused(a_city(days=190, seed=seed).with_counted(SHOP, 100, 0.0), 170, seed, shop=30).get(SHOP, 0.0) > 0.5
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_nobody_is_named_for_a_neighbour_that_is_read_once_a_month(seed: int) -> None:
+    named = accused(a_city(days=190, seed=seed).with_counted(SHOP, 100, 0.0), 170, seed, shop=30)
+    assert [name for name in named if name != SHOP] == []
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_a_shop_that_is_shut_is_not_accused(seed: int) -> None:
     assert accused(a_city(days=70, seed=seed).away(SHOP, 40), 62, seed) == {}
+    assert accused(a_city(days=190, seed=seed).away(SHOP, 100), 170, seed, shop=30) == {}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6])
