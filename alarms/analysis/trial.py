@@ -17,7 +17,6 @@ from alarms.analysis.days_off import missed
 from alarms.analysis.ended_rests import ended_rests
 from alarms.analysis.hypotheses import Case, Form, ZoneDays
 from alarms.analysis.likelihood import (
-    Course,
     Innovations,
     Scatter,
     Sums,
@@ -29,6 +28,7 @@ from alarms.analysis.likelihood import (
     ratio,
     size_of,
 )
+from alarms.analysis.moments import Moments
 from alarms.analysis.past import since
 from alarms.analysis.weights import LeakWeights, Weights
 
@@ -153,40 +153,19 @@ class Trial:
         """Return the log weights of (first day, meter) by form, and the size: the factor of what is missing."""
         zone, past, config = self.zone, self.zone.past, self.config
         seen = self.good[:, None] & np.isfinite(zone.use)
-        one, use, shape = seen.astype(np.float64), np.where(seen, zone.use, 0.0), np.where(seen, zone.shape, 0.0)
+        use, shape = np.where(seen, zone.use, 0.0), np.where(seen, zone.shape, 0.0)
         sums = Sums(self.told, self.loss)
-        off = np.where(seen, missed(zone.use, zone.shape, zone.rests), 0.0)
-        later = dict(zip(("one", "use", "shape", "off"), sums.later(one, use, shape, off), strict=True))
-        count, used = since(one), since(use)
+        all_days = Moments.of(sums, seen, zone.use, zone.shape)
+        count, used, pull_use, mass_use = all_days.count, all_days.used, all_days.pull_use, all_days.mass_use
         recent = np.asarray(seen[-config.recent_d :].any(axis=0))
-        expected = past.base * count + past.slope * since(shape)
+        expected = past.base * count + past.slope * all_days.along
         missing = expected - used
-        pull_use, pull_one, pull_shape = sums.pull(use), sums.pull(one), sums.pull(shape)
-        mass_use = sums.both(use, use, later["use"], later["use"])
-        ones, shapes = (
-            sums.both(each, each, later[name], later[name]) for name, each in (("one", one), ("shape", shape))
-        )
-        one_shape = sums.both(one, shape, later["one"], later["shape"])
-        one_use = sums.both(one, use, later["one"], later["use"])
-        shape_use = sums.both(shape, use, later["shape"], later["use"])
-        base, slope, course = past.base, past.slope, past.course
-        mass = base**2 * ones + slope**2 * shapes + mass_use
-        mass += 2.0 * (base * slope * one_shape - base * one_use - slope * shape_use)
-        # what only peers' course leads to expect beyond what was seen is open: homes differ in how they heat
-        deficit = Course(
-            pull=base * pull_one + slope * pull_shape - pull_use,
-            mass=np.maximum(mass, 0.0),
-            open_pull=slope * (pull_shape - course * pull_one),
-            open_mass=np.maximum(slope**2 * (shapes - 2.0 * course * one_shape + course**2 * ones), 0.0),
-            between=slope * (base * one_shape + slope * shapes - shape_use)
-            - slope * course * (base * ones + slope * one_shape - one_use),
-            sigma=config.beyond_sigma,
-        )
+        deficit = all_days.deficit(past, config.beyond_sigma)
         trust = self._trust(seen, count)
         word = config.temper if config.match else 0.0
         stopped = deficit.times(trust).ratio(1.0, config.size_sigma, scattered.times(trust))
         # a part that is missing would so bear the blame for all that follows the season: there it only adds doubt
-        beyond = config.beyond_sigma * np.abs(slope * (since(shape) - count * course))
+        beyond = config.beyond_sigma * np.abs(past.slope * (all_days.along - count * past.course))
         sigma_less = np.hypot(config.size_sigma, beyond / np.maximum(expected, 1e-9))
         partly_less = ratio(trust * deficit.pull, trust * deficit.mass, 1.0, sigma_less, scattered.times(trust))
         at_rest, less = (word * self._shaken(alone, trust, scattered) for alone in (stopped, partly_less))
@@ -234,11 +213,7 @@ class Trial:
         # from then on a register at rest is at rest, which has reasons of its own
         possible &= np.arange(len(use))[:, None] < np.where(zone.rests[-1] > 0, self._last_moved(), len(use))[None, :]
         then = np.where(zone.rests[-1] >= RESTS_D, np.log(config.then_rests), 0.0)
-        off_pull, off_mass = sums.pull(off), np.maximum(sums.both(off, off, later["off"], later["off"]), 0.0)
-        off_size = size_of(off_pull, off_mass, 1.0, config.off_sigma)
-        begins = (off > 0) & recent[None, :] & (since((off > 0).astype(np.float64)) >= config.least_off_days)
-        begins &= (off_pull > 0) & (off_size >= config.least_size) & config.shares & config.match
-        days_off = config.temper * ratio(off_pull, off_mass, 1.0, config.off_sigma, scattered) + theft
+        days_off, off_size = self._days_off(sums, seen, theft, scattered)
         sizes: dict[Form, Floats] = {
             "off": off_size,
             "rest": rest_size,
@@ -246,12 +221,24 @@ class Trial:
             "share": part,
         }
         weights: dict[Form, Floats] = {
-            "off": np.where(begins, days_off, NEVER),
+            "off": np.where(recent[None, :], days_off, NEVER),
             "rest": rests,
             "less": np.where(possible & fits & config.shares, less + known + theft + then[None, :], NEVER),
             "share": np.where((possible | (np.arange(len(use)) == 0)[:, None]) & config.shares, share, NEVER),
         }
         return weights, sizes
+
+    def _days_off(self, sums: Sums, seen: Flags, theft: Floats, scattered: Scatter) -> tuple[Floats, Floats]:
+        """Return the log weights of registers that count nothing on some days, and what is missing, (d, m)."""
+        config, zone = self.config, self.zone
+        off = np.where(seen, missed(zone.use, zone.shape, zone.rests), 0.0)
+        (later,) = sums.later(off)
+        pull, mass = sums.pull(off), np.maximum(sums.both(off, off, later, later), 0.0)
+        size = size_of(pull, mass, 1.0, config.off_sigma)
+        begins = (off > 0) & (since((off > 0).astype(np.float64)) >= config.least_off_days)
+        begins &= (pull > 0) & (size >= config.least_size) & config.shares & config.match
+        weight = config.temper * ratio(pull, mass, 1.0, config.off_sigma, scattered) + theft
+        return np.where(begins, weight, NEVER), size
 
     def _own(self, missing: Floats, count: Floats, beyond: Floats) -> Floats:
         """Return the log likelihood ratio of a customer's own days, (d, m), to those of one who used less by chance."""
