@@ -92,6 +92,11 @@ class Case:
         return self.form == "rest"
 
     @property
+    def late(self) -> bool:
+        """Whether too little is known of the last days."""
+        return bool(np.isnan(self.missing[-1:]).any())
+
+    @property
     def missing_share(self) -> float:
         """What is missing since the first day, as a share of what was expected."""
         expected = float(np.nansum(self.expected[self.first_day :]))

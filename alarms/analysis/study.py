@@ -90,13 +90,19 @@ class Study:
             "first_day": result.days[case.first_day].isoformat(),
         }
         if found.customer >= 0:
-            evidence["meter_m3"] = plain(result.use[days, found.customer])
+            evidence["meter_m3"] = plain(self._counted(found)[days])
             evidence["expected_m3"] = plain(case.expected[days])
             near = slice(max(case.first_day - AROUND_D, 0), case.first_day + AROUND_D + 1)
             touched = np.flatnonzero(self.tampered[near, found.customer]) + near.start
             if len(touched):
                 evidence["tampered_on"] = ", ".join(result.days[day].isoformat() for day in touched)
         return evidence
+
+    def _counted(self, found: ZoneCase) -> Floats:
+        """Return what a meter counted each day, m3 (d,): as it was judged, by readings days apart where need be."""
+        result, at = self.balance, found.customer
+        use = result.use[:, at]
+        return use_between(use, result.filled[:, at], result.gap_d[:, at]) if found.case.late else use
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,6 +30,14 @@ def read_seldom(city: SmallCity, seed: int = 1, every: int = 7, shop: int = 7) -
     return city_from_batch(city.model.network, GAS_DAY, city.model.figures, kept, names, config=StudyConfig())
 
 
+def evidence_of(city: SmallCity, days: int, name: str) -> Any:
+    """Return the evidence of the one finding about a meter."""
+    result = daily_pass(read_seldom(city), int(city.bounds[days]) + 6 * HOUR)
+    asked = [one for one in result.detections if one.condition in {"non_moving", "theft"} and name in one.assets]
+    (found,) = [one for one in asked if one.verdict[one.assets.index(name)] == Verdict.ABNORMAL]
+    return found.evidence[found.assets.index(name)]
+
+
 def accused(city: SmallCity, days: int, seed: int = 1, shop: int = 7) -> dict[str, float]:
     """Return the meters that a pass after so many days names, with their scores."""
     result = daily_pass(read_seldom(city, seed, shop=shop), int(city.bounds[days]) + 6 * HOUR)
@@ -48,6 +56,16 @@ def test_a_shop_whose_meter_stands_while_it_goes_on_is_named_within_weeks(seed: 
     named = accused(city, 62, seed)
     assert named.get(SHOP, 0.0) > 0.5
     assert [name for name, score in named.items() if score > 0.2] == [SHOP]
+
+
+def test_what_is_shown_of_such_a_meter_is_what_it_was_judged_by() -> None:
+    shown = evidence_of(a_city(days=70).with_counted(SHOP, 40, 0.0), 62, SHOP)
+    counted, expected = shown["meter_m3"], shown["expected_m3"]
+    known = [day for day, pair in enumerate(zip(counted, expected, strict=True)) if None not in pair]
+    assert len(known) > 20
+    assert counted[known[-1]] == 0.0
+    assert expected[known[-1]] == pytest.approx(50.0, rel=0.4)
+    assert counted[-1] is None, "what is not read yet is shown as nothing, not as zero"
 
 
 @pytest.mark.parametrize("seed", [1, 3])
