@@ -18,10 +18,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from alarms.analysis.bank_config import BankConfig
+from alarms.analysis.bank_config import RECENT_D, BankConfig
 from alarms.analysis.hypotheses import Case, ZoneDays
 from alarms.analysis.noise import precision
-from alarms.analysis.trial import RECENT_D, Trial
+from alarms.analysis.trial import Trial
 from alarms.analysis.weights import Weights
 
 

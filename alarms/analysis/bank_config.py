@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from alarms.analysis.noise import NoiseConfig
 
+RECENT_D = 3
+"""a zone is judged if one of so many last days is known"""
+
 
 @dataclass(frozen=True, slots=True)
 class BankConfig:
@@ -74,7 +77,7 @@ class BankConfig:
     """log likelihood ratio of a deficit from which it is weighed against a leak"""
     least_days: int = 10
     """known days before the first day of anything"""
-    recent_d: int = 3
+    recent_d: int = RECENT_D
     """a meter is judged if one of so many last days is known"""
     least_known: float = 0.85
     """share of a zone's expected volume that must be read on a day for it to tell of causes"""

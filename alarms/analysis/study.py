@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from alarms.analysis.backwards import Backwards, backwards
 from alarms.analysis.bank import weigh
-from alarms.analysis.bank_config import BankConfig
+from alarms.analysis.bank_config import RECENT_D, BankConfig
 from alarms.analysis.city import KELVIN, CityModel, uncompensated_of
 from alarms.analysis.expectation import rest_runs
 from alarms.analysis.gaps import Gaps
@@ -24,7 +24,6 @@ from alarms.analysis.marks import AROUND_D, Known, Marks
 from alarms.analysis.past import Past, peers_of, usual_less
 from alarms.analysis.rests import COLD_C, absent
 from alarms.analysis.screen import due, news, resting
-from alarms.analysis.trial import RECENT_D
 from alarms.analysis.weekly import PAUSE_D, weekly, whole
 from gateway.model.network import Meter
 from gateway.model.quantity import Quantity

@@ -37,8 +37,6 @@ Flags = NDArray[np.bool_]
 
 ENDS_EVERY_D = 5
 """so finely the ends of leaks that are over are tried"""
-RECENT_D = 3
-"""a zone and a meter are judged if one of so many last days is known"""
 RESTS_D = 3
 """days without use that are more than a day off"""
 LEAST_SUPPLY_M3 = 0.001

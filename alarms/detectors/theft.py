@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alarms.analysis.backwards import Backwards
+from alarms.analysis.bank_config import RECENT_D
 from alarms.analysis.city import CityModel
 from alarms.analysis.study import HOMES, Study, StudyConfig, ZoneCase
-from alarms.analysis.trial import RECENT_D
 from alarms.detectors.answer import Hit, answer, unknown_unless
 from alarms.detectors.of_study import StudyDetector
 from gateway.meterdata.series import DAY_US
