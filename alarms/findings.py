@@ -41,6 +41,8 @@ class EpisodeConfig:
     not told"""
     meter_odds_step: float = 19.0
     """the same of a meter, under its own name: from a faint suspicion to an even chance to near certainty"""
+    leak_again: float = 2.0
+    """the same of a leak that had ended and came back with the same evidence; from an even chance it is always told"""
     size_step: float = 0.5
     """rise of the size, as a share of the size before"""
     sure: float = 0.95
@@ -93,7 +95,8 @@ def update(
     what the company did that ends one. A subject that is UNKNOWN changes nothing. A meter that is open as one kind is
     not raised as another one with the same cause, unless that is much likelier and takes its place; and it does not
     end while the loss that it explains is still there and only bears another name, that of a leak. What ended because
-    it was not seen any more, and comes back with the same evidence, is the same episode.
+    it was not seen any more, and comes back with the same evidence, is the same episode: a faint suspicion that comes
+    and goes is told once, and again when it is stronger.
     """
     config, seen = config or EpisodeConfig(), seen_at or {}
     newest = {(f.kind, f.subject): f for f in sorted(known, key=lambda f: f.episode_no)}
@@ -116,7 +119,7 @@ def update(
                 continue
             elif old is not None and _came_back(old, new, config):
                 reopened.append(replace(old, status=FindingStatus.OPEN, cause=""))
-                (updated if _changed(old, new, config) else again).append(_kept(old, new))
+                (updated if _told_anew(old, new, config) else again).append(_kept(old, new))
                 replaced += _same_meter(newest, new)
             else:
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
@@ -148,12 +151,22 @@ def _same_meter(newest: Mapping[tuple[str, str], Finding], new: Finding) -> list
 
 
 def _came_back(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
-    """Say whether evidence against a meter, that nobody settled, was only hidden: it began before it was first told."""
-    return (
-        new.kind in SAME_CAUSE
-        and old.status is FindingStatus.ENDED
-        and old.cause in {EndCause.GONE, EndCause.OTHER}
-        and new.onset <= old.detected_at + config.same_onset
+    """Say whether evidence that nobody settled was only hidden.
+
+    Of a meter it began before it was first told; of a zone, where one loss may follow another, when the old one did.
+    """
+    if old.status is not FindingStatus.ENDED or old.cause not in {EndCause.GONE, EndCause.OTHER}:
+        return False
+    if new.kind in ZONE_KINDS:
+        return abs(new.onset - old.onset) <= config.same_onset
+    return new.kind in SAME_CAUSE and new.onset <= old.detected_at + config.same_onset
+
+
+def _told_anew(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
+    """Say whether people should be told of a finding that came back: of a leak sooner than of one that was there."""
+    leak = new.kind in ZONE_KINDS
+    return _changed(old, new, config) or (
+        leak and (new.score >= config.suspected or _log_odds(new) - _log_odds(old) >= math.log(config.leak_again))
     )
 
 

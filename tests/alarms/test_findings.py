@@ -226,6 +226,24 @@ def test_evidence_that_was_hidden_for_some_time_is_the_same_episode_and_told_whe
     assert (len(back.raised), len(back.updated), len(back.seen)) == (0, told, 1 - told)
 
 
+@pytest.mark.parametrize(
+    ("before", "score", "told"), [(0.1, 0.11, 0), (0.1, 0.17, 0), (0.1, 0.19, 1), (0.4, 0.45, 0), (0.45, 0.5, 1)]
+)
+@pytest.mark.parametrize("kind", ["leak", "supply_drift"])
+def test_a_faint_leak_that_comes_and_goes_is_told_once_and_again_when_it_is_stronger(kind, before, score, told):
+    gone = replace(opened(kind=kind, asset="R-1", score=before), status=FindingStatus.ENDED, cause=EndCause.GONE)
+    back = changes([gone], found(kind, "R-1", score=score), now=NOW + timedelta(days=20))
+    assert [(f.status, f.episode_no) for f in back.reopened] == [(FindingStatus.OPEN, 1)]
+    assert (len(back.raised), len(back.updated), len(back.seen)) == (0, told, 1 - told)
+
+
+@pytest.mark.parametrize(("days", "raised"), [(-4, 1), (-3, 0), (3, 0), (4, 1)])
+def test_a_leak_that_began_at_another_time_is_a_new_one(days, raised):
+    gone = replace(opened(kind="leak", asset="R-1"), status=FindingStatus.ENDED, cause=EndCause.GONE)
+    other = found("leak", "R-1", onset=ONSET + timedelta(days=days))
+    assert len(changes([gone], other, now=NOW + timedelta(days=20)).raised) == raised
+
+
 def test_what_begins_after_an_episode_was_told_or_put_right_is_a_new_one():
     later = found(onset=NOW + timedelta(days=4))
     gone = replace(opened(), status=FindingStatus.ENDED, cause=EndCause.GONE)
