@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.meterdata.series import DAY_US, Ints, Series
+from gateway.meterdata.series import DAY_US, Floats, Ints, Series
 
 LEAST_FALLS = 3
 """one after the other: a spike, a reset and an exchange are one each, and even two of them may follow each other"""
@@ -19,11 +19,13 @@ LEAST_US = DAY_US
 """from the first reading of these to the last"""
 LEAST_M3 = 0.2
 """that the register loses by them: less may be how a counter jitters"""
+SHOWN_US = 14 * DAY_US
+"""of the time before it fell that is shown beside the fall"""
 RECENT_US = 6 * DAY_US
 """a meter that has counted forwards for so long is not told any more: less than after a repair a loss is told again"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Backwards:
     """What a register did when it last ran backwards."""
 
@@ -35,6 +37,10 @@ class Backwards:
     fallen_m3: float
     times: int
     """how often it ran backwards, this time included"""
+    time: Ints
+    """us, of its readings since some time before the fall, (r,)"""
+    register_m3: Floats
+    """what they said, (r,)"""
 
 
 def may_run_backwards(parts: Iterable[Series]) -> Series | None:
@@ -73,7 +79,10 @@ def backwards(registers: Series, assets: Sequence[str], bounds: Ints) -> list[Ba
         name, until = rows.assets[rows.column[start]], int(rows.time[end])
         if name in mine and bounds[-1] - until <= RECENT_US:
             fallen = float(rows.value[start] - rows.value[end])
-            result.append(Backwards(name, int(rows.time[start]), until, fallen, int(times[rows.column[start]])))
+            since, column = int(rows.time[start]), rows.column[start]
+            shown = np.flatnonzero((rows.column == column) & (rows.time >= since - SHOWN_US))
+            count = int(times[column])
+            result.append(Backwards(name, since, until, fallen, count, rows.time[shown], rows.value[shown]))
     return result
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from alarms.detectors.meter_rows import MeterRows
-from gateway.meterdata.series import HOUR_US, Floats
+from gateway.meterdata.series import HOUR_US, Floats, Ints
 from gateway.model.reading import from_us
 
 POINTS = 60
@@ -52,9 +52,14 @@ def _beyond_highest(step: Floats, same: np.ndarray[Any, np.dtype[np.bool_]]) -> 
 
 
 def course(rows: MeterRows) -> dict[str, Any]:
-    """Return the last readings of one meter as evidence, thinned out to a curve that a person can check."""
-    at = np.unique(np.linspace(0, len(rows.time) - 1, min(POINTS, len(rows.time))).round().astype(np.int64))
+    """Return the last readings of one meter as evidence."""
+    return readings_shown(rows.time, rows.register_m3)
+
+
+def readings_shown(time: Ints, register_m3: Floats) -> dict[str, Any]:
+    """Return readings of one register as evidence, thinned out to a curve that a person can check."""
+    at = np.unique(np.linspace(0, len(time) - 1, min(POINTS, len(time))).round().astype(np.int64))
     return {
-        "read_at": [from_us(int(moment)).isoformat(timespec="seconds") for moment in rows.time[at]],
-        "register_m3": [round(float(value), 3) for value in rows.register_m3[at]],
+        "read_at": [from_us(int(moment)).isoformat(timespec="seconds") for moment in time[at]],
+        "register_m3": [round(float(value), 3) for value in register_m3[at]],
     }

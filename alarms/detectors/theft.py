@@ -13,6 +13,7 @@ from alarms.analysis.bank_config import RECENT_D
 from alarms.analysis.city import CityModel
 from alarms.analysis.study import HOMES, Study, StudyConfig, ZoneCase
 from alarms.detectors.answer import Hit, answer, unknown_unless
+from alarms.detectors.growth import readings_shown
 from alarms.detectors.of_study import StudyDetector
 from gateway.meterdata.series import DAY_US
 from gateway.model.finding import Detection
@@ -74,6 +75,7 @@ def turned_hit(meter: Backwards, sure: float) -> Hit:
     evidence = {
         "backwards_m3": round(meter.fallen_m3, 3),
         "backwards_times": meter.times,
+        **readings_shown(meter.time, meter.register_m3),
         "alternatives": {"theft": sure, "nothing": round(1.0 - sure, 4)},
     }
     return Hit(meter.asset, sure, meter.since_us, lost, size, evidence)

@@ -88,7 +88,7 @@ def _curves(case: Case, finding: Finding, tr: Texts) -> str:
     for curve in curves_of(finding.evidence, _day(case, finding), tr, case.settings.timezone):
         picture = chart(
             curve.at, curve.lines, unit=curve.unit, label=curve.lines[0].name,
-            mark=curve.mark, mark_name=tr("onset"),
+            mark=curve.mark, mark_name=tr("onset"), level=curve.level,
         )  # fmt: skip
         drawn += f"<div>{legend(curve.lines)}{picture}</div>"
     return f'<div class="pair">{drawn}</div>' if drawn else ""

@@ -42,10 +42,15 @@ def chart(
     mark_name: str = "",
     band: tuple[Values, Values] | None = None,
     width: int = WIDTH,
+    level: bool = False,
 ) -> str:
-    """Return lines over days; gaps stay gaps. `mark` is a day that a vertical line stands at, `band` low and high."""
+    """Return lines over days; gaps stay gaps. `mark` is a day that a vertical line stands at, `band` low and high.
+
+    The scale holds 0, except where the lines are a `level`.
+    """
     shown = [line.values for line in lines] + (list(band) if band else [])
-    scale = _scale([value for values in shown for value in values if value is not None], len(days), width)
+    known = [value for values in shown for value in values if value is not None]
+    scale = _scale(known if level and known else [0.0, *known], len(days), width)
     parts = [_grid(scale), _days(days, scale), f'<text class="unit" x="{LEFT - 6}" y="9">{escape(unit)}</text>']
     if band is not None:
         parts.append(_band(scale, *band))
@@ -89,7 +94,7 @@ def whisker(rate: float | None, sigma: float | None, top: float, *, high: bool) 
 
 
 def _scale(values: Sequence[float], count: int, width: int) -> _Scale:
-    low, high = min([0.0, *values]), max([0.0, *values])
+    low, high = min(values), max(values)
     if high - low < 1e-9:
         high = low + 1.0
     step = _step(high - low)

@@ -12,6 +12,8 @@ from api.text import Texts, mark
 
 Values = Sequence[float | None]
 DAILY, HOURLY, VOLUME = mark("m³/day"), "m³/h", "m³"
+READ = "read_at"
+"""axis of moments at which a register was read"""
 CURVES = (
     ("days", DAILY, (("meter_m3", mark("Meter"), "one"), ("expected_m3", mark("Expected"), "two"))),
     (
@@ -24,7 +26,8 @@ CURVES = (
         ),
     ),
     ("hours", HOURLY, (("zone_loss_m3h", mark("Loss of the zone"), "one"), ("usual_m3h", mark("Usual"), "two"))),
-    ("read_at", VOLUME, (("disagreement_m3", mark("Register against credit"), "one"),)),
+    (READ, VOLUME, (("register_m3", mark("Register"), "one"),)),
+    (READ, VOLUME, (("disagreement_m3", mark("Register against credit"), "one"),)),
 )
 """key of the axis, unit, and the lines: key, name and style"""
 
@@ -46,6 +49,8 @@ class Curve:
     lines: Sequence[Line]
     unit: str
     mark: str
+    level: bool = False
+    """whether only what changes matters, as of a register, and not how far it is from 0"""
 
 
 def curves_of(facts: Mapping[str, Any], onset_day: str, tr: Texts, timezone: str) -> list[Curve]:
@@ -65,8 +70,8 @@ def curves_of(facts: Mapping[str, Any], onset_day: str, tr: Texts, timezone: str
         ]
         if lines:
             places = [str(one) if axis == "days" else _local(str(one), timezone) for one in at]
-            begun = onset_day if axis == "days" else _local(str(facts.get("begun", "")), timezone)
-            drawn.append(Curve(places, lines, tr(unit), _mark(places, begun)))
+            begun = _local(str(facts["begun"]), timezone) if axis == "hours" and "begun" in facts else onset_day
+            drawn.append(Curve(places, lines, tr(unit), _mark(places, begun), level=axis == READ))
     return drawn
 
 

@@ -11,6 +11,7 @@ from alarms.analysis.study import study
 from alarms.detectors.theft import TheftDetector
 from gateway.model.finding import Verdict
 from gateway.model.quantity import Quantity
+from gateway.model.reading import from_us
 from tests.alarms.detector_city import DAY, HOUR, a_series
 from tests.alarms.small_city import a_city
 
@@ -88,3 +89,11 @@ def test_a_home_whose_register_runs_backwards_is_told_as_theft_with_what_it_lost
     assert (told.score[at], told.onset[at]) == (0.95, first)
     assert told.estimate_m3_per_day[at] == pytest.approx(2.0)
     assert told.evidence[at]["backwards_m3"] == 5.0
+    assert told.evidence[at]["register_m3"] == [50.0, 49.0, 48.0, 47.0, 46.0, 45.0]
+    assert told.evidence[at]["read_at"][0] == from_us(first).isoformat(timespec="seconds")
+
+
+def test_readings_of_two_weeks_before_the_fall_and_those_since_are_shown():
+    (one,) = found({"A": daily(*range(30), 28, 27, 26, 27), "B": daily(*range(40))}, bounds=np.arange(35) * DAY)
+    assert list(one.register_m3) == [*range(15, 30), 28, 27, 26, 27]
+    assert one.time[0] == one.since_us - 14 * DAY

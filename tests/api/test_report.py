@@ -148,3 +148,17 @@ def test_curves_of_other_lengths_or_kinds_are_left_out() -> None:
     (curve,) = drawn({"hours": hours, "zone_loss_m3h": [0.1, 5.0, 5.1], "begun": "2026-01-01T03:00:00+00:00"})
     assert curve.at == ["2026-01-01 08:00", "2026-01-01 14:00", "nonsense"]
     assert (curve.unit, curve.mark) == ("m³/h", "2026-01-01 14:00")
+
+
+def test_a_register_is_drawn_by_how_it_moves_from_the_reading_at_which_it_began() -> None:
+    facts = {
+        "read_at": [f"2026-01-0{n}T00:00:00+00:00" for n in range(1, 5)],
+        "register_m3": [8412.0, 8412.6, 8411.9, 8411.1],
+    }
+    (curve,) = curves_of(facts, "2026-01-02", texts("en"), "Asia/Shanghai")
+    assert (curve.lines[0].name, curve.unit, curve.level) == ("Register", "m³", True)
+    assert curve.mark == "2026-01-02 08:00"
+    drawn = chart(curve.at, curve.lines, unit="m³", label="Register", level=curve.level)
+    assert ">8412<" in drawn.replace(".0<", "<")
+    assert ">0<" not in drawn
+    assert ">0<" in chart(curve.at, curve.lines, unit="m³", label="Register")

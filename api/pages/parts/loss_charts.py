@@ -122,7 +122,8 @@ def curves(drawn: Sequence[Curve], palette: Palette, tr: Texts, *, beside: bool 
             for number, curve in enumerate(drawn)
         ],
         "yAxis": [
-            value_axis(palette, curve.unit, gridIndex=number, splitNumber=3) for number, curve in enumerate(drawn)
+            value_axis(palette, curve.unit, gridIndex=number, splitNumber=3, scale=curve.level)
+            for number, curve in enumerate(drawn)
         ],
         "series": series,
     }
