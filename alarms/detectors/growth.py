@@ -56,10 +56,14 @@ def course(rows: MeterRows) -> dict[str, Any]:
     return readings_shown(rows.time, rows.register_m3)
 
 
-def readings_shown(time: Ints, register_m3: Floats) -> dict[str, Any]:
-    """Return readings of one register as evidence, thinned out to a curve that a person can check."""
+def readings_shown(time: Ints, register_m3: Floats, **beside: Floats) -> dict[str, Any]:
+    """Return readings of one register as evidence, thinned out to a curve that a person can check.
+
+    What stands `beside` them, by name, is of the same readings.
+    """
     at = np.unique(np.linspace(0, len(time) - 1, min(POINTS, len(time))).round().astype(np.int64))
+    lines = {"register_m3": register_m3, **beside}
     return {
         "read_at": [from_us(int(moment)).isoformat(timespec="seconds") for moment in time[at]],
-        "register_m3": [round(float(value), 3) for value in register_m3[at]],
+        **{name: [round(float(value), 3) for value in values[at]] for name, values in lines.items()},
     }

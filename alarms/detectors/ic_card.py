@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 
 from alarms.analysis.city import CityModel
 from alarms.detectors.answer import Hit, answer, unknown_unless
+from alarms.detectors.growth import readings_shown
 from alarms.detectors.meter_rows import MeterRows, rows_of_windows
 from gateway.meterdata.series import DAY_US, HOUR_US, Flags, Floats
 from gateway.model.finding import Detection
 from gateway.model.quantity import Quantity
-from gateway.model.reading import Need, Window, from_us, to_us
+from gateway.model.reading import Need, Window, to_us
 
 NEEDED = (Quantity.REGISTER_MEASURED_M3, Quantity.PURCHASED_M3, Quantity.BALANCE_M3)
 LOOKBACK_D = 64
 _SPANS_D = (4, 16, LOOKBACK_D)
 """so far back slow disagreement is looked for: what it is worth is a share of what was counted meanwhile"""
-POINTS = 60
 MOST_FLOW = 1.5
 """so many times its largest flow a meter can measure at most"""
 _LUMPS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -130,7 +130,6 @@ class CreditDetector:
             return None
         moved = np.flatnonzero(np.abs(level - base) > limit)
         began = int(time[max(int(moved[0]) - 1, 0)]) if len(moved) else int(time[0])
-        at = np.unique(np.linspace(0, len(time) - 1, min(POINTS, len(time))).round().astype(np.int64))
         return Hit(
             asset=rows.assets[column],
             score=score,
@@ -139,9 +138,7 @@ class CreditDetector:
             estimate_m3_per_day=abs(gone) / max((int(time[-1]) - began) / DAY_US, 1.0),
             evidence={
                 "missing_m3": round(gone, 3),
-                "read_at": [from_us(int(moment)).isoformat(timespec="seconds") for moment in time[at]],
-                "register_m3": [round(float(value), 3) for value in rows.register_m3[one][at]],
-                "disagreement_m3": [round(float(value), 3) for value in level[at]],
+                **readings_shown(time, rows.register_m3[one], disagreement_m3=level),
             },
         )
 

@@ -35,6 +35,13 @@ class TestCredit(OfCity):
     def detector(self, city):
         return CreditDetector(city.model)
 
+    def test_register_and_disagreement_are_shown_side_by_side(self, city, windows, detector):
+        told = detector.detect(windows, city.now)
+        shown = told.evidence[told.assets.index(HOME)]
+        assert len(shown["read_at"]) == len(shown["register_m3"]) == len(shown["disagreement_m3"]) > 20
+        assert shown["disagreement_m3"][0] == 0.0
+        assert shown["disagreement_m3"][-1] < -40.0, "what was used and not charged"
+
 
 def a_card(hours=HOURS, every=10) -> Any:
     """Return register, purchases and credit of an honest card that is read each hour; 50 m3 are bought each time."""
