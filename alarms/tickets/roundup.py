@@ -43,6 +43,8 @@ _PULL_S = 30.0
 _FIELDS = "dedup_key,ticket_no,ticket_class,type,asset,title,raised_at,state,version,creation,activity"
 _STEP_FIELDS = "event_id,version,type,occurred_at,by,result,ticket"
 _SENT = ("dedup_key", "ticket_no", "type", "title", "description", "priority", "raised_at")
+_FAULT = "An error occurred."
+"""what Roundup 2.6 says with status 400 of a fault of its own, such as a locked database"""
 _MOMENT = "%Y-%m-%d.%H:%M:%S"
 
 
@@ -120,8 +122,8 @@ class RoundupSink:
         try:
             async with asyncio.timeout(attempt.total_timeout_s):
                 status, text, waits = await self._post(name, item, attempt)
-                if status == httpx.codes.CONFLICT:
-                    return await self._known(command)
+                if status == httpx.codes.CONFLICT or (status == httpx.codes.BAD_REQUEST and _FAULT in text):
+                    return await self._known(command, status)
         except TimeoutError:
             return Unknown("no answer in time")
         except TransientError as error:
@@ -168,15 +170,15 @@ class RoundupSink:
         """Close all connections; may be called twice."""
         await self._client.aclose()
 
-    async def _known(self, command: Command) -> Outcome:
-        """Tell a key that exists from the other faults for which Roundup answers 409."""
+    async def _known(self, command: Command, status: int) -> Outcome:
+        """Tell a key that exists from the other faults for which Roundup answers 409, or 400 for a fault of its own."""
         found = await self.lookup(command.dedup_key)
         if found is None:
-            return Unknown("409, but no ticket has the key")
+            return Unknown(f"{status}, but no ticket has the key")
         if command.command != "open":
             rows = await self._list("ticketmessage", {"webhook_id:": command.webhook_id}, _LOOKUP_S)
             if not rows:
-                return Unknown("409, but no message has the id")
+                return Unknown(f"{status}, but no message has the id")
         return Confirmed(found, duplicate=True)
 
     def _outcome(self, status: int, text: str, waits: float | None, command: Command) -> Outcome:

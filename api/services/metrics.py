@@ -43,11 +43,12 @@ class Figures(Collector):
         if store is not None:
             yield from _readings(store)
             yield from _streams(store)
-            figures = store.get("figures", {})
+            figures, found = store.get("figures", {}), links(store)
             yield from delays(figures)
-            yield from polling(figures, links(store))
+            yield from polling(figures, found)
             yield from waiting(figures)
-            counted = Counter((link.source, _state_of(link.up)) for link in links(store))
+            counted = Counter({(link.source, state): 0 for link in found for state in (_UNKNOWN, _DOWN, _UP)})
+            counted.update((link.source, _state_of(link.up)) for link in found)
             rows = [(*key, count) for key, count in sorted(counted.items())]
             yield gauge("links", "Links to devices and brokers by state.", ("source", "class"), rows)
 

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import httpx
 import pytest
 
 from alarms.route import iso
 from alarms.tickets.roundup import RoundupConfig, RoundupSink
 from gateway.errors import PermanentError
-from gateway.model.ticket import Command, Confirmed, ExternalTicket, Misconfigured, Refused, TicketClass
+from gateway.model.ticket import Command, Confirmed, ExternalTicket, Misconfigured, Refused, TicketClass, Unknown
 from gateway.runtime.clock import ManualClock
 from gateway.settings import Secret
 from tests.alarms.alarm_fixtures import START
-from tests.alarms.roundup_desk import PASSWORD, RoundupDesk, make_tracker
+from tests.alarms.roundup_desk import PASSWORD, USER, RoundupDesk, make_tracker
 from tests.contracts import sink_contract
 from tests.contracts.sink_contract import ATTEMPT, rekeyed
 from tests.services import pick_free_port
@@ -87,6 +92,42 @@ async def test_roundup_makes_a_ticket_once(sink: RoundupSink, desk: RoundupDesk)
 
 async def test_eight_posts_at_once_make_one_roundup_ticket(sink: RoundupSink, desk: RoundupDesk) -> None:
     await sink_contract.check_many_at_once(sink, desk, opening("hq.1:REG-001:EIGHT:1"))
+
+
+async def test_a_request_that_fails_half_way_leaves_the_tracker_free(sink: RoundupSink, desk: RoundupDesk) -> None:
+    key = "hq.1:REG-001:FREE:1"
+    made = await sink.deliver(opening(key), ATTEMPT)
+    assert isinstance(made, Confirmed)
+    # the link to the ticket is written down before the priority turns out to be none
+    message = {"ticket": made.ticket.external_id, "webhook_id": "msg_free", "priority": 10**30}
+    headers = {"x-requested-with": "rest", "origin": desk.url, "referer": f"{desk.url}/"}
+    async with httpx.AsyncClient(base_url=f"{desk.url}/rest/data", auth=(USER, PASSWORD), headers=headers) as client:
+        answer = await client.post("/ticketmessage", json=message)
+    assert (answer.status_code, "An error occurred." in answer.text) == (400, True)
+    with contextlib.closing(sqlite3.connect(desk.home / "db" / "db", timeout=5, isolation_level=None)) as others:
+        others.execute("BEGIN IMMEDIATE")
+        others.execute("ROLLBACK")
+
+
+async def test_a_locked_tracker_is_no_refusal(tmp_path: Path) -> None:
+    port = pick_free_port()
+    desk = RoundupDesk(tmp_path / "home", port)
+    make_tracker(desk.home, port)
+    config = desk.home / "config.ini"
+    config.write_text(re.sub(r"(?m)^sqlite_timeout = .*$", "sqlite_timeout = 1", config.read_text()))
+    desk.start()
+    try:
+        sink, command = make_sink(desk.url), opening("hq.1:REG-001:LOCKED:1")
+        with contextlib.closing(sqlite3.connect(desk.home / "db" / "db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            outcome = await sink.deliver(command, ATTEMPT)
+            assert isinstance(outcome, Unknown)
+            assert "400" in outcome.reason
+        assert isinstance(await sink.deliver(command, ATTEMPT), Confirmed)
+        assert desk.count(command.dedup_key) == 1
+        await sink.close()
+    finally:
+        desk.kill()
 
 
 async def test_unclear_answers_of_roundup_are_unknown(sink: RoundupSink, desk: RoundupDesk) -> None:

@@ -49,6 +49,7 @@ async def test_metrics_name_readings_lags_links_alarms_outbox_and_roles(rest: Ap
     assert seen["gasgate_stream_readings_total", "influxdb", "written"] == 50310
     assert seen["gasgate_links", "stations", "down"] == 1
     assert seen["gasgate_links", "correctors", "unknown"] == 1
+    assert seen["gasgate_links", "correctors", "up"] == seen["gasgate_links", "correctors", "down"] == 0
     assert seen["gasgate_alarms_unacknowledged", "P1"] >= 1
     assert seen["gasgate_alarms", "P1"] >= seen["gasgate_alarms_unacknowledged", "P1"]
     assert seen["gasgate_outbox", "retry"] == 3

@@ -2,7 +2,8 @@
 
 What it does: a new ticket starts as "open" with version 0; each change of state raises the version and leaves one
 crewevent with what the crew found, and so does a result that is set after the work was completed; nobody retires a
-ticket, because that would free its key, and gasgate does not set states. After the commit the step is told to gasgate
+ticket, because that would free its key, and gasgate does not set states. A request that fails half way leaves nothing
+behind, nor a lock on the database. After the commit the step is told to gasgate
 if detectors/config.ini has, in its part [main], `gasgate_url` and `gasgate_secret_file`. A step that could not be
 told is found by gasgate when it asks for changes.
 """
@@ -101,6 +102,23 @@ def never(db, cl, nodeid, newvalues):
     raise Reject("tickets, their messages and steps are kept")
 
 
+def _roll_back_at_close(db):
+    """Undo what was not committed before the database is closed.
+
+    Roundup 2.6 closes without it. With SQLite the connection then lives on until its memory is collected, and nobody
+    can write to the tracker meanwhile.
+    """
+    close, is_open = db.close, [True]
+
+    def rolled_back():
+        if is_open:
+            is_open.clear()
+            db.rollback()
+        close()
+
+    db.close = rolled_back
+
+
 def _moment(text):
     try:
         moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
@@ -159,6 +177,7 @@ def _tell(url, secret_file, event):
 
 def init(db):
     """Tell Roundup of these rules."""
+    _roll_back_at_close(db)
     db.ticket.audit("create", new_ticket)
     db.ticket.audit("set", changed_ticket)
     db.ticket.react("set", told_of_ticket)
