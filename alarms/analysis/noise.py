@@ -140,7 +140,8 @@ def precision(
     scale, warm = np.maximum(steady[good], config.steady * supply[good]), config.temperature * warmth[good]
     counted = config.gain * use[good]
     covariance = whole[:, None] * kernel * whole[None, :] + scale[:, None] * slow * scale[None, :]
-    covariance += warm[:, None] * warm[None, :] + counted @ counted.T
+    # how far gas follows the air wanders from week to week
+    covariance += warm[:, None] * (1.0 + np.exp(-apart / config.drift_d)) * warm[None, :] + counted @ counted.T
     covariance[np.diag_indices(len(day))] += white + 1e-9
     result[np.ix_(good, good)] = inverse(covariance)
     return result

@@ -36,7 +36,8 @@ class BalanceDetector(StudyDetector):
             asset=result.tree.zones[found.zone],
             score=case.probability,
             onset_us=int(result.bounds[case.first_day]),
-            value=case.size_m3_per_day,
-            estimate_m3_per_day=case.size_m3_per_day,
+            # what it loses by now: leaks grow, and another one joins them
+            value=case.newest_m3_per_day,
+            estimate_m3_per_day=case.newest_m3_per_day,
             evidence=evidence,
         )

@@ -1,7 +1,8 @@
 """Gas that passes a valve which is reported closed.
 
 Only a register that moves between readings which all say "closed" proves it. A valve that has just moved may show so
-one reading late, so the last closed reading proves nothing until another one follows.
+one reading late, so the last closed reading proves nothing alone until another one follows; beside gas that passed
+between readings before it, it is a sign of more to come.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class ClosedConfig:
     """the same for readings that lie further apart"""
     sure: float = 0.98
     seen_seldom: float = 0.8
-    """probabilities"""
+    seen_last: float = 0.6
+    """probabilities; the last is of what the newest reading alone adds to a single one that is proved"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,10 @@ class ClosedValveDetector:
         sure[1:] &= closed[:-1]
         sure[:-1] &= closed[1:] & (mine.column[1:] == mine.column[:-1])
         sure[-1:] = False
-        moved = sure & (grown > 0)
+        newest = closed & ~sure
+        newest[1:] &= closed[:-1]
+        newest[:-1] &= mine.column[1:] != mine.column[:-1]
+        moved, moves = sure & (grown > 0), newest & (grown > 0)
         often = gap <= config.short_h * HOUR_US
         found = np.zeros(n, dtype=np.bool_)
         recent = mine.received >= now_us - RECENT_D * DAY_US
@@ -83,6 +88,11 @@ class ClosedValveDetector:
         ):
             total = np.bincount(mine.column, weights=np.where(rows_of_kind, grown, 0.0), minlength=n)
             found |= (total >= least_m3) & (np.bincount(mine.column[rows_of_kind], minlength=n) >= least_steps)
+        proved = found.copy()
+        before, last = (
+            np.bincount(mine.column, weights=np.where(each, grown, 0.0), minlength=n) for each in (moved, moves)
+        )
+        found |= (before >= config.least_m3) & (last > 0) & (before + last >= config.long_m3)
         found &= np.bincount(mine.column[moved & recent], minlength=n) > 0
         hits = []
         for column in np.flatnonzero(found):
@@ -94,7 +104,7 @@ class ClosedValveDetector:
             hits.append(
                 Hit(
                     asset=rows.assets[column],
-                    score=config.sure if certain else config.seen_seldom,
+                    score=config.sure if certain else config.seen_seldom if proved[column] else config.seen_last,
                     onset_us=int(mine.time[first] - gap[first]),
                     value=counted,
                     estimate_m3_per_day=counted / max(float(gap[one][sure[one]].sum()) / DAY_US, 1.0),

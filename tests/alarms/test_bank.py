@@ -75,6 +75,14 @@ def test_a_flag_alone_accuses_nobody():
     assert HOME not in [case.meter for case in weigh(replace(zone, tampered=odds), CONFIG)]
 
 
+def test_a_loss_by_which_gas_follows_the_air_for_some_weeks_is_hardly_a_leak():
+    warmth = np.full(120, 12.0)
+    followed = a_zone().leaking(0.15 * 12.0, 92)
+    plain, cold = (replace(followed.zone(), warmth=warm) for warm in (np.zeros(120), warmth))
+    assert [case.probability > 0.95 for case in weigh(plain, CONFIG)] == [True]
+    assert not [case for case in weigh(cold, CONFIG) if case.probability >= 0.5]
+
+
 def test_a_leak_that_was_mended_is_no_case():
     assert likely(a_zone().leaking(12.0, 60, 90)) == []
 

@@ -11,6 +11,7 @@ from alarms.detectors.balance import BalanceDetector
 from alarms.detectors.non_moving import NonMovingDetector
 from alarms.detectors.slow import SlowDetector
 from alarms.detectors.theft import TheftDetector
+from alarms.findings import EpisodeConfig
 from gateway.model.finding import Verdict
 from gateway.model.quantity import Quantity
 from tests.alarms.detector_city import HOUR, OfCity, a_series
@@ -183,6 +184,17 @@ def test_a_zone_that_is_read_in_part_is_known_to_leak_when_it_loses_far_more_tha
     assert found.score[at] >= 0.5
     assert found.estimate_m3_per_day[at] == pytest.approx(70.0, rel=0.4)
     assert [case for case in known.cases if case.customer >= 0] == []
+
+
+def test_a_leak_is_as_large_as_it_is_now_also_when_another_one_joined_it():
+    city = a_city().leaking("R-2", 20, 12.0)
+    both = city.leaking("R-2", city.days - 6, 8.0)
+    first, joined = (
+        BalanceDetector(one.model).detect(one.windows(), one.now).estimate_m3_per_day[1] for one in (city, both)
+    )
+    assert first == pytest.approx(12.0, rel=0.2)
+    assert joined == pytest.approx(20.0, rel=0.2), "the mean since the first began would be far less"
+    assert joined >= (1.0 + EpisodeConfig().size_step) * first, "people are told again"
 
 
 @pytest.mark.parametrize("seed", range(1, 7))

@@ -50,6 +50,12 @@ def test_a_valve_that_shows_a_reading_late_that_it_was_opened_is_honest():
     assert found(use, [1.0] * 5 + [0.0] * 6 + [1.0] * 9) == {}
 
 
+def test_gas_only_at_the_newest_closed_reading_or_once_opened_is_honest():
+    assert found([0.0, 0.0, 0.0, 5.0], [0.0] * 4, DAY) == {}
+    assert found([0.0, 0.0, 0.12, 5.0], [0.0, 0.0, 0.0, 1.0], DAY) == {}
+    assert found([0.0, 0.0, 0.02, 5.0], [0.0] * 4, DAY) == {}, "a pulse, and a valve that shows a reading late"
+
+
 def test_one_stray_pulse_and_gas_that_comes_back_are_no_flow():
     stray = np.where(np.arange(200) > 100, 0.1, 0.0)
     back = np.where(np.arange(200) % 24 < 3, -0.1, 0.0)
@@ -63,6 +69,7 @@ def test_readings_far_apart_prove_less_and_one_gap_proves_nothing():
 
 
 def test_a_valve_that_lets_a_little_pass_is_found_within_days():
+    assert found([0.0, 0.0, 0.12, 0.24], [0.0] * 4, DAY) == {HOME: 0.6}
     assert found([0.0, 0.0, 0.12, 0.24, 0.3], [0.0] * 5, DAY) == {HOME: 0.8}
     assert found([0.0, 0.0, 0.0, 0.24, 0.24], [0.0] * 5, DAY) == {}
     assert found([0.0, 0.0, 0.05, 0.1, 0.1], [0.0] * 5, DAY) == {}
