@@ -22,6 +22,7 @@ from alarms.analysis.gaps import Gaps
 from alarms.analysis.gas_temperature import follows
 from alarms.analysis.loss_config import LossConfig
 from alarms.analysis.loss_errors import CustomerSums, SupplyVariances, TermVariances, customer_sums
+from alarms.analysis.pulses import evened
 from gateway.model.network import Meter, MeterKind
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Window, from_us
@@ -31,6 +32,8 @@ Flags = NDArray[np.bool_]
 
 TOLD = 0.8
 """share of a zone's volume that readings must tell for a day to say how warm gas is"""
+STILL_M3 = 0.02
+"""a day of less use is one of rest; also one of less than two steps of the register"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +58,7 @@ class Balance:
     gap_d: Floats
     """days between the readings around a day that was not read itself and is known, (d, n)"""
     still_m3: Floats
-    """the least use that a customer's register shows, (n,)"""
+    """the least use of a day that is no rest, (n,)"""
     supply: Floats
     """(d, z)"""
     metered: Floats
@@ -139,7 +142,8 @@ def balance(
     column = {name: index for index, name in enumerate(assets)}
     customer = np.array([column[name] for name in tree.customers], dtype=np.int64)
     supplier = np.array([column[name] for name in tree.supplies], dtype=np.int64)
-    step = np.diff(registers, axis=0)
+    resolution = np.array([10.0 ** -city.network.meters[name].decimals for name in assets])
+    step = np.diff(evened(registers, resolution), axis=0)
     step[step < 0] = np.nan
     spread = variance[1:] + variance[:-1]
     meters = [city.network.meters[name] for name in tree.customers]
@@ -191,7 +195,7 @@ def balance(
         filled=filled,
         known=filling.known,
         gap_d=filling.gap_d,
-        still_m3=np.array([10.0**-meter.decimals for meter in meters]) * 2.0,
+        still_m3=np.minimum(2.0 * resolution[customer], STILL_M3),
         supply=supply,
         metered=metered,
         gained=gained,

@@ -103,7 +103,8 @@ class CreditDetector:
     def _slow(self, use: Floats | NDArray[np.intp], pulse: Floats | float) -> Floats:
         """Return beyond which the sum has left what was counted meanwhile, if it moved by small steps."""
         config = self.config
-        return np.maximum(np.maximum(config.least_m3, config.least_share * use), 12.0 * pulse)
+        # a register shows what it counted to within a step, at either end
+        return np.maximum(config.least_m3 + 2.0 * pulse, config.least_share * use)
 
     def _hit(self, rows: MeterRows, sums: _Sums, one: slice) -> Hit | None:
         """Look at one meter: which moves of its sum stayed."""

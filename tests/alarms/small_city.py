@@ -58,6 +58,8 @@ class SmallCity:
     passed: Any
     counted: Any
     lost: dict[str, Any]
+    whole: tuple[str, ...] = ()
+    """customers whose register counts whole cubic metres"""
 
     @property
     def days(self) -> Any:
@@ -75,6 +77,19 @@ class SmallCity:
         passed, counted = self.passed.copy(), self.counted.copy()
         for use in (passed, counted):
             use[first_day:last_day, self.at(name)] = 0.0
+        return replace(self, passed=passed, counted=counted)
+
+    def of_whole_m3(self, names) -> Any:
+        meters = self.model.network.meters
+        meters = {**meters, **{name: replace(meters[name], decimals=0) for name in names}}
+        model = replace(self.model, network=replace(self.model.network, meters=meters))
+        return replace(self, model=model, whole=tuple(names))
+
+    def using(self, names, first_day, m3_per_day) -> Any:
+        passed, counted = self.passed.copy(), self.counted.copy()
+        columns = [self.at(name) for name in names]
+        for use in (passed, counted):
+            use[first_day:, columns] *= m3_per_day / use[:, columns].mean()
         return replace(self, passed=passed, counted=counted)
 
     def leaking(self, zone, first_day, m3_per_day) -> Any:
@@ -100,6 +115,8 @@ class SmallCity:
         supply = np.stack([self.passed[:, zone == z].sum(axis=1) + self.lost[z] for z in ("R-1", "R-2")], axis=1)
         steps = np.concatenate([self.counted, supply], axis=1)
         values = 1000.0 + np.concatenate([np.zeros((1, steps.shape[1])), np.cumsum(steps, axis=0)])
+        for number, name in enumerate(self.whole):
+            values[:, self.at(name)] = np.floor(values[:, self.at(name)] + 0.37 * number % 1.0)
         return (*self.customers, "V-1", "V-2"), np.round(values, 3)
 
     def windows(self, order=None) -> Any:

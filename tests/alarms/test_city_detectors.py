@@ -186,6 +186,26 @@ def test_a_zone_that_is_read_in_part_is_known_to_leak_when_it_loses_far_more_tha
     assert [case for case in known.cases if case.customer >= 0] == []
 
 
+@pytest.mark.parametrize("a_day", [0.15, 0.3, 1.2])
+def test_homes_whose_registers_step_once_in_days_are_not_at_rest(a_day):
+    city = a_city(days=120)
+    homes = [name for name in city.customers if name != BUSINESS and name.startswith("M-1")][:20]
+    city = city.using(homes, 45, a_day).of_whole_m3(homes)
+    known = study(city.model, city.windows(), city.now)
+    assert [case for case in known.cases if case.customer >= 0] == []
+    at = [known.balance.tree.customers.index(name) for name in homes]
+    assert np.median(known.rests[60:-10, at]) == 0
+
+
+def test_a_home_that_stops_is_found_although_its_register_counts_whole_cubic_metres():
+    city = a_city(days=60).of_whole_m3([HOME]).with_counted(HOME, 40, 0.0)
+    found = NonMovingDetector(city.model).detect(city.windows(), city.now)
+    at = found.assets.index(HOME)
+    assert found.verdict[at] == Verdict.ABNORMAL
+    assert found.score[at] >= 0.5
+    assert abs(int(found.onset[at]) - int(city.bounds[40])) <= 2 * 24 * HOUR
+
+
 def test_a_leak_is_as_large_as_it_is_now_also_when_another_one_joined_it():
     city = a_city().leaking("R-2", 20, 12.0)
     both = city.leaking("R-2", city.days - 6, 8.0)
