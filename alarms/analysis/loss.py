@@ -142,7 +142,8 @@ def balance(
     column = {name: index for index, name in enumerate(assets)}
     customer = np.array([column[name] for name in tree.customers], dtype=np.int64)
     supplier = np.array([column[name] for name in tree.supplies], dtype=np.int64)
-    resolution = np.array([10.0 ** -city.network.meters[name].decimals for name in assets])
+    listed = city.network.meters
+    resolution = np.array([10.0 ** -listed[name].decimals if name in listed else 0.0 for name in assets])
     step = np.diff(evened(registers, resolution), axis=0)
     step[step < 0] = np.nan
     spread = variance[1:] + variance[:-1]
