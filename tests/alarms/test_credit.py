@@ -125,3 +125,12 @@ def test_a_record_of_a_purchase_that_is_late_by_some_readings_leaves_no_trace():
     shown = bought.copy()
     shown[240:244] = bought[239]
     assert found(register, shown, left) == {}
+
+
+def test_a_card_whose_register_counts_whole_cubic_metres_is_honest_within_a_step_and_found_beyond_a_few():
+    register, bought, left = a_card(hours=24 * 60)
+    part = slice(None, None, 24)
+    shown = np.floor(register + 0.4)
+    assert found(shown[part], bought[part], left[part], every=DAY) == {}
+    slow = left + 0.05 * (register - register[0])
+    assert found(shown[part], bought[part], slow[part], every=DAY) == {HOME: 0.98}
