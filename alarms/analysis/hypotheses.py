@@ -106,9 +106,3 @@ class Case:
     def size_m3_per_day(self) -> float:
         """Mean of what is missing since the first day."""
         return float(np.nanmean(self.missing[self.first_day :]))
-
-    @property
-    def newest_m3_per_day(self) -> float:
-        """What is missing on the last day of which enough is known."""
-        known = self.missing[np.isfinite(self.missing)]
-        return float(known[-1]) if len(known) else float("nan")

@@ -33,7 +33,7 @@ Flags = NDArray[np.bool_]
 TOLD = 0.8
 """share of a zone's volume that readings must tell for a day to say how warm gas is"""
 STILL_M3 = 0.02
-"""a day of less use is one of rest; also one of less than two steps of the register"""
+"""most that is used on a day of rest, and no more than two steps of the register"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +57,8 @@ class Balance:
     """where readings tell the volume of `filled`, of the day or of the gap around it, (d, n)"""
     gap_d: Floats
     """days between the readings around a day that was not read itself and is known, (d, n)"""
-    still_m3: Floats
-    """the least use of a day that is no rest, (n,)"""
+    resolution_m3: Floats
+    """the step of each customer's register, (n,)"""
     supply: Floats
     """(d, z)"""
     metered: Floats
@@ -96,6 +96,11 @@ class Balance:
             if one.name not in cut and isinstance(value, np.ndarray) and value.ndim == 2:
                 cut[one.name] = value[:days]
         return replace(self, **cut)
+
+    @property
+    def still_m3(self) -> Floats:
+        """Most that a customer's register counts on a day of rest, (n,)."""
+        return np.minimum(2.0 * self.resolution_m3, STILL_M3)
 
     @property
     def loss(self) -> Floats:
@@ -196,7 +201,7 @@ def balance(
         filled=filled,
         known=filling.known,
         gap_d=filling.gap_d,
-        still_m3=np.minimum(2.0 * resolution[customer], STILL_M3),
+        resolution_m3=resolution[customer],
         supply=supply,
         metered=metered,
         gained=gained,

@@ -42,7 +42,7 @@ class NoiseConfig:
     drift_d: float = 25.0
     wave_d: float = 2.5
     temperature: float = 0.15
-    """of how far gas in meters follows the air"""
+    """of how far gas in meters follows the air, alike all the time, and as much again of what drifts over weeks"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +140,6 @@ def precision(
     scale, warm = np.maximum(steady[good], config.steady * supply[good]), config.temperature * warmth[good]
     counted = config.gain * use[good]
     covariance = whole[:, None] * kernel * whole[None, :] + scale[:, None] * slow * scale[None, :]
-    # how far gas follows the air wanders from week to week
     covariance += warm[:, None] * (1.0 + np.exp(-apart / config.drift_d)) * warm[None, :] + counted @ counted.T
     covariance[np.diag_indices(len(day))] += white + 1e-9
     result[np.ix_(good, good)] = inverse(covariance)

@@ -2,8 +2,9 @@
 
 A register of whole cubic metres of a home that uses a seventh a day steps once a week. That is use on seven days and
 rest on none, so what a step counts is laid evenly between it and the step before. Where a register stood still for far
-longer than around, its customer was away, and where it stands still since its last step, it may have stopped: there
-the half of a step that may have passed is used at the pace before, and then nothing.
+longer than around, its customer was away: half a step is used at the pace before, half at the pace after, and nothing
+between. Where it stands still since its last step it may have stopped: up to a whole step is used at the pace before,
+which is right on average, and then nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ Floats = NDArray[np.float64]
 COARSE_M3 = 0.1
 """steps of registers from which on a day's use is not seen on the day"""
 AWAY_TIMES, AWAY_D = 3.0, 2.0
-"""a register rested that stood still for so many times as long as before and after, and so many days"""
+"""a register rested that stood still for longer than so many times what it took before and after, and so many days"""
 OFTEN_D, SELDOM_D = 1.0, 3.0
 """between steps that are nearer to each other nothing is laid even, between those farther apart all of it: least error
 of days, for homes whose days differ by 0.8 in the logarithm and that use nothing on every seventh"""
 _EDGE = 1e-6
+"""of a step, by which straight lines between readings miss a whole one"""
 
 
 def evened(register: Floats, resolution_m3: Floats) -> Floats:
@@ -43,17 +45,18 @@ def _evened(shown: Floats) -> Floats:
     known = np.isfinite(shown)
     day = np.arange(len(shown), dtype=np.float64)[:, None]
     whole = np.floor(_held(shown) + _EDGE)
-    since = _before(np.where(known, day, np.nan))
-    steps = whole - _before(whole)
+    since = _earlier(np.fmax.accumulate(np.where(known, day, np.nan)))
+    steps = whole - _earlier(whole)
     steps = np.where(known & (steps >= 1.0), steps, np.nan)
     # several steps between two ends lie evenly between them
     apart = (day - since) / steps
     first, last = since + 0.5 * apart, day - 0.5 * apart
+    last_step, next_step = np.fmax.accumulate(last), _earlier(np.fmin.accumulate(first[::-1]))[::-1]
     pace = np.where(steps >= 2.0, apart, np.nan)
-    paced = _held(np.where(np.isnan(pace), first - _before(_held(last)), pace))
-    pacing = _after(np.where(np.isnan(pace), _after(first) - last, pace))
+    paced = _held(np.where(np.isnan(pace), first - _earlier(last_step), pace))
+    pacing = _earlier(_held(np.where(np.isnan(pace), next_step - last, pace)[::-1]))[::-1]
     paced, pacing = np.where(np.isnan(paced), pacing, paced), np.where(np.isnan(pacing), paced, pacing)
-    gone, left = day - _held(last), _after(first) - day
+    gone, left = day - last_step, next_step - day
     # a step that is overdue has been used up by then
     begun, ending = np.fmin(gone / paced, 1.0), 1.0 - np.fmin(left / pacing, 1.0)
     away = gone + left > AWAY_TIMES * np.fmax(paced, pacing) + AWAY_D
@@ -72,11 +75,6 @@ def _held(values: Floats) -> Floats:
     return np.asarray(np.take_along_axis(values, np.maximum.accumulate(row, axis=0), axis=0))
 
 
-def _before(values: Floats) -> Floats:
-    """Return the newest known value of each column before each row."""
-    return np.concatenate([np.full((1, values.shape[1]), np.nan), _held(values)[:-1]])
-
-
-def _after(values: Floats) -> Floats:
-    """Return the first known value of each column after each row."""
-    return _before(values[::-1])[::-1]
+def _earlier(values: Floats) -> Floats:
+    """Return each row's values at the row before it, NaN at the first."""
+    return np.concatenate([np.full((1, values.shape[1]), np.nan), values[:-1]])

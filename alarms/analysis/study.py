@@ -222,8 +222,7 @@ def _cases(city: CityModel, config: StudyConfig, sight: _Sight, zones: NDArray[n
     past = Past.of(own, shape, at_rest, config.bank.least_days).shared_over(_gaps_d(own, result.gap_d[:, some]))
     less = usual_less(past, own, shape, groups[some], peers[some])
     away = whole(at_rest) >= PAUSE_D
-    resolution = np.array([10.0 ** -meters[column].decimals for column in some])
-    unsure_d = _unsure_d(own, at_rest, result.gap_d[:, some], resolution)
+    unsure_d = _unsure_d(own, at_rest, result.gap_d[:, some], result.resolution_m3[some])
     cases: list[ZoneCase] = []
     for zone in zones:
         at = np.flatnonzero(result.tree.home[some] == zone)

@@ -32,12 +32,13 @@ class BalanceDetector(StudyDetector):
         case, result = found.case, known.balance
         chances = {"leak": case.probability, "a meter": case.others, "nothing": case.nothing}
         evidence = {**known.curves(found), "alternatives": {name: round(p, 4) for name, p in chances.items()}}
+        # what it loses by now: leaks grow, and another one joins them
+        size = float(case.missing[-1])
         return Hit(
             asset=result.tree.zones[found.zone],
             score=case.probability,
             onset_us=int(result.bounds[case.first_day]),
-            # what it loses by now: leaks grow, and another one joins them
-            value=case.newest_m3_per_day,
-            estimate_m3_per_day=case.newest_m3_per_day,
+            value=size,
+            estimate_m3_per_day=size,
             evidence=evidence,
         )

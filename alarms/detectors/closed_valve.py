@@ -75,7 +75,7 @@ class ClosedValveDetector:
         sure[1:] &= closed[:-1]
         sure[:-1] &= closed[1:] & (mine.column[1:] == mine.column[:-1])
         sure[-1:] = False
-        newest = closed & ~sure
+        newest = closed.copy()
         newest[1:] &= closed[:-1]
         newest[:-1] &= mine.column[1:] != mine.column[:-1]
         moved, moves = sure & (grown > 0), newest & (grown > 0)

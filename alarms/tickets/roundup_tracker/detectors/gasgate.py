@@ -3,9 +3,9 @@
 What it does: a new ticket starts as "open" with version 0; each change of state raises the version and leaves one
 crewevent with what the crew found, and so does a result that is set after the work was completed; nobody retires a
 ticket, because that would free its key, and gasgate does not set states. A request that fails half way leaves nothing
-behind, nor a lock on the database. After the commit the step is told to gasgate
-if detectors/config.ini has, in its part [main], `gasgate_url` and `gasgate_secret_file`. A step that could not be
-told is found by gasgate when it asks for changes.
+behind, nor a lock on the database. After the commit the step is told to gasgate if detectors/config.ini has, in its
+part [main], `gasgate_url` and `gasgate_secret_file`. A step that could not be told is found by gasgate when it asks for
+changes.
 """
 
 import base64
