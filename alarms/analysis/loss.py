@@ -57,8 +57,8 @@ class Balance:
     """where readings tell the volume of `filled`, of the day or of the gap around it, (d, n)"""
     gap_d: Floats
     """days between the readings around a day that was not read itself and is known, (d, n)"""
-    resolution_m3: Floats
-    """the step of each customer's register, (n,)"""
+    still_m3: Floats
+    """most that each customer's register counts on a day of rest, (n,)"""
     supply: Floats
     """(d, z)"""
     metered: Floats
@@ -96,11 +96,6 @@ class Balance:
             if one.name not in cut and isinstance(value, np.ndarray) and value.ndim == 2:
                 cut[one.name] = value[:days]
         return replace(self, **cut)
-
-    @property
-    def still_m3(self) -> Floats:
-        """Most that a customer's register counts on a day of rest, (n,)."""
-        return np.minimum(2.0 * self.resolution_m3, STILL_M3)
 
     @property
     def loss(self) -> Floats:
@@ -201,7 +196,7 @@ def balance(
         filled=filled,
         known=filling.known,
         gap_d=filling.gap_d,
-        resolution_m3=resolution[customer],
+        still_m3=np.minimum(2.0 * resolution[customer], STILL_M3),
         supply=supply,
         metered=metered,
         gained=gained,

@@ -32,8 +32,6 @@ from gateway.model.reading import Window, to_us
 EVIDENCE_DAYS, BEFORE_DAYS, MOST_DAYS = 35, 14, 120
 """days of curves that a finding carries: so many at least, so many before the first day of the case, so many at most"""
 HOMES = ("residential", "")
-LATELY_D = 20
-"""days by which a customer's pace is told before it comes to rest"""
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -222,7 +220,7 @@ def _cases(city: CityModel, config: StudyConfig, sight: _Sight, zones: NDArray[n
     past = Past.of(own, shape, at_rest, config.bank.least_days).shared_over(_gaps_d(own, result.gap_d[:, some]))
     less = usual_less(past, own, shape, groups[some], peers[some])
     away = whole(at_rest) >= PAUSE_D
-    unsure_d = _unsure_d(own, at_rest, result.gap_d[:, some], result.resolution_m3[some])
+    unsure_d = _unsure_d(own, at_rest, result.gap_d[:, some])
     cases: list[ZoneCase] = []
     for zone in zones:
         at = np.flatnonzero(result.tree.home[some] == zone)
@@ -261,18 +259,10 @@ def _gaps_d(use: Floats, gap_d: Floats) -> Floats:
     return np.asarray(np.where(known.any(axis=0), length / np.maximum(known.sum(axis=0), 1), 1.0))
 
 
-def _unsure_d(use: Floats, rests: NDArray[np.int64], gap_d: Floats, resolution_m3: Floats) -> NDArray[np.int64]:
-    """Return by how many days a rest may have begun before it shows, (n,).
-
-    It shows within a day, or a gap between readings, and after what a step of the register holds.
-    """
-    day = np.arange(len(use))[:, None]
-    moved = np.where(np.isfinite(use) & (rests == 0), day, 0).max(axis=0)
-    lately = np.isfinite(use) & (day <= moved) & (day > moved - LATELY_D)
-    mean = np.where(lately, use, 0.0).sum(axis=0) / np.maximum(lately.sum(axis=0), 1)
-    held_d = np.floor(np.minimum(resolution_m3 / np.maximum(mean, 1e-9), LATELY_D))
-    gap = np.ceil(gap_d[moved, np.arange(use.shape[1])])
-    return np.asarray(np.maximum(gap, 1.0) + np.where(mean > 0, held_d, 0.0), dtype=np.int64)
+def _unsure_d(use: Floats, rests: NDArray[np.int64], gap_d: Floats) -> NDArray[np.int64]:
+    """Return by how many days a rest may have begun before it shows: within a day, or a gap between readings, (n,)."""
+    moved = np.where(np.isfinite(use) & (rests == 0), np.arange(len(use))[:, None], 0).max(axis=0)
+    return np.asarray(np.maximum(np.ceil(gap_d[moved, np.arange(use.shape[1])]), 1.0), dtype=np.int64)
 
 
 def _known(city: CityModel, result: Balance, marks: Marks) -> Known:
