@@ -96,7 +96,8 @@ def update(
     not raised as another one with the same cause, unless that is much likelier and takes its place; and it does not
     end while the loss that it explains is still there and only bears another name, that of a leak. What ended because
     it was not seen any more, and comes back with the same evidence, is the same episode: a faint suspicion that comes
-    and goes is told once, and again when it is stronger.
+    and goes is told once, and again when it is stronger. A leak that began after the open one of its zone was found
+    is another one, and takes its place.
     """
     config, seen = config or EpisodeConfig(), seen_at or {}
     newest = {(f.kind, f.subject): f for f in sorted(known, key=lambda f: f.episode_no)}
@@ -112,7 +113,8 @@ def update(
         for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL):
             new = _finding(detection, int(row), now, zone_of)
             old = newest.get((new.kind, new.subject))
-            if old is not None and old.status is FindingStatus.OPEN:
+            another = old is not None and _another(old, new, config)
+            if old is not None and old.status is FindingStatus.OPEN and not another:
                 kept = _kept(old, new)
                 (updated if _changed(old, new, config) else again).append(kept)
             elif _told(newest, new, config) or _settled(visited.get(new.subject, ()), new, now, config):
@@ -124,6 +126,8 @@ def update(
             else:
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
                 replaced += _same_meter(newest, new)
+                if old is not None and another:
+                    replaced.append(old)
         normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
         for (kind, subject), finding in newest.items():
             if kind != detection.condition or subject not in normal or finding.status not in LASTING:
@@ -160,6 +164,12 @@ def _came_back(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
     if new.kind in ZONE_KINDS:
         return abs(new.onset - old.onset) <= config.same_onset
     return new.kind in SAME_CAUSE and new.onset <= old.detected_at + config.same_onset
+
+
+def _another(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
+    """Say whether a leak began after the open one was found: a second place loses gas, and people must hear of it."""
+    begun_since = new.onset > old.detected_at + config.same_onset
+    return old.status is FindingStatus.OPEN and new.kind == LEAK and begun_since and new.score >= config.suspected
 
 
 def _told_anew(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
@@ -201,11 +211,14 @@ def _told(newest: Mapping[tuple[str, str], Finding], new: Finding, config: Episo
 def explained_by_a_meter(leak: Finding, known: Iterable[Finding], config: EpisodeConfig | None = None) -> bool:
     """Say whether a finding that lasts on a meter of the zone accounts for a leak: alike in onset and size.
 
-    A leak that is nearly certain is never explained away.
+    A faint suspicion explains no leak that is likelier; and a leak that is nearly certain is never explained away.
     """
     config = config or EpisodeConfig()
     return leak.score < config.overrules and any(
-        other.status in LASTING and _same_loss(leak, other, config) for other in known
+        other.status in LASTING
+        and (other.status in FOUND or other.score >= min(leak.score, config.suspected))
+        and _same_loss(leak, other, config)
+        for other in known
     )
 
 

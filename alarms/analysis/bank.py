@@ -105,10 +105,11 @@ def _best_of_each(rivals: Iterable[Case], taken: Sequence[Case]) -> list[Case]:
 
 
 def _one_leak(cases: list[Case]) -> list[Case]:
-    """Join the leaks of a zone in the first of them."""
+    """Join the leaks of a zone in the one that began last, as people have heard of the others."""
     leaks = [case for case in cases if case.meter < 0]
     if len(leaks) < 2:
         return cases
     sure = [case for case in leaks if case.probability >= 0.5] or leaks[:1]
-    joined = replace(sure[0], missing=np.sum([case.missing for case in sure], axis=0))
+    newest = max(sure, key=lambda case: case.first_day)
+    joined = replace(newest, missing=np.sum([case.missing for case in sure], axis=0))
     return [joined if case is leaks[0] else case for case in cases if case.meter >= 0 or case is leaks[0]]

@@ -194,7 +194,7 @@ def _late_cases(city: CityModel, config: StudyConfig, sight: _Sight, judged: Fla
         config = replace(config, bank=replace(config.bank, recent_d=LATE_D))
     for end in np.unique(last[last > 0]):
         found = _cases(city, config, sight.until(int(end)), np.flatnonzero(last == end))
-        sure = [one for one in found if one.customer >= 0 and one.case.probability >= config.bank.likely]
+        sure = [one for one in found if one.case.probability >= config.bank.likely]
         cases += [replace(one, case=padded(one.case, days)) for one in sure]
     return cases
 

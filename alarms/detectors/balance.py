@@ -33,7 +33,7 @@ class BalanceDetector(StudyDetector):
         chances = {"leak": case.probability, "a meter": case.others, "nothing": case.nothing}
         evidence = {**known.curves(found), "alternatives": {name: round(p, 4) for name, p in chances.items()}}
         # what it loses by now: leaks grow, and another one joins them
-        size = float(case.missing[-1])
+        size = float(case.missing[np.isfinite(case.missing)][-1])
         return Hit(
             asset=result.tree.zones[found.zone],
             score=case.probability,

@@ -12,7 +12,7 @@ from alarms.analysis.hourly import Hours
 from alarms.analysis.hourly_shape import steadiness
 from alarms.detectors.answer import Hit, answer
 from gateway.meterdata.series import HOUR_US
-from gateway.model.finding import Detection, Verdict
+from gateway.model.finding import LIKELY, Detection, Verdict
 
 YOUNG_H, OLD_H = 4 * 24, 20 * 24
 """a leak younger than the one the daily balance may not see yet; one older than the other is usual in the hours"""
@@ -28,6 +28,8 @@ SHAPE_H = (18.0, 20 * 24.0)
 """age of a leak in which its hours show whether it runs at all of them alike"""
 TOLD_FROM = 0.06
 """probability"""
+ANOTHER_H = 72
+"""a leak that began so long after one is another one"""
 
 
 def joined(daily: Detection, hourly: Detection) -> Detection:
@@ -49,6 +51,10 @@ def joined(daily: Detection, hourly: Detection) -> Detection:
         if not seen:
             continue
         surer, source = max(seen, key=lambda one: one[0].score)
+        if len(seen) == 2 and hourly.onset[hour.row] > daily.onset[day.row] + ANOTHER_H * HOUR_US:
+            # the hours see another leak than the days do
+            surer, source = (hour, hourly) if hour.score >= LIKELY else (day, daily)
+            day, hour = (_UNSEEN, hour) if surer is hour else (day, _UNSEEN)
         begun_us = int(source.onset[surer.row])
         score = _together(day, hour, (at_us - begun_us) / HOUR_US)
         value, size = float(source.value[surer.row]), float(source.estimate_m3_per_day[surer.row])
@@ -92,9 +98,12 @@ class _Said:
     score: float
 
 
+_UNSEEN = _Said(-1, int(Verdict.UNKNOWN), 0.0)
+
+
 def _said(found: Detection, row: int | None) -> _Said:
     if row is None or found.verdict[row] == Verdict.UNKNOWN:
-        return _Said(-1, int(Verdict.UNKNOWN), 0.0)
+        return _UNSEEN
     return _Said(row, int(found.verdict[row]), float(found.score[row]))
 
 

@@ -49,6 +49,14 @@ def test_a_leak_that_grows_is_one_case_and_follows_its_growth():
     assert case.missing[110] == pytest.approx(16.0, rel=0.2)
 
 
+def test_a_leak_that_joins_another_is_told_with_its_day_and_what_both_lose():
+    cases = weigh(a_zone(days=133).leaking(14.0, 60).leaking(9.0, 130).zone(), CONFIG)
+    (case,) = [case for case in cases if case.meter < 0]
+    assert abs(case.first_day - 130) <= 1
+    assert case.probability > 0.9
+    assert case.missing[-1] == pytest.approx(23.0, rel=0.2)
+
+
 def test_who_is_away_while_a_leak_grows_is_not_accused():
     made = a_zone(days=150).away(HOME, 64)
     for day in range(60, 80):

@@ -135,6 +135,39 @@ def test_a_leak_is_not_raised_for_what_a_meter_of_the_zone_explains(days, size, 
     assert len(changes([opened()], leak).raised) == told
 
 
+@pytest.mark.parametrize(
+    ("of_meter", "of_leak", "raised"), [(0.1, 0.75, 1), (0.1, 0.2, 1), (0.2, 0.2, 0), (0.5, 0.75, 0)]
+)
+def test_a_faint_suspicion_of_a_meter_explains_no_leak_that_is_likelier(of_meter, of_leak, raised):
+    leak = found(kind="leak", asset="R-1", score=of_leak)
+    assert len(changes([opened(score=of_meter)], leak).raised) == raised
+
+
+def test_a_visited_meter_explains_a_leak_however_faintly_it_was_suspected():
+    visited = replace(opened(score=0.1), status=FindingStatus.METER_FAULT)
+    assert changes([visited], found(kind="leak", asset="R-1", score=0.75)).raised == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "asset", "days", "score", "raised"),
+    [("leak", "R-1", 4, 0.6, 1), ("leak", "R-1", 4, 0.4, 0), ("leak", "R-1", 3, 0.6, 0), ("theft", "M-1", 4, 0.6, 0)],
+)
+def test_a_leak_that_began_after_one_was_found_is_another_and_takes_its_place(kind, asset, days, score, raised):
+    first = opened(kind=kind, asset=asset)
+    further = found(kind, asset, score=score, onset=NOW + timedelta(days=days))
+    later = changes([first], further, now=NOW + timedelta(days=9))
+    assert [(f.episode_no, f.onset) for f in later.raised] == [(2, NOW + timedelta(days=days))] * raised
+    assert [(f.episode_no, f.cause) for f in later.ended] == [(1, EndCause.OTHER)] * raised
+    assert len(later.seen) + len(later.updated) == 1 - raised
+
+
+def test_what_is_said_of_the_first_leak_afterwards_is_said_of_the_further_one():
+    further = replace(opened(kind="leak", asset="R-1"), episode_no=2, detected_at=NOW + timedelta(days=9))
+    again = changes([further], found("leak", "R-1"), now=NOW + timedelta(days=10))
+    assert (again.raised, again.ended) == ((), ())
+    assert [f.episode_no for f in again.seen] == [2]
+
+
 def test_a_nearly_certain_leak_is_raised_beside_a_meter_of_the_same_size():
     leak = found(kind="leak", asset="R-1", score=0.985)
     assert [f.kind for f in changes([opened()], leak).raised] == ["leak"]

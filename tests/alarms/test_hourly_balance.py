@@ -256,6 +256,13 @@ def test_a_leak_that_only_one_of_two_sees_is_doubted(daily, hourly, score):
     assert both.evidence[0] == {"of": max(of for verdict, of, _ in (daily, hourly) if verdict == Verdict.ABNORMAL)}
 
 
+@pytest.mark.parametrize(("hourly", "score", "age_days"), [(0.7, 0.7, 1.0), (0.3, 0.99, 40.0)])
+def test_a_leak_of_the_last_hours_is_told_beside_an_old_one_of_the_days(hourly, score, age_days):
+    both = joined(one(Verdict.ABNORMAL, 0.99, 40), one(Verdict.ABNORMAL, hourly, 1))
+    assert both.score[0] == pytest.approx(score)
+    assert both.onset[0] == both.at[0] - int(age_days * 24 * HOUR_US)
+
+
 def after_hours(city: CityData, score: float, age_h: float) -> float:
     until = BEGIN_US + int(690.2 * HOUR_US)
     known = hourly_city(city, until, until)

@@ -90,6 +90,27 @@ def test_where_nothing_is_wrong_nobody_is_accused(seed: int) -> None:
     assert accused(a_city(days=70, seed=seed), 66, seed) == {}
 
 
+def leaks(city: SmallCity, days: int, seed: int) -> Any:
+    """Return what a pass after so many days says of leaks, and the row of zone R-1."""
+    result = daily_pass(read_seldom(city, seed, every=14, shop=14), int(city.bounds[days]) + 6 * HOUR)
+    (found,) = [one for one in result.detections if one.condition == "leak"]
+    return found, found.assets.index("R-1")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_leak_is_told_as_of_the_last_well_known_day(seed: int) -> None:
+    found, row = leaks(a_city(days=90, seed=seed).leaking("R-1", 50, 30.0), 80, seed)
+    assert found.verdict[row] == Verdict.ABNORMAL
+    assert found.score[row] > 0.5
+    assert found.estimate_m3_per_day[row] == pytest.approx(30.0, rel=0.3)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_is_told_of_a_zone_that_is_read_seldom_and_does_not_leak(seed: int) -> None:
+    found, row = leaks(a_city(days=90, seed=seed), 80, seed)
+    assert found.verdict[row] == Verdict.UNKNOWN
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_who_is_away_while_the_zone_leaks_is_not_named_for_sure(seed: int) -> None:
     city = a_city(days=70, seed=seed).away(HOME, 35).leaking("R-1", 42, 30.0)
