@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from alarms.analysis.city import AccountChange, CityModel, SiteFigures
 from alarms.analysis.marks import Marks
-from alarms.analysis.study import IN_TURN, StudyConfig
+from alarms.analysis.study import StudyConfig
 from alarms.detectors.meter_rows import MeterRows, rows_of
 from gateway.meterdata.arrivals import Arrivals
 from gateway.meterdata.clock_offset import taken
@@ -54,7 +54,7 @@ class CityData:
     model: CityModel
     series: Mapping[Quantity, Series]
     exchanges: tuple[Exchange, ...] = ()
-    config: StudyConfig = IN_TURN
+    config: StudyConfig = field(default_factory=StudyConfig)
     heard: Mapping[Quantity, Series] | None = None
     """all readings of registers, also those that no volume is made of: that a meter was heard is known by them"""
 
@@ -188,4 +188,4 @@ def city_from_batch(
         if quantity in REGISTERS:
             heard[quantity] = heard_rows(assets, own)
     model = CityModel(network, gas_day, figures, dict(weather or {}), accounts=dict(accounts or {}))
-    return CityData(model, series, tuple(exchanges), config or IN_TURN, heard)
+    return CityData(model, series, tuple(exchanges), config or StudyConfig(), heard)

@@ -10,6 +10,7 @@ import numpy as np
 
 from alarms.analysis.city import SiteFigures
 from alarms.analysis.parts import above
+from alarms.analysis.study import IN_TURN
 from alarms.analysis.whole import UnitSums
 from alarms.city_data import CityData, city_from_batch
 from alarms.hourly_data import hourly_city
@@ -129,4 +130,4 @@ def points_of(network: Network, names: list[str]) -> dict[int, PointId]:
 
 def city_of(network: Network, batch: ReadingBatch, points: dict[int, PointId]) -> CityData:
     """Return a network with its readings."""
-    return city_from_batch(network, GAS_DAY, SiteFigures(), batch, points)
+    return city_from_batch(network, GAS_DAY, SiteFigures(), batch, points, config=IN_TURN)

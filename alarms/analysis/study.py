@@ -48,7 +48,7 @@ class StudyConfig:
 
 
 IN_TURN = StudyConfig(every_days=4)
-"""as passes judge, one after the other"""
+"""as the parts of a large city are judged, one pass after the other"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,6 +21,7 @@ import numpy as np
 from alarms.analysis import parts
 from alarms.analysis.city import AccountChange, SiteFigures
 from alarms.analysis.parts import Plan
+from alarms.analysis.study import IN_TURN
 from alarms.analysis.whole import UnitSums
 from alarms.city_data import PASS_QUANTITIES, CityData, Exchange, city_from_batch
 from alarms.company_events import accounts_of, exchanges_of
@@ -240,7 +241,8 @@ async def _part(
     days = work.config.analyse.lookback_days + LEAD_DAYS
     until_us = to_us(work.until)
     batch, names = await KeptRows(days).at(store, points, registry.names, until_us)
-    city = replace(site, network=network).city(batch, names)
+    # a large city has no time to weigh each zone every day
+    city = replace(replace(site, network=network).city(batch, names), config=IN_TURN)
     del batch
     if work.elsewhere:
         city = replace(city, model=replace(city.model, elsewhere=work.elsewhere))

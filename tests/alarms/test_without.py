@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from alarms.analysis.study import IN_TURN
 from alarms.city_data import city_from_batch
 from alarms.passes import Passes
 from benchmarks.without import PARTS, change_without
@@ -25,7 +24,7 @@ def test_one_part_is_switched_off_and_no_other_and_passes_go_on(city, part):
     changed = change_without(part)(whole)
     off = [part for part, name in SWITCHES.items() if getattr(changed.config.bank, name) is False]
     assert off == [part for name in SWITCHES if name == part]
-    assert changed.config.every_days == IN_TURN.every_days
+    assert changed.config.loss == whole.config.loss
     assert (changed.model.temperature != whole.model.temperature) == (part == "temperature")
     assert (changed.series != whole.series) == (part == "alignment")
     assert len(Passes(changed, lookback_days=60).at(now_us + 3_600_000_000).loss) >= 3 * 10
