@@ -14,6 +14,7 @@ from gateway.model.finding import (
     LASTING,
     LIKELY,
     SAME_CAUSE,
+    SAME_ONSET,
     Detection,
     EndCause,
     Finding,
@@ -49,7 +50,7 @@ class EpisodeConfig:
     """score of a leak from which it is not told again that it is likelier still"""
     suspected: float = LIKELY
     """score from which a finding explains others, and its size is worth telling again"""
-    same_onset: timedelta = timedelta(days=3)
+    same_onset: timedelta = SAME_ONSET
     """an onset this near to that of a settled finding is the same evidence"""
     stronger: float = 20.0
     """so many times the odds that an inspector was shown are stronger evidence than what he saw"""
@@ -113,8 +114,7 @@ def update(
         for row in np.flatnonzero(detection.verdict == Verdict.ABNORMAL):
             new = _finding(detection, int(row), now, zone_of)
             old = newest.get((new.kind, new.subject))
-            another = old is not None and _another(old, new, config)
-            if old is not None and old.status is FindingStatus.OPEN and not another:
+            if old is not None and old.status is FindingStatus.OPEN and not _another(old, new, config):
                 kept = _kept(old, new)
                 (updated if _changed(old, new, config) else again).append(kept)
             elif _told(newest, new, config) or _settled(visited.get(new.subject, ()), new, now, config):
@@ -126,7 +126,7 @@ def update(
             else:
                 raised.append(replace(new, episode_no=1 if old is None else old.episode_no + 1))
                 replaced += _same_meter(newest, new)
-                if old is not None and another:
+                if old is not None and old.status is FindingStatus.OPEN:
                     replaced.append(old)
         normal = {detection.assets[row] for row in np.flatnonzero(detection.verdict == Verdict.NORMAL)}
         for (kind, subject), finding in newest.items():
@@ -169,7 +169,7 @@ def _came_back(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
 def _another(old: Finding, new: Finding, config: EpisodeConfig) -> bool:
     """Say whether a leak began after the open one was found: a second place loses gas, and people must hear of it."""
     begun_since = new.onset > old.detected_at + config.same_onset
-    return old.status is FindingStatus.OPEN and new.kind == LEAK and begun_since and new.score >= config.suspected
+    return new.kind == LEAK and begun_since and new.score >= config.suspected
 
 
 def _told_anew(old: Finding, new: Finding, config: EpisodeConfig) -> bool:

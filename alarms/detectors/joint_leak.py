@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import numpy as np
 from scipy import special
@@ -12,7 +13,7 @@ from alarms.analysis.hourly import Hours
 from alarms.analysis.hourly_shape import steadiness
 from alarms.detectors.answer import Hit, answer
 from gateway.meterdata.series import HOUR_US
-from gateway.model.finding import LIKELY, Detection, Verdict
+from gateway.model.finding import LIKELY, SAME_ONSET, Detection, Verdict
 
 YOUNG_H, OLD_H = 4 * 24, 20 * 24
 """a leak younger than the one the daily balance may not see yet; one older than the other is usual in the hours"""
@@ -28,8 +29,6 @@ SHAPE_H = (18.0, 20 * 24.0)
 """age of a leak in which its hours show whether it runs at all of them alike"""
 TOLD_FROM = 0.06
 """probability"""
-ANOTHER_H = 72
-"""a leak that began so long after one is another one"""
 
 
 def joined(daily: Detection, hourly: Detection) -> Detection:
@@ -51,7 +50,7 @@ def joined(daily: Detection, hourly: Detection) -> Detection:
         if not seen:
             continue
         surer, source = max(seen, key=lambda one: one[0].score)
-        if len(seen) == 2 and hourly.onset[hour.row] > daily.onset[day.row] + ANOTHER_H * HOUR_US:
+        if len(seen) == 2 and hourly.onset[hour.row] - daily.onset[day.row] > SAME_ONSET / timedelta(microseconds=1):
             # the hours see another leak than the days do
             surer, source = (hour, hourly) if hour.score >= LIKELY else (day, daily)
             day, hour = (_UNSEEN, hour) if surer is hour else (day, _UNSEEN)

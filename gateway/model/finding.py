@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -80,6 +80,8 @@ LASTING = FOUND | {FindingStatus.OPEN}
 """of which passes go on saying whether they are still there"""
 
 
+SAME_ONSET = timedelta(days=3)
+"""onsets this near to each other may be one"""
 LIKELY = 0.5
 """score from which a finding is worth a visit; below it is a weak suspicion, kept in case more is seen of it"""
 

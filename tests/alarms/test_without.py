@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from alarms.analysis.study import IN_TURN
 from alarms.city_data import city_from_batch
 from alarms.passes import Passes
 from benchmarks.without import PARTS, change_without
@@ -15,7 +16,9 @@ SWITCHES = {"cumulative": "memory", "vacancy": "vacancy", "match": "match", "ban
 def city():
     small = a_city(days=12, homes=4)
     batch, points = small.batch()
-    return city_from_batch(small.model.network, GAS_DAY, small.model.figures, batch, points), to_us(small.now)
+    return city_from_batch(small.model.network, GAS_DAY, small.model.figures, batch, points, config=IN_TURN), to_us(
+        small.now
+    )
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -24,7 +27,7 @@ def test_one_part_is_switched_off_and_no_other_and_passes_go_on(city, part):
     changed = change_without(part)(whole)
     off = [part for part, name in SWITCHES.items() if getattr(changed.config.bank, name) is False]
     assert off == [part for name in SWITCHES if name == part]
-    assert changed.config.loss == whole.config.loss
+    assert changed.config.every_days == IN_TURN.every_days
     assert (changed.model.temperature != whole.model.temperature) == (part == "temperature")
     assert (changed.series != whole.series) == (part == "alignment")
     assert len(Passes(changed, lookback_days=60).at(now_us + 3_600_000_000).loss) >= 3 * 10
