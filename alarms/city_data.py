@@ -66,8 +66,8 @@ class CityData:
 
     @cached_property
     def marks(self) -> Marks:
-        """What readings say of valves and tampering."""
-        return Marks.of(self.series)
+        """What readings say of valves, tampering and nights."""
+        return Marks.of(self.series, self.model.gas_day)
 
     def prepare(self) -> None:
         """Sort what passes need, so that processes that begin here share it."""

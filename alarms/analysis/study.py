@@ -73,6 +73,8 @@ class Study:
     """zones of which this pass tells that nothing is wrong if it names nothing, (z,): weighed, and not read in part"""
     tampered: NDArray[np.bool_]
     """days on which a meter said that somebody touched it, (d, n)"""
+    quiet: Floats
+    """where a meter began to rest at night, what that speaks for a bypass, (d, n)"""
     cases: tuple[ZoneCase, ...]
     turned: tuple[Backwards, ...] = ()
     """customers' meters whose register runs backwards"""
@@ -95,6 +97,9 @@ class Study:
             touched = np.flatnonzero(self.tampered[near, found.customer]) + near.start
             if len(touched):
                 evidence["tampered_on"] = ", ".join(result.days[day].isoformat() for day in touched)
+            nights = np.flatnonzero(np.isfinite(self.quiet[near, found.customer])) + near.start
+            if len(nights):
+                evidence["rests_at_night_since"] = result.days[nights[0]].isoformat()
         return evidence
 
     def _counted(self, found: ZoneCase) -> Floats:
@@ -179,7 +184,7 @@ def study_of(city: CityModel, result: Balance, config: StudyConfig, marks: Marks
     well_known = known_days & (coverage >= config.bank.least_known)
     cases += _late_cases(city, config, replace(sight, telling=well_known, partly=np.zeros_like(partly)), judged)
     turned = () if marks.falling is None else backwards(marks.falling, result.tree.customers, result.bounds)
-    return Study(result, rests, assessable, judged, known.tampered, tuple(cases), tuple(turned))
+    return Study(result, rests, assessable, judged, known.tampered, known.quiet, tuple(cases), tuple(turned))
 
 
 def _late_cases(city: CityModel, config: StudyConfig, sight: _Sight, judged: Flags) -> list[ZoneCase]:
@@ -268,7 +273,11 @@ def _unsure_d(use: Floats, rests: NDArray[np.int64], gap_d: Floats) -> NDArray[n
 def _known(city: CityModel, result: Balance, marks: Marks) -> Known:
     """Return what the company and the meters say of the days of customers."""
     names, bounds = result.tree.customers, result.bounds
-    return Known(city.shut_days(names, bounds) | marks.closed(names, bounds), marks.tampered(names, bounds))
+    idle = city.shut_days(names, bounds) | marks.closed(names, bounds)
+    # a business that closes earlier uses gas in no night at all, so that many of them say no more than one
+    homes = np.array([city.network.meters[name].customer_class in HOMES for name in names], dtype=np.bool_)
+    quiet = marks.turned_quiet(names, bounds)
+    return Known(idle, marks.tampered(names, bounds), np.where(homes, quiet, np.minimum(quiet, 0.0)))
 
 
 def _judged(

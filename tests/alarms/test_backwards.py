@@ -82,7 +82,7 @@ def test_a_home_whose_register_runs_backwards_is_told_as_theft_with_what_it_lost
     city = a_city()
     first = int(city.bounds[30])
     falls = a_series({HOME: [(first + day * DAY, 50.0 - day) for day in range(6)], OTHER: [(first, 1.0)]})
-    marks = Marks.of({Quantity.REGISTER_MEASURED_M3: falls})
+    marks = Marks.of({Quantity.REGISTER_MEASURED_M3: falls}, city.model.gas_day)
     told = TheftDetector(city.model).judge(study(city.model, city.windows(), city.now, marks=marks))
     at = told.assets.index(HOME)
     assert [told.assets[i] for i in np.flatnonzero(told.verdict == Verdict.ABNORMAL)] == [HOME]

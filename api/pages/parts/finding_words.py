@@ -44,6 +44,7 @@ REASONS = {
 }
 FACTS = {
     "tampered_on": mark("Tampering reported by the meter on"),
+    "rests_at_night_since": mark("Counts by day only since"),
     "backwards_m3": mark("Counted backwards, m³"),
     "backwards_times": mark("Times that the register ran backwards"),
     "shut_since": mark("Account closed since"),
