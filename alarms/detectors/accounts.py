@@ -17,7 +17,7 @@ from alarms.analysis.city import CityModel
 from alarms.detectors.answer import Hit, answer, unknown_unless
 from alarms.detectors.growth import course, growth_m3
 from alarms.detectors.meter_rows import LONG_AGO_US, REGISTERS, MeterRows, rows_of_windows
-from gateway.meterdata.series import DAY_US, HOUR_US, Floats
+from gateway.meterdata.series import DAY_US, HOUR_US, Flags, Floats
 from gateway.model.finding import Detection
 from gateway.model.quantity import Quantity
 from gateway.model.reading import Need, Window, from_us, to_us
@@ -36,6 +36,13 @@ class UseConfig:
     quick_steps: int = 4
     quick_d: float = 2.0
     """less gas is use if it came in more steps within so many days, up to the newest of them"""
+    day_h: float = 12.0
+    day_m3: float = 0.5
+    """growth that is use if it came between two readings that far apart: no loose contact counts so much"""
+    day_resolutions: float = 3.0
+    """and so many of the least that the register shows"""
+    days_steps: int = 2
+    """so many such readings with growth are enough for `least_m3`"""
     by_hand_m3: float = 2.0
     """least growth across a gap of `by_hand_d` days: such meters are read by people, to the whole cubic metre"""
     by_hand_d: float = 4.0
@@ -45,10 +52,11 @@ class UseConfig:
     """after a closing no use is held against anybody for so long: clocks differ, and so do the minutes of a visit"""
     late_h: float = 50.0
     """an opening is entered within this time"""
+    once: float = 0.5
     soon: float = 0.6
     by_hand: float = 0.8
     sure: float = 0.97
-    """probabilities: while the opening may not be entered yet, after one reading by hand, and otherwise"""
+    """probabilities: after one reading a day, while the opening may not be entered yet, after one by hand, and else"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,11 @@ class UnauthorisedDetector:
         far = np.bincount(mine.column[moved & (gap > config.by_hand_d * DAY_US)], minlength=n)
         found = (total >= config.least_m3) & (steps >= config.least_steps)
         found |= (total >= config.by_hand_m3) & ((far >= 1) | (steps >= config.whole_steps))
+        daily = moved & (gap >= config.day_h * HOUR_US) & (gap <= config.by_hand_d * DAY_US)
+        days, least = np.bincount(mine.column[daily], minlength=n), config.day_resolutions * mine.resolution_m3
+        of_days = np.bincount(mine.column, weights=np.where(daily, grown, 0.0), minlength=n)
+        found |= (of_days >= np.maximum(config.least_m3, least)) & (days >= config.days_steps)
+        found |= (of_days >= np.maximum(config.day_m3, least)) & (days >= 1) & _stays(mine, grown, config.day_m3)
         newest = np.full(n, LONG_AGO_US)
         np.maximum.at(newest, mine.column[moved], mine.time[moved])
         quick = moved & (mine.time - gap > newest[mine.column] - config.quick_d * DAY_US)
@@ -116,6 +129,16 @@ class UnauthorisedDetector:
     def _score(self, grown: Floats, gap: Floats, age_us: int) -> float:
         """Return how sure it is that somebody uses gas whom the office will not know tomorrow."""
         config, moved = self.config, grown > 0
-        if (gap[moved] > config.by_hand_d * DAY_US).sum() == moved.sum() == 1:
-            return config.by_hand
+        if moved.sum() == 1:
+            return config.by_hand if gap[moved][0] > config.by_hand_d * DAY_US else config.once
         return config.soon if age_us < config.late_h * HOUR_US else config.sure
+
+
+def _stays(rows: MeterRows, grown: Floats, least_m3: float) -> Flags:
+    """Return which meters' last readings are as high as their growth made them: a wrong figure is put right, (n,)."""
+    n = len(rows.assets)
+    highest, newest = np.full(n, -np.inf), np.full(n, -np.inf)
+    np.maximum.at(highest, rows.column[grown > 0], rows.register_m3[grown > 0])
+    last = np.append(rows.column[1:] != rows.column[:-1], True) if len(rows.column) else np.zeros(0, dtype=np.bool_)
+    newest[rows.column[last]] = rows.register_m3[last]
+    return np.asarray(newest >= highest - 0.5 * least_m3)

@@ -92,6 +92,18 @@ def test_a_meter_read_by_hand_needs_two_cubic_metres_and_a_second_reading_makes_
     assert monthly(50.0, 10.0, 50.0) == {}, "a wrong figure that was put right"
 
 
+def test_one_reading_a_day_tells_use_with_an_even_chance_and_the_next_one_makes_it_likelier():
+    def daily(*values) -> Any:
+        return found(model_with(CLOSED), hourly(values, DAY), START + 9 * DAY)
+
+    assert daily(0.0, 0.0, 0.2) == {}, "a few pulses"
+    assert found(model_with(CLOSED), hourly((0.0, 0.0, 3.0), DAY), START + 2 * DAY + HOUR) == {HOME: 0.5}
+    assert found(model_with(CLOSED), hourly((0.0, 0.0, 0.2, 0.4), DAY), START + 3 * DAY + HOUR) == {HOME: 0.6}
+    assert daily(0.0, 0.0, 0.2, 0.4) == {HOME: 0.97}
+    assert daily(0.0, 0.0, 3.0, 0.0) == {}, "a wrong figure that was put right"
+    assert daily(0.0, 0.0, 900.0) == {}, "more than the meter can count"
+
+
 def test_a_register_that_shows_whole_cubic_metres_needs_two_of_them():
     one = np.where(np.arange(24 * 30) >= 200, 1.0, 0.0)
     two = one + np.where(np.arange(24 * 30) >= 500, 1.0, 0.0)
