@@ -161,6 +161,8 @@ def _often(part: Series) -> Series:
     """
     within = (part.column[1:] == part.column[:-1]) & (np.diff(part.time) <= LONGEST_US)
     often = np.bincount(part.column[1:][within], minlength=len(part.assets)) >= LEAST_BEFORE + LEAST_SINCE
+    if not often.any():
+        return replace(part, assets=())
     first = np.ones(len(part.time), dtype=np.bool_)
     first[1:] = (part.column[1:] != part.column[:-1]) | (part.time[1:] != part.time[:-1])
     taken = part.take(first & often[part.column])
