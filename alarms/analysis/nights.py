@@ -45,9 +45,12 @@ LATELY_D, LATELY = 14, 0.7
 """share of the nights of so many days that must have been of rest, to look any closer"""
 PEERS_D = 7
 """days over which the nights of others are taken together"""
-_EPOCH = date(1970, 1, 1)
-_MINUTE_US = 60_000_000
-_NEVER = np.iinfo(np.int32).max
+MOST_READ = 60
+"""readings near to an hour that are looked at, one a minute: a meter that sends more costs no more"""
+EPOCH = date(1970, 1, 1)
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+NEVER = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,12 +79,12 @@ class Nights:
             evenings,
             np.concatenate([_on(part.state, part.evening_us, evenings, UNKNOWN) for part in found], axis=2),
             np.concatenate([_on(part.by_day_m3[None], part.evening_us, evenings, 0)[0] for part in found], axis=1),
-            np.concatenate([_on(part.told, part.evening_us, evenings, _NEVER) for part in found], axis=2),
+            np.concatenate([_on(part.told, part.evening_us, evenings, NEVER) for part in found], axis=2),
         )
 
     def known(self, until_us: int) -> Nights:
         """Return what had arrived by a moment."""
-        arrived = self.told <= until_us // _MINUTE_US
+        arrived = self.told <= until_us // MINUTE_US
         return replace(self, state=np.where(arrived, self.state, np.int8(UNKNOWN)))
 
     def turned_quiet(self, customers: Sequence[str], bounds: Ints) -> Floats:
@@ -176,20 +179,20 @@ def _nights(part: Series, gas_day: GasDay) -> Nights:
     zone, since = ZoneInfo(gas_day.timezone), int(part.time.min()) // DAY_US
     # a clock that is years off adds its own days, not the years between
     told_on = np.flatnonzero(np.bincount(part.time // DAY_US - since)) + since
-    days = [_EPOCH + timedelta(days=int(number)) for number in np.union1d(told_on - 1, told_on)]
+    days = [EPOCH + timedelta(days=int(number)) for number in np.union1d(told_on - 1, told_on)]
     mornings = _at_hour(days, MORNING_H, zone)
     evenings = np.stack([_at_hour(days, hour, zone) for hour in EVENINGS_H])
     lookup = _Lookup.of(part)
     begun, begun_told = lookup.after(mornings)
     over, over_told = lookup.before(_at_hour(days, 24 + MORNING_H, zone))
     shape = len(EVENINGS_H), len(days), len(part.assets)
-    state, told = np.zeros(shape, dtype=np.int8), np.full(shape, _NEVER, dtype=np.int32)
+    state, told = np.zeros(shape, dtype=np.int8), np.full(shape, NEVER, dtype=np.int32)
     for at, evening in enumerate(evenings):
         dusk, dusk_told = lookup.after(evening)
         by_day, by_night = dusk - begun, over - dusk
         tells = (by_day >= USED_M3) & (by_night >= 0.0)
         state[at] = np.where(tells, np.where(by_night > MOVED_M3, MOVED, RESTED), UNKNOWN)
-        told[at] = np.where(tells, np.maximum(np.maximum(begun_told, dusk_told), over_told), _NEVER)
+        told[at] = np.where(tells, np.maximum(np.maximum(begun_told, dusk_told), over_told), NEVER)
     by_day = np.where((state > UNKNOWN).any(axis=0), lookup.after(evenings[0])[0] - begun, 0.0)
     return Nights(part.assets, evenings[0], state, np.nan_to_num(by_day).astype(np.float32), told)
 
@@ -213,16 +216,18 @@ class _Lookup:
 
     part: Series
     key: Ints
-    """ordered by register and time"""
-    begin_us: int
-    width: int
+    """ordered by register and second"""
+    begin_s: int
+    width_s: int
 
     @classmethod
     def of(cls, part: Series) -> _Lookup:
         """Order the rows of a series, which are in order already."""
-        begin = int(part.time.min()) - 2 * DAY_US
-        width = int(part.time.max()) + 4 * DAY_US - begin
-        return cls(part, part.column.astype(np.int64) * width + (part.time - begin), begin, width)
+        begin, end = (
+            int(moment) // SECOND_US for moment in (part.time.min() - 2 * DAY_US, part.time.max() + 4 * DAY_US)
+        )
+        key = part.column.astype(np.int64) * (end - begin) + (part.time // SECOND_US - begin)
+        return cls(part, key, begin, end - begin)
 
     def after(self, moments: Ints) -> tuple[Floats, Ints]:
         """Return what was read within an hour from each moment on, NaN for nothing, and the minute it came, (e, n)."""
@@ -234,18 +239,19 @@ class _Lookup:
 
     def _wanted(self, moments: Ints) -> Ints:
         columns = np.arange(len(self.part.assets), dtype=np.int64)
-        return columns[None, :] * self.width + (moments - self.begin_us)[:, None]
+        return columns[None, :] * self.width_s + (moments // SECOND_US - self.begin_s)[:, None]
 
     def _near(self, moments: Ints, rows: NDArray[np.intp], step: int) -> tuple[Floats, Ints]:
         """Take of several readings the one that came first: none that comes later changes what was known."""
         part, column = self.part, np.arange(len(self.part.assets))[None, :]
         value, came = np.full(rows.shape, np.nan), np.full(rows.shape, np.iinfo(np.int64).max)
-        while True:
+        for _ in range(MOST_READ):
             at = np.clip(rows, 0, len(self.key) - 1)
             fits = (at == rows) & (part.column[at] == column)
             fits &= np.abs(part.time[at] - moments[:, None]) <= HOUR_US
             if not fits.any():
-                return value, -(-came // _MINUTE_US)
+                break
             first = fits & (part.received[at] < came)
             value, came = np.where(first, part.value[at], value), np.where(first, part.received[at], came)
             rows = rows + step
+        return value, -(-came // MINUTE_US)

@@ -153,6 +153,23 @@ def test_clocks_that_jump_and_registers_that_fall_break_nothing():
     assert found(wild) == {}
 
 
+def test_a_meter_that_floods_an_hour_with_readings_changes_nothing():
+    flow = used(12, 4)
+    flow[LATER & NIGHT, 3] = 0.0
+    part = read(flow, names_of(4))
+    evening = int(BOUNDS[40]) + 14 * HOUR_US
+    times = evening + np.arange(200_000) * 10_000
+    at = np.full(len(times), part.value[(part.column == 0) & (part.time <= evening)].max())
+    flooded = Series.ordered(
+        part.assets,
+        np.append(part.column, np.zeros(len(times), dtype=np.int32)),
+        np.append(part.time, times),
+        np.append(part.received, times + HOUR_US),
+        np.append(part.value, at),
+    )
+    assert found(flooded) == found(part) == {"M-03": SINCE}
+
+
 @pytest.fixture(scope="module")
 def marks():
     """Readings by the hour of a business and of homes of zone R-1, of which one each rests at night since a day."""
