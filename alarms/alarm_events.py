@@ -49,9 +49,13 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Realarm:
-    """Timer: an acknowledged alarm has stayed for the definition's `realarm_after`; or what it is about grew."""
+    """Timer: an acknowledged alarm has stayed for the definition's `realarm_after`; or what it is about grew.
+
+    What grew is told to the alarm's ticket too, with the new `value` if there is one.
+    """
 
     grew: bool = False
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

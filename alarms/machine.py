@@ -110,7 +110,7 @@ def _from_timers_and_rules(
 ) -> Stepped:
     match event:
         case Realarm():
-            return _realarm(alarm, definition, now, grew=event.grew)
+            return _realarm(alarm, definition, now, event)
         case ShelfOver():
             if alarm.shelf is None or alarm.shelf.until > now:
                 return alarm, ()
@@ -209,14 +209,18 @@ def _grow(alarm: Alarm, priority: Priority) -> Stepped:
     return grown, (Journal("priority_raised", number), Announce(number, again=True), TicketNote("update", number))
 
 
-def _realarm(alarm: Alarm, definition: Definition, now: datetime, *, grew: bool) -> Stepped:
-    waiting = definition.realarm_after
+def _realarm(alarm: Alarm, definition: Definition, now: datetime, event: Realarm) -> Stepped:
+    number, waiting = alarm.occurrence_no, definition.realarm_after
     if alarm.state is not AlarmState.ACKNOWLEDGED or waiting is None or alarm.acked_at is None:
-        return alarm, ()
-    if not grew and now - alarm.acked_at < waiting:
-        return alarm, ()
-    number = alarm.occurrence_no
-    return _unacknowledged(alarm), (Journal("realarmed", number), Announce(number, again=True))
+        again: Stepped = alarm, ()
+    elif not event.grew and now - alarm.acked_at < waiting:
+        again = alarm, ()
+    else:
+        again = _unacknowledged(alarm), (Journal("realarmed", number), Announce(number, again=True))
+    if not event.grew or not alarm.cond or event.value is None:
+        return again
+    told, effects = again
+    return replace(told, value=event.value), (*effects, TicketNote("update", number))
 
 
 def _ticket_due(alarm: Alarm, definition: Definition, now: datetime) -> Stepped:

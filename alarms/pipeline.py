@@ -31,14 +31,14 @@ from alarms.delay import STOPPED
 from alarms.detectors.limits import LimitEdge, LimitJudge, Running, watches_of
 from alarms.detectors.pressure import BurstJudge
 from alarms.detectors.silence import SilenceJudge
-from alarms.findings import explained_by_a_meter
 from alarms.homes import Homes
 from alarms.shaping import Shaped, Shaping
 from alarms.tickets.watch import delivery_alarms
 from alarms.timers import area_edges, interruption_edges, quality_edges, ticket_edges, timer_edges
+from alarms.zone_leaks import ZoneLeaks
 from gateway.errors import TransientError
 from gateway.model.alarm import Alarm, Definition
-from gateway.model.finding import Finding, FindingStatus
+from gateway.model.finding import Finding
 from gateway.model.network import Network
 from gateway.model.reading import PointId, from_us, to_us
 from gateway.model.ticket import TicketClass
@@ -55,9 +55,6 @@ MOST_IN_A_CALL = 5000
 """events that one call commits; what is left waits for the next one, behind whatever is worse"""
 CLOSED_LATELY = timedelta(days=400)
 """commands that closed a valve before that are not looked at any more"""
-LEAK_ZONE, LEAK_LARGE = "LEAK_ZONE", "LEAK_LARGE"
-LEAK_SCORE = 0.9
-LEAK_M3H = 5.0
 _log = logging.getLogger(__name__)
 _AREAS = ("AREA_COMM_LOSS", "AREA_SUPPLY_LOSS")
 
@@ -87,6 +84,7 @@ class AlarmPipeline:
         self._seen = ActiveAlarms(_AREAS)
         self._queue: list[Edge] = []
         self._area_well: dict[str, datetime] = {}
+        self._leaks = ZoneLeaks()
         self._newest_us = 0
         self._committed_wall = wall()
         self.calm = False
@@ -163,33 +161,12 @@ class AlarmPipeline:
     def judge_findings(self, findings: Iterable[Finding]) -> None:
         """Raise LEAK_ZONE or LEAK_LARGE for grave live leak findings, and end them where no leak finding is live.
 
-        A finding that grew weaker ends no alarm: it says less surely that there is a leak, not that there is none.
-        `findings` are all findings that are open or confirmed now. A leak that is but another name for what a meter of
-        its zone explains stays a work item. Raises as `process` does.
+        A further leak in a zone whose alarm stands is announced, and its ticket told. `findings` are all findings that
+        are open or confirmed now. Raises as `process` does.
         """
-        known = [one for one in findings if one.status in (FindingStatus.OPEN, FindingStatus.CONFIRMED)]
-        leaks = [one for one in known if one.kind == "leak" and not explained_by_a_meter(one, known)]
-        # of several in a zone, as a confirmed one and a new one are, the largest counts
-        grave = {leak.zone: leak for leak in sorted(leaks, key=lambda leak: _m3h(leak) or 0.0) if _is_grave(leak)}
-        suspected = {leak.zone for leak in leaks}
-        active = self._active()
-        edges = []
-        for zone, finding in grave.items():
-            alarm_id = f"{self._leak_alarm(finding)}@{zone}"
-            if not _cond(active, alarm_id) and not _cond(active, f"{LEAK_LARGE}@{zone}"):
-                edges.append(Edge(alarm_id, ConditionRises(finding.detected_at, _m3h(finding))))
-        edges += [
-            Edge(alarm.alarm_id, ConditionFalls())
-            for alarm in active.values()
-            if alarm.definition in (LEAK_ZONE, LEAK_LARGE) and alarm.cond and alarm.asset not in suspected
-        ]
-        self._commit(edges, active)
-
-    def _leak_alarm(self, finding: Finding) -> str:
-        """Name the alarm of a grave leak: from the limit of LEAK_LARGE on it is as urgent as a burst."""
-        large = self._definitions.get(LEAK_LARGE)
-        limit_m3h = math.inf if large is None or large.limit is None else large.limit
-        return LEAK_LARGE if (_m3h(finding) or 0.0) >= limit_m3h else LEAK_ZONE
+        known, active = list(findings), self._active()
+        self._commit(self._leaks.edges(known, active, self._definitions), active)
+        self._leaks.committed(known)
 
     def own(self, alarm_id: str, *, holds: bool, value: float | None = None) -> None:
         """Raise or end an alarm about gasgate itself (kind `own`). Raises as `process` does."""
@@ -355,11 +332,3 @@ def _edge(alarm_id: str, rises: bool, at_us: int, value: float) -> Edge:
 def _cond(active: Mapping[str, Alarm], alarm_id: str) -> bool:
     alarm = active.get(alarm_id)
     return alarm is not None and alarm.cond
-
-
-def _is_grave(finding: Finding) -> bool:
-    return finding.score >= LEAK_SCORE or (_m3h(finding) or 0.0) >= LEAK_M3H
-
-
-def _m3h(finding: Finding) -> float | None:
-    return None if finding.estimate_m3_per_day is None else finding.estimate_m3_per_day / 24.0

@@ -5,9 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from alarms.alarm_events import Acknowledge
 from gateway.model.finding import Finding, FindingStatus
-from gateway.store import ticket_rows
+from gateway.store import tables, ticket_rows
 from tests.alarms.alarm_fixtures import START
 from tests.alarms.plant import Plant
 
@@ -70,3 +72,42 @@ def test_a_leak_that_a_meter_of_the_zone_explains_stays_a_work_item(plant: Plant
     assert plant.state("LEAK_ZONE@R-001") == "never"
     plant.pipeline.judge_findings([leak, replace(theft, status=FindingStatus.HONEST)])
     assert plant.state("LEAK_ZONE@R-001") == "B", "an honest customer explains nothing"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_further_leak_of_a_zone_is_announced_once_and_its_ticket_told(plant: Plant, *, restarted: bool) -> None:
+    name = "LEAK_ZONE@R-001"
+    first = Finding("leak", "R-001", None, START, START - timedelta(days=1), 0.95, 10.0 * 24)
+    plant.pipeline.judge_findings([first])
+    plant.desk.apply(name, Acknowledge(1, "li"), "li")
+    plant.pipeline.judge_findings([replace(first, score=0.99)])
+    assert plant.state(name) == "C", "the same leak says nothing new"
+    plant.after(3600)
+    if restarted:
+        plant.restart()
+    again = replace(first, episode_no=2, detected_at=plant.clock.now(), estimate_m3_per_day=18.0 * 24)
+    plant.pipeline.judge_findings([replace(again, score=0.6, estimate_m3_per_day=3.0 * 24)])
+    assert plant.state(name) == "C", "what is not grave is no alarm"
+    for _ in range(2):
+        plant.pipeline.judge_findings([again])
+        alarm = plant.alarm(name)
+        assert alarm is not None
+        assert (alarm.state.value, alarm.occurrence_no, alarm.value) == ("B", 1, 18.0)
+    plant.desk.apply(name, Acknowledge(1, "li"), "li")
+    plant.pipeline.judge_findings([again])
+    assert plant.state(name) == "C"
+    with plant.desk.state.read() as connection:
+        ticket = ticket_rows.ticket_of(connection, name, 1)
+        assert ticket is not None
+        sent = list(connection.execute(select(tables.outbox.c.command)).scalars())
+    assert sent.count("update") == 1
+
+
+def test_a_further_leak_that_came_before_anybody_answered_waits_with_the_first(plant: Plant) -> None:
+    name = "LEAK_ZONE@R-001"
+    first = Finding("leak", "R-001", None, START, START - timedelta(days=1), 0.95, 10.0 * 24)
+    plant.pipeline.judge_findings([first])
+    plant.pipeline.judge_findings([first, replace(first, episode_no=2, estimate_m3_per_day=12.0 * 24)])
+    alarm = plant.alarm(name)
+    assert alarm is not None
+    assert (alarm.state.value, alarm.value) == ("B", 12.0)
