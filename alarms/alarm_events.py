@@ -51,7 +51,7 @@ class Silence:
 class Realarm:
     """Timer: an acknowledged alarm has stayed for the definition's `realarm_after`; or what it is about grew.
 
-    What grew is told to the alarm's ticket too, with the new `value` if there is one.
+    A new `value` is kept, and told to the alarm's ticket.
     """
 
     grew: bool = False

@@ -211,16 +211,13 @@ def _grow(alarm: Alarm, priority: Priority) -> Stepped:
 
 def _realarm(alarm: Alarm, definition: Definition, now: datetime, event: Realarm) -> Stepped:
     number, waiting = alarm.occurrence_no, definition.realarm_after
-    if alarm.state is not AlarmState.ACKNOWLEDGED or waiting is None or alarm.acked_at is None:
-        again: Stepped = alarm, ()
-    elif not event.grew and now - alarm.acked_at < waiting:
-        again = alarm, ()
-    else:
-        again = _unacknowledged(alarm), (Journal("realarmed", number), Announce(number, again=True))
-    if not event.grew or not alarm.cond or event.value is None:
-        return again
-    told, effects = again
-    return replace(told, value=event.value), (*effects, TicketNote("update", number))
+    effects: tuple[Effect, ...] = ()
+    waited = waiting is not None and alarm.acked_at is not None and now - alarm.acked_at >= waiting
+    if alarm.state is AlarmState.ACKNOWLEDGED and (event.grew or waited):
+        alarm, effects = _unacknowledged(alarm), (Journal("realarmed", number), Announce(number, again=True))
+    if alarm.cond and event.value is not None:
+        alarm, effects = replace(alarm, value=event.value), (*effects, TicketNote("update", number))
+    return alarm, effects
 
 
 def _ticket_due(alarm: Alarm, definition: Definition, now: datetime) -> Stepped:

@@ -196,7 +196,7 @@ def first_body(ticket: Ticket, priority: int, network: Network, policy: TicketPo
 
 
 def update_body(ticket: Ticket, alarm: Alarm, definition: Definition) -> dict[str, Any]:
-    """Return the `data` of an `update`: another alarm joined, or its priority rose."""
+    """Return the `data` of an `update`: another alarm joined, or its priority or what it is about grew."""
     joined = [{"alarm": alarm.alarm_id, "occurrence_no": alarm.occurrence_no}]
     return {
         **_head(ticket, "update"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from alarms.acts import Edge
 from alarms.alarm_events import ConditionFalls, ConditionRises, Realarm
@@ -25,15 +25,14 @@ class ZoneLeaks:
         self._told: frozenset[tuple[str, int]] | None = None
 
     def edges(
-        self, findings: Iterable[Finding], active: Mapping[str, Alarm], definitions: Mapping[str, Definition]
+        self, findings: Sequence[Finding], active: Mapping[str, Alarm], definitions: Mapping[str, Definition]
     ) -> list[Edge]:
         """Return what begins, ends or grew.
 
         A finding that grew weaker ends no alarm: it says less surely that there is a leak, not that there is none. A
         leak that is but another name for what a meter of its zone explains stays a work item.
         """
-        known = [one for one in findings if one.status in (FindingStatus.OPEN, FindingStatus.CONFIRMED)]
-        leaks = [one for one in known if one.kind == "leak" and not explained_by_a_meter(one, known)]
+        leaks = _unexplained(findings)
         suspected = {leak.zone for leak in leaks}
         # of several in a zone, as a confirmed one and a new one are, the largest counts
         grave = sorted((leak for leak in leaks if _is_grave(leak)), key=lambda leak: _m3h(leak) or 0.0)
@@ -52,19 +51,26 @@ class ZoneLeaks:
             if alarm.definition in (LEAK_ZONE, LEAK_LARGE) and alarm.cond and alarm.asset not in suspected
         ]
 
-    def committed(self, findings: Iterable[Finding]) -> None:
-        """Remember the leaks of which people were told, once that is kept."""
-        live = [one for one in findings if one.kind == "leak"]
-        before = self._told or frozenset()
-        self._told = frozenset(
-            (leak.zone, leak.episode_no) for leak in live if _is_grave(leak) or (leak.zone, leak.episode_no) in before
-        )
+    def committed(self, findings: Sequence[Finding]) -> None:
+        """Remember the leaks of which people were told, once that is kept, for as long as they are live."""
+        told = {_key(leak) for leak in _unexplained(findings) if _is_grave(leak)} | (self._told or frozenset())
+        self._told = frozenset(told & {_key(one) for one in findings if one.kind == "leak"})
 
     def _is_further(self, leak: Finding, stands: Alarm) -> bool:
         """Tell whether people were told of an earlier leak of the zone only; after a start, by when they answered."""
         if self._told is None:
             return stands.acked_at is not None and leak.detected_at > stands.acked_at
-        return (leak.zone, leak.episode_no) not in self._told
+        return _key(leak) not in self._told
+
+
+def _unexplained(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the live leaks that are not but another name for what a meter explains."""
+    known = [one for one in findings if one.status in (FindingStatus.OPEN, FindingStatus.CONFIRMED)]
+    return [one for one in known if one.kind == "leak" and not explained_by_a_meter(one, known)]
+
+
+def _key(leak: Finding) -> tuple[str, int]:
+    return leak.zone, leak.episode_no
 
 
 def _alarm_of(finding: Finding, definitions: Mapping[str, Definition]) -> str:

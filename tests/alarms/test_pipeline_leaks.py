@@ -99,8 +99,23 @@ def test_a_further_leak_of_a_zone_is_announced_once_and_its_ticket_told(plant: P
     with plant.desk.state.read() as connection:
         ticket = ticket_rows.ticket_of(connection, name, 1)
         assert ticket is not None
-        sent = list(connection.execute(select(tables.outbox.c.command)).scalars())
-    assert sent.count("update") == 1
+        bodies = select(tables.outbox.c.body).where(tables.outbox.c.command == "update")
+        sent = list(connection.execute(bodies).scalars())
+    assert [body["alarm"]["value"] for body in sent] == [18.0]
+
+
+def test_a_further_leak_that_a_meter_explained_at_first_is_announced_when_it_does_no_more(plant: Plant) -> None:
+    name = "LEAK_ZONE@R-001"
+    first = Finding("leak", "R-001", None, START, START - timedelta(days=9), 0.95, 10.0 * 24)
+    plant.pipeline.judge_findings([first])
+    plant.desk.apply(name, Acknowledge(1, "li"), "li")
+    again = replace(first, episode_no=2, onset=START, estimate_m3_per_day=240.0)
+    theft = replace(again, kind="theft", meter="M-000001", score=0.96)
+    kept = replace(first, status=FindingStatus.CONFIRMED, estimate_m3_per_day=20.0 * 24)
+    plant.pipeline.judge_findings([kept, again, theft])
+    assert plant.state(name) == "C"
+    plant.pipeline.judge_findings([kept, again, replace(theft, status=FindingStatus.HONEST)])
+    assert plant.state(name) == "B"
 
 
 def test_a_further_leak_that_came_before_anybody_answered_waits_with_the_first(plant: Plant) -> None:
