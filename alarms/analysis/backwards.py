@@ -51,7 +51,7 @@ def may_run_backwards(parts: Iterable[Series]) -> Series | None:
         falls[1:] = (part.column[1:] == part.column[:-1]) & (np.diff(part.value) < 0.0)
         often = np.bincount(part.column[falls], minlength=len(part.assets)) >= LEAST_FALLS
         if often.any():
-            found.append(_of(part, np.flatnonzero(often)))
+            found.append(part.of_columns(np.flatnonzero(often)))
     if not found:
         return None
     shift = np.cumsum([0, *(len(part.assets) for part in found)])
@@ -102,13 +102,3 @@ def _runs(rows: Series) -> Ints:
     enough = (count >= LEAST_FALLS) & (rows.time[last] - rows.time[first] >= LEAST_US)
     enough &= rows.value[first] - rows.value[last] >= LEAST_M3
     return np.stack([first[enough], last[enough]], axis=1)
-
-
-def _of(part: Series, columns: Ints) -> Series:
-    """Return the rows of some assets, which are numbered anew."""
-    place = np.full(len(part.assets), -1, dtype=np.int64)
-    place[columns] = np.arange(len(columns))
-    rows = place[part.column] >= 0
-    taken = part.take(rows)
-    names = tuple(part.assets[column] for column in columns)
-    return Series(names, place[taken.column].astype(np.int32), taken.time, taken.received, taken.value)

@@ -26,6 +26,8 @@ USUAL_RATE, USUAL_DAYS = 0.0005, 100_000.0
 """share of days that lie so near to a flag, and of how many days of meters it is taken to be told"""
 SEASON_D, SEASON_DAYS = 15, 10_000.0
 """nights of rest are as usual as within so many days, as many begin when heating ends; and the same of that"""
+MOST_ODDS = 10.0
+"""log of the factor that a sign may make at the most: with the rate of thefts no even chance for a home"""
 TOLD = 0.2
 """share of tampered meters that say so when it begins"""
 
@@ -131,7 +133,7 @@ class Known:
         told, told_at_night = np.isfinite(flags).sum(), np.isfinite(nights).sum(axis=1)
         flags += _odds(np.array([told]), np.array([flags.size]), USUAL_DAYS)
         nights += _odds(_around(told_at_night), _around(np.full(len(nights), nights.shape[1])), SEASON_DAYS)
-        object.__setattr__(self, "odds", np.maximum(np.maximum(flags, nights), 0.0))
+        object.__setattr__(self, "odds", np.clip(np.maximum(flags, nights), 0.0, MOST_ODDS))
 
 
 def _odds(signs: Ints, days: Ints, believed: float) -> Floats:

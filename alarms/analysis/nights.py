@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, time, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alarms.analysis.hourly_grid import MINUTE_US, NEVER
 from gateway.meterdata.series import DAY_US, HOUR_US, Floats, Ints, Series
 from gateway.model.gasday import GasDay
-from gateway.model.reading import to_us
+from gateway.model.reading import from_us
 
 EVENINGS_H, MORNING_H = (20, 22, 24), 5
 """local hours: a night lasts from one of the evenings, each looked at for itself, to the morning"""
@@ -33,8 +33,6 @@ BEFORE_D = 60
 """so far back nights tell what is usual"""
 RESTS, HABIT = 0.99, 0.05
 """share of nights in which a register rests behind a bypass, and in which who uses none at night any more does once"""
-MOST_ODDS = 4.0
-"""log factor by which nights without an exception speak for a bypass at the most: no even chance on their own"""
 MOSTLY, MOST = 0.7, 0.95
 """share of nights in which a customer would use gas as before and as others do: at least, to tell anything, and most"""
 LEAST = 12.0
@@ -47,10 +45,7 @@ PEERS_D = 7
 """days over which the nights of others are taken together"""
 MOST_READ = 60
 """readings near to an hour that are looked at, one a minute: a meter that sends more costs no more"""
-EPOCH = date(1970, 1, 1)
 SECOND_US = 1_000_000
-MINUTE_US = 60 * SECOND_US
-NEVER = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +58,7 @@ class Nights:
     state: NDArray[np.int8]
     """`MOVED`, `RESTED`, or `UNKNOWN`, as it is where no gas was used by day either, (w, e, n)"""
     by_day_m3: NDArray[np.float32]
-    """what was counted from the morning to the first evening hour, 0 where it is unknown, (e, n)"""
+    """what was counted from the morning to the first evening hour that tells, 0 where none does, (e, n)"""
     told: NDArray[np.int32]
     """when the readings behind it had arrived, minutes since 1970, (w, e, n)"""
 
@@ -141,7 +136,7 @@ def _changed(state: NDArray[np.int8], by_day: NDArray[np.float32]) -> tuple[Floa
     bypass = (since - still) * np.log(RESTS / (1.0 - HABIT)) + still * np.log((1.0 - RESTS) / HABIT)
     at, column = (ratio + bypass).argmax(axis=0), np.arange(len(some))
     first[some], sure[some] = at, ratio[at, column]
-    lasting[some] = np.minimum(bypass[at, column], MOST_ODDS)
+    lasting[some] = bypass[at, column]
     return sure, first, lasting
 
 
@@ -164,43 +159,37 @@ def _often(part: Series) -> Series:
     """
     within = (part.column[1:] == part.column[:-1]) & (np.diff(part.time) <= LONGEST_US)
     often = np.bincount(part.column[1:][within], minlength=len(part.assets)) >= LEAST_BEFORE + LEAST_SINCE
-    if not often.any():
-        return replace(part, assets=())
-    first = np.ones(len(part.time), dtype=np.bool_)
-    first[1:] = (part.column[1:] != part.column[:-1]) | (part.time[1:] != part.time[:-1])
-    taken = part.take(first & often[part.column])
-    number = (np.cumsum(often) - 1).astype(np.int32)
-    names = tuple(name for name, one in zip(part.assets, often, strict=True) if one)
-    return Series(names, number[taken.column], taken.time, taken.received, taken.value)
+    return part.of_columns(np.flatnonzero(often)).as_told_first()
 
 
 def _nights(part: Series, gas_day: GasDay) -> Nights:
     """Return the nights of registers that are read often."""
-    zone, since = ZoneInfo(gas_day.timezone), int(part.time.min()) // DAY_US
+    since = int(part.time.min()) // DAY_US
     # a clock that is years off adds its own days, not the years between
     told_on = np.flatnonzero(np.bincount(part.time // DAY_US - since)) + since
-    days = [EPOCH + timedelta(days=int(number)) for number in np.union1d(told_on - 1, told_on)]
-    mornings = _at_hour(days, MORNING_H, zone)
-    evenings = np.stack([_at_hour(days, hour, zone) for hour in EVENINGS_H])
+    days = [from_us(int(number) * DAY_US).date() for number in np.union1d(told_on - 1, told_on)]
     lookup = _Lookup.of(part)
-    begun, begun_told = lookup.after(mornings)
-    over, over_told = lookup.before(_at_hour(days, 24 + MORNING_H, zone))
+    evenings = [_at_hour(days, hour, gas_day) for hour in EVENINGS_H]
+    begun, begun_told = lookup.after(_at_hour(days, MORNING_H, gas_day))
+    over, over_told = lookup.before(_at_hour(days, 24 + MORNING_H, gas_day))
     shape = len(EVENINGS_H), len(days), len(part.assets)
     state, told = np.zeros(shape, dtype=np.int8), np.full(shape, NEVER, dtype=np.int32)
+    by_day_m3 = np.zeros(shape[1:], dtype=np.float32)
     for at, evening in enumerate(evenings):
         dusk, dusk_told = lookup.after(evening)
         by_day, by_night = dusk - begun, over - dusk
         tells = (by_day >= USED_M3) & (by_night >= 0.0)
         state[at] = np.where(tells, np.where(by_night > MOVED_M3, MOVED, RESTED), UNKNOWN)
         told[at] = np.where(tells, np.maximum(np.maximum(begun_told, dusk_told), over_told), NEVER)
-    by_day = np.where((state > UNKNOWN).any(axis=0), lookup.after(evenings[0])[0] - begun, 0.0)
-    return Nights(part.assets, evenings[0], state, np.nan_to_num(by_day).astype(np.float32), told)
+        by_day_m3 = np.where(tells & (by_day_m3 == 0.0), by_day, by_day_m3).astype(np.float32)
+    return Nights(part.assets, evenings[0], state, by_day_m3, told)
 
 
-def _at_hour(days: Sequence[date], hour: int, zone: ZoneInfo) -> Ints:
+def _at_hour(days: Sequence[date], hour: int, gas_day: GasDay) -> Ints:
     """Return a local hour of some days, from 24 on of the next ones, us UTC."""
     more, hour = divmod(hour, 24)
-    return np.array([to_us(datetime.combine(day + timedelta(days=more), time(hour), zone)) for day in days])
+    local = replace(gas_day, start=time(hour))
+    return np.array([local.begins_us(day + timedelta(days=more)) for day in days])
 
 
 def _on(values: NDArray[np.generic], own: Ints, every: Ints, missing: int) -> NDArray[np.generic]:

@@ -94,7 +94,7 @@ class UnauthorisedDetector:
         days, least = np.bincount(mine.column[daily], minlength=n), config.day_resolutions * mine.resolution_m3
         of_days = np.bincount(mine.column, weights=np.where(daily, grown, 0.0), minlength=n)
         found |= (of_days >= np.maximum(config.least_m3, least)) & (days >= config.days_steps)
-        found |= (of_days >= np.maximum(config.day_m3, least)) & (days >= 1) & _stays(mine, grown, config.day_m3)
+        found |= (of_days >= np.maximum(config.day_m3, least)) & _stays(mine, grown, config.day_m3)
         newest = np.full(n, LONG_AGO_US)
         np.maximum.at(newest, mine.column[moved], mine.time[moved])
         quick = moved & (mine.time - gap > newest[mine.column] - config.quick_d * DAY_US)

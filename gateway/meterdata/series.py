@@ -56,6 +56,10 @@ class Series:
         starts, low, high = self._moments()
         return self.take(starts[low == high])
 
+    def as_told_first(self) -> Series:
+        """Return each device time once, with the value that arrived first."""
+        return self.take(self._starts())
+
     def conflicts(self) -> tuple[Columns, Ints, Floats, Floats]:
         """Return asset, device time, lowest and highest value where one device time has several values."""
         starts, low, high = self._moments()
@@ -64,12 +68,24 @@ class Series:
 
     def _moments(self) -> tuple[NDArray[np.intp], Floats, Floats]:
         """Return the first row of each asset and device time, with the lowest and highest value there."""
-        if len(self.time) == 0:
-            return np.empty(0, dtype=np.intp), self.value, self.value
+        starts = self._starts()
+        if len(starts) == 0:
+            return starts, self.value, self.value
+        return starts, np.minimum.reduceat(self.value, starts), np.maximum.reduceat(self.value, starts)
+
+    def _starts(self) -> NDArray[np.intp]:
+        """Return the first row of each asset and device time."""
         first = np.ones(len(self.time), dtype=np.bool_)
         first[1:] = (self.column[1:] != self.column[:-1]) | (self.time[1:] != self.time[:-1])
-        starts = np.flatnonzero(first)
-        return starts, np.minimum.reduceat(self.value, starts), np.maximum.reduceat(self.value, starts)
+        return np.flatnonzero(first)
+
+    def of_columns(self, columns: NDArray[np.intp]) -> Series:
+        """Return the rows of some assets, which are numbered anew."""
+        place = np.full(len(self.assets), -1, dtype=np.int64)
+        place[columns] = np.arange(len(columns))
+        taken = self.take(place[self.column] >= 0)
+        names = tuple(self.assets[column] for column in columns)
+        return Series(names, place[taken.column].astype(np.int32), taken.time, taken.received, taken.value)
 
     def take(self, rows: Flags | NDArray[np.intp]) -> Series:
         """Return some rows; they must stay in order."""

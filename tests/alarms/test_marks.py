@@ -3,6 +3,7 @@ from datetime import time
 import numpy as np
 import pytest
 
+from alarms.analysis.bank_config import BankConfig
 from alarms.analysis.marks import Known, Marks, tampered_with
 from gateway.model.gasday import GasDay
 from gateway.model.quantity import Quantity
@@ -62,6 +63,17 @@ def test_nights_of_rest_raise_the_odds_less_where_many_begin_in_the_same_weeks()
     assert np.flatnonzero(odds[:, 7] > 5.0).tolist() == list(range(27, 34))
     assert 0.0 < odds[:, 100:250].max() < 2.0
     assert not odds[:, 300].any()
+
+
+@pytest.mark.parametrize("customers", [50, 5000])
+def test_no_sign_alone_makes_a_theft_an_even_chance_at_a_home(customers):
+    none = np.zeros((240, customers), dtype=np.bool_)
+    quiet, tampered = np.full(none.shape, -np.inf), none.copy()
+    quiet[30, 7], tampered[200, 9] = 100.0, True
+    odds = Known(none, tampered, quiet).odds
+    chances = BankConfig().theft_rate * np.exp(odds).sum(axis=0)
+    assert (chances[[7, 9]] > 0.005).all()
+    assert (chances[[7, 9]] < 1.0).all()
 
 
 def test_without_marks_nothing_is_known():
