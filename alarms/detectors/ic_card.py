@@ -45,11 +45,16 @@ class CreditConfig:
     least_m3: float = 1.0
     least_share: float = 0.02
     """of what was counted: slow disagreement is more than this, too"""
+    plain_m3: float = 0.3
+    plain_pulses: float = 5.0
+    plain_share: float = 0.1
+    plain_d: float = 16.0
+    """or it is more than all of these within so many days: a loose contact does not count so much"""
     seldom_d: float = 2.0
     """gap of meters that are read only when the card comes"""
     sure: float = 0.98
     unexplained: float = 0.9
-    """a last step that no late record explains, since nobody buys so much"""
+    """a last step that no late record explains, since nobody buys so much; and what is plain but little"""
     behind: float = 0.7
     """the register is ahead of nothing: credit was lost, or is one that somebody paid and did not get"""
 
@@ -97,14 +102,19 @@ class CreditDetector:
             late = rows.time > now_us - days * DAY_US
             total = np.bincount(rows.column, weights=np.where(late & ~big, sums.step, 0.0), minlength=n)
             use = np.bincount(rows.column, weights=np.where(late, sums.use, 0.0), minlength=n)
-            found |= np.abs(total) > self._slow(use, sums.pulse_m3)
+            found |= np.abs(total) > self._slow(use, sums.pulse_m3, days)
         return np.asarray(found, dtype=np.bool_)
 
-    def _slow(self, use: Floats | NDArray[np.intp], pulse: Floats | float) -> Floats:
-        """Return beyond which the sum has left what was counted meanwhile, if it moved by small steps."""
-        config = self.config
+    def _slow(self, use: Floats, pulse: Floats | float, days: Floats | float) -> Floats:
+        """Return beyond which the sum has left what was counted in so many days, if it moved by small steps."""
+        slight, config = self._slight(use, pulse), self.config
+        plain = np.maximum(np.maximum(config.plain_m3, config.plain_pulses * pulse), config.plain_share * use)
+        return np.where(np.asarray(days) <= config.plain_d, np.minimum(slight, plain), slight)
+
+    def _slight(self, use: Floats, pulse: Floats | float) -> Floats:
+        """Return the same of any time, as a small share of what was counted."""
         # a register shows what it counted to within a step, at either end
-        return np.maximum(config.least_m3 + 2.0 * pulse, config.least_share * use)
+        return np.maximum(self.config.least_m3 + 2.0 * pulse, self.config.least_share * use)
 
     def _hit(self, rows: MeterRows, sums: _Sums, one: slice) -> Hit | None:
         """Look at one meter: which moves of its sum stayed."""
@@ -119,12 +129,14 @@ class CreditDetector:
         jumps = np.abs(np.diff(np.append(level[known], base + gone), prepend=base)) > limit
         counted, small = np.cumsum(sums.use[one]), np.cumsum(np.where(np.abs(step) > limit, 0.0, step))
         since = small[-1] - small[known]
-        far = np.abs(since) > self._slow(counted[-1] - counted[known], float(sums.pulse_m3[column]))
+        used, pulse = counted[-1] - counted[known], float(sums.pulse_m3[column])
+        far = np.abs(since) > self._slow(used, pulse, (time[-1] - time[known]) / DAY_US)
         jumped = bool(jumps.any()) and abs(gone) > limit
         score = 0.0
         if jumped or far.any():
             gone = gone if jumped else float(since[far][np.abs(since[far]).argmax()])
-            score = config.sure if gone < 0 else config.behind
+            much = jumped or bool((np.abs(since) > self._slight(used, pulse)).any())
+            score = config.behind if gone > 0 else config.sure if much else config.unexplained
         elif len(known) and self._odd(level[-1] - level[known[-1]], sums.bought[one], limit):
             gone, score = float(level[-1]) - base, config.unexplained
         if score == 0.0:

@@ -120,6 +120,23 @@ def test_credit_that_is_charged_in_part_is_found_within_days_whatever_was_counte
         assert found(register[part], bought[part], left[part], every=every * HOUR) == {}, every
 
 
+def test_a_home_of_little_use_that_is_charged_in_part_is_found_before_a_cubic_metre_is_gone():
+    register, bought, left = (values * 0.1 for values in a_card(hours=24 * 60))
+    part = left + 0.5 * np.maximum(register - register[24 * 40], 0.0)
+    for every in (1, 24):
+        rows = slice(None, 24 * 43 + 1, every)
+        assert found(register[rows], bought[rows], part[rows], every=every * HOUR) == {HOME: 0.9}, every
+        rows = slice(None, 24 * 41 + 1, every)
+        assert found(register[rows], bought[rows], part[rows], every=every * HOUR) == {}, every
+    whole = slice(None, None, 24)
+    assert found(register[whole], bought[whole], part[whole], every=DAY) == {HOME: 0.98}
+
+
+def test_a_loose_contact_that_counts_now_and_then_is_no_case_though_hardly_any_gas_is_used():
+    register, bought, left = (values * 0.01 for values in a_card(hours=24 * 60))
+    assert found(register + 0.01 * (np.arange(24 * 60) // 18), bought, left) == {}
+
+
 def test_a_record_of_a_purchase_that_is_late_by_some_readings_leaves_no_trace():
     register, bought, left = a_card()
     shown = bought.copy()
