@@ -105,13 +105,13 @@ class CreditDetector:
             found |= np.abs(total) > self._slow(use, sums.pulse_m3, days)
         return np.asarray(found, dtype=np.bool_)
 
-    def _slow(self, use: Floats, pulse: Floats | float, days: Floats | float) -> Floats:
+    def _slow(self, use: Floats | NDArray[np.intp], pulse: Floats | float, days: Floats | float) -> Floats:
         """Return beyond which the sum has left what was counted in so many days, if it moved by small steps."""
         slight, config = self._slight(use, pulse), self.config
         plain = np.maximum(np.maximum(config.plain_m3, config.plain_pulses * pulse), config.plain_share * use)
         return np.where(np.asarray(days) <= config.plain_d, np.minimum(slight, plain), slight)
 
-    def _slight(self, use: Floats, pulse: Floats | float) -> Floats:
+    def _slight(self, use: Floats | NDArray[np.intp], pulse: Floats | float) -> Floats:
         """Return the same of any time, as a small share of what was counted."""
         # a register shows what it counted to within a step, at either end
         return np.maximum(self.config.least_m3 + 2.0 * pulse, self.config.least_share * use)
