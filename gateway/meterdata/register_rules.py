@@ -57,7 +57,7 @@ def backwards(case: Case) -> Fired:
 
 
 def too_fast(case: Case) -> Fired:
-    """V07: grew faster than 1.2 times the meter's largest flow."""
+    """V07: grew by more than 1.2 times the meter's largest flow, and twice that flow more for an hour."""
     return _steps(case, Step.FAST)
 
 

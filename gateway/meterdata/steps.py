@@ -19,6 +19,8 @@ GRAINS = 2.0**18
 """parts of a cubic metre that are told apart"""
 NOT_READ = (0.0, 65_535.0, 4_294_967_295.0)
 """what devices send in the place of a register that they could not read: no bit, or all bits of one or two words"""
+MOST_LASTING, MORE_FOR_AN_HOUR = 1.2, 2.0
+"""times its largest flow that a meter counts for long, and how many more for an hour: a burner too many is no error"""
 MOST_M3 = 2.0**31
 """more than any register shows"""
 
@@ -149,11 +151,11 @@ def _with_exchanges(series: Series, exchanges: Exchanges) -> tuple[Columns, Ints
 
 def allowed_m3(column: Columns, gap_us: Ints, registers: Registers) -> Floats:
     """Return how much each register may grow in a time, m3; infinite where the meter's size is unknown."""
-    flow = registers.max_flow_m3h
-    most = np.where(flow > 0, 1.2 * flow, np.inf)[column]
+    flow = np.where(registers.max_flow_m3h > 0, registers.max_flow_m3h, np.inf)[column]
     # readings are stamped to the minute at best: a short gap may hold a minute more of flow than it seems
     hours = gap_us / HOUR_US + 1.0 / 60.0
-    return np.asarray(most * hours + (2.0 * registers.resolution_m3)[column])
+    times = MOST_LASTING * hours + MORE_FOR_AN_HOUR * np.minimum(hours, 1.0)
+    return np.asarray(times * flow + (2.0 * registers.resolution_m3)[column])
 
 
 def _steps(column: Columns, time: Ints, value: Floats, fresh: Flags, registers: Registers) -> tuple[Floats, Ints]:

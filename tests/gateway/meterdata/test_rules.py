@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.meterdata.case import Corrector
+from gateway.meterdata.case import Case, Corrector
 from gateway.meterdata.rules import RULES, codes_of, doubts, judge
 from gateway.meterdata.series import DAY_US, HOUR_US
 from tests.gateway.meterdata.cases import a_case, days_of, exchange, facts, neighbours_of, rows_of
@@ -59,9 +59,9 @@ def test_v02_conflict():
 def test_v03_rollover():
     rolled = days_of([[99_950.0, 99_990.0, 70.0, 80.0]])
     assert fired("V03", rolled) == [(48.0, {"before_m3": 99_990.0, "after_m3": 70.0, "hours": 24.0})]
-    # 6 m3/h for a day, a fifth more, a minute more: 172.92 m3
-    assert hours("V03", days_of([[99_900.0, 99_910.0, 82.9, 92.9]])) == [48.0]
-    beyond = days_of([[99_900.0, 99_910.0, 83.0, 93.0]])
+    # 6 m3/h for a day, a fifth more, a minute more, twice more for an hour: 184.92 m3
+    assert hours("V03", days_of([[99_900.0, 99_910.0, 94.9, 104.9]])) == [48.0]
+    beyond = days_of([[99_900.0, 99_910.0, 95.0, 105.0]])
     assert hours("V03", beyond) == []
     assert hours("V05", beyond) == [48.0]
     unknown = facts(1, flow=0.0)
@@ -85,8 +85,8 @@ def test_v05_reset():
     assert fired("V05", days_of([[500.0, 501.0, 3.0, 4.0]])) == [
         (48.0, {"before_m3": 501.0, "after_m3": 3.0, "hours": 24.0})
     ]
-    assert hours("V05", days_of([[5000.0, 5001.0, 172.9, 173.9]])) == [48.0]
-    assert hours("V05", days_of([[5000.0, 5001.0, 173.0, 174.0]])) == [], "too much to have been counted since"
+    assert hours("V05", days_of([[5000.0, 5001.0, 184.9, 185.9]])) == [48.0]
+    assert hours("V05", days_of([[5000.0, 5001.0, 185.0, 186.0]])) == [], "too much to have been counted since"
     assert hours("V05", days_of([[500.0, 501.0, None, None]])) == []
 
 
@@ -98,11 +98,20 @@ def test_v06_backwards():
 
 
 def test_v07_too_fast():
-    # 6 m3/h for a day, a fifth more, a minute more, two register steps: 172.922 m3
-    assert hours("V07", days_of([[2.0, 174.93]])) == [24.0]
-    assert hours("V07", days_of([[2.0, 174.92]])) == []
+    # 6 m3/h for a day, a fifth more, a minute more, twice more for an hour, two register steps: 184.922 m3
+    assert hours("V07", days_of([[2.0, 186.93]])) == [24.0]
+    assert hours("V07", days_of([[2.0, 186.92]])) == []
     assert hours("V07", days_of([[1.0, 2.0, 9000.0, 9001.0]], registers=facts(1, flow=0.0))) == []
     assert hours("V07", days_of([[1.0, None, None, 3 * 172.8]])) == []
+
+
+def test_an_hour_of_three_times_the_largest_flow_is_counted():
+    def read(hour: int, last: float) -> Case:
+        return a_case([(0, 0, 1.0), (0, HOUR_US, 2.0), (0, hour * HOUR_US, last)], meters=1, days=1)
+
+    assert hours("V07", read(2, 2.0 + 3 * 6.0)) == []
+    assert hours("V07", read(2, 2.0 + 5 * 6.0)) == [2.0]
+    assert hours("V07", read(9, 2.0 + 8 * 3 * 6.0)) == [9.0], "but no meter does so for a third of a day"
 
 
 def test_v08_spike():
