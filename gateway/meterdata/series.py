@@ -118,7 +118,7 @@ class Registers:
     modulus: Floats
     """value at which the register starts again at zero, m3"""
     max_flow_m3h: Floats
-    """more than 1.2 times this is not gas; 0 or NaN = unknown"""
+    """what passes at the most; `allowed_m3` says how much more than this is not gas. 0 or NaN = unknown"""
     resolution_m3: Floats
     """smallest step that is sent"""
 
