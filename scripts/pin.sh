@@ -14,7 +14,7 @@ compile() {
     shift
     echo "pin: $output"
     "$uv" pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
-        --generate-hashes --no-header --no-annotate --no-emit-find-links --no-emit-index-url --no-config \
+        --generate-hashes --no-header --no-annotate --no-emit-find-links --no-emit-index-url --no-config --no-strip-extras \
         --output-file "$output" "$@"
 }
 
