@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from alarms.detectors.meter_rows import MeterRows
-from gateway.meterdata.series import HOUR_US, Floats, Ints
+from gateway.meterdata.series import Floats, Ints
+from gateway.meterdata.steps import largest_growth_m3
 from gateway.model.reading import from_us
 
 POINTS = 60
 """readings that a finding carries"""
 NEW_M3 = 3.0
 """a new meter begins below this: it was tried on a bench"""
+SLACK_M3 = 2.0
+"""a register counts this in no time at most: the largest step of one that shows whole m3, and a late pulse"""
 
 
 def growth_m3(rows: MeterRows) -> tuple[Floats, Floats]:
@@ -24,17 +27,16 @@ def growth_m3(rows: MeterRows) -> tuple[Floats, Floats]:
     """
     same = np.zeros(len(rows.time), dtype=np.bool_)
     same[1:] = rows.column[1:] == rows.column[:-1]
-    gap = np.where(same, np.diff(rows.time, prepend=rows.time[:1]), 0).astype(np.float64)
+    gap = np.where(same, np.diff(rows.time, prepend=rows.time[:1]), 0)
     step = np.where(same, np.diff(rows.register_m3, prepend=rows.register_m3[:1]), 0.0)
-    flow = rows.max_flow_m3h[rows.column]
-    allowed = np.where(flow > 0, 1.2 * flow, np.inf) * (gap / HOUR_US + 1.0 / 60.0) + 2.0
+    allowed = largest_growth_m3(rows.max_flow_m3h[rows.column], gap) + SLACK_M3
     rolled = step + rows.modulus_m3[rows.column]
     rolls = (step < 0) & np.isfinite(allowed) & (rolled >= 0) & (rolled <= allowed)
     step = np.where(rolls, rolled, step)
     before = rows.register_m3 - step
     fresh = (step < 0) & (rows.register_m3 < NEW_M3) & (before > 2.0 * NEW_M3)
     step = np.where(fresh | (step > allowed), 0.0, step)
-    return _beyond_highest(step, same), gap
+    return _beyond_highest(step, same), gap.astype(np.float64)
 
 
 def _beyond_highest(step: Floats, same: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:

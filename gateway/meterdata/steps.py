@@ -149,13 +149,17 @@ def _with_exchanges(series: Series, exchanges: Exchanges) -> tuple[Columns, Ints
     return column[order], time[order], value[order], fresh[order]
 
 
-def allowed_m3(column: Columns, gap_us: Ints, registers: Registers) -> Floats:
-    """Return how much each register may grow in a time, m3; infinite where the meter's size is unknown."""
-    flow = np.where(registers.max_flow_m3h > 0, registers.max_flow_m3h, np.inf)[column]
+def largest_growth_m3(max_flow_m3h: Floats, gap_us: Ints) -> Floats:
+    """Return how much a meter of a largest flow can count in a time, m3; infinite where the flow is 0: unknown."""
+    flow = np.where(max_flow_m3h > 0, max_flow_m3h, np.inf)
     # readings are stamped to the minute at best: a short gap may hold a minute more of flow than it seems
     hours = gap_us / HOUR_US + 1.0 / 60.0
-    times = MOST_LASTING * hours + MORE_FOR_AN_HOUR * np.minimum(hours, 1.0)
-    return np.asarray(times * flow + (2.0 * registers.resolution_m3)[column])
+    return np.asarray((MOST_LASTING * hours + MORE_FOR_AN_HOUR * np.minimum(hours, 1.0)) * flow)
+
+
+def allowed_m3(column: Columns, gap_us: Ints, registers: Registers) -> Floats:
+    """Return how much each register may grow in a time, m3; infinite where the meter's size is unknown."""
+    return largest_growth_m3(registers.max_flow_m3h[column], gap_us) + (2.0 * registers.resolution_m3)[column]
 
 
 def _steps(column: Columns, time: Ints, value: Floats, fresh: Flags, registers: Registers) -> tuple[Floats, Ints]:

@@ -73,3 +73,10 @@ def test_a_valve_that_lets_a_little_pass_is_found_within_days():
     assert found([0.0, 0.0, 0.12, 0.24, 0.3], [0.0] * 5, DAY) == {HOME: 0.8}
     assert found([0.0, 0.0, 0.0, 0.24, 0.24], [0.0] * 5, DAY) == {}
     assert found([0.0, 0.0, 0.05, 0.1, 0.1], [0.0] * 5, DAY) == {}
+
+
+def test_an_hour_of_more_than_the_meter_was_chosen_for_counts_and_a_jump_does_not():
+    closed = [0.0] * 20
+    hard, jump = (np.concatenate([np.zeros(10), np.arange(10) * each]) for each in (70.0, 200.0))
+    assert found(hard, closed) == {HOME: 0.98}
+    assert found(jump, closed) == {}
