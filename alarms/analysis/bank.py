@@ -28,8 +28,38 @@ from alarms.analysis.weights import Weights
 def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
     """Return what is wrong in a zone, most telling case first: each explains a part of the loss.
 
-    Behind the accepted ones stand those that are only suspected.
+    Behind the accepted ones stand those that are only suspected. A customer is suspected no more than by the days
+    until a while ago, the longer the case has lasted: what a hundred days did not tell, the next one does not either,
+    but that day may upset how all causes share the loss.
     """
+    until: dict[int, list[Case]] = {}
+    kept: list[Case] = []
+    for case in _weigh(zone, config):
+        days = _days_before(zone, case, config)
+        if days is None:
+            kept.append(case)
+            continue
+        if days not in until:
+            until[days] = _weigh(zone.until(days), config)
+        then = max((each.probability for each in until[days] if each.meter == case.meter), default=0.0)
+        if min(then, case.probability) >= config.suspect:
+            kept.append(replace(case, probability=min(then, case.probability)))
+    return kept
+
+
+def _days_before(zone: ZoneDays, case: Case, config: BankConfig) -> int | None:
+    """Return after how many days a case should have shown, None where it is too new or too little was known then."""
+    days = len(zone.loss)
+    wait = min(int(config.confirmed_after * (days - case.first_day)), config.confirmed_most_d)
+    if case.meter < 0 or not wait:
+        return None
+    known = np.flatnonzero(np.isfinite(zone.loss) & (zone.supply > 0) & np.isfinite(zone.use[:, case.meter]))
+    known = known[(known > case.first_day) & (known < days - wait)]
+    return int(known[-1]) + 1 if len(known) else None
+
+
+def _weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
+    """Return what the days tell so far, as `weigh` does."""
     good = np.isfinite(zone.loss) & (zone.supply > 0)
     if good.sum() <= config.least_days or not good[-RECENT_D:].any():
         return []

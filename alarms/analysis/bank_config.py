@@ -103,5 +103,9 @@ class BankConfig:
     """False only to show what it is worth: meters rest or are well, nothing between"""
     suspect: float = 0.05
     """probability from which a hypothesis is named"""
+    confirmed_after: float = 0.1
+    """share of the time since a case began, by which it must have shown before it is told; 0 believes one day alone"""
+    confirmed_most_d: int = 24
+    """days that this is at most"""
     most_cases: int = 8
     """in one zone at one time"""

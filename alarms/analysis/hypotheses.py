@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -51,6 +51,14 @@ class ZoneDays:
     """(m,)"""
     tampered: Floats
     """log factor by which a theft is likelier to have begun on each day, (d, m)"""
+
+    def until(self, days: int) -> ZoneDays:
+        """Return what is known of the first so many days."""
+        of_each_meter = {"unsure_d", "absent", "business"}
+        rows = {
+            one.name: getattr(self, one.name)[:days] for one in fields(self) if one.name not in {"past", *of_each_meter}
+        }
+        return replace(self, **rows, past=self.past.until(days))
 
     def of_meters(self, chosen: NDArray[np.int64]) -> ZoneDays:
         """Return the zone with some of its meters only; its loss stays."""

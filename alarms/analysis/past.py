@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,10 @@ class Past:
     def shared_over(self, days: Floats) -> Past:
         """Return the past of meters whose days are shared out of so many, (m,): each is known that much less."""
         return replace(self, variance=self.variance * days)
+
+    def until(self, days: int) -> Past:
+        """Return that of the first so many days."""
+        return Past(*(getattr(self, one.name)[:days] for one in fields(self)))
 
     def of_meters(self, chosen: NDArray[np.int64]) -> Past:
         """Return the past of some of the meters."""

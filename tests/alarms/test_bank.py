@@ -22,6 +22,11 @@ def likely(made, config=CONFIG) -> Any:
     return [(case.meter, case.form) for case in weigh(made.zone(config), config) if case.probability >= 0.5]
 
 
+def likely_of(zone, config) -> Any:
+    """Return who is probably the cause of a zone's loss."""
+    return [case.meter for case in weigh(zone, config) if case.probability >= 0.5]
+
+
 def test_nothing_is_wrong_in_a_zone_where_nothing_is_lost():
     assert likely(a_zone()) == []
 
@@ -97,6 +102,27 @@ def test_a_leak_that_was_mended_is_no_case():
 
 def test_a_loss_as_old_as_the_readings_is_no_leak():
     assert likely(a_zone().leaking(4.0, 0)) == []
+
+
+def test_a_meter_is_suspected_of_a_long_loss_no_more_than_a_while_ago():
+    zone, one_day_alone = a_zone(days=120).counting(HOME, 0.6, 60).zone(), replace(CONFIG, confirmed_after=0.0)
+    told, today, then = (
+        {case.meter: case.probability for case in weigh(days, config)}[HOME]
+        for days, config in ((zone, CONFIG), (zone, one_day_alone), (zone.until(114), one_day_alone))
+    )
+    assert told == then < today
+
+
+def test_the_last_days_of_a_long_loss_accuse_nobody_alone():
+    zone = a_zone(days=100).counting(HOME, 0.6, 60).zone()
+    assert likely_of(zone, replace(CONFIG, confirmed_after=0.0)) == [HOME]
+    assert likely_of(zone, CONFIG) == []
+
+
+def test_days_that_cannot_be_assessed_hold_nothing_back():
+    zone = a_zone(days=120).counting(HOME, 0.0, 60).zone()
+    zone.loss[61:116] = np.nan
+    assert likely_of(zone, CONFIG) == [HOME]
 
 
 def test_a_meter_at_rest_whose_customer_goes_on_is_found():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.meterdata.case import Case, Corrector
+from gateway.meterdata.case import Corrector
 from gateway.meterdata.rules import RULES, codes_of, doubts, judge
 from gateway.meterdata.series import DAY_US, HOUR_US
 from tests.gateway.meterdata.cases import a_case, days_of, exchange, facts, neighbours_of, rows_of
@@ -106,7 +106,7 @@ def test_v07_too_fast():
 
 
 def test_an_hour_of_three_times_the_largest_flow_is_counted():
-    def read(hour: int, last: float) -> Case:
+    def read(hour: int, last: float) -> Any:
         return a_case([(0, 0, 1.0), (0, HOUR_US, 2.0), (0, hour * HOUR_US, last)], meters=1, days=1)
 
     assert hours("V07", read(2, 2.0 + 3 * 6.0)) == []
