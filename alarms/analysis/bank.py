@@ -42,8 +42,10 @@ def weigh(zone: ZoneDays, config: BankConfig) -> list[Case]:
         if days not in until:
             until[days] = _weigh(zone.until(days), config)
         then = max((each.probability for each in until[days] if each.meter == case.meter), default=0.0)
-        if min(then, case.probability) >= config.suspect:
-            kept.append(replace(case, probability=min(then, case.probability)))
+        # what is not believed yet is laid to nothing, so that the odds that are shown add up
+        held_back = max(case.probability - then, 0.0)
+        if case.probability - held_back >= config.suspect:
+            kept.append(replace(case, probability=case.probability - held_back, nothing=case.nothing + held_back))
     return kept
 
 
